@@ -1,0 +1,38 @@
+//! What every protocol engine has in common: the [`Engine`] trait and its machines, the [`Step`]s
+//! they answer with, the checked byte reader, and the reasons things end.
+//!
+//! Called by the `server` crate, implemented by the protocol crates (`postgres`, later `mysql`).
+//! Everything here is sans-IO: bytes in, steps out; no socket, no clock, no randomness.
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod login;
+mod reader;
+mod reason;
+mod session;
+mod step;
+mod users;
+
+pub use login::{
+    Admission, BackendAsk, BackendFailure, BackendLogin, BackendProgress, ClientLogin, LoginEnv,
+    LoginProgress, Passwords, TlsFacts,
+};
+pub use reader::{Reader, Short};
+pub use reason::{CloseReason, Failure, KillReason, PinReason};
+pub use session::{Abandoned, Engine, Link, Outcome, Session};
+pub use step::{Leg, Note, Payload, Release, Step, Steps};
+pub use users::{Identity, User, UserMethod, Users, Verifier};
+
+/// A client's cancel key: what BackendKeyData carries, what a CancelRequest brings back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct CancelKey {
+    /// The "process id" half; the server room encodes worker and slot in it.
+    pub id: u32,
+    /// The secret half.
+    pub secret: u32,
+}

@@ -1,0 +1,139 @@
+//! Logging in, on both legs. Both machines get bytes and append their answers to `out`.
+
+use std::sync::Arc;
+
+use crate::{CancelKey, CloseReason, Failure, Identity, Users};
+
+/// What is known of a leg's TLS once its handshake is done.
+#[derive(Clone, Debug, Default)]
+pub struct TlsFacts {
+    /// The leg began with a ClientHello instead of an SSLRequest.
+    pub direct: bool,
+    /// The protocol that ALPN chose.
+    pub alpn: Option<Vec<u8>>,
+    /// Hash of the server's certificate for `tls-server-end-point` (RFC 5929); `None` where the
+    /// certificate's signature has no defined hash.
+    pub end_point: Option<Vec<u8>>,
+    /// The server's certificate was checked by a mode of `VERIFY_*` (backend leg only).
+    pub verified: bool,
+}
+
+/// What a client's log-in may ask of the world around it.
+pub struct LoginEnv<'a> {
+    /// Who may log in.
+    pub users: &'a Users,
+    /// Whether the proxy has a certificate.
+    pub tls_available: bool,
+    /// Whether clients without TLS are refused.
+    pub tls_required: bool,
+    /// The facts of this client's TLS, once it runs.
+    pub tls: Option<&'a TlsFacts>,
+    /// Fills a buffer with random bytes.
+    pub random: &'a mut dyn FnMut(&mut [u8]),
+}
+
+/// How far a client's log-in came.
+#[derive(Debug)]
+pub enum LoginProgress {
+    /// Send `out`, wait for more.
+    NeedMore,
+    /// Send `out`, then do the TLS handshake; feed the decrypted bytes. All input was consumed
+    /// (else the machine would have answered `Close(StuffedBytes)`).
+    StartTls,
+    /// The client proved who it is: send `out` and hand the connection to a worker.
+    Admitted(Admission),
+    /// A CancelRequest: deliver it, send nothing, close.
+    Cancel(CancelKey),
+    /// Send `out` (an error, or nothing), then close.
+    Close(CloseReason),
+}
+
+/// A client that may come in.
+#[derive(Debug)]
+pub struct Admission {
+    /// Who it is: the pool's key.
+    pub identity: Identity,
+    /// What it calls itself; set on backends at check-out.
+    pub application_name: Arc<str>,
+}
+
+/// The client leg before authentication is over.
+pub trait ClientLogin {
+    /// Looks at the client's unconsumed bytes. Returns how many of them are done with.
+    fn feed(
+        &mut self,
+        input: &[u8],
+        env: &mut LoginEnv<'_>,
+        out: &mut Vec<u8>,
+    ) -> (usize, LoginProgress);
+
+    /// The error for a failure that the server room found; appended to `out`.
+    fn refuse(&self, failure: Failure, out: &mut Vec<u8>);
+
+    /// The user that the client claims to be, for the log; empty before it said so.
+    fn claimed_user(&self) -> &str;
+}
+
+/// The passwords that a backend may log in with, newest first.
+pub type Passwords = Vec<Arc<str>>;
+
+/// What a backend's log-in is for.
+#[derive(Clone, Debug)]
+pub struct BackendAsk {
+    /// User, database, settings.
+    pub identity: Identity,
+    /// The one password to try; on 28P01 the server room opens a new connection with the next.
+    pub password: Arc<str>,
+    /// Ask for TLS first (all modes but `DISABLED`).
+    pub tls_wanted: bool,
+    /// Give up if the server refuses TLS (`REQUIRED`, `VERIFY_*`).
+    pub tls_required: bool,
+    /// A 24-byte random nonce for SCRAM, made by the server room, printable after base64.
+    pub nonce: [u8; 18],
+    /// SQL to run once after the log-in; its failure is the log-in's failure.
+    pub init_query: Option<Arc<str>>,
+}
+
+/// Why a backend's log-in failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackendFailure {
+    /// SQLSTATE where the database said one, else one of ours.
+    pub sqlstate: String,
+    /// For the log.
+    pub message: String,
+    /// The database's ErrorResponse as it came (a whole message), when there is one that a
+    /// client may see; a failed password exchange never is.
+    pub verbatim: Option<Vec<u8>>,
+    /// The password was not accepted: the next one may be tried.
+    pub wrong_password: bool,
+}
+
+/// How far a backend's log-in came.
+#[derive(Debug)]
+pub enum BackendProgress<L> {
+    /// Send `out`, wait for more.
+    NeedMore,
+    /// Do the TLS handshake, then feed nothing (empty input) to go on.
+    StartTls,
+    /// Ready for a session.
+    Ready(L),
+    /// It failed; close the socket.
+    Failed(BackendFailure),
+}
+
+/// The server leg until it is ready for queries.
+pub trait BackendLogin: Sized {
+    /// What a finished log-in becomes.
+    type Link;
+
+    /// Begins; appends the first message (SSLRequest or StartupMessage) to `out`.
+    fn start(ask: BackendAsk, out: &mut Vec<u8>) -> Self;
+
+    /// Looks at the server's unconsumed bytes. Returns how many of them are done with.
+    fn feed(
+        &mut self,
+        input: &[u8],
+        tls: Option<&TlsFacts>,
+        out: &mut Vec<u8>,
+    ) -> (usize, BackendProgress<Self::Link>);
+}

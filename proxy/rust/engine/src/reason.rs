@@ -1,0 +1,166 @@
+//! Why sessions end, pin, or lose their backend: each an enum whose label is a metric's value.
+
+macro_rules! labelled {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident => $label:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+        pub enum $name { $($(#[$vdoc])* $variant,)+ }
+
+        impl $name {
+            /// Every variant, for metrics that start at zero.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The value of the `reason` label in metrics and logs.
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label,)+ }
+            }
+        }
+    };
+}
+
+labelled! {
+    /// Why a client's connection ended.
+    CloseReason {
+        /// The client said goodbye (Terminate) or closed its socket between requests.
+        ClientLeft => "client_left",
+        /// The client's socket broke or closed inside a request or a transaction.
+        ClientLost => "client_lost",
+        /// A message that can't be: unknown type, impossible length, broken contents.
+        ProtocolViolation => "protocol_violation",
+        /// Bytes stuffed behind SSLRequest or GSSENCRequest before their answer.
+        StuffedBytes => "stuffed_bytes",
+        /// A message longer than the proxy takes at that point.
+        MessageTooLarge => "message_too_large",
+        /// The TLS handshake or a TLS record failed.
+        TlsFailed => "tls_failed",
+        /// TLS is required and the client came without.
+        TlsRequired => "tls_required",
+        /// Direct TLS without ALPN `postgresql`.
+        AlpnMissing => "alpn_missing",
+        /// Wrong password or unknown user.
+        AuthenticationFailed => "authentication_failed",
+        /// The startup packet asked for something that isn't supported.
+        UnsupportedStartup => "unsupported_startup",
+        /// The log-in was not finished in time.
+        LoginTimeout => "login_timeout",
+        /// The database refused the log-in that the session needed.
+        BackendRefused => "backend_refused",
+        /// More clients than the proxy takes.
+        TooManyClients => "too_many_clients",
+        /// No connection came free within the borrow timeout (during log-in).
+        BorrowTimeout => "borrow_timeout",
+        /// Idle for longer than `idleClientTimeout`.
+        IdleTimeout => "idle_timeout",
+        /// The client reads too slowly while others wait.
+        SlowReader => "slow_reader",
+        /// Its backend was lost and the outcome of a commit is unknown.
+        OutcomeUnknown => "outcome_unknown",
+        /// Its backend was lost together with session state that lives there.
+        PinnedBackendLost => "pinned_backend_lost",
+        /// Its backend was lost in the middle of a reply.
+        ReplyCutShort => "reply_cut_short",
+        /// The database ended the session with a FATAL error, passed on verbatim.
+        BackendFatal => "backend_fatal",
+        /// The pod is shutting down.
+        Shutdown => "shutdown",
+        /// A connection that only brought a CancelRequest.
+        CancelRequest => "cancel_request",
+    }
+}
+
+labelled! {
+    /// Why a session is bound to its backend until it ends.
+    PinReason {
+        /// `SET`, `RESET` or `set_config` of a session's setting.
+        SessionSetting => "session_setting",
+        /// `SET ROLE`, `SET SESSION AUTHORIZATION`.
+        SessionRole => "session_role",
+        /// A named prepared statement of the extended protocol.
+        NamedStatement => "named_statement",
+        /// SQL `PREPARE`, `EXECUTE`, `DEALLOCATE`.
+        SqlPrepare => "sql_prepare",
+        /// The unnamed statement used across transactions.
+        UnnamedStatement => "unnamed_statement",
+        /// `LISTEN`, `UNLISTEN`.
+        Listen => "listen",
+        /// A temporary table, view or sequence.
+        TemporaryObject => "temporary_object",
+        /// A cursor that outlives its transaction.
+        HeldCursor => "held_cursor",
+        /// A session-level advisory lock.
+        AdvisoryLock => "advisory_lock",
+        /// `currval` or `lastval`.
+        SequenceState => "sequence_state",
+        /// `DISCARD`.
+        Discard => "discard",
+        /// `LOAD` and other things that change the server process itself.
+        ServerProcess => "server_process",
+        /// `setseed`, `dblink_connect`, replication origins, `pg_backup_start` and the like.
+        SessionFunction => "session_function",
+        /// A prepared transaction or other statement whose effects aren't tracked.
+        Untracked => "untracked",
+        /// A statement that can't be understood.
+        Unclassified => "unclassified",
+        /// A statement too large to look at.
+        StatementTooLarge => "statement_too_large",
+    }
+}
+
+labelled! {
+    /// Why the proxy closes a backend instead of using it again.
+    KillReason {
+        /// It sent what the protocol doesn't allow at that point.
+        OutOfStep => "out_of_step",
+        /// The count of its outstanding replies is no longer certain.
+        Ambiguous => "ambiguous",
+        /// It spoke while idle, or closed.
+        SpokeWhileIdle => "spoke_while_idle",
+        /// Preparing or resetting it failed.
+        ResetFailed => "reset_failed",
+        /// Its client went away inside a message or a COPY.
+        ClientLost => "client_lost",
+        /// Its client reads too slowly.
+        SlowReader => "slow_reader",
+        /// Its target is no longer the writer.
+        WriterLost => "writer_lost",
+        /// A cancel for it was not confirmed in time.
+        CancelUnconfirmed => "cancel_unconfirmed",
+        /// Idle beyond the limit or time.
+        Idle => "idle",
+        /// Its place in the budget is needed for another key.
+        Evicted => "evicted",
+        /// It belongs to settings or credentials of before.
+        Outdated => "outdated",
+        /// Its session was pinned, and closing it is cheaper than cleaning it.
+        Pinned => "pinned",
+        /// The server closed it or its socket broke.
+        ServerClosed => "server_closed",
+        /// The pod is shutting down.
+        Shutdown => "shutdown",
+    }
+}
+
+/// An error that the proxy itself gives to a client; the engine chooses code and text
+/// (product.md, "What a client is told").
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// No database connection within the borrow timeout (53300, RDS Proxy's text).
+    BorrowTimeout,
+    /// The endpoint has no reader at all.
+    NoReader,
+    /// More clients than the proxy takes (53300); carries the limit.
+    TooManyClients(u32),
+    /// The pod is shutting down (57P01).
+    Shutdown,
+    /// `idleClientTimeout` (57P05).
+    IdleTimeout,
+    /// The client cancelled a request that was still queued (57014).
+    Cancelled,
+    /// The log-in was not finished in time.
+    LoginTimeout,
+    /// The database could not be logged into with the credentials that the proxy has; details are in
+    /// the proxy's log.
+    BackendUnavailable,
+    /// Bad bytes from the client (08P01).
+    ProtocolViolation,
+}

@@ -1,0 +1,152 @@
+//! The machines of a logged-in client ([`Session`]) and of a ready backend ([`Link`]), and the
+//! trait that binds one protocol's machines together.
+//!
+//! How the server room drives them:
+//!
+//! 1. Client bytes: `session.feed_client(input, link)`, with `link` when it holds a backend.
+//!    `NeedBackend` → check-out → `session.attach(link)` → `feed_client` again with the same input.
+//! 2. Backend bytes: `Session::feed_server(Some(session), link, input)`, until `Release`.
+//! 3. The client goes away: `session.abandon(link)`; `Running` means go on feeding with
+//!    `session = None` until `Release`.
+//! 4. The backend goes away (EOF, kill, cut): `session.lost(link, input)`.
+//! 5. `Release::Reset` → `link.reset()`, then feed with `session = None` until `Release`.
+
+use std::sync::Arc;
+
+use crate::{BackendLogin, CancelKey, ClientLogin, CloseReason, Failure, Release, Steps};
+
+/// What becomes of a backend whose client left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Abandoned {
+    /// A request is still running on it: feed it without a session until it is released.
+    Running,
+    /// It is free now.
+    Free(Release),
+}
+
+/// What becomes of a client whose backend was lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// It goes on (idle, or in a virtual aborted transaction); it was told what it needs to know.
+    Stays,
+    /// Nothing of its request had been sent: it may be queued again for another backend.
+    Requeue,
+    /// It was told; flush and close it.
+    Closes(CloseReason),
+}
+
+/// One logged-in client's state; lives on its worker as long as the client does.
+pub trait Session: Sized {
+    /// The backend's machine of this protocol.
+    type Link: Link;
+
+    /// Looks at the client's unconsumed bytes (`input` always begins at the first byte not
+    /// consumed yet; the machine remembers how much of it it already understood). Returns how
+    /// many bytes at its start are done with. Without a link it answers by itself, asks for a
+    /// backend, or waits for the rest of a request. A large request is asked for before it is
+    /// complete once `input` holds `request_limit` bytes; then it streams.
+    fn feed_client(
+        &mut self,
+        input: &[u8],
+        link: Option<&mut Self::Link>,
+        request_limit: usize,
+        out: &mut Steps,
+    ) -> usize;
+
+    /// A backend was checked out for this session: emits what must precede the request
+    /// (settings replay to the server, ParameterStatus differences to the client).
+    fn attach(&mut self, link: &mut Self::Link, out: &mut Steps);
+
+    /// Looks at the backend's unconsumed bytes, like `feed_client`. With `session = None` nothing
+    /// goes to a client. A kill is said by `Release(Kill)`; the server room then calls `lost`.
+    fn feed_server(
+        session: Option<&mut Self>,
+        link: &mut Self::Link,
+        input: &[u8],
+        out: &mut Steps,
+    ) -> usize;
+
+    /// The client is gone or is being closed while it holds `link`.
+    fn abandon(&mut self, link: &mut Self::Link) -> Abandoned;
+
+    /// The backend is gone (or is being cut at a deadline): tells the client the truth
+    /// (dataplane.md, "Losing the writer, truthfully").
+    fn lost(&mut self, link: &mut Self::Link, out: &mut Steps) -> Outcome;
+
+    /// Answers the first complete request in `input` with an error instead of running it (the
+    /// session holds no backend). Returns how many bytes of `input` are done with.
+    fn refuse(&mut self, failure: Failure, input: &[u8], out: &mut Steps) -> usize;
+
+    /// The error that goes with closing the client outside a request; a whole message.
+    fn farewell(&self, failure: Failure, out: &mut Vec<u8>);
+
+    /// Nothing is begun: no transaction (a virtual one neither), no request read in part.
+    fn at_boundary(&self) -> bool;
+
+    /// Bound to its backend until it ends.
+    fn pinned(&self) -> bool;
+}
+
+/// One ready backend's state.
+pub trait Link: Sized {
+    /// What the server reported about itself at log-in; serves the welcome of later clients.
+    type Params: Clone + PartialEq + Send + Sync + 'static;
+
+    /// The reports as they stand now.
+    fn params(&self) -> &Arc<Self::Params>;
+
+    /// The key that cancels this backend's statement, and the bytes of the request to send on a
+    /// new connection; `None` if the server gave no key.
+    fn cancel_request(&self) -> Option<Vec<u8>>;
+
+    /// A well-behaved goodbye (Terminate).
+    fn goodbye(&self, out: &mut Vec<u8>);
+
+    /// Begins to discard the session's state (`DISCARD ALL`, then the init query); feed the
+    /// replies without a session until `Release`.
+    fn reset(&mut self, init_query: Option<&str>, out: &mut Vec<u8>);
+
+    /// Marks it as being cut: errors that the cut itself causes are translated for the client.
+    fn cut(&mut self);
+
+    /// Requests answered to clients since log-in; rises by one at each.
+    fn answered(&self) -> u64;
+
+    /// Requests forwarded and not answered yet.
+    fn outstanding(&self) -> u32;
+
+    /// Inside a transaction as of the last report.
+    fn in_transaction(&self) -> bool;
+
+    /// A replay or another injected request of the proxy's own is still running: no cancel now.
+    fn injecting(&self) -> bool;
+}
+
+/// One wire protocol.
+pub trait Engine: Sized + 'static {
+    /// `POSTGRESQL`, for logs.
+    const NAME: &'static str;
+    /// The client leg's log-in.
+    type ClientLogin: ClientLogin;
+    /// The server leg's log-in.
+    type BackendLogin: BackendLogin<Link = Self::Link>;
+    /// A logged-in client.
+    type Session: Session<Link = Self::Link>;
+    /// A ready backend.
+    type Link: Link;
+
+    /// A new client's log-in.
+    fn login() -> Self::ClientLogin;
+
+    /// A new session, and what the client is told at its start (reports of `params`, its cancel
+    /// key, ready) appended to `out`.
+    fn welcome(
+        application_name: Arc<str>,
+        params: &Arc<<Self::Link as Link>::Params>,
+        key: CancelKey,
+        out: &mut Vec<u8>,
+    ) -> Self::Session;
+
+    /// An error for a client that has authenticated but has no session yet.
+    fn farewell(failure: Failure, out: &mut Vec<u8>);
+}

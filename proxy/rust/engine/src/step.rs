@@ -1,0 +1,64 @@
+//! What a session machine tells the server room to do with the bytes it was shown.
+
+use std::ops::Range;
+
+use crate::{CloseReason, KillReason, PinReason};
+
+/// The two sides of the proxy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Leg {
+    /// Towards the application.
+    Client,
+    /// Towards the database.
+    Server,
+}
+
+/// What is sent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Payload {
+    /// A part of the input that the machine was just shown, unchanged.
+    Range(Range<usize>),
+    /// Bytes that the proxy itself made.
+    Bytes(Vec<u8>),
+}
+
+/// How a backend comes back from a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Release {
+    /// As it was: ready for anybody with the same pool key.
+    Clean,
+    /// Its session state must be discarded first ([`crate::Link::reset`]).
+    Reset,
+    /// It can't be trusted or used any more: close it.
+    Kill(KillReason),
+}
+
+/// Something worth counting or telling, which moves no bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Note {
+    /// The session is bound to its backend from here on.
+    Pinned(PinReason),
+    /// The database said that it is no writer (25006 and its kin) or that it is going down.
+    WriterDoubted,
+}
+
+/// One instruction. The server room carries out a list of them in order; all `Send`s to one leg
+/// that one receive causes leave in one write.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// A request is complete and needs a backend: check one out, [`crate::Session::attach`] it and
+    /// feed the same input again. Nothing of the request was consumed. Ends the list.
+    NeedBackend,
+    /// Send these bytes.
+    Send(Leg, Payload),
+    /// The backend is the pool's again; the session no longer holds it.
+    Release(Release),
+    /// Count and log this.
+    Note(Note),
+    /// Flush what was sent to the client, then close it. If a backend is attached, the server room
+    /// calls [`crate::Session::abandon`].
+    Close(CloseReason),
+}
+
+/// The list that a machine appends to; the caller reuses its memory.
+pub type Steps = Vec<Step>;

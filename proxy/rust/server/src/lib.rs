@@ -1,0 +1,1 @@
+//! Workers, clients, backends and the pool.
