@@ -1,0 +1,1 @@
+"""The operator: turns the three custom resources into proxy pods, Services and status."""
