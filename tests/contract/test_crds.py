@@ -1,0 +1,46 @@
+"""The custom resources among themselves: parts that several kinds share are the same everywhere."""
+
+from conftest import Object
+
+
+def test_what_two_kinds_share_is_the_same_in_both(schemas: dict[str, Object]) -> None:
+    spec = {kind: schema["properties"]["spec"]["properties"] for kind, schema in schemas.items()}
+    assert spec["DBProxy"]["service"] == spec["DBProxyEndpoint"]["service"]
+    group, endpoint = (
+        spec[kind]["proxyRef"]["properties"]["name"]
+        for kind in ("DBProxyTargetGroup", "DBProxyEndpoint")
+    )
+    assert group["pattern"] == endpoint["pattern"]
+    assert group["maxLength"] == endpoint["maxLength"] == 50
+
+
+def test_every_status_begins_unseen_and_has_the_same_conditions(
+    schemas: dict[str, Object],
+) -> None:
+    statuses = [schema["properties"]["status"] for schema in schemas.values()]
+    for status in statuses:
+        assert status["default"] == {"observedGeneration": -1}
+        assert status["properties"]["conditions"] == statuses[0]["properties"]["conditions"]
+
+
+def test_what_a_pod_reports_is_its_own_entry_and_each_list_in_it_is_whole(
+    schemas: dict[str, Object],
+) -> None:
+    status = schemas["DBProxyTargetGroup"]["properties"]["status"]["properties"]
+    proxies = status["proxies"]
+    assert proxies["x-kubernetes-list-type"] == "map"
+    assert proxies["x-kubernetes-list-map-keys"] == ["pod"]
+    for field in proxies["items"]["properties"].values():
+        if field["type"] == "array":
+            assert field["x-kubernetes-list-type"] == "atomic"
+            assert field["maxItems"]
+        elif field["type"] == "object":
+            assert field["x-kubernetes-map-type"] == "atomic"
+        elif field["type"] == "string":
+            assert field["maxLength"]
+
+
+def test_every_field_a_user_sets_says_what_it_is_for(schemas: dict[str, Object]) -> None:
+    for kind, schema in schemas.items():
+        for name, field in schema["properties"]["spec"]["properties"].items():
+            assert "description" in field or "enum" in field, f"{kind}.spec.{name}"
