@@ -1,0 +1,75 @@
+"""`/healthz`, `/readyz` and `/metrics`. Neither probe depends on targets or on the API server.
+
+A database that is down must not empty the Service; a loop that stands still must restart the pod.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from dbproxy.dataplane import Dataplane
+
+# Idle loops turn every second.
+STALLED_AFTER = 15.0
+
+
+class Health:
+    """What the probes ask; the agent sets the attributes."""
+
+    def __init__(self) -> None:
+        self.dataplane: Dataplane | None = None
+        self.leaving = False
+
+    def unhealthy(self) -> str:
+        """Why the pod must be restarted, or ""."""
+        if self.dataplane is None:
+            return ""
+        age = self.dataplane.oldest_turn()
+        if age > STALLED_AFTER:
+            return f"a loop of the engine has not turned for {age:.0f} s"
+        return ""
+
+    def unready(self) -> str:
+        """Why the pod must get no new clients, or ""."""
+        if self.leaving:
+            return "leaving"
+        if self.dataplane is None or self.dataplane.applied is None:
+            return "no snapshot is applied yet"
+        if self.dataplane.draining:
+            return "draining"
+        return ""
+
+
+def _answer(problem: str) -> web.Response:
+    return web.Response(text=f"{problem or 'ok'}\n", status=503 if problem else 200)
+
+
+async def serve(
+    health: Health, render_metrics: Callable[[], tuple[bytes, str]], address: str, port: int
+) -> web.AppRunner:
+    """Open the port; `cleanup` the runner to close it."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        return _answer(health.unhealthy())
+
+    async def readyz(_: web.Request) -> web.Response:
+        return _answer(health.unready())
+
+    async def metrics(_: web.Request) -> web.Response:
+        body, content_type = render_metrics()
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    app = web.Application()
+    app.add_routes(
+        [
+            web.get("/healthz", healthz),
+            web.get("/readyz", readyz),
+            web.get("/metrics", metrics),
+        ]
+    )
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
+    await runner.setup()
+    await web.TCPSite(runner, address, port, reuse_address=True).start()
+    return runner

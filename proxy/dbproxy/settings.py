@@ -1,0 +1,353 @@
+"""The configuration of a pod, parsed once into frozen models: `settings.json` and the credentials.
+
+The watchers call it for what the API server or the mounted files give them, `--check` for its
+faults. Every fault names the file and the field. Keys that this version doesn't know are ignored, a
+`formatVersion` that it doesn't know is refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import ssl
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from dbproxy.errors import ConfigError, Fault
+
+FORMAT_VERSION = 1
+SETTINGS_FILE = "settings.json"
+CREDENTIALS_FILE = "credentials.json"
+CERTIFICATE_FILE = "tls.crt"
+KEY_FILE = "tls.key"
+CA_FILE = "ca.crt"
+SECRET_FILES = (CREDENTIALS_FILE, CERTIFICATE_FILE, KEY_FILE, CA_FILE)
+
+Name = Annotated[str, Field(min_length=1, max_length=253)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Percent = Annotated[int, Field(ge=0, le=100)]
+Revision = Annotated[int, Field(ge=0)]
+TlsMode = Literal["DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"]
+Role = Literal["READ_WRITE", "READ_ONLY"]
+
+
+class Model(BaseModel):
+    """Frozen, in camelCase outside, and forgiving about keys of later versions."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True, strict=True
+    )
+
+
+class ProxyRef(Model):
+    namespace: Name
+    name: Name
+    uid: str
+    generation: int
+
+
+class Listener(Model):
+    name: Name
+    port: Port
+    target_role: Role
+
+
+class Target(Model):
+    name: Name
+    host: Name
+    port: Port
+
+
+class PoolConfig(Model):
+    max_connections_percent: Annotated[int, Field(ge=1, le=100)] = 100
+    max_idle_connections_percent: Percent = 50
+    connection_borrow_timeout: Annotated[int, Field(ge=0, le=300)] = 120
+    init_query: str | None = None
+
+
+class WriterElection(Model):
+    config_map: Name
+
+
+class ServerTls(Model):
+    mode: TlsMode = "PREFERRED"
+
+
+class WriterFloor(Model):
+    """The newest epoch that any pod is known to have obeyed."""
+
+    target: str
+    uid: str
+    epoch: int
+
+
+class TargetGroup(Model):
+    name: Name
+    uid: str
+    generation: int
+    targets: Annotated[tuple[Target, ...], Field(min_length=1, max_length=16, strict=False)]
+    connection_pool_config: PoolConfig = PoolConfig()
+    writer_election: WriterElection | None = None
+    tls: ServerTls = ServerTls()
+    writer_floor: WriterFloor | None = None
+
+
+class Settings(Model):
+    """What `settings.json` says."""
+
+    format_version: int
+    revision: Revision
+    secret_revision: Revision
+    proxy: ProxyRef
+    engine_family: Literal["POSTGRESQL"]
+    require_tls: bool = Field(default=False, alias="requireTLS")
+    idle_client_timeout: Annotated[int, Field(ge=1, le=28_800)] = 1_800
+    drain_timeout: Annotated[int, Field(ge=1, le=3_600)] = 60
+    budget_divisor: Annotated[int, Field(ge=1)] = 1
+    listeners: Annotated[tuple[Listener, ...], Field(strict=False)]
+    target_group: TargetGroup | None = None
+
+
+class PreviousPassword(Model):
+    password: Annotated[str, Field(min_length=1)]
+    valid_until: float
+
+
+class User(Model):
+    name: Name
+    password: Annotated[str, Field(min_length=1)]
+    client_password_auth_type: Literal["POSTGRES_SCRAM_SHA_256", "POSTGRES_MD5"] = (
+        "POSTGRES_SCRAM_SHA_256"
+    )
+    previous: Annotated[tuple[PreviousPassword, ...], Field(strict=False)] = ()
+
+
+class Monitor(Model):
+    name: Name
+    password: Annotated[str, Field(min_length=1)]
+
+
+class CredentialsFile(Model):
+    """What `credentials.json` says."""
+
+    format_version: int
+    revision: Revision
+    fleet_secret: str
+    credential_rotation_grace_period: Annotated[int, Field(ge=0, le=86_400)] = 300
+    users: Annotated[tuple[User, ...], Field(max_length=200, strict=False)]
+    monitor: Monitor
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Everything that the Secret holds."""
+
+    file: CredentialsFile
+    certificate: str
+    key: str
+    server_ca: str | None
+
+    @property
+    def revision(self) -> int:
+        return self.file.revision
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings and the credentials that they need: what a pod runs on."""
+
+    settings: Settings
+    credentials: Credentials
+
+
+M = TypeVar("M", bound=Model)
+
+
+def _loc(parts: Iterable[int | str]) -> str:
+    path = ""
+    for part in parts:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+def _parse(model: type[M], file: str, text: bytes) -> M:
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        # The error's own text could quote the document, and that may hold a password.
+        where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "encoding"
+        raise ConfigError([Fault(file, f"is not JSON ({where})")]) from None
+    if not isinstance(document, dict):
+        raise ConfigError([Fault(file, "is not a JSON object")])
+    version = document.get("formatVersion")
+    if version != FORMAT_VERSION:
+        raise ConfigError(
+            [Fault(f"{file}: formatVersion", f"is {version!r}; this proxy reads {FORMAT_VERSION}")]
+        )
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        faults = [Fault(f"{file}: {_loc(e['loc'])}", e["msg"]) for e in error.errors()]
+        raise ConfigError(faults) from None
+
+
+def _duplicates(file: str, path: str, names: Iterable[object]) -> list[Fault]:
+    seen: set[object] = set()
+    faults = []
+    for index, name in enumerate(names):
+        if name in seen:
+            faults.append(Fault(f"{file}: {path.format(index)}", f"{name!r} is there twice"))
+        seen.add(name)
+    return faults
+
+
+def parse_settings(text: bytes) -> Settings:
+    """Parse `settings.json`, or raise a ConfigError with every fault."""
+    settings = _parse(Settings, SETTINGS_FILE, text)
+    group = settings.target_group
+    faults = _duplicates(
+        SETTINGS_FILE, "listeners[{}].port", (listener.port for listener in settings.listeners)
+    ) + _duplicates(
+        SETTINGS_FILE, "listeners[{}].name", (listener.name for listener in settings.listeners)
+    )
+    if group is not None:
+        path = "targetGroup.targets[{}].name"
+        faults += _duplicates(SETTINGS_FILE, path, (target.name for target in group.targets))
+    if faults:
+        raise ConfigError(faults)
+    return settings
+
+
+def _certificate_faults(certificate: bytes, key: bytes) -> list[Fault]:
+    """The ssl module loads files only: these two exist in memory, and only for this check."""
+    pem = certificate + b"\n" + key
+    descriptor = os.memfd_create("dbproxy-certificate")
+    try:
+        os.write(descriptor, pem)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}", password=lambda: b"")
+    except ssl.SSLError as error:
+        if "KEY_VALUES_MISMATCH" in str(error):
+            return [Fault(KEY_FILE, f"is not the key of the certificate in {CERTIFICATE_FILE}")]
+        return [Fault(CERTIFICATE_FILE, f"with {KEY_FILE}: not a certificate and key in PEM")]
+    finally:
+        os.close(descriptor)
+    return []
+
+
+def _ca_faults(ca: bytes) -> list[Fault]:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=ca.decode("ascii"))
+    except (ssl.SSLError, ValueError):
+        return [Fault(CA_FILE, "holds no CA certificate in PEM")]
+    return []
+
+
+def _fleet_secret_faults(file: CredentialsFile) -> list[Fault]:
+    path = f"{CREDENTIALS_FILE}: fleetSecret"
+    try:
+        secret = base64.b64decode(file.fleet_secret, validate=True)
+    except (binascii.Error, ValueError):
+        return [Fault(path, "is not base64")]
+    return [] if len(secret) >= 32 else [Fault(path, "is shorter than 32 bytes")]
+
+
+def parse_credentials(files: Mapping[str, bytes]) -> Credentials:
+    """Parse the keys of the Secret, or raise a ConfigError with every fault."""
+    required = (CREDENTIALS_FILE, CERTIFICATE_FILE, KEY_FILE)
+    faults = [Fault(name, "is missing") for name in required if name not in files]
+    parsed: CredentialsFile | None = None
+    if CREDENTIALS_FILE in files:
+        try:
+            parsed = _parse(CredentialsFile, CREDENTIALS_FILE, files[CREDENTIALS_FILE])
+        except ConfigError as error:
+            faults += error.faults
+        else:
+            faults += _fleet_secret_faults(parsed)
+            faults += _duplicates(
+                CREDENTIALS_FILE, "users[{}].name", (user.name for user in parsed.users)
+            )
+    if CERTIFICATE_FILE in files and KEY_FILE in files:
+        faults += _certificate_faults(files[CERTIFICATE_FILE], files[KEY_FILE])
+    if CA_FILE in files:
+        faults += _ca_faults(files[CA_FILE])
+    if faults or parsed is None:
+        raise ConfigError(faults)
+    ca = files.get(CA_FILE)
+    return Credentials(
+        file=parsed,
+        certificate=files[CERTIFICATE_FILE].decode("ascii"),
+        key=files[KEY_FILE].decode("ascii"),
+        server_ca=None if ca is None else ca.decode("ascii"),
+    )
+
+
+def pair_faults(settings: Settings, credentials: Credentials) -> list[Fault]:
+    """What is wrong with these two together, each being right by itself."""
+    faults = []
+    if settings.secret_revision > credentials.revision:
+        faults.append(
+            Fault(
+                f"{SETTINGS_FILE}: secretRevision",
+                f"needs credentials of revision {settings.secret_revision}, "
+                f"there are those of {credentials.revision}",
+            )
+        )
+    group = settings.target_group
+    if group is not None and group.tls.mode.startswith("VERIFY") and credentials.server_ca is None:
+        faults.append(
+            Fault(CA_FILE, f"is missing; targetGroup.tls.mode {group.tls.mode} verifies against it")
+        )
+    return faults
+
+
+def resolve_directory(directory: Path) -> Path:
+    """A projected volume swaps the link `..data`: through it, all files are of one generation."""
+    data = directory / "..data"
+    return data.resolve() if data.is_symlink() else directory
+
+
+def read_directory(directory: Path) -> dict[str, bytes]:
+    """The files of a configuration directory that are there now."""
+    files = {}
+    base = resolve_directory(directory)
+    for name in (SETTINGS_FILE, *SECRET_FILES):
+        try:
+            files[name] = (base / name).read_bytes()
+        except FileNotFoundError:
+            continue
+    return files
+
+
+def load_directory(directory: Path) -> Config:
+    """Parse a whole configuration directory, or raise a ConfigError with every fault in it."""
+    try:
+        files = read_directory(directory)
+    except OSError as error:
+        raise ConfigError([Fault(str(directory), error.strerror or str(error))]) from error
+    faults: list[Fault] = []
+    settings: Settings | None = None
+    credentials: Credentials | None = None
+    try:
+        if SETTINGS_FILE not in files:
+            raise ConfigError([Fault(SETTINGS_FILE, "is missing")])
+        settings = parse_settings(files[SETTINGS_FILE])
+    except ConfigError as error:
+        faults += error.faults
+    try:
+        credentials = parse_credentials(files)
+    except ConfigError as error:
+        faults += error.faults
+    if settings is None or credentials is None:
+        raise ConfigError(faults)
+    faults = pair_faults(settings, credentials)
+    if faults:
+        raise ConfigError(faults)
+    return Config(settings, credentials)

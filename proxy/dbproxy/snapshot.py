@@ -1,0 +1,79 @@
+"""The whole desired state of the data plane; made by the planner, handed to the engine as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+TargetRole = Literal["READ_WRITE", "READ_ONLY", "UNKNOWN"]
+
+
+@dataclass(frozen=True)
+class SnapshotListener:
+    name: str
+    port: int
+    role: Literal["READ_WRITE", "READ_ONLY"]
+
+
+@dataclass(frozen=True)
+class SnapshotTls:
+    certificate: str
+    key: str
+
+
+@dataclass(frozen=True)
+class SnapshotUser:
+    """Newest password first: all of them log clients in, backends use the newest that works."""
+
+    name: str
+    passwords: tuple[str, ...]
+    method: Literal["SCRAM_SHA_256", "MD5"]
+
+
+@dataclass(frozen=True)
+class SnapshotTarget:
+    """A database server, with this pod's share of its connections."""
+
+    name: str
+    addresses: tuple[str, ...]
+    server_name: str
+    role: TargetRole
+    available: bool
+    max_connections: int
+    max_idle: int
+
+
+@dataclass(frozen=True)
+class SnapshotWriter:
+    """`open` is false while the writer is known and not yet confirmed."""
+
+    target: str
+    epoch: int
+    open: bool
+
+
+@dataclass(frozen=True)
+class SnapshotServerTls:
+    mode: str
+    ca: str | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    revision: int
+    listeners: tuple[SnapshotListener, ...]
+    tls: SnapshotTls | None
+    require_tls: bool
+    users: tuple[SnapshotUser, ...]
+    fleet_secret: str
+    targets: tuple[SnapshotTarget, ...]
+    writer: SnapshotWriter | None
+    server_tls: SnapshotServerTls
+    borrow_timeout_ms: int
+    idle_client_timeout_ms: int
+    init_query: str | None
+    max_clients: int
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), separators=(",", ":")).encode()

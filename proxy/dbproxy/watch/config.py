@@ -1,0 +1,59 @@
+"""The settings of this pod: from the mounted file at the start, from the API server as they change.
+
+An object that is deleted, forbidden or unreachable emits nothing: what was learnt before stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dbproxy.errors import ConfigError
+from dbproxy.files import follow
+from dbproxy.logs import Log
+from dbproxy.settings import SETTINGS_FILE, Settings, parse_settings
+
+if TYPE_CHECKING:
+    from dbproxy.kube import Kube
+
+log = Log(__name__)
+
+
+class ConfigWatch:
+    """Emits `Settings`, and the faults of those that can't be parsed ("" when they are right)."""
+
+    def __init__(
+        self, on_settings: Callable[[Settings], None], on_problem: Callable[[str], None]
+    ) -> None:
+        self._on_settings = on_settings
+        self._on_problem = on_problem
+        self._last: bytes | None = None
+
+    async def follow_files(self, directory: Path) -> None:
+        async for files in follow(directory, (SETTINGS_FILE,)):
+            if SETTINGS_FILE in files:
+                self._learn(files[SETTINGS_FILE], "file")
+
+    async def follow_api(self, kube: Kube, namespace: str, name: str) -> None:
+        from dbproxy.kube import Seen
+
+        async for seen in kube.watch("configmaps", namespace, name):
+            text = None
+            if isinstance(seen, Seen) and seen.value is not None:
+                text = (seen.value.get("data") or {}).get(SETTINGS_FILE)
+            if text is not None:
+                self._learn(text.encode(), "api")
+
+    def _learn(self, text: bytes, source: str) -> None:
+        if text == self._last:
+            return
+        self._last = text
+        try:
+            settings = parse_settings(text)
+        except ConfigError as error:
+            log.error("settings_refused", source=source, faults=[str(f) for f in error.faults])
+            self._on_problem(str(error))
+            return
+        self._on_problem("")
+        self._on_settings(settings)
