@@ -14,7 +14,7 @@ use std::io;
 use std::net::SocketAddr;
 
 /// Names one socket or listener of one driver; never reused for another one.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Token {
     /// Slot in the driver's table; small and dense, so that callers may index by it.
     pub index: u32,

@@ -132,8 +132,8 @@ pub trait Engine: Sized + 'static {
     type BackendLogin: BackendLogin<Link = Self::Link>;
     /// A logged-in client.
     type Session: Session<Link = Self::Link>;
-    /// A ready backend.
-    type Link: Link;
+    /// A ready backend; it may move to another worker's thread.
+    type Link: Link + Send + 'static;
 
     /// A new client's log-in.
     fn login() -> Self::ClientLogin;

@@ -1,1 +1,35 @@
-//! Workers, clients, backends and the pool.
+//! Workers, clients, backends and the pool: events in, actions out.
+//!
+//! A fleet is one [`Front`] and some [`Worker`]s around one [`Shared`]. Each turns on a thread of
+//! its own with a real driver (the bindings), or all in one thread under a seed (the simulation).
+//! No socket, clock, randomness, environment or thread here: they come in through the driver and
+//! as arguments.
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)
+)]
+
+mod book;
+mod front;
+mod notice;
+mod shared;
+mod slab;
+mod snapshot;
+mod stats;
+#[cfg(test)]
+mod test_support;
+mod tls;
+mod wire;
+mod worker;
+
+pub use front::Front;
+pub use notice::{Field, Notice, Notices};
+pub use shared::Shared;
+pub use snapshot::{Listener, Role, Snapshot, Target, TargetId, Writer};
+pub use stats::{EndpointSum, HistogramSum, TargetSum, BOUNDS_US};
+pub use tls::{BackendTls, ClientTls, TlsMode};
+pub use worker::Worker;
+
+/// Fills a buffer with random bytes; a real source in production, a seeded one in the simulation.
+pub type Random = Box<dyn FnMut(&mut [u8]) + Send>;

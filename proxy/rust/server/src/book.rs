@@ -1,0 +1,251 @@
+//! The pool's book: how many connections each target may have, and who still has one of before.
+//!
+//! All workers share it behind one lock, which is touched when a backend opens or closes and never
+//! per query.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::snapshot::{Snapshot, TargetId};
+
+/// The right to one connection; comes back when the server's EOF was seen.
+#[derive(Debug)]
+#[must_use = "a permit that is dropped is lost to the budget: give it back to the book"]
+pub struct Permit {
+    /// The target it is for.
+    pub target: TargetId,
+    term: u64,
+}
+
+impl Permit {
+    /// The writer's term in which it was taken.
+    pub fn term(&self) -> u64 {
+        self.term
+    }
+}
+
+#[derive(Default)]
+struct Account {
+    limit: u32,
+    used: u32,
+    by_term: BTreeMap<u64, u32>,
+}
+
+/// A change of writer whose old connections aren't all gone yet.
+struct Cut {
+    term: u64,
+    sequence: u64,
+    epoch: u64,
+    from: Option<TargetId>,
+    unconfirmed: bool,
+}
+
+/// A change of writer that is complete: nothing of ours is left on the old one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Drained {
+    /// The writer of before, if there was one.
+    pub from: Option<TargetId>,
+    /// The epoch that may be acknowledged.
+    pub epoch: u64,
+    /// Some connections were closed without the server's EOF.
+    pub unconfirmed: bool,
+}
+
+/// The accounts of all targets.
+#[derive(Default)]
+pub struct Book {
+    accounts: BTreeMap<TargetId, Account>,
+    term: u64,
+    writer: Option<(Option<TargetId>, u64)>,
+    cuts: VecDeque<Cut>,
+    sequence: u64,
+    caught_up: Vec<u64>,
+}
+
+impl Book {
+    /// For so many workers.
+    pub fn new(workers: usize) -> Self {
+        Self {
+            caught_up: vec![0; workers],
+            ..Self::default()
+        }
+    }
+
+    /// Takes over a snapshot's limits and its writer, and numbers it: its sequence, and the
+    /// writer's term, which rises when the writer is another target than before.
+    pub fn open(&mut self, snapshot: &mut Snapshot) {
+        self.sequence += 1;
+        self.open_accounts(snapshot);
+        snapshot.sequence = self.sequence;
+        snapshot.term = self.term;
+    }
+
+    fn open_accounts(&mut self, snapshot: &Snapshot) {
+        for account in self.accounts.values_mut() {
+            account.limit = 0;
+        }
+        for target in snapshot.targets.iter().flatten() {
+            self.accounts.entry(target.id).or_default().limit = target.max_connections;
+        }
+        let target = snapshot.writer.map(|writer| writer.target);
+        let epoch = snapshot.writer.map_or(0, |writer| writer.epoch);
+        if self.writer == Some((target, epoch)) {
+            return;
+        }
+        let before = self.writer.replace((target, epoch)).and_then(|(t, _)| t);
+        let from = before.filter(|before| Some(*before) != target);
+        if from.is_some() {
+            self.term += 1;
+        }
+        self.cuts.push_back(Cut {
+            term: self.term,
+            sequence: self.sequence,
+            epoch,
+            from,
+            unconfirmed: false,
+        });
+    }
+
+    /// A permit, if the budget has one left.
+    pub fn take(&mut self, target: TargetId, term: u64) -> Option<Permit> {
+        let account = self.accounts.get_mut(&target)?;
+        if account.used >= account.limit {
+            return None;
+        }
+        account.used += 1;
+        *account.by_term.entry(term).or_default() += 1;
+        Some(Permit { target, term })
+    }
+
+    /// A connection is gone; `confirmed` says that the server's EOF (or reset) was seen.
+    pub fn give_back(&mut self, permit: Permit, confirmed: bool) {
+        if let Some(account) = self.accounts.get_mut(&permit.target) {
+            account.used = account.used.saturating_sub(1);
+            if let Some(count) = account.by_term.get_mut(&permit.term) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    account.by_term.remove(&permit.term);
+                }
+            }
+        }
+        if !confirmed {
+            for cut in &mut self.cuts {
+                cut.unconfirmed |= cut.from == Some(permit.target) && permit.term < cut.term;
+            }
+        }
+    }
+
+    /// A worker took over the snapshot of that sequence: it begins nothing under an earlier one.
+    pub fn worker_caught_up(&mut self, worker: usize, sequence: u64) {
+        if let Some(caught_up) = self.caught_up.get_mut(worker) {
+            *caught_up = sequence;
+        }
+    }
+
+    /// The changes of writer that are complete now, in their order.
+    pub fn drained(&mut self) -> Vec<Drained> {
+        let mut done = Vec::new();
+        let everybody = self.caught_up.iter().copied().min().unwrap_or(u64::MAX);
+        while let Some(cut) = self.cuts.front() {
+            let left = cut.from.and_then(|from| self.accounts.get(&from));
+            let busy = left.is_some_and(|account| {
+                account
+                    .by_term
+                    .range(..cut.term)
+                    .any(|(_, count)| *count > 0)
+            });
+            if busy || everybody < cut.sequence {
+                break;
+            }
+            done.push(Drained {
+                from: cut.from,
+                epoch: cut.epoch,
+                unconfirmed: cut.unconfirmed,
+            });
+            self.cuts.pop_front();
+        }
+        done
+    }
+
+    /// Connections open and allowed: `(used, limit)`.
+    pub fn usage(&self, target: TargetId) -> (u32, u32) {
+        self.accounts
+            .get(&target)
+            .map_or((0, 0), |account| (account.used, account.limit))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::snapshot::{Target, Writer};
+    use crate::test_support::snapshot;
+
+    const A: TargetId = TargetId(0);
+    const B: TargetId = TargetId(1);
+
+    fn world(writer: Option<(TargetId, u64)>) -> Snapshot {
+        let target = |id: TargetId| {
+            Some(Arc::new(Target {
+                id,
+                name: "db".into(),
+                addresses: Vec::new(),
+                server_name: "db".into(),
+                reader: false,
+                available: true,
+                max_connections: 2,
+                max_idle: 1,
+                load: Arc::default(),
+            }))
+        };
+        Snapshot {
+            targets: vec![target(A), target(B)],
+            writer: writer.map(|(target, epoch)| Writer {
+                target,
+                epoch,
+                open: true,
+            }),
+            ..snapshot()
+        }
+    }
+
+    #[test]
+    fn the_budget_is_never_exceeded() {
+        let mut book = Book::new(1);
+        book.open(&mut world(Some((A, 1))));
+        let first = book.take(A, 0).expect("room for one");
+        let _second = book.take(A, 0).expect("room for two");
+        assert!(book.take(A, 0).is_none());
+        book.give_back(first, true);
+        assert!(book.take(A, 0).is_some());
+        assert_eq!(book.usage(A), (2, 2));
+    }
+
+    #[test]
+    fn an_epoch_is_drained_when_all_workers_saw_it_and_nothing_of_before_is_left() {
+        let mut book = Book::new(2);
+        let mut first = world(Some((A, 1)));
+        book.open(&mut first);
+        book.worker_caught_up(0, first.sequence);
+        assert!(book.drained().is_empty());
+        book.worker_caught_up(1, first.sequence);
+        assert_eq!(book.drained().len(), 1);
+        let old = book.take(A, first.term).expect("room");
+        let mut second = world(Some((B, 2)));
+        book.open(&mut second);
+        assert!(second.term > first.term);
+        book.worker_caught_up(0, second.sequence);
+        book.worker_caught_up(1, second.sequence);
+        // A reader's connection to the former writer doesn't hold the acknowledgement up.
+        let _reader = book.take(A, second.term).expect("room");
+        assert!(book.drained().is_empty());
+        book.give_back(old, false);
+        let expected = Drained {
+            from: Some(A),
+            epoch: 2,
+            unconfirmed: true,
+        };
+        assert_eq!(book.drained(), vec![expected]);
+    }
+}

@@ -1,0 +1,454 @@
+//! The front thread: it accepts, does TLS and the password exchange, and hands a client that may
+//! come in to the least-loaded worker. A storm of log-ins stalls no worker.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+
+use dbproxy_driver::{Driver, Duration, Event, Time, Token};
+use dbproxy_engine::{
+    Admission, ClientLogin, CloseReason, Engine, Failure, LoginEnv, LoginProgress, TlsFacts,
+};
+
+use crate::notice::Notice;
+use crate::shared::{Arrival, FrontLetter, Letter, Shared};
+use crate::snapshot::{Listener, Snapshot};
+use crate::stats::{count_close, EndpointStats};
+use crate::tls::Tls;
+use crate::wire::Wire;
+use crate::Random;
+
+/// How long a log-in may take.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a client that was told off may take to read it and leave.
+const LINGER: Duration = Duration::from_secs(2);
+/// How long the accept queue is emptied after a drain was asked for.
+const ACCEPT_TAIL: Duration = Duration::from_millis(50);
+/// How often deadlines are looked at.
+const LOOK: Duration = Duration::from_millis(200);
+/// Bytes that a client may send ahead while it logs in.
+const MAX_EARLY: usize = 64 * 1024;
+/// An idle loop turns this often, to show that it lives.
+const IDLE_TURN: Duration = Duration::from_secs(1);
+/// The first byte of a TLS record that holds a handshake: direct TLS without an SSLRequest.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+enum Stage {
+    LoggingIn,
+    Handshaking,
+    /// Admitted; its socket is leaving this driver.
+    Leaving(Admission),
+    /// Told off; reading on until it leaves, so that it gets to read the error.
+    Lingering,
+}
+
+struct Guest<E: Engine> {
+    wire: Wire,
+    login: E::ClientLogin,
+    facts: Option<TlsFacts>,
+    stage: Stage,
+    listener: Arc<Listener>,
+    peer: SocketAddr,
+    deadline: Time,
+}
+
+/// The front thread's state.
+pub struct Front<E: Engine, D: Driver> {
+    driver: D,
+    shared: Arc<Shared<E, D>>,
+    snapshot: Option<Arc<Snapshot>>,
+    address: IpAddr,
+    listeners: BTreeMap<Token, Arc<Listener>>,
+    guests: BTreeMap<Token, Guest<E>>,
+    stats: HashMap<Arc<str>, Arc<EndpointStats>>,
+    events: Vec<Event<D::Socket>>,
+    random: Random,
+    closing_at: Option<Time>,
+    looked_at: Time,
+    draining: bool,
+}
+
+impl<E: Engine, D: Driver> Front<E, D> {
+    /// A front thread that will listen on `address`.
+    pub fn new(driver: D, shared: Arc<Shared<E, D>>, address: IpAddr, random: Random) -> Self {
+        Self {
+            driver,
+            shared,
+            snapshot: None,
+            address,
+            listeners: BTreeMap::new(),
+            guests: BTreeMap::new(),
+            stats: HashMap::new(),
+            events: Vec::new(),
+            random,
+            closing_at: None,
+            looked_at: Time::default(),
+            draining: false,
+        }
+    }
+
+    /// Turns until the threads shall end.
+    pub fn run(&mut self) {
+        while !self.shared.stopping.load(Ordering::Acquire) {
+            self.turn();
+        }
+    }
+
+    /// Waits for something to happen, and deals with it.
+    pub fn turn(&mut self) {
+        let idle = self.driver.now().after(IDLE_TURN);
+        let deadline = self.closing_at.map_or(idle, |at| at.min(idle));
+        let mut events = std::mem::take(&mut self.events);
+        self.driver.wait(Some(deadline), &mut events);
+        let turned_at = &self.shared.front_turned_at;
+        turned_at.store(self.driver.now().0, Ordering::Relaxed);
+        for event in events.drain(..) {
+            self.event(event);
+        }
+        self.events = events;
+        for letter in self.shared.front.collect() {
+            match letter {
+                FrontLetter::Snapshot(snapshot, answer) => {
+                    let outcome = self.open_listeners(&snapshot);
+                    // Nobody waits for the answer when the caller gave up: nothing to tell then.
+                    answer.try_send(outcome).ok();
+                    self.snapshot = Some(snapshot);
+                }
+                FrontLetter::Drain => {
+                    self.draining = true;
+                    self.closing_at = Some(self.driver.now().after(ACCEPT_TAIL));
+                }
+            }
+        }
+        self.tick();
+    }
+
+    fn open_listeners(&mut self, snapshot: &Snapshot) -> Result<(), String> {
+        if self.draining {
+            return Ok(());
+        }
+        let wanted = &snapshot.listeners;
+        let gone: Vec<Token> = self
+            .listeners
+            .iter()
+            .filter(|(_, open)| !wanted.iter().any(|want| want.port == open.port))
+            .map(|(token, _)| *token)
+            .collect();
+        for token in gone {
+            self.listeners.remove(&token);
+            self.driver.close(token);
+        }
+        for want in wanted {
+            let open = self.listeners.values_mut().find(|o| o.port == want.port);
+            if let Some(open) = open {
+                *open = want.clone();
+                continue;
+            }
+            let address = SocketAddr::new(self.address, want.port);
+            let token = self
+                .driver
+                .listen(address)
+                .map_err(|error| format!("endpoint {}: listen on {address}: {error}", want.name))?;
+            self.listeners.insert(token, want.clone());
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, event: Event<D::Socket>) {
+        match event {
+            Event::Accepted {
+                listener,
+                socket,
+                peer,
+            } => self.accepted(listener, socket, peer),
+            Event::Received { socket, data } => {
+                let Some(guest) = self.guests.get_mut(&socket) else {
+                    return self.driver.recycle(data);
+                };
+                if matches!(guest.stage, Stage::Lingering) {
+                    return self.driver.recycle(data);
+                }
+                if guest.wire.tls().is_none() && data.as_slice().first() == Some(&TLS_HANDSHAKE) {
+                    self.begin_direct_tls(socket);
+                }
+                let Some(guest) = self.guests.get_mut(&socket) else {
+                    return self.driver.recycle(data);
+                };
+                match guest.wire.receive(&mut self.driver, data) {
+                    Ok(()) => self.advance(socket),
+                    Err(_) => self.refuse(socket, None, CloseReason::TlsFailed),
+                }
+            }
+            Event::Closed { socket, .. } => match self.guests.get(&socket).map(|g| &g.stage) {
+                Some(Stage::Lingering) => self.remove(socket),
+                Some(_) => {
+                    self.count(socket, CloseReason::ClientLeft);
+                    self.remove(socket);
+                }
+                None => {}
+            },
+            Event::Sent { socket } => self.hand_over(socket),
+            Event::Detached { socket, detached } => self.deliver(socket, detached),
+            Event::Connected { .. } | Event::Woken => {}
+        }
+    }
+
+    fn accepted(&mut self, listener: Token, socket: Token, peer: SocketAddr) {
+        let Some(listener) = self.listeners.get(&listener).cloned() else {
+            return self.driver.close(socket);
+        };
+        let stats = self.stats_of(&listener.name);
+        stats.received.add(1);
+        let deadline = self.driver.now().after(LOGIN_TIMEOUT);
+        let mut wire = Wire::new(socket);
+        wire.arm(&mut self.driver, true);
+        let guest = Guest {
+            wire,
+            login: E::login(),
+            facts: None,
+            stage: Stage::LoggingIn,
+            listener,
+            peer,
+            deadline,
+        };
+        self.guests.insert(socket, guest);
+        let clients = self.shared.clients();
+        self.shared.guests.change(1);
+        if let Some(limit) = self.snapshot.as_ref().map(|s| s.max_clients) {
+            if clients >= limit {
+                let failure = Failure::TooManyClients(limit);
+                self.refuse(socket, Some(failure), CloseReason::TooManyClients);
+            }
+        }
+    }
+
+    fn begin_direct_tls(&mut self, socket: Token) {
+        let tls = self.snapshot.as_ref().and_then(|s| s.client_tls.clone());
+        let Some(guest) = self.guests.get_mut(&socket) else {
+            return;
+        };
+        if !guest.wire.input().is_empty() || guest.facts.is_some() {
+            return;
+        }
+        match tls.map(|tls| Tls::accept(&tls, true)) {
+            Some(Ok(tls)) => {
+                guest.wire.start_tls(tls);
+                guest.stage = Stage::Handshaking;
+            }
+            _ => self.refuse(socket, None, CloseReason::TlsFailed),
+        }
+    }
+
+    fn advance(&mut self, socket: Token) {
+        loop {
+            let Some(guest) = self.guests.get_mut(&socket) else {
+                return;
+            };
+            if guest.wire.tls_closed {
+                self.count(socket, CloseReason::ClientLeft);
+                return self.remove(socket);
+            }
+            match guest.stage {
+                Stage::Handshaking => {
+                    let Some(tls) = guest.wire.tls().filter(|tls| !tls.handshaking()) else {
+                        return;
+                    };
+                    guest.facts = Some(tls.facts());
+                    guest.stage = Stage::LoggingIn;
+                }
+                Stage::LoggingIn => {
+                    if !self.log_in(socket) {
+                        return;
+                    }
+                }
+                Stage::Leaving(_) | Stage::Lingering => {
+                    if guest.wire.input().len() > MAX_EARLY {
+                        guest.wire.arm(&mut self.driver, false);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Feeds the log-in once. Says whether to look again.
+    fn log_in(&mut self, socket: Token) -> bool {
+        let (Some(guest), Some(snapshot)) = (self.guests.get_mut(&socket), &self.snapshot) else {
+            return false;
+        };
+        let mut out = Vec::new();
+        let mut env = LoginEnv {
+            users: &snapshot.users,
+            tls_available: snapshot.client_tls.is_some(),
+            tls_required: snapshot.require_tls,
+            tls: guest.facts.as_ref(),
+            random: &mut *self.random,
+        };
+        let (consumed, progress) = guest.login.feed(guest.wire.input(), &mut env, &mut out);
+        guest.wire.consume(&mut self.driver, consumed);
+        guest.wire.push(&mut self.driver, &out);
+        if guest.wire.flush(&mut self.driver).is_err() {
+            self.refuse(socket, None, CloseReason::TlsFailed);
+            return false;
+        }
+        match progress {
+            LoginProgress::NeedMore => consumed > 0 && !guest.wire.input().is_empty(),
+            LoginProgress::StartTls => {
+                let tls = snapshot.client_tls.clone();
+                match tls.map(|tls| Tls::accept(&tls, false)) {
+                    Some(Ok(tls)) => {
+                        guest.wire.start_tls(tls);
+                        guest.stage = Stage::Handshaking;
+                    }
+                    _ => self.refuse(socket, None, CloseReason::TlsFailed),
+                }
+                false
+            }
+            LoginProgress::Admitted(admission) => {
+                guest.stage = Stage::Leaving(admission);
+                self.hand_over(socket);
+                false
+            }
+            LoginProgress::Cancel(key) => {
+                self.pass_on_cancel(key);
+                self.count(socket, CloseReason::CancelRequest);
+                self.remove(socket);
+                false
+            }
+            LoginProgress::Close(reason) => {
+                self.refuse(socket, None, reason);
+                false
+            }
+        }
+    }
+
+    fn pass_on_cancel(&mut self, key: dbproxy_engine::CancelKey) {
+        let worker = crate::worker::worker_of(key);
+        if let Some(mailbox) = self.shared.workers.get(worker) {
+            mailbox.post(Letter::Cancel(key));
+        }
+    }
+
+    /// An admitted client leaves for its worker as soon as its last answer is on the way.
+    fn hand_over(&mut self, socket: Token) {
+        if let Some(guest) = self.guests.get_mut(&socket) {
+            if matches!(guest.stage, Stage::Leaving(_)) && self.driver.queued(socket) == 0 {
+                guest.wire.arm(&mut self.driver, false);
+                self.driver.detach(socket);
+            }
+        }
+    }
+
+    fn deliver(&mut self, token: Token, socket: D::Socket) {
+        let Some(guest) = self.guests.remove(&token) else {
+            return;
+        };
+        let Stage::Leaving(admission) = guest.stage else {
+            return;
+        };
+        self.stats_of(&guest.listener.name).admitted.add(1);
+        let signs = self.shared.signs.iter().enumerate();
+        let Some((worker, signs)) = signs.min_by_key(|(_, s)| s.clients.get()) else {
+            return;
+        };
+        // Counted here, so that a burst spreads before the workers look.
+        signs.clients.change(1);
+        self.shared.guests.change(-1);
+        if let Some(mailbox) = self.shared.workers.get(worker) {
+            mailbox.post(Letter::Arrival(Box::new(Arrival {
+                socket,
+                wire: guest.wire,
+                admission,
+                listener: guest.listener,
+                peer: guest.peer,
+            })));
+        }
+    }
+
+    /// Tells a client off (with a failure of ours, or what its log-in wrote already), then waits a
+    /// little for it to leave: closing at once would take the error from it.
+    fn refuse(&mut self, socket: Token, failure: Option<Failure>, reason: CloseReason) {
+        self.count(socket, reason);
+        let deadline = self.driver.now().after(LINGER);
+        let Some(guest) = self.guests.get_mut(&socket) else {
+            return;
+        };
+        if let Some(failure) = failure {
+            let mut out = Vec::new();
+            guest.login.refuse(failure, &mut out);
+            guest.wire.push(&mut self.driver, &out);
+        }
+        guest.wire.finish(&mut self.driver);
+        guest.stage = Stage::Lingering;
+        guest.deadline = deadline;
+        let user = guest.login.claimed_user().to_owned();
+        let event = match reason {
+            CloseReason::AuthenticationFailed => "login_failed",
+            _ => "client_closed",
+        };
+        let notice = Notice::new(event)
+            .text("endpoint", &*guest.listener.name)
+            .text("user", user)
+            .text("peer", guest.peer.to_string())
+            .text("reason", reason.label());
+        self.shared.notices.push(notice);
+    }
+
+    fn count(&mut self, socket: Token, reason: CloseReason) {
+        let Some(name) = self.guests.get(&socket).map(|g| g.listener.name.clone()) else {
+            return;
+        };
+        let stats = self.stats_of(&name);
+        count_close(&stats, reason);
+        if reason == CloseReason::AuthenticationFailed {
+            stats.auth_failed.add(1);
+        }
+    }
+
+    fn remove(&mut self, socket: Token) {
+        if let Some(guest) = self.guests.remove(&socket) {
+            self.shared.guests.change(-1);
+            guest.wire.discard(&mut self.driver);
+            self.driver.close(socket);
+        }
+    }
+
+    fn stats_of(&mut self, name: &Arc<str>) -> Arc<EndpointStats> {
+        let shared = &self.shared;
+        self.stats
+            .entry(name.clone())
+            .or_insert_with(|| shared.stats.endpoint(name))
+            .clone()
+    }
+
+    fn tick(&mut self) {
+        let now = self.driver.now();
+        if self.closing_at.is_none() && now < self.looked_at.after(LOOK) {
+            return;
+        }
+        self.looked_at = now;
+        if self.closing_at.is_some_and(|at| at <= now) {
+            self.closing_at = None;
+            for (token, _) in std::mem::take(&mut self.listeners) {
+                self.driver.close(token);
+            }
+        }
+        let late: Vec<Token> = self
+            .guests
+            .iter()
+            .filter(|(_, guest)| guest.deadline <= now)
+            .map(|(token, _)| *token)
+            .collect();
+        for token in late {
+            match self.guests.get(&token).map(|guest| &guest.stage) {
+                Some(Stage::Lingering) => self.remove(token),
+                Some(Stage::Leaving(_)) | None => {}
+                Some(_) => {
+                    let failure = Some(Failure::LoginTimeout);
+                    self.refuse(token, failure, CloseReason::LoginTimeout);
+                }
+            }
+        }
+    }
+}

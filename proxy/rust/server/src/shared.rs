@@ -1,0 +1,353 @@
+//! What the threads share: the book, the mailboxes, the welcome templates. No lock here is taken
+//! per query.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{mpsc, Arc, Mutex, MutexGuard, PoisonError};
+
+use dbproxy_driver::{Driver, Time, Waker};
+use dbproxy_engine::{Admission, CancelKey, Engine, Identity, Link};
+
+use crate::book::{Book, Permit};
+use crate::notice::{Notice, Notices};
+use crate::snapshot::{Listener, Role, Snapshot, TargetId};
+use crate::stats::Stats;
+use crate::wire::Wire;
+
+/// A client on its way from the front thread to its worker.
+pub struct Arrival<S> {
+    /// Its socket.
+    pub socket: S,
+    /// Its leg, with TLS and bytes that came early.
+    pub wire: Wire,
+    /// Who it is.
+    pub admission: Admission,
+    /// Where it came in.
+    pub listener: Arc<Listener>,
+    /// Its address, for the log.
+    pub peer: std::net::SocketAddr,
+}
+
+/// An idle backend on its way to another worker.
+pub struct Loan<E: Engine, S> {
+    /// Its socket.
+    pub socket: S,
+    /// Its leg.
+    pub wire: Wire,
+    /// Its state.
+    pub link: E::Link,
+    /// Whose it may be.
+    pub identity: Identity,
+    /// Its place in the budget.
+    pub permit: Permit,
+}
+
+/// A worker asks others for an idle backend.
+#[derive(Clone, Debug)]
+pub struct Plea {
+    /// Who asks.
+    pub worker: usize,
+    /// For whom.
+    pub identity: Identity,
+    /// On which target.
+    pub target: TargetId,
+}
+
+/// What a worker may find in its mailbox.
+pub enum Letter<E: Engine, S> {
+    /// A new client.
+    Arrival(Box<Arrival<S>>),
+    /// The desired state changed.
+    Snapshot(Arc<Snapshot>),
+    /// Somebody cancels one of its clients' requests.
+    Cancel(CancelKey),
+    /// A target's budget has room.
+    PermitFree(TargetId),
+    /// See [`Plea`].
+    Plea(Plea),
+    /// See [`Loan`].
+    Loan(Box<Loan<E, S>>),
+    /// Let clients go at their transactions' ends.
+    Drain,
+}
+
+/// What the front thread may find in its mailbox.
+pub enum FrontLetter {
+    /// The desired state changed; answers when its listeners are open.
+    Snapshot(Arc<Snapshot>, mpsc::SyncSender<Result<(), String>>),
+    /// Empty the accept queue, then close the listeners.
+    Drain,
+}
+
+/// A mailbox that wakes its owner.
+pub struct Mailbox<L, W> {
+    letters: Mutex<VecDeque<L>>,
+    waker: W,
+}
+
+impl<L, W: Waker> Mailbox<L, W> {
+    fn new(waker: W) -> Self {
+        Self {
+            letters: Mutex::default(),
+            waker,
+        }
+    }
+
+    /// Adds a letter.
+    pub fn post(&self, letter: L) {
+        lock(&self.letters).push_back(letter);
+        self.waker.wake();
+    }
+
+    /// Takes all letters.
+    pub fn collect(&self) -> VecDeque<L> {
+        std::mem::take(&mut *lock(&self.letters))
+    }
+
+    /// Wakes the owner without a letter.
+    pub fn wake(&self) {
+        self.waker.wake();
+    }
+}
+
+/// Welcome templates kept at most: clients choose startup settings, so their number is theirs.
+const MAX_TEMPLATES: usize = 4096;
+
+/// Nobody waits.
+pub const NOBODY: u64 = u64::MAX;
+
+/// A count that goes up and down.
+#[derive(Default, Debug)]
+pub struct Gauge(AtomicU32);
+
+impl Gauge {
+    /// The count now.
+    pub fn get(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Up or down by so many.
+    pub fn change(&self, by: i32) {
+        let step = by.unsigned_abs();
+        if by < 0 {
+            self.0.fetch_sub(step, Ordering::Relaxed);
+        } else {
+            self.0.fetch_add(step, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What a worker lets the others see of itself without asking.
+pub struct WorkerSigns {
+    /// When its oldest waiter began to wait, or [`NOBODY`].
+    pub waiting_since: AtomicU64,
+    /// The pool key of its oldest waiter, hashed.
+    pub waiting_key: AtomicU64,
+    /// The target that its oldest waiter wants; `u32::MAX` while there is none.
+    pub waiting_target: AtomicU32,
+    /// Its idle backends.
+    pub idle: Gauge,
+    /// Its clients.
+    pub clients: Gauge,
+    /// When it last had a turn.
+    pub turned_at: AtomicU64,
+}
+
+type WorkerMailbox<E, D> = Mailbox<Letter<E, <D as Driver>::Socket>, <D as Driver>::Waker>;
+type Templates<E> = HashMap<(Role, Identity), Arc<<<E as Engine>::Link as Link>::Params>>;
+
+/// What all threads share.
+pub struct Shared<E: Engine, D: Driver> {
+    /// What is counted.
+    pub stats: Stats,
+    /// What Python is told.
+    pub notices: Notices,
+    /// One for each worker.
+    pub workers: Vec<WorkerMailbox<E, D>>,
+    /// What each worker shows.
+    pub signs: Vec<WorkerSigns>,
+    /// The front thread's.
+    pub front: Mailbox<FrontLetter, D::Waker>,
+    /// When the front thread last had a turn.
+    pub front_turned_at: AtomicU64,
+    /// Clients that are still logging in.
+    pub guests: Gauge,
+    /// The threads shall end.
+    pub stopping: AtomicBool,
+    book: Mutex<Book>,
+    templates: Mutex<Templates<E>>,
+    targets: Mutex<Vec<(Arc<str>, Arc<AtomicU32>)>>,
+}
+
+impl<E: Engine, D: Driver> Shared<E, D> {
+    /// For these threads.
+    pub fn new(front: D::Waker, workers: Vec<D::Waker>, notices: Notices) -> Self {
+        let count = workers.len();
+        let signs = workers.iter().map(|_| WorkerSigns {
+            waiting_since: AtomicU64::new(NOBODY),
+            waiting_key: AtomicU64::new(0),
+            waiting_target: AtomicU32::new(u32::MAX),
+            idle: Gauge::default(),
+            clients: Gauge::default(),
+            turned_at: AtomicU64::new(0),
+        });
+        Self {
+            stats: Stats::default(),
+            notices,
+            signs: signs.collect(),
+            workers: workers.into_iter().map(Mailbox::new).collect(),
+            front: Mailbox::new(front),
+            front_turned_at: AtomicU64::new(0),
+            guests: Gauge::default(),
+            stopping: AtomicBool::new(false),
+            book: Mutex::new(Book::new(count)),
+            templates: Mutex::default(),
+            targets: Mutex::default(),
+        }
+    }
+
+    /// The number that stands for a target's name, and its shared load.
+    pub fn target_id(&self, name: &str) -> (TargetId, Arc<AtomicU32>) {
+        let mut targets = lock(&self.targets);
+        let at = targets.iter().position(|(known, _)| &**known == name);
+        let at = at.unwrap_or_else(|| {
+            targets.push((name.into(), Arc::default()));
+            targets.len() - 1
+        });
+        let load = targets.get(at).map(|(_, load)| load.clone());
+        let id = TargetId(u16::try_from(at).unwrap_or(u16::MAX));
+        (id, load.unwrap_or_default())
+    }
+
+    /// The name that a number stands for.
+    pub fn target_name(&self, id: TargetId) -> Arc<str> {
+        let targets = lock(&self.targets);
+        let known = targets.get(usize::from(id.0));
+        known.map_or_else(|| "".into(), |(name, _)| name.clone())
+    }
+
+    /// Swaps in a new desired state: the workers first, then the front thread, which answers.
+    pub fn apply(&self, mut snapshot: Snapshot) -> mpsc::Receiver<Result<(), String>> {
+        lock(&self.book).open(&mut snapshot);
+        let snapshot = Arc::new(snapshot);
+        for worker in &self.workers {
+            worker.post(Letter::Snapshot(snapshot.clone()));
+        }
+        let (answer, receiver) = mpsc::sync_channel(1);
+        self.front.post(FrontLetter::Snapshot(snapshot, answer));
+        receiver
+    }
+
+    /// No new clients; those that are here go at their transactions' ends.
+    pub fn drain(&self) {
+        self.front.post(FrontLetter::Drain);
+        for worker in &self.workers {
+            worker.post(Letter::Drain);
+        }
+    }
+
+    /// Ends all loops at their next turn.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.front.wake();
+        for worker in &self.workers {
+            worker.wake();
+        }
+    }
+
+    /// Clients connected now, logging in or in.
+    pub fn clients(&self) -> u32 {
+        let inside: u32 = self.signs.iter().map(|s| s.clients.get()).sum();
+        inside + self.guests.get()
+    }
+
+    /// A permit, if the budget has one left.
+    pub fn take_permit(&self, target: TargetId, term: u64) -> Option<Permit> {
+        lock(&self.book).take(target, term)
+    }
+
+    /// A connection is gone: whoever waits longest may open one.
+    pub fn return_permit(&self, permit: Permit, confirmed: bool) {
+        let target = permit.target;
+        lock(&self.book).give_back(permit, confirmed);
+        self.report_drained();
+        self.offer_permit(target);
+    }
+
+    /// Tells the worker with the oldest waiter that there is room.
+    pub fn offer_permit(&self, target: TargetId) {
+        if let Some((worker, _)) = self.oldest_waiter(None) {
+            if let Some(mailbox) = self.workers.get(worker) {
+                mailbox.post(Letter::PermitFree(target));
+            }
+        }
+    }
+
+    /// The worker (but not `except`) whose oldest waiter waits longest, and since when.
+    pub fn oldest_waiter(&self, except: Option<usize>) -> Option<(usize, Time)> {
+        let since = |signs: &WorkerSigns| signs.waiting_since.load(Ordering::Relaxed);
+        self.signs
+            .iter()
+            .map(since)
+            .enumerate()
+            .filter(|(worker, since)| *since != NOBODY && Some(*worker) != except)
+            .min_by_key(|(_, since)| *since)
+            .map(|(worker, since)| (worker, Time(since)))
+    }
+
+    /// A worker took over a snapshot.
+    pub fn worker_caught_up(&self, worker: usize, sequence: u64) {
+        lock(&self.book).worker_caught_up(worker, sequence);
+        self.report_drained();
+    }
+
+    fn report_drained(&self) {
+        for drained in lock(&self.book).drained() {
+            let from = drained.from.map(|id| self.target_name(id).to_string());
+            self.notices.push(
+                Notice::new("writer_drained")
+                    .text("target", from.unwrap_or_default())
+                    .number("epoch", drained.epoch)
+                    .flag("unconfirmed", drained.unconfirmed),
+            );
+        }
+    }
+
+    /// Connections open and allowed: `(used, limit)`.
+    pub fn usage(&self, target: TargetId) -> (u32, u32) {
+        lock(&self.book).usage(target)
+    }
+
+    /// What a client of that key is told at its welcome, if it is known.
+    pub fn template(
+        &self,
+        role: Role,
+        identity: &Identity,
+    ) -> Option<Arc<<E::Link as Link>::Params>> {
+        let key = (role, identity.clone());
+        lock(&self.templates).get(&key).cloned()
+    }
+
+    /// Remembers what a fresh backend reported.
+    pub fn learn(&self, role: Role, identity: &Identity, params: &Arc<<E::Link as Link>::Params>) {
+        let mut templates = lock(&self.templates);
+        if templates.len() >= MAX_TEMPLATES {
+            templates.clear();
+        }
+        templates.insert((role, identity.clone()), params.clone());
+    }
+
+    /// Forgets the reports for one key: the database refused it.
+    pub fn unlearn(&self, identity: &Identity) {
+        lock(&self.templates).retain(|(_, known), _| known != identity);
+    }
+
+    /// Forgets all reports: the writer is another server now.
+    pub fn unlearn_all(&self) {
+        lock(&self.templates).clear();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,143 @@
+//! What Python hands down: the whole desired state of the data plane, swapped as one.
+
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicU32;
+use std::sync::Arc;
+
+use dbproxy_driver::Duration;
+use dbproxy_engine::Users;
+
+use crate::tls::{BackendTls, ClientTls};
+
+/// What an endpoint's sessions may do, and so where they go.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Role {
+    /// To the writer.
+    ReadWrite,
+    /// To an available reader.
+    ReadOnly,
+}
+
+impl Role {
+    /// As the resources spell it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Role::ReadWrite => "READ_WRITE",
+            Role::ReadOnly => "READ_ONLY",
+        }
+    }
+}
+
+/// One endpoint's listener.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Listener {
+    /// The endpoint's name: a label in metrics and logs.
+    pub name: Arc<str>,
+    /// The port in the pod.
+    pub port: u16,
+    /// Where its sessions go.
+    pub role: Role,
+}
+
+/// Stands for a target's name; the same name keeps its number for the life of the process.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct TargetId(pub u16);
+
+/// One database server.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Stands for the name.
+    pub id: TargetId,
+    /// As the target group names it.
+    pub name: Arc<str>,
+    /// Where it is; tried in this order.
+    pub addresses: Vec<SocketAddr>,
+    /// The host name that its certificate must carry (`VERIFY_IDENTITY`).
+    pub server_name: Arc<str>,
+    /// Whether it is a reader.
+    pub reader: bool,
+    /// Whether its last probe succeeded.
+    pub available: bool,
+    /// This pod's share of its connections.
+    pub max_connections: u32,
+    /// How many of them may stay idle.
+    pub max_idle: u32,
+    /// Connections of it that clients hold now, over all workers; survives snapshots.
+    pub load: Arc<AtomicU32>,
+}
+
+/// Who the writer is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Writer {
+    /// The target.
+    pub target: TargetId,
+    /// Rises with every change.
+    pub epoch: u64,
+    /// SQL agreed: clients may write there.
+    pub open: bool,
+}
+
+/// The whole desired state.
+#[derive(Clone)]
+pub struct Snapshot {
+    /// The endpoints.
+    pub listeners: Vec<Arc<Listener>>,
+    /// The proxy's certificate.
+    pub client_tls: Option<Arc<ClientTls>>,
+    /// Refuse clients without TLS.
+    pub require_tls: bool,
+    /// Who may log in.
+    pub users: Arc<Users>,
+    /// The databases, at the index of their id (`None`: no longer there).
+    pub targets: Vec<Option<Arc<Target>>>,
+    /// Who writes.
+    pub writer: Option<Writer>,
+    /// TLS towards the databases.
+    pub backend_tls: Arc<BackendTls>,
+    /// How long a request waits for a connection.
+    pub borrow_timeout: Duration,
+    /// How long a client may be idle.
+    pub idle_client_timeout: Duration,
+    /// How long a client that doesn't read may hold a backend that others wait for.
+    pub client_write_timeout: Duration,
+    /// How long an idle backend beyond `max_idle` is kept.
+    pub idle_backend_timeout: Duration,
+    /// Run once on each new backend.
+    pub init_query: Option<Arc<str>>,
+    /// Clients at once, over all listeners.
+    pub max_clients: u32,
+    /// Rises when the writer becomes another target; set when the snapshot is applied.
+    pub term: u64,
+    /// Rises with every snapshot; set when it is applied.
+    pub sequence: u64,
+}
+
+impl Snapshot {
+    /// A target that is still there.
+    pub fn target(&self, id: TargetId) -> Option<&Arc<Target>> {
+        self.targets.get(usize::from(id.0))?.as_ref()
+    }
+
+    /// The writer that clients may use.
+    pub fn open_writer(&self) -> Option<&Arc<Target>> {
+        let writer = self.writer.filter(|writer| writer.open)?;
+        self.target(writer.target)
+    }
+
+    /// All readers, available or not.
+    pub fn readers(&self) -> impl Iterator<Item = &Arc<Target>> {
+        let writer = self.writer.map(|writer| writer.target);
+        self.targets
+            .iter()
+            .flatten()
+            .filter(move |target| target.reader && Some(target.id) != writer)
+    }
+
+    /// Whether a session of this role may use that target now.
+    pub fn serves(&self, role: Role, id: TargetId) -> bool {
+        match role {
+            Role::ReadWrite => self.open_writer().is_some_and(|target| target.id == id),
+            Role::ReadOnly => self.readers().any(|t| t.id == id && t.available),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! CancelRequests: from a client to the backend that runs its request, and nobody else's.
+
+use std::io::ErrorKind;
+
+use dbproxy_driver::{Driver, Duration};
+use dbproxy_engine::{CancelKey, Engine, Failure, KillReason, Link, Release};
+
+use crate::slab::Key;
+use crate::wire::Wire;
+
+use super::state::{BackendPlace, Cancel, ClientPlace, Owner, Timer};
+use super::{Worker, SLOT_BITS};
+
+/// How long a server may take to confirm a cancel by closing its connection.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl<E: Engine, D: Driver> Worker<E, D> {
+    /// Somebody brought a cancel key that this worker may have given out.
+    pub(super) fn cancel(&mut self, key: CancelKey) {
+        let slot = key.id & ((1 << SLOT_BITS) - 1);
+        let Some(client_key) = slot.checked_sub(1).and_then(|at| self.clients.key_at(at)) else {
+            return;
+        };
+        let Some(client) = self.clients.get(client_key) else {
+            return;
+        };
+        if client.secret != key.secret || client.session.is_none() {
+            return;
+        }
+        match client.place {
+            ClientPlace::Waiting => self.refuse(client_key, Failure::Cancelled),
+            ClientPlace::Holding(backend) => {
+                client.stats.cancels.add(1);
+                self.start_cancel(backend);
+            }
+            ClientPlace::Idle | ClientPlace::Leaving => {}
+        }
+    }
+
+    /// Begins to deliver a cancel to what a backend runs for its client.
+    pub(super) fn start_cancel(&mut self, key: Key) {
+        let Some(backend) = self.backends.get_mut(key) else {
+            return;
+        };
+        let Some(link) = &backend.link else {
+            return;
+        };
+        backend.cancel_wanted = false;
+        if link.outstanding() == 0 {
+            return;
+        }
+        if link.injecting() {
+            backend.cancel_wanted = true;
+            return;
+        }
+        let Some(request) = link.cancel_request() else {
+            return;
+        };
+        backend.cancels += 1;
+        let token = self.driver.connect(backend.address);
+        let cancel = self.cancels.insert(Cancel {
+            wire: Wire::new(token),
+            request,
+            backend: key,
+        });
+        self.own(token, Owner::Cancel(cancel));
+        let deadline = self.driver.now().after(CANCEL_TIMEOUT);
+        self.timers.set(deadline, Timer::Cancel(cancel));
+    }
+
+    /// The connection is there: the request goes out. The server acts, then closes.
+    pub(super) fn cancel_connected(&mut self, key: Key) {
+        if let Some(cancel) = self.cancels.get_mut(key) {
+            let request = std::mem::take(&mut cancel.request);
+            cancel.wire.push(&mut self.driver, &request);
+            cancel.wire.arm(&mut self.driver, true);
+            // A plain leg's flush can't fail.
+            cancel.wire.flush(&mut self.driver).ok();
+        }
+    }
+
+    /// The server closed the cancel's connection: the cancel was delivered. A connection that never
+    /// came about delivered nothing, so the backend is as free.
+    pub(super) fn cancel_closed(&mut self, key: Key, _error: Option<ErrorKind>) {
+        self.end_cancel(key, true);
+    }
+
+    /// Ends a cancel; one that was not confirmed may still strike, so its backend must go.
+    pub(super) fn end_cancel(&mut self, key: Key, confirmed: bool) {
+        let Some(cancel) = self.cancels.remove(key) else {
+            return;
+        };
+        let token = cancel.wire.token;
+        self.disown(token);
+        cancel.wire.discard(&mut self.driver);
+        self.driver.close(token);
+        let Some(backend) = self.backends.get_mut(cancel.backend) else {
+            return;
+        };
+        backend.cancels = backend.cancels.saturating_sub(1);
+        let settling = matches!(backend.place, BackendPlace::Settling);
+        match (confirmed, settling, backend.cancels) {
+            (true, true, 0) => self.reuse(cancel.backend, Release::Clean),
+            (false, true, _) => self.kill(cancel.backend, KillReason::CancelUnconfirmed),
+            (false, false, _) => backend.retired = true,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Clients: arriving, being welcomed, sending, leaving.
+
+use std::sync::Arc;
+
+use dbproxy_driver::{Buffer, Driver, Duration};
+use dbproxy_engine::{
+    Abandoned, CancelKey, CloseReason, Engine, Failure, Link, Release, Session, Steps,
+};
+
+use crate::notice::Notice;
+use crate::shared::Arrival;
+use crate::slab::Key;
+use crate::stats::count_close;
+
+use super::state::{BackendPlace, Client, ClientPlace, Owner, Timer};
+use super::{Todo, Worker, SLOT_BITS};
+
+/// How long a client that was told goodbye may take to read it and leave.
+const LINGER: Duration = Duration::from_secs(2);
+
+impl<E: Engine, D: Driver> Worker<E, D> {
+    /// A client was logged in by the front thread: from here on it lives on this worker.
+    pub(super) fn arrived(&mut self, arrival: Arrival<D::Socket>) {
+        let token = self.driver.attach(arrival.socket);
+        let wire = arrival.wire.moved_to(token);
+        let stats = self.endpoint_stats(&arrival.listener.name);
+        stats.clients.add(1);
+        if wire.is_tls() {
+            stats.clients_tls.add(1);
+        }
+        let now = self.driver.now();
+        let secret = self.random_u32();
+        let lane = self.lanes.join(&arrival.admission.identity);
+        let key = self.clients.insert(Client {
+            wire,
+            session: None,
+            place: ClientPlace::Idle,
+            lane,
+            listener: arrival.listener,
+            stats,
+            application_name: arrival.admission.application_name,
+            secret,
+            since: now,
+            asked_at: now,
+            stalled_since: None,
+            reader: None,
+            pinned: false,
+            peer: arrival.peer,
+        });
+        self.own(token, Owner::Client(key));
+        if self.draining {
+            return self.close_client(key, CloseReason::Shutdown, Some(Failure::Shutdown));
+        }
+        let known = self.clients.get(key).and_then(|client| {
+            self.shared
+                .template(client.role(), &arrival.admission.identity)
+        });
+        match known {
+            Some(params) => {
+                self.welcome(key, &params);
+                self.todo.push_back(Todo::Pump(key));
+            }
+            // The first of its kind waits for a backend, whose reports it is told.
+            None => {
+                self.check_out(key);
+            }
+        }
+        self.regulate(key);
+    }
+
+    /// Makes the client's session and tells it what direct PostgreSQL would.
+    pub(super) fn welcome(&mut self, key: Key, params: &Arc<<E::Link as Link>::Params>) {
+        let worker = u32::try_from(self.index).unwrap_or(0);
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        let cancel = CancelKey {
+            id: worker << SLOT_BITS | (key.index + 1),
+            secret: client.secret,
+        };
+        let mut out = Vec::new();
+        let name = std::mem::replace(&mut client.application_name, "".into());
+        client.session = Some(E::welcome(name, params, cancel, &mut out));
+        client.wire.push(&mut self.driver, &out);
+        if client.wire.flush(&mut self.driver).is_err() {
+            self.close_client(key, CloseReason::TlsFailed, None);
+        }
+    }
+
+    /// Bytes from a client.
+    pub(super) fn client_received(&mut self, key: Key, data: Buffer) {
+        let Some(client) = self.clients.get_mut(key) else {
+            return self.driver.recycle(data);
+        };
+        if client.place == ClientPlace::Leaving {
+            return self.driver.recycle(data);
+        }
+        if client.wire.receive(&mut self.driver, data).is_err() {
+            return self.close_client(key, CloseReason::TlsFailed, None);
+        }
+        let over = client.wire.tls_closed;
+        self.pump_client(key);
+        if over {
+            self.client_closed(key);
+        }
+    }
+
+    /// All that was queued for a client is with the kernel.
+    pub(super) fn client_drained(&mut self, key: Key) {
+        self.regulate(key);
+    }
+
+    /// The client closed its side.
+    pub(super) fn client_closed(&mut self, key: Key) {
+        let Some(client) = self.clients.get(key) else {
+            return;
+        };
+        match (client.place, &client.session) {
+            (ClientPlace::Leaving, _) => {}
+            (_, Some(session)) if !session.at_boundary() || client.place != ClientPlace::Idle => {
+                self.close_client(key, CloseReason::ClientLost, None);
+            }
+            _ => self.close_client(key, CloseReason::ClientLeft, None),
+        }
+        self.remove_client(key);
+    }
+
+    /// Ends a client: its backend is abandoned, it is told why (if there is something to tell) and
+    /// may take a moment to read that.
+    pub(super) fn close_client(&mut self, key: Key, reason: CloseReason, why: Option<Failure>) {
+        self.dequeue(key);
+        self.abandon_backend(key);
+        let deadline = self.driver.now().after(LINGER);
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        if client.place == ClientPlace::Leaving {
+            return;
+        }
+        if let Some(failure) = why {
+            let mut out = Vec::new();
+            match &client.session {
+                Some(session) => session.farewell(failure, &mut out),
+                None => E::farewell(failure, &mut out),
+            }
+            client.wire.push(&mut self.driver, &out);
+        }
+        count_close(&client.stats, reason);
+        client.place = ClientPlace::Leaving;
+        client.session = None;
+        client.stats.clients.sub(1);
+        if client.wire.is_tls() {
+            client.stats.clients_tls.sub(1);
+        }
+        if std::mem::take(&mut client.pinned) {
+            client.stats.pinned.sub(1);
+        }
+        let left = matches!(reason, CloseReason::ClientLeft | CloseReason::ClientLost);
+        if !left {
+            let lane = self.lanes.all.get(client.lane);
+            let notice = Notice::new("client_closed")
+                .text("endpoint", &*client.listener.name)
+                .text("user", lane.map_or("", |lane| &*lane.identity.user))
+                .text("peer", client.peer.to_string())
+                .text("reason", reason.label());
+            self.shared.notices.push(notice);
+        }
+        if let Some(signs) = self.shared.signs.get(self.index) {
+            signs.clients.change(-1);
+        }
+        if left {
+            return self.remove_client(key);
+        }
+        client.wire.arm(&mut self.driver, true);
+        client.wire.finish(&mut self.driver);
+        self.timers.set(deadline, Timer::Leaving(key));
+    }
+
+    fn abandon_backend(&mut self, key: Key) {
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        let ClientPlace::Holding(backend_key) = client.place else {
+            return;
+        };
+        let (Some(session), Some(backend)) =
+            (client.session.as_mut(), self.backends.get_mut(backend_key))
+        else {
+            return;
+        };
+        client.place = ClientPlace::Idle;
+        let Some(link) = backend.link.as_mut() else {
+            return;
+        };
+        match session.abandon(link) {
+            Abandoned::Running => {
+                backend.place = BackendPlace::Orphaned;
+                backend.wire.arm(&mut self.driver, true);
+                // Replies that are here already are looked at without the client.
+                self.pump_backend(backend_key);
+            }
+            Abandoned::Free(release) => {
+                self.part(None, backend_key);
+                match release {
+                    Release::Kill(reason) => self.kill(backend_key, reason),
+                    _ => self.reuse(backend_key, release),
+                }
+            }
+        }
+    }
+
+    /// Forgets a client that was closed.
+    pub(super) fn remove_client(&mut self, key: Key) {
+        let Some(client) = self.clients.remove(key) else {
+            return;
+        };
+        let token = client.wire.token;
+        self.disown(token);
+        self.lanes.leave(client.lane);
+        client.wire.discard(&mut self.driver);
+        self.driver.close(token);
+    }
+
+    /// Answers a client's first complete request with an error; one that was not welcomed yet is
+    /// told goodbye.
+    pub(super) fn refuse(&mut self, key: Key, failure: Failure) {
+        self.dequeue(key);
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        if failure == Failure::BorrowTimeout {
+            client.stats.borrow_timeouts.add(1);
+        }
+        let Some(session) = client.session.as_mut() else {
+            let reason = match failure {
+                Failure::BorrowTimeout => CloseReason::BorrowTimeout,
+                _ => CloseReason::BackendRefused,
+            };
+            return self.close_client(key, reason, Some(failure));
+        };
+        let mut steps = Steps::new();
+        let consumed = session.refuse(failure, client.wire.input(), &mut steps);
+        client.since = self.driver.now();
+        self.play(key, None, consumed, steps);
+        self.settle_client(key);
+    }
+
+    /// In a drain, a client goes as soon as nothing of it is begun.
+    pub(super) fn leave_if_drained(&mut self, key: Key) {
+        let Some(client) = self.clients.get(key) else {
+            return;
+        };
+        let gone = self.draining || self.endpoint_gone(&client.listener.name);
+        let idle = client.place == ClientPlace::Idle && client.wire.input().is_empty();
+        let done = client.session.as_ref().is_some_and(Session::at_boundary);
+        if gone && idle && done {
+            self.close_client(key, CloseReason::Shutdown, Some(Failure::Shutdown));
+        } else if gone {
+            self.drain_pinned(key);
+        }
+    }
+
+    /// A pinned client keeps its backend; it may go when that is quiet and outside a transaction.
+    fn drain_pinned(&mut self, key: Key) {
+        let Some(client) = self.clients.get(key) else {
+            return;
+        };
+        let ClientPlace::Holding(backend) = client.place else {
+            return;
+        };
+        let link = self.backends.get(backend).and_then(|b| b.link.as_ref());
+        let quiet = link.is_some_and(|l| l.outstanding() == 0 && !l.in_transaction());
+        let pinned = client.session.as_ref().is_some_and(Session::pinned);
+        if pinned && quiet && client.wire.input().is_empty() {
+            self.close_client(key, CloseReason::Shutdown, Some(Failure::Shutdown));
+        }
+    }
+
+    fn endpoint_gone(&self, name: &str) -> bool {
+        let snapshot = self.snapshot.as_ref();
+        snapshot.is_some_and(|s| !s.listeners.iter().any(|l| &*l.name == name))
+    }
+}

@@ -1,0 +1,233 @@
+//! A worker: one thread's clients and backends, and everything that happens between them.
+//!
+//! `clients` and `backends` deal with the two kinds of legs, `relay` carries out what the session
+//! machines say, `pool` decides who gets which backend, `change` follows new snapshots, losses and
+//! the drain, `sweep` looks after deadlines.
+
+mod backends;
+mod cancels;
+mod change;
+mod clients;
+mod pool;
+mod relay;
+mod state;
+mod sweep;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+
+use dbproxy_driver::{Driver, Event, Time, Token};
+use dbproxy_engine::{CancelKey, Engine, Steps};
+
+use crate::shared::{Letter, Shared};
+use crate::slab::Slab;
+use crate::snapshot::{Snapshot, TargetId};
+use crate::stats::{EndpointStats, TargetStats};
+use crate::Random;
+use state::{Backend, Cancel, Client, Lanes, Owner, Timers, Todo};
+
+/// Bits of a cancel key's id that name the slot.
+const SLOT_BITS: u32 = 24;
+
+/// The worker that gave out a cancel key.
+pub fn worker_of(key: CancelKey) -> usize {
+    (key.id >> SLOT_BITS) as usize
+}
+
+/// One worker's state.
+pub struct Worker<E: Engine, D: Driver> {
+    index: usize,
+    driver: D,
+    shared: Arc<Shared<E, D>>,
+    snapshot: Option<Arc<Snapshot>>,
+    clients: Slab<Client<E>>,
+    backends: Slab<Backend<E>>,
+    cancels: Slab<Cancel>,
+    owners: Vec<Option<(u32, Owner)>>,
+    lanes: Lanes,
+    timers: Timers,
+    todo: VecDeque<Todo>,
+    steps: Steps,
+    events: Vec<Event<D::Socket>>,
+    endpoint_stats: HashMap<Arc<str>, Arc<EndpointStats>>,
+    target_stats: HashMap<Arc<str>, Arc<TargetStats>>,
+    /// Per target: no new log-in before this time, after a failure.
+    retry_at: BTreeMap<TargetId, (Time, u32)>,
+    /// Per target: the budget has no room before this time, unless a letter says otherwise.
+    exhausted_until: BTreeMap<TargetId, Time>,
+    /// Per user: which password the database accepted last.
+    good_password: HashMap<Arc<str>, usize>,
+    logins_in_flight: u32,
+    swept_at: Time,
+    sought_at: Time,
+    random: Random,
+    draining: bool,
+}
+
+impl<E: Engine, D: Driver> Worker<E, D> {
+    /// Worker number `index`.
+    pub fn new(index: usize, driver: D, shared: Arc<Shared<E, D>>, random: Random) -> Self {
+        Self {
+            index,
+            driver,
+            shared,
+            snapshot: None,
+            clients: Slab::default(),
+            backends: Slab::default(),
+            cancels: Slab::default(),
+            owners: Vec::new(),
+            lanes: Lanes::default(),
+            timers: Timers::default(),
+            todo: VecDeque::new(),
+            steps: Steps::new(),
+            events: Vec::new(),
+            endpoint_stats: HashMap::new(),
+            target_stats: HashMap::new(),
+            retry_at: BTreeMap::new(),
+            exhausted_until: BTreeMap::new(),
+            good_password: HashMap::new(),
+            logins_in_flight: 0,
+            swept_at: Time::default(),
+            sought_at: Time::default(),
+            random,
+            draining: false,
+        }
+    }
+
+    /// Turns until the threads shall end.
+    pub fn run(&mut self) {
+        while !self.shared.stopping.load(Ordering::Acquire) {
+            self.turn();
+        }
+    }
+
+    /// Waits for something to happen, and deals with it.
+    pub fn turn(&mut self) {
+        let deadline = self.next_deadline();
+        let mut events = std::mem::take(&mut self.events);
+        self.driver.wait(Some(deadline), &mut events);
+        let now = self.driver.now();
+        if let Some(signs) = self.shared.signs.get(self.index) {
+            signs.turned_at.store(now.0, Ordering::Relaxed);
+        }
+        for event in events.drain(..) {
+            if matches!(event, Event::Woken) {
+                self.open_mail();
+            } else {
+                self.event(event);
+            }
+            self.work_off();
+        }
+        self.events = events;
+        self.sweep(now);
+        self.work_off();
+    }
+
+    fn work_off(&mut self) {
+        while let Some(todo) = self.todo.pop_front() {
+            match todo {
+                Todo::Offer(backend) => self.offer(backend),
+                Todo::Pump(client) => self.pump_client(client),
+                Todo::Seek(lane, role) => self.seek(lane, role),
+            }
+        }
+    }
+
+    fn open_mail(&mut self) {
+        let Some(mailbox) = self.shared.workers.get(self.index) else {
+            return;
+        };
+        for letter in mailbox.collect() {
+            match letter {
+                Letter::Arrival(arrival) => self.arrived(*arrival),
+                Letter::Snapshot(snapshot) => self.take_over(snapshot),
+                Letter::Cancel(key) => self.cancel(key),
+                Letter::PermitFree(target) => self.permit_free(target),
+                Letter::Plea(plea) => self.answer_plea(&plea),
+                Letter::Loan(loan) => self.take_loan(*loan),
+                Letter::Drain => self.drain(),
+            }
+            self.work_off();
+        }
+    }
+
+    fn event(&mut self, event: Event<D::Socket>) {
+        match event {
+            Event::Received { socket, data } => match self.owner(socket) {
+                Some(Owner::Client(key)) => self.client_received(key, data),
+                Some(Owner::Backend(key)) => self.backend_received(key, data),
+                Some(Owner::Cancel(_)) | None => self.driver.recycle(data),
+            },
+            Event::Sent { socket } => match self.owner(socket) {
+                Some(Owner::Client(key)) => self.client_drained(key),
+                Some(Owner::Backend(key)) => self.backend_drained(key),
+                Some(Owner::Cancel(_)) | None => {}
+            },
+            Event::Closed { socket, error } => match self.owner(socket) {
+                Some(Owner::Client(key)) => self.client_closed(key),
+                Some(Owner::Backend(key)) => self.backend_closed(key, error),
+                Some(Owner::Cancel(key)) => self.cancel_closed(key, error),
+                None => {}
+            },
+            Event::Connected { socket } => match self.owner(socket) {
+                Some(Owner::Backend(key)) => self.backend_connected(key),
+                Some(Owner::Cancel(key)) => self.cancel_connected(key),
+                Some(Owner::Client(_)) | None => {}
+            },
+            Event::Detached { socket, detached } => {
+                if let Some(Owner::Backend(key)) = self.owner(socket) {
+                    self.disown(socket);
+                    self.send_loan(key, detached);
+                }
+            }
+            Event::Accepted { socket, .. } => self.driver.close(socket),
+            Event::Woken => {}
+        }
+    }
+
+    fn owner(&self, token: Token) -> Option<Owner> {
+        let (generation, owner) = (*self.owners.get(token.index as usize)?)?;
+        (generation == token.generation).then_some(owner)
+    }
+
+    fn own(&mut self, token: Token, owner: Owner) {
+        let at = token.index as usize;
+        if self.owners.len() <= at {
+            self.owners.resize(at + 1, None);
+        }
+        if let Some(entry) = self.owners.get_mut(at) {
+            *entry = Some((token.generation, owner));
+        }
+    }
+
+    fn disown(&mut self, token: Token) {
+        if self.owner(token).is_some() {
+            if let Some(entry) = self.owners.get_mut(token.index as usize) {
+                *entry = None;
+            }
+        }
+    }
+
+    fn endpoint_stats(&mut self, name: &Arc<str>) -> Arc<EndpointStats> {
+        let shared = &self.shared;
+        self.endpoint_stats
+            .entry(name.clone())
+            .or_insert_with(|| shared.stats.endpoint(name))
+            .clone()
+    }
+
+    fn target_stats(&mut self, name: &Arc<str>) -> Arc<TargetStats> {
+        let shared = &self.shared;
+        self.target_stats
+            .entry(name.clone())
+            .or_insert_with(|| shared.stats.target(name))
+            .clone()
+    }
+
+    fn random_u32(&mut self) -> u32 {
+        let mut bytes = [0; 4];
+        (self.random)(&mut bytes);
+        u32::from_ne_bytes(bytes)
+    }
+}

@@ -1,0 +1,368 @@
+//! Carrying out what the session machines say: moving bytes, notes, releases.
+
+use dbproxy_driver::Driver;
+use dbproxy_engine::{
+    CloseReason, Engine, KillReason, Leg, Link, Note, Payload, Release, Session, Step, Steps,
+};
+
+use crate::notice::Notice;
+use crate::slab::Key;
+use crate::stats::count_pin;
+use crate::wire::{Wire, HIGH_WATER};
+
+use super::state::{BackendPlace, ClientPlace};
+use super::{Todo, Worker};
+
+/// A request that is larger than this is forwarded before it is complete.
+pub const REQUEST_LIMIT: usize = 256 * 1024;
+
+/// What a list of steps asks for besides moving bytes.
+#[derive(Default, Clone, Copy)]
+pub(super) struct Asked {
+    backend: bool,
+    release: Option<Release>,
+    close: Option<CloseReason>,
+    /// A leg's TLS failed while sending.
+    broken: Option<Leg>,
+}
+
+impl<E: Engine, D: Driver> Worker<E, D> {
+    /// Lets a client's session look at what it sent, as far as that goes.
+    pub(super) fn pump_client(&mut self, key: Key) {
+        let mut steps = std::mem::take(&mut self.steps);
+        while self.pump_client_once(key, &mut steps) {}
+        steps.clear();
+        self.steps = steps;
+    }
+
+    /// Says whether the client got a backend and the same input shall be looked at again.
+    fn pump_client_once(&mut self, key: Key, steps: &mut Steps) -> bool {
+        let Some(client) = self.clients.get_mut(key) else {
+            return false;
+        };
+        let Some(session) = client.session.as_mut() else {
+            return false;
+        };
+        let holding = match client.place {
+            ClientPlace::Idle => None,
+            ClientPlace::Holding(backend) => Some(backend),
+            ClientPlace::Waiting | ClientPlace::Leaving => {
+                self.regulate(key);
+                return false;
+            }
+        };
+        if client.wire.input().is_empty() {
+            self.regulate(key);
+            return false;
+        }
+        steps.clear();
+        let backend = holding.and_then(|backend| self.backends.get_mut(backend));
+        let input = client.wire.input();
+        let consumed = match backend {
+            Some(backend) => {
+                let waiters = self.lanes.all.get(client.lane);
+                let role = client.listener.role;
+                let waited_for = waiters.is_some_and(|lane| !lane.waiting(role).is_empty());
+                let Some(link) = backend.link.as_mut() else {
+                    return false;
+                };
+                let busy = link.outstanding() > 0;
+                // With others waiting, a client that pipelines without end yields at a Sync.
+                if backend.cut || (waited_for && busy && !link.in_transaction()) {
+                    self.regulate(key);
+                    return false;
+                }
+                let consumed = session.feed_client(input, Some(link), REQUEST_LIMIT, steps);
+                if !busy && link.outstanding() > 0 {
+                    client.asked_at = self.driver.now();
+                }
+                consumed
+            }
+            None => session.feed_client(input, None, REQUEST_LIMIT, steps),
+        };
+        let asked = self.carry_out(Leg::Client, Some(key), holding, consumed, steps);
+        self.regulate(key);
+        self.follow_up(Some(key), holding, asked);
+        asked.backend && self.check_out(key)
+    }
+
+    /// Lets the session (or only the link) look at what the backend sent.
+    pub(super) fn pump_backend(&mut self, key: Key) {
+        let Some(backend) = self.backends.get_mut(key) else {
+            return;
+        };
+        let holder = match backend.place {
+            BackendPlace::Lent(client) => Some(client),
+            BackendPlace::Orphaned | BackendPlace::Resetting => None,
+            _ => return self.spoke_out_of_turn(key),
+        };
+        let client = holder.and_then(|client| self.clients.get_mut(client));
+        let Some(link) = backend.link.as_mut() else {
+            return;
+        };
+        let mut steps = std::mem::take(&mut self.steps);
+        steps.clear();
+        let before = link.answered();
+        let input = backend.wire.input();
+        let consumed = match client {
+            Some(client) => {
+                let consumed =
+                    E::Session::feed_server(client.session.as_mut(), link, input, &mut steps);
+                let answered = link.answered() - before;
+                if answered > 0 {
+                    let now = self.driver.now();
+                    client.stats.queries.add(answered);
+                    if client.wire.is_tls() {
+                        client.stats.queries_tls.add(answered);
+                    }
+                    client.stats.response.observe(now.since(client.asked_at));
+                    client.asked_at = now;
+                }
+                consumed
+            }
+            None => E::Session::feed_server(None, link, input, &mut steps),
+        };
+        let cancel_now = backend.cancel_wanted && !link.injecting();
+        let asked = self.carry_out(Leg::Server, holder, Some(key), consumed, &mut steps);
+        steps.clear();
+        self.steps = steps;
+        if cancel_now {
+            self.start_cancel(key);
+        }
+        self.follow_up(holder, Some(key), asked);
+        if let (Some(client), None) = (holder, asked.release) {
+            self.after_answer(client, key);
+        }
+    }
+
+    /// A lent backend answered but was not released: its client may go on, or the cut is ripe.
+    fn after_answer(&mut self, client: Key, key: Key) {
+        self.regulate(client);
+        let Some(backend) = self.backends.get(key) else {
+            return;
+        };
+        let quiet = backend.link.as_ref().is_some_and(|l| l.outstanding() == 0);
+        if backend.cut && quiet {
+            self.lose(key, KillReason::WriterLost);
+        } else if self
+            .clients
+            .get(client)
+            .is_some_and(|c| !c.wire.input().is_empty())
+        {
+            self.todo.push_back(Todo::Pump(client));
+        }
+    }
+
+    /// Moves bytes and takes notes; returns what else the steps ask for.
+    fn carry_out(
+        &mut self,
+        from: Leg,
+        client: Option<Key>,
+        backend: Option<Key>,
+        consumed: usize,
+        steps: &mut Steps,
+    ) -> Asked {
+        let mut asked = Asked::default();
+        let driver = &mut self.driver;
+        let mut ends = Ends {
+            from,
+            client: client
+                .and_then(|key| self.clients.get_mut(key))
+                .map(|c| &mut c.wire),
+            backend: backend
+                .and_then(|key| self.backends.get_mut(key))
+                .map(|b| &mut b.wire),
+            consumed,
+            moved: false,
+        };
+        let mut notes = Vec::new();
+        for step in steps.drain(..) {
+            match step {
+                Step::Send(to, payload) => ends.send(driver, to, payload),
+                Step::NeedBackend => asked.backend = true,
+                Step::Release(release) => asked.release = Some(release),
+                Step::Note(note) => notes.push(note),
+                Step::Close(reason) => asked.close = Some(reason),
+            }
+        }
+        asked.broken = ends.finish(driver);
+        for note in notes {
+            self.take_note(note, client, backend);
+        }
+        asked
+    }
+
+    pub(super) fn take_note(&mut self, note: Note, client: Option<Key>, backend: Option<Key>) {
+        match note {
+            Note::Pinned(reason) => {
+                let Some(client) = client.and_then(|key| self.clients.get_mut(key)) else {
+                    return;
+                };
+                count_pin(&client.stats, reason);
+                if !client.pinned {
+                    client.pinned = true;
+                    client.stats.pinned.add(1);
+                }
+                let user = self
+                    .lanes
+                    .all
+                    .get(client.lane)
+                    .map(|l| l.identity.user.clone());
+                let notice = Notice::new("session_pinned")
+                    .text("endpoint", &*client.listener.name)
+                    .text("user", user.as_deref().unwrap_or_default())
+                    .text("reason", reason.label());
+                self.shared.notices.push(notice);
+            }
+            Note::WriterDoubted => {
+                if let Some(backend) = backend.and_then(|key| self.backends.get(key)) {
+                    let name = backend.target.name.clone();
+                    self.doubt(&name, "the database refused to write or is going down");
+                }
+            }
+        }
+    }
+
+    /// Releases and closes, after the bytes have moved.
+    fn follow_up(&mut self, client: Option<Key>, backend: Option<Key>, asked: Asked) {
+        if let (Some(release), Some(key)) = (asked.release, backend) {
+            self.released(client, key, release);
+        }
+        if let (Some(reason), Some(key)) = (asked.close, client) {
+            self.close_client(key, reason, None);
+        }
+        match asked.broken {
+            Some(Leg::Client) => {
+                if let Some(key) = client {
+                    self.close_client(key, CloseReason::TlsFailed, None);
+                }
+            }
+            Some(Leg::Server) => {
+                if let Some(key) = backend {
+                    self.lose(key, KillReason::ServerClosed);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// A session gave its backend back (or it must be killed).
+    fn released(&mut self, client: Option<Key>, key: Key, release: Release) {
+        if let Release::Kill(reason) = release {
+            return self.lose(key, reason);
+        }
+        self.part(client, key);
+        self.reuse(key, release);
+        if let Some(client) = client {
+            self.settle_client(client);
+        }
+    }
+
+    /// After a request: the client is idle; in a drain it goes, with more input it goes on.
+    pub(super) fn settle_client(&mut self, key: Key) {
+        let Some(client) = self.clients.get(key) else {
+            return;
+        };
+        if !client.wire.input().is_empty() {
+            self.todo.push_back(Todo::Pump(key));
+        }
+        self.leave_if_drained(key);
+        self.regulate(key);
+    }
+
+    /// Applies back-pressure to a client and its backend: who doesn't read is not read for.
+    pub(super) fn regulate(&mut self, key: Key) {
+        let now = self.driver.now();
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        if client.place == ClientPlace::Leaving {
+            return;
+        }
+        let slow_client = self.driver.queued(client.wire.token) > HIGH_WATER;
+        if !slow_client {
+            client.stalled_since = None;
+        } else if client.stalled_since.is_none() {
+            client.stalled_since = Some(now);
+        }
+        let mut slow_backend = false;
+        if let ClientPlace::Holding(backend) = client.place {
+            if let Some(backend) = self.backends.get_mut(backend) {
+                slow_backend = self.driver.queued(backend.wire.token) > HIGH_WATER;
+                backend.wire.arm(&mut self.driver, !slow_client);
+            }
+        }
+        let room = client.wire.input().len() < REQUEST_LIMIT;
+        client.wire.arm(&mut self.driver, room && !slow_backend);
+    }
+
+    /// Carries out steps that a machine made outside of the two pumps.
+    pub(super) fn play(
+        &mut self,
+        client: Key,
+        backend: Option<Key>,
+        consumed: usize,
+        mut steps: Steps,
+    ) {
+        let asked = self.carry_out(Leg::Client, Some(client), backend, consumed, &mut steps);
+        self.follow_up(Some(client), backend, asked);
+    }
+}
+
+/// The two legs while a list of steps is carried out.
+struct Ends<'a> {
+    from: Leg,
+    client: Option<&'a mut Wire>,
+    backend: Option<&'a mut Wire>,
+    consumed: usize,
+    moved: bool,
+}
+
+impl Ends<'_> {
+    fn send<D: Driver>(&mut self, driver: &mut D, to: Leg, payload: Payload) {
+        let (source, sink) = match (self.from, to) {
+            (Leg::Client, Leg::Server) => (self.client.as_deref_mut(), self.backend.as_deref_mut()),
+            (Leg::Server, Leg::Client) => (self.backend.as_deref_mut(), self.client.as_deref_mut()),
+            (_, Leg::Client) => (None, self.client.as_deref_mut()),
+            (_, Leg::Server) => (None, self.backend.as_deref_mut()),
+        };
+        let Some(sink) = sink else {
+            return;
+        };
+        match (payload, source) {
+            (Payload::Bytes(bytes), _) => sink.push(driver, &bytes),
+            (Payload::Range(range), Some(source)) => {
+                let all = source.input().len();
+                if range.start == 0 && range.end == all && self.consumed == all {
+                    source.pass_all(driver, sink);
+                    self.moved = true;
+                } else if let Some(part) = source.input().get(range) {
+                    sink.push(driver, part);
+                }
+            }
+            (Payload::Range(_), None) => {}
+        }
+    }
+
+    fn finish<D: Driver>(self, driver: &mut D) -> Option<Leg> {
+        let mut broken = None;
+        let (client, backend) = (self.client, self.backend);
+        if let Some(wire) = backend {
+            if self.from == Leg::Server && !self.moved {
+                wire.consume(driver, self.consumed);
+            }
+            if wire.flush(driver).is_err() {
+                broken = Some(Leg::Server);
+            }
+        }
+        if let Some(wire) = client {
+            if self.from == Leg::Client && !self.moved {
+                wire.consume(driver, self.consumed);
+            }
+            if wire.flush(driver).is_err() {
+                broken = Some(Leg::Client);
+            }
+        }
+        broken
+    }
+}

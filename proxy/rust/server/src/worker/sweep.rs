@@ -1,0 +1,171 @@
+//! Deadlines: rare ones by a heap, common ones by looking around now and then. Nothing is
+//! registered per query.
+
+use dbproxy_driver::{Driver, Duration, Time};
+use dbproxy_engine::{CloseReason, Engine, Failure, KillReason, Link};
+
+use crate::slab::Key;
+use crate::snapshot::{Role, TargetId};
+
+use super::state::{BackendPlace, ClientPlace, Timer};
+use super::Worker;
+
+/// How often idle clients and backends are looked at; also how often an idle loop turns.
+const SWEEP: Duration = Duration::from_secs(1);
+/// How often waiters are looked at, while there are any.
+const SEEK: Duration = Duration::from_millis(50);
+
+impl<E: Engine, D: Driver> Worker<E, D> {
+    /// When to stop waiting for the network.
+    pub(super) fn next_deadline(&self) -> Time {
+        let mut next = self.swept_at.after(SWEEP);
+        if self.anybody_waits() {
+            next = next.min(self.sought_at.after(SEEK));
+        }
+        self.timers.next().map_or(next, |timer| timer.min(next))
+    }
+
+    /// Does what is due.
+    pub(super) fn sweep(&mut self, now: Time) {
+        while let Some(timer) = self.timers.due(now) {
+            self.ring(timer);
+        }
+        if now >= self.sought_at.after(SEEK) && self.anybody_waits() {
+            self.sought_at = now;
+            self.time_out_waiters(now);
+            self.seek_all();
+        }
+        if now >= self.swept_at.after(SWEEP) {
+            self.swept_at = now;
+            self.sweep_clients(now);
+            self.sweep_backends(now);
+        }
+    }
+
+    fn ring(&mut self, timer: Timer) {
+        match timer {
+            Timer::Opening(key) => {
+                let place = self.backends.get(key).map(|backend| &backend.place);
+                if matches!(place, Some(BackendPlace::Opening(o)) if o.deadline <= self.driver.now())
+                {
+                    self.backend_closed(key, Some(std::io::ErrorKind::TimedOut));
+                }
+            }
+            Timer::Cut(key) => {
+                let place = self.backends.get(key).map(|backend| &backend.place);
+                if matches!(place, Some(BackendPlace::Lent(_))) {
+                    self.lose(key, KillReason::WriterLost);
+                }
+            }
+            Timer::Closing(key) => {
+                let place = self.backends.get(key).map(|backend| &backend.place);
+                if matches!(place, Some(BackendPlace::Closing)) {
+                    self.remove_backend(key, false);
+                }
+            }
+            Timer::Cancel(key) => self.end_cancel(key, false),
+            Timer::Leaving(key) => {
+                let place = self.clients.get(key).map(|client| client.place);
+                if place == Some(ClientPlace::Leaving) {
+                    self.remove_client(key);
+                }
+            }
+        }
+    }
+
+    fn time_out_waiters(&mut self, now: Time) {
+        let Some(timeout) = self.snapshot.as_ref().map(|s| s.borrow_timeout) else {
+            return;
+        };
+        let mut late: Vec<Key> = Vec::new();
+        for (_, lane) in self.lanes.all.iter() {
+            for role in [Role::ReadWrite, Role::ReadOnly] {
+                // First come, first served: behind one that may still wait, all may.
+                let overdue = lane.waiting(role).iter().take_while(|key| {
+                    let client = self.clients.get(**key);
+                    client.is_none_or(|client| client.since.after(timeout) <= now)
+                });
+                late.extend(overdue);
+            }
+        }
+        for key in late {
+            self.refuse(key, Failure::BorrowTimeout);
+        }
+    }
+
+    fn sweep_clients(&mut self, now: Time) {
+        let Some(snapshot) = self.snapshot.clone() else {
+            return;
+        };
+        for key in self.clients.keys() {
+            let Some(client) = self.clients.get(key) else {
+                continue;
+            };
+            let quiet = match client.place {
+                ClientPlace::Idle => client.session.is_some(),
+                ClientPlace::Holding(backend) => self.quiet(backend),
+                ClientPlace::Waiting | ClientPlace::Leaving => false,
+            };
+            let since = client.since.max(client.asked_at);
+            if quiet && since.after(snapshot.idle_client_timeout) <= now {
+                let why = Some(Failure::IdleTimeout);
+                self.close_client(key, CloseReason::IdleTimeout, why);
+                continue;
+            }
+            let stalled = client.stalled_since;
+            let too_slow = stalled.is_some_and(|s| s.after(snapshot.client_write_timeout) <= now);
+            let holds = matches!(client.place, ClientPlace::Holding(_));
+            if too_slow && holds && self.wanted_by_others(client.lane) {
+                self.close_slow_reader(key);
+            }
+        }
+    }
+
+    /// A pinned client is idle when its backend has nothing to do for it. (In a transaction it is
+    /// not: the database's own idle_in_transaction_session_timeout judges that.)
+    fn quiet(&self, backend: Key) -> bool {
+        let link = self.backends.get(backend).and_then(|b| b.link.as_ref());
+        link.is_some_and(|link| link.outstanding() == 0 && !link.in_transaction())
+    }
+
+    /// Mid-row, so no error can be squeezed in: the connection is closed, the backend freed.
+    fn close_slow_reader(&mut self, key: Key) {
+        let holding = self.clients.get(key).map(|client| client.place);
+        if let Some(ClientPlace::Holding(backend)) = holding {
+            self.close_client(key, CloseReason::SlowReader, None);
+            self.remove_client(key);
+            self.kill(backend, KillReason::SlowReader);
+        }
+    }
+
+    /// Idle backends beyond what may stay idle go, the longest idle first.
+    fn sweep_backends(&mut self, now: Time) {
+        let Some(snapshot) = self.snapshot.clone() else {
+            return;
+        };
+        let workers = u32::try_from(self.shared.workers.len()).unwrap_or(1).max(1);
+        let mut idle: Vec<(TargetId, Time, Key)> = self
+            .backends
+            .iter()
+            .filter(|(_, b)| matches!(b.place, BackendPlace::Idle))
+            .map(|(key, b)| (b.target.id, b.since, key))
+            .collect();
+        idle.sort_unstable();
+        for target in snapshot.targets.iter().flatten() {
+            let own = idle.iter().filter(|(id, _, _)| *id == target.id);
+            let allowed = (target.max_idle / workers) as usize;
+            let surplus = own.clone().count().saturating_sub(allowed);
+            let old = own
+                .take(surplus)
+                .filter(|(_, since, _)| since.after(snapshot.idle_backend_timeout) <= now);
+            let old: Vec<Key> = old.map(|(_, _, key)| *key).collect();
+            for key in old {
+                self.kill(key, KillReason::Idle);
+            }
+        }
+    }
+
+    fn anybody_waits(&self) -> bool {
+        self.lanes.waiters() > 0
+    }
+}
