@@ -1,6 +1,7 @@
 """Copy the custom resources from crds/ into the chart, wrapped in the chart's conditions.
 
-`make sync-crds` calls it; `make lint` calls it with --check, which changes nothing and fails if a copy is out of step.
+`make sync-crds` calls it; `make lint` calls it with --check, which changes nothing and fails if a
+copy is out of step.
 """
 
 import sys

@@ -1,7 +1,7 @@
-"""Fixtures for tests on a real cluster: a kubeconfig, kubectl, a namespace of the test's own, and the chart installed.
+"""Fixtures for tests on a real cluster: kubectl, a fresh namespace, the chart installed.
 
-The cluster is the one of $KUBECONFIG, or else the local node that `make cluster-up` starts. The chart is installed
-once for a whole run, also when pytest-xdist runs it in several processes.
+The cluster is the one of $KUBECONFIG, or else the local node that `make cluster-up` starts. The
+chart is installed once for a whole run, also when pytest-xdist runs it in several processes.
 """
 
 import fcntl
@@ -32,15 +32,15 @@ Object = dict[str, Any]
 T = TypeVar("T")
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """kubectl ended with an error; the text is what it said."""
 
 
 def tool(name: str) -> str:
-    """The path of a program of ours or of the machine's, or the test fails naming it."""
+    """The path of a program that `make cluster-up` builds, or of the machine's own."""
     found = shutil.which(name, path=f"{CACHE / 'bin'}{os.pathsep}{os.environ['PATH']}")
     if found is None:
-        pytest.fail(f"{name} is missing: run `make cluster-up`, which builds it into {CACHE / 'bin'}")
+        pytest.fail(f"{name} is missing: run `make cluster-up`, which builds it")
     return found
 
 
@@ -63,7 +63,9 @@ class Cluster:
     kubeconfig: Path
     namespace: str = "default"
 
-    def run(self, program: str, *arguments: str, stdin: str | None = None, seconds: float = 90) -> str:
+    def run(
+        self, program: str, *arguments: str, stdin: str | None = None, seconds: float = 90
+    ) -> str:
         done = subprocess.run(
             [tool(program), "--kubeconfig", str(self.kubeconfig), "-n", self.namespace, *arguments],
             input=stdin,
@@ -73,17 +75,19 @@ class Cluster:
             check=False,
         )
         if done.returncode:
-            raise Refused(done.stderr.strip() or done.stdout.strip())
+            raise RefusedError(done.stderr.strip() or done.stdout.strip())
         return done.stdout
 
     def kubectl(self, *arguments: str, stdin: str | None = None, seconds: float = 90) -> str:
         return self.run("kubectl", *arguments, stdin=stdin, seconds=seconds)
 
     def apply(self, *objects: Object) -> None:
-        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest(*objects))
+        self.kubectl(
+            "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest(*objects)
+        )
 
     def create(self, made: Object, *, dry_run: bool = False) -> Object:
-        """Post one of our resources as it is: kubectl would judge it first, in other words than the server."""
+        """Post one of our resources as it is, past the checks that kubectl makes of its own."""
         path = f"/apis/{made['apiVersion']}/namespaces/{self.namespace}/{PLURALS[made['kind']]}"
         query = "?fieldValidation=Strict" + ("&dryRun=All" if dry_run else "")
         created = json.loads(
@@ -122,14 +126,14 @@ def cluster() -> Cluster:
     found = Cluster(kubeconfig)
     try:
         found.kubectl("version", "--request-timeout=10s", seconds=20)
-    except (Refused, subprocess.TimeoutExpired) as error:
+    except (RefusedError, subprocess.TimeoutExpired) as error:
         pytest.fail(f"no cluster answers at {kubeconfig}: {error}; run `make cluster-up`")
     return found
 
 
 @pytest.fixture(scope="session")
 def chart(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
-    """The chart, installed with the images that `make images` loads into the local node; its namespace."""
+    """The namespace that the chart is installed in, with the images of `make images`."""
     once = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         once = once.parent
@@ -141,9 +145,14 @@ def chart(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Cluster
     return cluster.within(SYSTEM)
 
 
-def install(cluster: Cluster, *arguments: str, release: str = "dbproxy", namespace: str = SYSTEM) -> None:
+def install(
+    cluster: Cluster, *arguments: str, release: str = "dbproxy", namespace: str = SYSTEM
+) -> None:
     """Install or upgrade a release of the chart."""
-    images = ["image.repository=localhost/dbproxy-operator", "proxyImage.repository=localhost/dbproxy-proxy"]
+    images = [
+        "image.repository=localhost/dbproxy-operator",
+        "proxyImage.repository=localhost/dbproxy-proxy",
+    ]
     values = [*images, "image.tag=dev", "proxyImage.tag=dev"]
     cluster.within(namespace).run(
         "helm",

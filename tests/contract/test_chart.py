@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import yaml
-from conftest import ROOT, HelmRefused, Object, Render
+from fix_contract import ROOT, HelmRefusedError, Object, Render
 
 
 def only(objects: list[Object], kind: str, name: str = "") -> Object:
@@ -93,9 +93,7 @@ def test_serves_all_namespaces_by_one_cluster_role(render: Render) -> None:
 def test_serves_chosen_namespaces_by_a_role_in_each(render: Render) -> None:
     objects = render("rbac.aggregate=false", "watchNamespaces={shop,bank}")
     everywhere = {
-        resource
-        for rule in only(objects, "ClusterRole")["rules"]
-        for resource in rule["resources"]
+        resource for rule in only(objects, "ClusterRole")["rules"] for resource in rule["resources"]
     }
     assert everywhere == {"customresourcedefinitions", "selfsubjectaccessreviews"}
     for kind in ("Role", "RoleBinding"):
@@ -136,9 +134,7 @@ def test_viewers_see_and_editors_change_the_three_kinds(render: Render) -> None:
 def test_a_disruption_budget_comes_with_the_second_replica(
     render: Render, replicas: int, count: int
 ) -> None:
-    budgets = [
-        one for one in render(replicas=replicas) if one["kind"] == "PodDisruptionBudget"
-    ]
+    budgets = [one for one in render(replicas=replicas) if one["kind"] == "PodDisruptionBudget"]
     assert len(budgets) == count
 
 
@@ -161,11 +157,11 @@ def test_metrics_objects_come_only_if_asked(render: Render) -> None:
     ],
 )
 def test_refuses_the_value(render: Render, value: str, complaint: str) -> None:
-    with pytest.raises(HelmRefused, match=complaint):
+    with pytest.raises(HelmRefusedError, match=complaint):
         render(value)
 
 
 @pytest.mark.parametrize("replicas", [0, 11])
 def test_refuses_so_many_replicas(render: Render, replicas: int) -> None:
-    with pytest.raises(HelmRefused, match="replicas"):
+    with pytest.raises(HelmRefusedError, match="replicas"):
         render(replicas=replicas)

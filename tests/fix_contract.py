@@ -1,7 +1,5 @@
-"""What the contract tests share: the custom resources as read from crds/, and the chart as Helm renders it."""
+"""What contract tests share: the resources as read from crds/, the chart as Helm renders it."""
 
-import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -9,15 +7,15 @@ from typing import Any
 
 import pytest
 import yaml
+from fix_cluster import tool
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "helm" / "dbproxy"
-CACHE = Path(os.environ.get("DBPROXY_CACHE", Path.home() / ".cache" / "dbproxy"))
 Object = dict[str, Any]
 Render = Callable[..., list[Object]]
 
 
-class HelmRefused(Exception):
+class HelmRefusedError(Exception):
     """helm ended with an error; the text is what it said."""
 
 
@@ -39,9 +37,7 @@ def schemas(crds: dict[str, Object]) -> dict[str, Object]:
 @pytest.fixture(scope="session")
 def render() -> Render:
     """The objects that `helm template` makes of some values."""
-    helm = shutil.which("helm", path=f"{CACHE / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    if helm is None:
-        pytest.fail(f"helm is missing: run `make cluster-up`, which builds it into {CACHE / 'bin'}")
+    helm = tool("helm")
 
     def run(*values: str, replicas: int = 1) -> list[Object]:
         done = subprocess.run(
@@ -56,7 +52,7 @@ def render() -> Render:
             check=False,
         )
         if done.returncode:
-            raise HelmRefused(done.stderr)
+            raise HelmRefusedError(done.stderr)
         return [document for document in yaml.safe_load_all(done.stdout) if document]
 
     return run

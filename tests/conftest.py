@@ -1,0 +1,5 @@
+"""Every fix_*.py beside this file is a plugin, so that any test may use its fixtures."""
+
+from pathlib import Path
+
+pytest_plugins = sorted(path.stem for path in Path(__file__).parent.glob("fix_*.py"))

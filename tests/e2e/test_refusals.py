@@ -1,0 +1,197 @@
+"""What the API server itself refuses, by OpenAPI and CEL of crds/, and in which words."""
+
+import pytest
+from fix_cluster import Cluster, RefusedError
+from resources import Object, endpoint, group, named, pod, pool, proxy, secrets, targets
+
+OWN = "belong to the operator"
+LOWER = "it must begin with a lower-case letter"
+REFUSED: dict[str, tuple[Object, str]] = {
+    "no engine family": (
+        proxy() | {"spec": {"auth": secrets(1)}},
+        "spec.engineFamily: Required value",
+    ),
+    "an unknown engine family": (proxy(engineFamily="ORACLE"), 'supported values: "POSTGRESQL"'),
+    "no spec": ({**proxy(), "spec": None}, "spec: Required value"),
+    "no user": (proxy(auth=[]), "spec.auth"),
+    "201 users": (proxy(auth=secrets(201)), "must have at most 200 items"),
+    "a user without Secret": (proxy(auth=[{}]), "spec.auth[0].secretRef: Required value"),
+    "an impossible name of a Secret": (
+        proxy(auth=[{"secretRef": {"name": "No_Secret"}}]),
+        "spec.auth[0].secretRef.name",
+    ),
+    "a way of MySQL to log in": (
+        proxy(
+            auth=[{"secretRef": {"name": "app"}, "clientPasswordAuthType": "MYSQL_NATIVE_PASSWORD"}]
+        ),
+        'supported values: "POSTGRES_SCRAM_SHA_256", "POSTGRES_MD5"',
+    ),
+    "a grace period over a day": (
+        proxy(credentialRotationGracePeriod=86401),
+        "should be less than or equal to 86400",
+    ),
+    "a negative grace period": (
+        proxy(credentialRotationGracePeriod=-1),
+        "should be greater than or equal to 0",
+    ),
+    "no idle time": (proxy(idleClientTimeout=0), "should be greater than or equal to 1"),
+    "nine idle hours": (proxy(idleClientTimeout=32400), "should be less than or equal to 28800"),
+    "no replica": (proxy(replicas=0), "should be greater than or equal to 1"),
+    "no drain": (proxy(drainTimeout=0), "should be greater than or equal to 1"),
+    "a drain over an hour": (proxy(drainTimeout=3601), "should be less than or equal to 3600"),
+    "port 0": (proxy(port=0), "should be greater than or equal to 1"),
+    "port 65536": (proxy(port=65536), "should be less than or equal to 65535"),
+    "no image": (proxy(image=""), "spec.image"),
+    "tls without Secret": (proxy(tls={}), "spec.tls.secretName: Required value"),
+    "a field that is none": (proxy(sessionPinning=True), 'unknown field "spec.sessionPinning"'),
+    "another service account": (
+        pod(serviceAccountName="admin"),
+        'unknown field "spec.template.spec.serviceAccountName"',
+    ),
+    "the node's network": (pod(hostNetwork=True), 'unknown field "spec.template.spec.hostNetwork"'),
+    "a volume of the node": (
+        pod(volumes=[{"name": "root", "hostPath": {"path": "/"}}]),
+        'unknown field "spec.template.spec.volumes"',
+    ),
+    "a sidecar in place of the proxy": (
+        pod(containers=[{"name": "proxy", "image": "other"}]),
+        "the container `proxy` is the operator's",
+    ),
+    "a sidecar on a port of the node": (
+        pod(
+            containers=[
+                {"name": "log", "image": "log", "ports": [{"containerPort": 1, "hostPort": 1}]}
+            ]
+        ),
+        "a sidecar may not use a port of the node",
+    ),
+    "two sidecars of one name": (
+        pod(containers=[{"name": "log", "image": "a"}, {"name": "log", "image": "b"}]),
+        "Duplicate value",
+    ),
+    "an unreadable quantity": (
+        pod(resources={"requests": {"cpu": "half"}}),
+        "spec.template.spec.resources.requests.cpu",
+    ),
+    "a label of the operator's": (
+        proxy(template={"metadata": {"labels": {"dbproxy.dev/proxy": "other"}}}),
+        OWN,
+    ),
+    "a common label that the operator sets": (
+        proxy(template={"metadata": {"labels": {"app.kubernetes.io/name": "other"}}}),
+        "are set by the operator",
+    ),
+    "an annotation of the operator's": (
+        proxy(template={"metadata": {"annotations": {"dbproxy.dev/template": "x"}}}),
+        OWN,
+    ),
+    "an ExternalName Service": (proxy(service={"type": "ExternalName"}), "supported values"),
+    "a traffic policy of the outside on the inside": (
+        proxy(service={"externalTrafficPolicy": "Local"}),
+        "externalTrafficPolicy needs type NodePort or LoadBalancer",
+    ),
+    "a load balancer's class without one": (
+        proxy(service={"type": "NodePort", "loadBalancerClass": "example.com/x"}),
+        "loadBalancerClass needs type LoadBalancer",
+    ),
+    "source ranges without load balancer": (
+        proxy(service={"loadBalancerSourceRanges": ["10.0.0.0/8"]}),
+        "loadBalancerSourceRanges needs type LoadBalancer",
+    ),
+    "two families in a single stack": (
+        proxy(service={"ipFamilies": ["IPv4", "IPv6"]}),
+        "two ipFamilies need ipFamilyPolicy",
+    ),
+    "a proxy's name of 51 characters": (named(proxy(), "a" * 51), "at most 50 characters"),
+    "a proxy's name with a dot": (named(proxy(), "a.b"), LOWER),
+    "a proxy's name that begins with a digit": (named(proxy(), "1a"), LOWER),
+    "a group's name of 51 characters": (named(group(), "a" * 51), "at most 50 characters"),
+    "a group's name that begins with a digit": (
+        named(group(), "1a"),
+        "begin with a lower-case letter",
+    ),
+    "an endpoint's name of 51 characters": (named(endpoint(), "a" * 51), "at most 50 characters"),
+    "an endpoint's name that begins with a digit": (named(endpoint(), "1a"), LOWER),
+    "an endpoint named as its proxy": (
+        named(endpoint(), "orders"),
+        "an endpoint may not be named as its proxy",
+    ),
+    "an endpoint without proxy": (
+        {**endpoint(), "spec": {"targetRole": "READ_ONLY"}},
+        "spec.proxyRef: Required value",
+    ),
+    "an unknown role": (
+        endpoint(targetRole="WRITER"),
+        'supported values: "READ_WRITE", "READ_ONLY"',
+    ),
+    "an endpoint's label of the operator's": (
+        endpoint(service={"labels": {"dbproxy.dev/proxy": "other"}}),
+        OWN,
+    ),
+    "no target": (group(targets=[]), "spec.targets"),
+    "17 targets": (group(targets=targets(17)), "must have at most 16 items"),
+    "two targets of one name": (
+        group(targets=[{"name": "db", "host": "a"}, {"name": "db", "host": "b"}]),
+        "Duplicate value",
+    ),
+    "two targets of one address": (
+        group(targets=[{"name": "a", "host": "db"}, {"name": "b", "host": "db"}]),
+        "two targets may not have the same host and port",
+    ),
+    "a target without host": (
+        group(targets=[{"name": "db"}]),
+        "spec.targets[0].host: Required value",
+    ),
+    "a host with a port": (
+        group(targets=[{"name": "db", "host": "db:5432x"}]),
+        "spec.targets[0].host",
+    ),
+    "a host with a space": (
+        group(targets=[{"name": "db", "host": "db 0"}]),
+        "spec.targets[0].host",
+    ),
+    "a target's port 0": (
+        group(targets=[{"name": "db", "host": "db", "port": 0}]),
+        "should be greater than or equal to 1",
+    ),
+    "no connections": (pool(maxConnectionsPercent=0), "should be greater than or equal to 1"),
+    "101 percent": (pool(maxConnectionsPercent=101), "should be less than or equal to 100"),
+    "negative idle connections": (
+        pool(maxIdleConnectionsPercent=-1),
+        "should be greater than or equal to 0",
+    ),
+    "more idle connections than connections": (
+        pool(maxConnectionsPercent=30, maxIdleConnectionsPercent=31),
+        "maxIdleConnectionsPercent may not be higher than maxConnectionsPercent",
+    ),
+    "a borrow timeout over five minutes": (
+        pool(connectionBorrowTimeout=301),
+        "should be less than or equal to 300",
+    ),
+    "a negative borrow timeout": (
+        pool(connectionBorrowTimeout=-1),
+        "should be greater than or equal to 0",
+    ),
+    "an empty initial query": (pool(initQuery=""), "spec.connectionPoolConfig.initQuery"),
+    "an unknown TLS mode": (group(tls={"mode": "VERIFY"}), "supported values"),
+    "verification without a CA": (
+        group(tls={"mode": "VERIFY_CA"}),
+        "the modes VERIFY_CA and VERIFY_IDENTITY need caSecretRef",
+    ),
+    "an election without ConfigMap": (
+        group(writerElection={}),
+        "spec.writerElection.configMapRef: Required value",
+    ),
+    "a monitor without name": (
+        group(monitorSecretRef={}),
+        "spec.monitorSecretRef.name: Required value",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refuses(namespace_of_module: Cluster, case: str) -> None:
+    made, message = REFUSED[case]
+    with pytest.raises(RefusedError) as refusal:
+        namespace_of_module.create(made, dry_run=True)
+    assert message in str(refusal.value)
