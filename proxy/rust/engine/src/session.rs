@@ -99,7 +99,8 @@ pub trait Link: Sized {
     /// new connection; `None` if the server gave no key.
     fn cancel_request(&self) -> Option<Vec<u8>>;
 
-    /// A well-behaved goodbye (Terminate).
+    /// A well-behaved goodbye (Terminate); nothing where a message was forwarded only in part, which
+    /// the goodbye would complete.
     fn goodbye(&self, out: &mut Vec<u8>);
 
     /// Begins to discard the session's state (`DISCARD ALL`, then the init query); feed the
@@ -117,6 +118,10 @@ pub trait Link: Sized {
 
     /// Inside a transaction as of the last report.
     fn in_transaction(&self) -> bool;
+
+    /// Whether the client's next bytes may be held back until what runs is answered: the server waits
+    /// for none of them (no COPY in, no message or batch forwarded in part, no transaction).
+    fn may_pause(&self) -> bool;
 
     /// A replay or another injected request of the proxy's own is still running: no cancel now.
     fn injecting(&self) -> bool;

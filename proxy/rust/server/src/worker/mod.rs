@@ -1,17 +1,21 @@
 //! A worker: one thread's clients and backends, and everything that happens between them.
 //!
-//! `clients` and `backends` deal with the two kinds of legs, `relay` carries out what the session
-//! machines say, `pool` decides who gets which backend, `change` follows new snapshots, losses and
-//! the drain, `sweep` looks after deadlines.
+//! `clients`, `opening` and `backends` deal with the two kinds of legs, `cancels` with CancelRequests.
+//! `relay` carries out what the session machines say. `pool` (check-out), `checkin` and `trade`
+//! (other workers) decide who gets which backend. `change` follows new snapshots, losses and the
+//! drain, `sweep` looks after deadlines.
 
 mod backends;
 mod cancels;
 mod change;
+mod checkin;
 mod clients;
+mod opening;
 mod pool;
 mod relay;
 mod state;
 mod sweep;
+mod trade;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::Ordering;

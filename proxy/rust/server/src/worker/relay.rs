@@ -68,7 +68,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 };
                 let busy = link.outstanding() > 0;
                 // With others waiting, a client that pipelines without end yields at a Sync.
-                if backend.cut || (waited_for && busy && !link.in_transaction()) {
+                if backend.cut || (waited_for && link.may_pause()) {
                     self.regulate(key);
                     return false;
                 }
@@ -144,12 +144,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let quiet = backend.link.as_ref().is_some_and(|l| l.outstanding() == 0);
         if backend.cut && quiet {
             self.lose(key, KillReason::WriterLost);
-        } else if self
-            .clients
-            .get(client)
-            .is_some_and(|c| !c.wire.input().is_empty())
-        {
-            self.todo.push_back(Todo::Pump(client));
+        } else {
+            self.settle_client(client);
         }
     }
 

@@ -1,0 +1,238 @@
+//! Clients that are still logging in: TLS, the password exchange, and the way to their worker.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use dbproxy_driver::{Driver, Duration, Time, Token};
+use dbproxy_engine::{
+    Admission, CancelKey, ClientLogin, CloseReason, Engine, Failure, LoginEnv, LoginProgress,
+    TlsFacts,
+};
+
+use crate::notice::Notice;
+use crate::shared::{Arrival, Letter};
+use crate::snapshot::Listener;
+use crate::stats::count_close;
+use crate::tls::Tls;
+use crate::wire::Wire;
+
+use super::Front;
+
+/// How long a client that was told off may take to read it and leave.
+const LINGER: Duration = Duration::from_secs(2);
+/// Bytes that a client may send ahead while it logs in.
+const MAX_EARLY: usize = 64 * 1024;
+
+/// How far a guest came.
+pub(super) enum Stage {
+    LoggingIn,
+    Handshaking,
+    /// Admitted; its socket is leaving this driver.
+    Leaving(Admission),
+    /// Told off; reading on until it leaves, so that it gets to read the error.
+    Lingering,
+}
+
+/// A client that is still logging in.
+pub(super) struct Guest<E: Engine> {
+    pub(super) wire: Wire,
+    pub(super) login: E::ClientLogin,
+    pub(super) facts: Option<TlsFacts>,
+    pub(super) stage: Stage,
+    pub(super) listener: Arc<Listener>,
+    pub(super) peer: SocketAddr,
+    pub(super) deadline: Time,
+}
+
+impl<E: Engine, D: Driver> Front<E, D> {
+    pub(super) fn begin_direct_tls(&mut self, socket: Token) {
+        let tls = self.snapshot.as_ref().and_then(|s| s.client_tls.clone());
+        let Some(guest) = self.guests.get_mut(&socket) else {
+            return;
+        };
+        if !guest.wire.input().is_empty() || guest.facts.is_some() {
+            return;
+        }
+        match tls.map(|tls| Tls::accept(&tls, true)) {
+            Some(Ok(tls)) => {
+                guest.wire.start_tls(tls);
+                guest.stage = Stage::Handshaking;
+            }
+            _ => self.refuse(socket, None, CloseReason::TlsFailed),
+        }
+    }
+
+    pub(super) fn advance(&mut self, socket: Token) {
+        loop {
+            let Some(guest) = self.guests.get_mut(&socket) else {
+                return;
+            };
+            if guest.wire.tls_closed {
+                self.count(socket, CloseReason::ClientLeft);
+                return self.remove(socket);
+            }
+            match guest.stage {
+                Stage::Handshaking => {
+                    let Some(tls) = guest.wire.tls().filter(|tls| !tls.handshaking()) else {
+                        return;
+                    };
+                    guest.facts = Some(tls.facts());
+                    guest.stage = Stage::LoggingIn;
+                }
+                Stage::LoggingIn => {
+                    if !self.log_in(socket) {
+                        return;
+                    }
+                }
+                Stage::Leaving(_) | Stage::Lingering => {
+                    if guest.wire.input().len() > MAX_EARLY {
+                        guest.wire.arm(&mut self.driver, false);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Feeds the log-in once. Says whether to look again.
+    pub(super) fn log_in(&mut self, socket: Token) -> bool {
+        let (Some(guest), Some(snapshot)) = (self.guests.get_mut(&socket), &self.snapshot) else {
+            return false;
+        };
+        let mut out = Vec::new();
+        let mut env = LoginEnv {
+            users: &snapshot.users,
+            tls_available: snapshot.client_tls.is_some(),
+            tls_required: snapshot.require_tls,
+            tls: guest.facts.as_ref(),
+            random: &mut *self.random,
+        };
+        let (consumed, progress) = guest.login.feed(guest.wire.input(), &mut env, &mut out);
+        guest.wire.consume(&mut self.driver, consumed);
+        guest.wire.push(&mut self.driver, &out);
+        if guest.wire.flush(&mut self.driver).is_err() {
+            self.refuse(socket, None, CloseReason::TlsFailed);
+            return false;
+        }
+        match progress {
+            LoginProgress::NeedMore => consumed > 0 && !guest.wire.input().is_empty(),
+            LoginProgress::StartTls => {
+                let tls = snapshot.client_tls.clone();
+                match tls.map(|tls| Tls::accept(&tls, false)) {
+                    Some(Ok(tls)) => {
+                        guest.wire.start_tls(tls);
+                        guest.stage = Stage::Handshaking;
+                    }
+                    _ => self.refuse(socket, None, CloseReason::TlsFailed),
+                }
+                false
+            }
+            LoginProgress::Admitted(admission) => {
+                guest.stage = Stage::Leaving(admission);
+                self.hand_over(socket);
+                false
+            }
+            LoginProgress::Cancel(key) => {
+                self.pass_on_cancel(key);
+                self.count(socket, CloseReason::CancelRequest);
+                self.remove(socket);
+                false
+            }
+            LoginProgress::Close(reason) => {
+                self.refuse(socket, None, reason);
+                false
+            }
+        }
+    }
+
+    pub(super) fn pass_on_cancel(&mut self, key: CancelKey) {
+        let worker = crate::worker::worker_of(key);
+        if let Some(mailbox) = self.shared.workers.get(worker) {
+            mailbox.post(Letter::Cancel(key));
+        }
+    }
+
+    /// An admitted client leaves for its worker as soon as its last answer is on the way.
+    pub(super) fn hand_over(&mut self, socket: Token) {
+        if let Some(guest) = self.guests.get_mut(&socket) {
+            if matches!(guest.stage, Stage::Leaving(_)) && self.driver.queued(socket) == 0 {
+                guest.wire.arm(&mut self.driver, false);
+                self.driver.detach(socket);
+            }
+        }
+    }
+
+    pub(super) fn deliver(&mut self, token: Token, socket: D::Socket) {
+        let Some(guest) = self.guests.remove(&token) else {
+            return;
+        };
+        let Stage::Leaving(admission) = guest.stage else {
+            return;
+        };
+        self.stats_of(&guest.listener.name).admitted.add(1);
+        let signs = self.shared.signs.iter().enumerate();
+        let Some((worker, signs)) = signs.min_by_key(|(_, s)| s.clients.get()) else {
+            return;
+        };
+        // Counted here, so that a burst spreads before the workers look.
+        signs.clients.change(1);
+        self.shared.guests.change(-1);
+        if let Some(mailbox) = self.shared.workers.get(worker) {
+            mailbox.post(Letter::Arrival(Box::new(Arrival {
+                socket,
+                wire: guest.wire,
+                admission,
+                listener: guest.listener,
+                peer: guest.peer,
+            })));
+        }
+    }
+
+    /// Tells a client off (with a failure of ours, or what its log-in wrote already), then waits a
+    /// little for it to leave: closing at once would take the error from it.
+    pub(super) fn refuse(&mut self, socket: Token, failure: Option<Failure>, reason: CloseReason) {
+        self.count(socket, reason);
+        let deadline = self.driver.now().after(LINGER);
+        let Some(guest) = self.guests.get_mut(&socket) else {
+            return;
+        };
+        if let Some(failure) = failure {
+            let mut out = Vec::new();
+            guest.login.refuse(failure, &mut out);
+            guest.wire.push(&mut self.driver, &out);
+        }
+        guest.wire.finish(&mut self.driver);
+        guest.stage = Stage::Lingering;
+        guest.deadline = deadline;
+        let user = guest.login.claimed_user().to_owned();
+        let event = match reason {
+            CloseReason::AuthenticationFailed => "login_failed",
+            _ => "client_closed",
+        };
+        let notice = Notice::new(event)
+            .text("endpoint", &*guest.listener.name)
+            .text("user", user)
+            .text("peer", guest.peer.to_string())
+            .text("reason", reason.label());
+        self.shared.notices.push(notice);
+    }
+
+    pub(super) fn count(&mut self, socket: Token, reason: CloseReason) {
+        let Some(name) = self.guests.get(&socket).map(|g| g.listener.name.clone()) else {
+            return;
+        };
+        let stats = self.stats_of(&name);
+        count_close(&stats, reason);
+        if reason == CloseReason::AuthenticationFailed {
+            stats.auth_failed.add(1);
+        }
+    }
+
+    pub(super) fn remove(&mut self, socket: Token) {
+        if let Some(guest) = self.guests.remove(&socket) {
+            self.shared.guests.change(-1);
+            guest.wire.discard(&mut self.driver);
+            self.driver.close(socket);
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! New backends: connecting, TLS, logging in, and what a failure means for those who wait.
+
+use std::sync::Arc;
+
+use dbproxy_driver::{Driver, Duration};
+use dbproxy_engine::{
+    BackendAsk, BackendFailure, BackendLogin, BackendProgress, CloseReason, Engine, Failure, Link,
+};
+
+use crate::book::Permit;
+use crate::notice::Notice;
+use crate::slab::Key;
+use crate::snapshot::{Role, Target};
+use crate::tls::{Tls, TlsMode};
+use crate::wire::Wire;
+
+use super::state::{Backend, BackendPlace, Opening, Owner, Timer};
+use super::{Todo, Worker};
+
+/// How long connecting and logging in may take.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// The first pause after a failed log-in; it doubles up to [`MAX_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+
+impl<E: Engine, D: Driver> Worker<E, D> {
+    /// Begins a new connection for the waiters of a lane.
+    pub(super) fn open_backend(
+        &mut self,
+        lane: Key,
+        role: Role,
+        target: &Arc<Target>,
+        permit: Permit,
+    ) {
+        let Some(identity) = self.lanes.all.get(lane).map(|lane| lane.identity.clone()) else {
+            return self.shared.return_permit(permit, true);
+        };
+        let password = self.good_password.get(&identity.user).copied();
+        let opening = Opening {
+            login: None,
+            role,
+            password: password.unwrap_or(0),
+            address: 0,
+            deadline: self.driver.now().after(OPEN_TIMEOUT),
+        };
+        self.lanes.join(&identity);
+        if let Some(lane) = self.lanes.all.get_mut(lane) {
+            *lane.opening_mut(role) += 1;
+        }
+        self.logins_in_flight += 1;
+        self.connect(lane, target.clone(), permit, opening);
+    }
+
+    fn connect(&mut self, lane: Key, target: Arc<Target>, permit: Permit, opening: Opening<E>) {
+        let stats = self.target_stats(&target.name);
+        let Some(address) = target.addresses.get(opening.address).copied() else {
+            let failure = local_failure("08001", "the target's host name has no address");
+            self.opening_over(lane, opening.role);
+            self.opening_failed(lane, opening.role, &target, &failure);
+            self.lanes.leave(lane);
+            return self.shared.return_permit(permit, true);
+        };
+        stats.connections.add(1);
+        let deadline = opening.deadline;
+        let token = self.driver.connect(address);
+        let key = self.backends.insert(Backend {
+            wire: Wire::new(token),
+            place: BackendPlace::Opening(Box::new(opening)),
+            link: None,
+            lane,
+            target,
+            stats,
+            permit: Some(permit),
+            address,
+            since: self.driver.now(),
+            cancels: 0,
+            cancel_wanted: false,
+            cut: false,
+            retired: false,
+            counted_tls: false,
+        });
+        self.own(token, Owner::Backend(key));
+        self.timers.set(deadline, Timer::Opening(key));
+    }
+
+    fn opening_over(&mut self, lane: Key, role: Role) {
+        self.logins_in_flight = self.logins_in_flight.saturating_sub(1);
+        if let Some(lane) = self.lanes.all.get_mut(lane) {
+            let opening = lane.opening_mut(role);
+            *opening = opening.saturating_sub(1);
+        }
+    }
+
+    /// The socket is connected: the log-in begins.
+    pub(super) fn backend_connected(&mut self, key: Key) {
+        let mut nonce = [0; 18];
+        (self.random)(&mut nonce);
+        let Some(snapshot) = self.snapshot.clone() else {
+            return;
+        };
+        let Some(backend) = self.backends.get_mut(key) else {
+            return;
+        };
+        let Some(lane) = self.lanes.all.get(backend.lane) else {
+            return;
+        };
+        let BackendPlace::Opening(opening) = &mut backend.place else {
+            return;
+        };
+        let identity = lane.identity.clone();
+        let user = snapshot.users.by_name.get(&identity.user);
+        let Some(password) = user.and_then(|user| user.passwords.get(opening.password)) else {
+            let failure = local_failure("28000", "the proxy has no password for this user");
+            return self.open_failed(key, failure);
+        };
+        let mode = snapshot.backend_tls.mode;
+        let ask = BackendAsk {
+            identity,
+            password: password.clone(),
+            tls_wanted: mode != TlsMode::Disabled,
+            tls_required: !matches!(mode, TlsMode::Disabled | TlsMode::Preferred),
+            nonce,
+            init_query: snapshot.init_query.clone(),
+        };
+        let mut out = Vec::new();
+        opening.login = Some(E::BackendLogin::start(ask, &mut out));
+        backend.wire.push(&mut self.driver, &out);
+        backend.wire.arm(&mut self.driver, true);
+        if backend.wire.flush(&mut self.driver).is_err() {
+            self.open_failed(key, local_failure("08001", "TLS failed"));
+        }
+    }
+
+    pub(super) fn go_on_opening(&mut self, key: Key) {
+        loop {
+            let Some(backend) = self.backends.get_mut(key) else {
+                return;
+            };
+            let BackendPlace::Opening(opening) = &mut backend.place else {
+                return;
+            };
+            let Some(login) = opening.login.as_mut() else {
+                return;
+            };
+            if backend.wire.tls().is_some_and(Tls::handshaking) {
+                return;
+            }
+            let facts = backend.wire.tls().map(Tls::facts);
+            let mut out = Vec::new();
+            let input = backend.wire.input();
+            let (consumed, progress) = login.feed(input, facts.as_ref(), &mut out);
+            backend.wire.consume(&mut self.driver, consumed);
+            backend.wire.push(&mut self.driver, &out);
+            let flushed = backend.wire.flush(&mut self.driver).is_ok();
+            match progress {
+                _ if !flushed => {
+                    return self.open_failed(key, local_failure("08001", "TLS failed"));
+                }
+                BackendProgress::NeedMore => {
+                    if consumed == 0 || backend.wire.input().is_empty() {
+                        return;
+                    }
+                }
+                BackendProgress::StartTls => return self.start_backend_tls(key),
+                BackendProgress::Ready(link) => return self.opened(key, link),
+                BackendProgress::Failed(failure) => return self.open_failed(key, failure),
+            }
+        }
+    }
+
+    fn start_backend_tls(&mut self, key: Key) {
+        let tls = self.snapshot.as_ref().map(|s| s.backend_tls.clone());
+        let Some(backend) = self.backends.get_mut(key) else {
+            return;
+        };
+        let started = tls.and_then(|tls| Tls::connect(&tls, &backend.target.server_name).ok());
+        let kicked = started.is_some_and(|tls| {
+            backend.wire.start_tls(tls);
+            backend.wire.kick(&mut self.driver).is_ok()
+        });
+        if !kicked {
+            let text = "TLS to the database could not be started (is the host a valid name?)";
+            self.open_failed(key, local_failure("08001", text));
+        }
+    }
+
+    fn opened(&mut self, key: Key, link: E::Link) {
+        let now = self.driver.now();
+        let Some(backend) = self.backends.get_mut(key) else {
+            return;
+        };
+        let BackendPlace::Opening(opening) =
+            std::mem::replace(&mut backend.place, BackendPlace::Idle)
+        else {
+            return;
+        };
+        backend.since = now;
+        backend.stats.opened.add(1);
+        if backend.wire.is_tls() {
+            backend.counted_tls = true;
+            backend.stats.connections_tls.add(1);
+        }
+        let (lane, target) = (backend.lane, backend.target.id);
+        let quiet = backend.wire.input().is_empty();
+        let params = link.params().clone();
+        backend.link = Some(link);
+        self.opening_over(lane, opening.role);
+        self.retry_at.remove(&target);
+        if let Some(lane) = self.lanes.all.get(lane) {
+            self.good_password
+                .insert(lane.identity.user.clone(), opening.password);
+            self.shared.learn(opening.role, &lane.identity, &params);
+        }
+        if quiet {
+            self.todo.push_back(Todo::Offer(key));
+        } else {
+            self.spoke_out_of_turn(key);
+        }
+    }
+
+    /// A log-in failed: perhaps the next password or the next address will do.
+    pub(super) fn open_failed(&mut self, key: Key, failure: BackendFailure) {
+        let Some(mut backend) = self.backends.remove(key) else {
+            return;
+        };
+        let token = backend.wire.token;
+        self.disown(token);
+        backend.stats.connections.sub(1);
+        backend.stats.failed.add(1);
+        let permit = backend.permit.take();
+        backend.wire.discard(&mut self.driver);
+        self.driver.close(token);
+        let (BackendPlace::Opening(opening), Some(permit)) = (backend.place, permit) else {
+            return;
+        };
+        let lane = self.lanes.all.get(backend.lane);
+        let user = lane
+            .map(|lane| lane.identity.user.clone())
+            .unwrap_or_default();
+        let users = self.snapshot.as_ref().map(|s| s.users.clone());
+        let known = users.and_then(|users| users.by_name.get(&user).map(|u| u.passwords.len()));
+        let never_connected = opening.login.is_none();
+        let mut again = Opening {
+            login: None,
+            ..*opening
+        };
+        if failure.wrong_password && again.password + 1 < known.unwrap_or(0) {
+            again.password += 1;
+            return self.connect(backend.lane, backend.target, permit, again);
+        }
+        if never_connected && again.address + 1 < backend.target.addresses.len() {
+            again.address += 1;
+            return self.connect(backend.lane, backend.target, permit, again);
+        }
+        self.good_password.remove(&user);
+        self.opening_over(backend.lane, again.role);
+        let target = backend.target.clone();
+        // The lane may go with its last member, so whoever waits there is told first.
+        self.opening_failed(backend.lane, again.role, &target, &failure);
+        self.lanes.leave(backend.lane);
+        self.shared.return_permit(permit, true);
+    }
+
+    fn opening_failed(
+        &mut self,
+        lane_key: Key,
+        role: Role,
+        target: &Target,
+        failure: &BackendFailure,
+    ) {
+        let pause = self.retry_at.get(&target.id).map_or(0, |(_, count)| *count);
+        let wait = FIRST_PAUSE.saturating_mul(1 << pause.min(8)).min(MAX_PAUSE);
+        let until = self.driver.now().after(wait);
+        self.retry_at.insert(target.id, (until, pause + 1));
+        let Some(lane) = self.lanes.all.get(lane_key) else {
+            return;
+        };
+        self.shared.unlearn(&lane.identity);
+        self.shared.notices.push(
+            Notice::new("backend_failed")
+                .text("target", &*target.name)
+                .text("user", &*lane.identity.user)
+                .text("database", &*lane.identity.database)
+                .text("sqlstate", failure.sqlstate.clone())
+                .text("message", failure.message.clone()),
+        );
+        if !is_final(failure) {
+            return;
+        }
+        // What the database says of this user, database or setting, its clients are told.
+        let waiting: Vec<Key> = lane.waiting(role).iter().copied().collect();
+        for key in waiting {
+            let Some(client) = self.clients.get_mut(key) else {
+                continue;
+            };
+            if client.session.is_some() {
+                continue;
+            }
+            match &failure.verbatim {
+                Some(error) if !failure.wrong_password => {
+                    client.wire.push(&mut self.driver, error);
+                    self.close_client(key, CloseReason::BackendRefused, None);
+                }
+                _ => {
+                    let why = Some(Failure::BackendUnavailable);
+                    self.close_client(key, CloseReason::BackendRefused, why);
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn local_failure(sqlstate: &str, message: &str) -> BackendFailure {
+    BackendFailure {
+        sqlstate: sqlstate.to_owned(),
+        message: message.to_owned(),
+        verbatim: None,
+        wrong_password: false,
+    }
+}
+
+/// Whether trying again soon is pointless: the database judged this very log-in. Not so while it
+/// starts, stops, or is full (classes 53, 57, 08).
+fn is_final(failure: &BackendFailure) -> bool {
+    let class = failure.sqlstate.get(..2).unwrap_or_default();
+    !matches!(class, "53" | "57" | "08")
+}
