@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dbproxy.cpus import available_cpus
 from dbproxy.dataplane import Dataplane, Engine, EngineOptions
 from dbproxy.engines.postgres import PostgresProbe
-from dbproxy.errors import ListenerUnavailable, SnapshotRefused
+from dbproxy.errors import ListenerUnavailableError, SnapshotRefusedError
 from dbproxy.facts import Addresses, Drained, Election, Login, Probe
 from dbproxy.health import Health
 from dbproxy.logins import Assignment, Attempt, Logins
@@ -252,11 +252,11 @@ class Agent:
         budget = self._planner.smallest_budget()
         if budget is not None:
             workers = max(1, min(workers, budget // 4))
-        options = EngineOptions(workers, self._options.listen_address, self._options.max_clients)
+        options = EngineOptions(workers, self._options.listen_address)
         self.dataplane = Dataplane(self._options.start_engine(options))
         self.dataplane.listen(self._on_event)
         self._health.dataplane = self.dataplane
-        log.info("engine_started", workers=workers, max_clients=options.max_clients)
+        log.info("engine_started", workers=workers, max_clients=self._options.max_clients)
         return None
 
     async def _apply(self, plan: Plan) -> bool:
@@ -266,11 +266,11 @@ class Agent:
             return True
         try:
             await dataplane.apply(plan.snapshot)
-        except ListenerUnavailable as error:
+        except ListenerUnavailableError as error:
             self._problem = str(error)
             self._observation.apply("listener_unavailable", self._problem)
             return False
-        except SnapshotRefused as error:
+        except SnapshotRefusedError as error:
             self._problem = f"revision {plan.config.settings.revision}: {error}"
             self._observation.apply("refused", self._problem)
             self._refused = plan.config

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from dbproxy.errors import ListenerUnavailable, SnapshotRefused
+from dbproxy.errors import ListenerUnavailableError, SnapshotRefusedError
 from dbproxy.snapshot import Snapshot
 
 
@@ -37,7 +37,6 @@ class EngineOptions:
 
     workers: int
     listen_address: str
-    max_clients: int
 
 
 def start_engine(options: EngineOptions) -> Engine:
@@ -65,9 +64,9 @@ class Dataplane:
         try:
             await loop.run_in_executor(self._thread, self._engine.apply, snapshot.to_json())
         except ValueError as error:
-            raise SnapshotRefused(str(error)) from error
+            raise SnapshotRefusedError(str(error)) from error
         except OSError as error:
-            raise ListenerUnavailable(str(error)) from error
+            raise ListenerUnavailableError(str(error)) from error
         self.applied = snapshot
         self.applied_in = time.perf_counter() - began
 

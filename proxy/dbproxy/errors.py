@@ -26,11 +26,11 @@ class ConfigError(Exception):
         self.faults = tuple(faults)
 
 
-class SnapshotRefused(Exception):
+class SnapshotRefusedError(Exception):
     """The engine says that a snapshot is wrong: the configuration it came from is not usable."""
 
 
-class ListenerUnavailable(Exception):
+class ListenerUnavailableError(Exception):
     """The engine can't open a listener now (its port is taken); worth another try."""
 
 
@@ -40,7 +40,3 @@ class KubeError(Exception):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
-
-
-class LocalResources(Exception):
-    """This process ran out of descriptors or memory: it says nothing about any target."""

@@ -133,9 +133,11 @@ class TargetWatch:
 
 
 def probe_specs(config: Config, application_name: str) -> dict[str, ProbeSpec]:
-    """How each target of a configuration is to be asked."""
+    """How each target of a configuration is to be asked; none while there are no credentials."""
     group = config.settings.target_group
     monitor = config.credentials.file.monitor
+    if group is None or monitor is None:
+        return {}
     return {
         target.name: ProbeSpec(
             name=target.name,
@@ -147,8 +149,7 @@ def probe_specs(config: Config, application_name: str) -> dict[str, ProbeSpec]:
             ca=config.credentials.server_ca,
             application_name=application_name,
         )
-        for target in (group.targets if group else ())
-        if group is not None
+        for target in group.targets
     }
 
 

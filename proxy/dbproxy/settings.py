@@ -142,7 +142,7 @@ class CredentialsFile(Model):
     fleet_secret: str
     credential_rotation_grace_period: Annotated[int, Field(ge=0, le=86_400)] = 300
     users: Annotated[tuple[User, ...], Field(max_length=200, strict=False)]
-    monitor: Monitor
+    monitor: Monitor | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,338 @@
+"""Throw-away PostgreSQL servers as objects: started, stopped, killed, frozen, promoted, rebuilt.
+
+The fixtures of fix_postgres.py make them. Servers listen on loopback only and run as the user
+`postgres` where the tests run as root.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, LiteralString, TypeVar
+
+import psycopg
+import pytest
+
+from certificates import Authority
+
+T = TypeVar("T")
+
+HOST = "127.0.0.1"
+DEADLINE = 30.0
+SUPERUSER = "postgres"
+# Password of each role; `legacy` has an MD5 verifier, the others SCRAM.
+PASSWORDS = {
+    SUPERUSER: "superuser-password",
+    "app": "app-password",
+    "other": "other-password",
+    "legacy": "legacy-password",
+    "monitor": "monitor-password",
+}
+DATABASE = "app"
+
+CONFIGURATION = """
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+max_connections = 50
+superuser_reserved_connections = 3
+shared_buffers = 16MB
+fsync = off
+full_page_writes = off
+wal_level = replica
+max_wal_senders = 5
+max_wal_size = 128MB
+min_wal_size = 2MB
+hot_standby = on
+wal_receiver_status_interval = 1
+wal_retrieve_retry_interval = 200ms
+log_line_prefix = '%m [%p] %u@%d '
+log_connections = on
+autovacuum = off
+max_prepared_transactions = 5
+"""
+
+HBA = """
+host all legacy 127.0.0.1/32 md5
+host replication all 127.0.0.1/32 scram-sha-256
+host all all 127.0.0.1/32 scram-sha-256
+"""
+
+ROLES = f"""
+CREATE ROLE app LOGIN PASSWORD '{PASSWORDS["app"]}';
+CREATE ROLE other LOGIN PASSWORD '{PASSWORDS["other"]}';
+CREATE ROLE monitor LOGIN PASSWORD '{PASSWORDS["monitor"]}';
+SET password_encryption = md5;
+CREATE ROLE legacy LOGIN PASSWORD '{PASSWORDS["legacy"]}';
+"""
+
+
+def wait_until(what: Callable[[], T], message: str, deadline: float = DEADLINE) -> T:
+    """The first truthy answer of `what`, asked again and again until the deadline."""
+    end = time.monotonic() + deadline
+    while True:
+        answer = what()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            pytest.fail(f"not within {deadline:g} s: {message}")
+        time.sleep(0.01)
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind((HOST, 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def binaries() -> Path:
+    """The newest installed PostgreSQL server's programs."""
+    found = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda p: int(p.parts[-3])
+    )
+    if found:
+        return found[-1].parent
+    on_path = shutil.which("postgres")
+    if on_path is None:
+        pytest.fail("PostgreSQL's server programs are not installed")
+    return Path(on_path).parent
+
+
+def new_home(name: str) -> Path:
+    """A directory in memory where there is one: thousands of small files are copied per server."""
+    memory = Path("/dev/shm")
+    base = memory if os.access(memory, os.W_OK) else None
+    home = Path(tempfile.mkdtemp(prefix=f"dbproxy-{name}-", dir=base))
+    own(home)
+    return home
+
+
+def _identity() -> dict[str, Any]:
+    """Arguments that make a subprocess the database's user, where we are root."""
+    if os.getuid() != 0:
+        return {}
+    entry = pwd.getpwnam("postgres")
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+def own(path: Path) -> None:
+    """Give a tree to the database's user."""
+    identity = _identity()
+    if identity:
+        owner = f"{identity['user']}:{identity['group']}"
+        subprocess.run(["chown", "-R", owner, str(path)], check=True)
+
+
+def run_program(*command: str | Path, **env: str) -> str:
+    """Run one of PostgreSQL's programs as the database's user; its output."""
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+        env={"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC", **env},
+        **_identity(),
+    )
+    if done.returncode:
+        pytest.fail(f"{command[0]} failed: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+class Postgres:
+    """One server; `start` it, and `close` it for good."""
+
+    def __init__(self, home: Path, name: str) -> None:
+        self.name = name
+        self.home = home
+        self.data = home / "data"
+        self.port = free_port()
+        self._log = home / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    # --- life ---------------------------------------------------------------------------------
+
+    def start(self, *, wait: bool = True) -> Postgres:
+        """Start the server; once it takes connections, return."""
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [binaries() / "postgres", "-D", self.data, "-p", str(self.port)],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                cwd="/",
+                start_new_session=True,
+                **_identity(),
+            )
+        if wait:
+            wait_until(self._answers, f"{self.name} starts\n{self.log()}")
+        return self
+
+    def stop(self, mode: str = "fast") -> None:
+        """Shut down: `smart` waits for clients, `fast` ends them, `immediate` is a crash."""
+        signals = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+        if self._process is not None:
+            self._process.send_signal(signals[mode])
+            self._process.wait(DEADLINE)
+            self._process = None
+
+    def restart(self, mode: str = "fast") -> None:
+        self.stop(mode)
+        self.start()
+
+    def kill9(self) -> None:
+        """End every process of the server without a word."""
+        if self._process is None:
+            return
+        self._signal_all(signal.SIGKILL)
+        self._process.wait(DEADLINE)
+        self._process = None
+
+    def freeze(self) -> None:
+        """Stop every process where it is: connections stay, nobody answers."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal_all(signal.SIGCONT)
+
+    def close(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._signal_all(signal.SIGCONT)
+        self.kill9()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    # --- roles ----------------------------------------------------------------------------------
+
+    def make_replica(self, name: str, home: Path) -> Postgres:
+        """A streaming replica of this server, started and caught up."""
+        replica = Postgres(home, name)
+        run_program(
+            binaries() / "pg_basebackup",
+            *("--pgdata", replica.data, "--write-recovery-conf", "--checkpoint=fast", "--no-sync"),
+            *("--dbname", self.dsn(SUPERUSER, "postgres"), "--wal-method=stream"),
+        )
+        replica.start()
+        wait_until(self._streams, f"{name} streams\n{replica.log()}")
+        return replica
+
+    def promote(self) -> None:
+        """Make a replica a writer; on return it is one."""
+        self.psql("SELECT pg_promote(wait => true)")
+
+    def demote_to_replica_of(self, primary: Postgres) -> None:
+        """Rebuild this server, which may be stopped, as a replica of another."""
+        self.kill9()
+        shutil.rmtree(self.data)
+        run_program(
+            binaries() / "pg_basebackup",
+            *("--pgdata", self.data, "--write-recovery-conf", "--checkpoint=fast", "--no-sync"),
+            *("--dbname", primary.dsn(SUPERUSER, "postgres"), "--wal-method=stream"),
+        )
+        self.start()
+        wait_until(primary._streams, f"{self.name} streams\n{self.log()}")
+
+    def in_recovery(self) -> bool:
+        return bool(self.value("SELECT pg_is_in_recovery()"))
+
+    # --- configuration --------------------------------------------------------------------------
+
+    def configure(self, **settings: object) -> None:
+        """Add settings to the configuration; those that need no restart count after `reload`."""
+        with (self.data / "postgresql.auto.conf").open("a") as file:
+            for name, value in settings.items():
+                file.write(f"{name} = '{value}'\n")
+
+    def set_hba(self, lines: str) -> None:
+        (self.data / "pg_hba.conf").write_text(lines)
+
+    def reload(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGHUP)
+
+    def enable_tls(self, authority: Authority) -> None:
+        """Serve TLS from the next start on."""
+        for source in (authority.certificate, authority.key):
+            shutil.copy(source, self.data / source.name)
+        (self.data / authority.key.name).chmod(0o600)
+        own(self.data)
+        self.configure(ssl="on")
+
+    # --- questions ------------------------------------------------------------------------------
+
+    def dsn(self, user: str = SUPERUSER, dbname: str = DATABASE, **options: object) -> str:
+        password = options.pop("password", PASSWORDS.get(user))
+        parts = {"host": HOST, "port": self.port, "user": user, "dbname": dbname}
+        parts |= {"password": password, "connect_timeout": 10, **options}
+        return " ".join(f"{key}='{value}'" for key, value in parts.items())
+
+    def connect(
+        self, user: str = SUPERUSER, dbname: str = DATABASE, **options: object
+    ) -> psycopg.Connection[Any]:
+        """A direct connection in autocommit."""
+        return psycopg.connect(self.dsn(user, dbname, **options), autocommit=True)
+
+    def psql(self, sql: LiteralString, *values: object, dbname: str = DATABASE) -> list[Any]:
+        """Run one statement as superuser; its rows."""
+        with self.connect(dbname=dbname) as connection:
+            cursor = connection.execute(sql, values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def value(self, sql: LiteralString, *values: object) -> Any:
+        """The first column of the first row."""
+        return self.psql(sql, *values)[0][0]
+
+    def backends(self, user: str = "app") -> int:
+        """How many connections a user has now."""
+        count: int = self.value("SELECT count(*) FROM pg_stat_activity WHERE usename = %s", user)
+        return count
+
+    def log(self) -> str:
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _answers(self) -> bool:
+        if not self.running:
+            pytest.fail(f"{self.name} ended while it started:\n{self.log()}")
+        try:
+            self.connect(dbname="postgres").close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _streams(self) -> bool:
+        return bool(
+            self.psql(
+                "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming'"
+                " AND replay_lsn = pg_current_wal_lsn()"
+            )
+        )
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        """The server's children have sessions of their own: find them by their parent."""
+        if self._process is None:
+            return
+        parent = str(self._process.pid)
+        family = [self._process.pid]
+        for status in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                fields = status.read_text().rpartition(")")[2].split()
+                if fields[1] == parent:
+                    family.append(int(status.parent.name))
+        for pid in family:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
