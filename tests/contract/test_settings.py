@@ -1,0 +1,104 @@
+"""What the operator composes, the proxy reads: settings, credentials and certificates."""
+
+from typing import Any
+
+import pytest
+from composed import NOW, Composed, compose
+from dbproxy import settings
+from dbproxy.planner import Planner
+
+
+def load(composed: Composed) -> settings.Config:
+    parsed = settings.parse_settings(composed.files["settings.json"])
+    credentials = settings.parse_credentials(composed.files)
+    assert settings.pair_faults(parsed, credentials) == []
+    return settings.Config(parsed, credentials)
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "the least": {},
+    "no target group yet": {"with_group": False},
+    "no monitor": {"monitor": None},
+    "an election with a floor": {
+        "group_spec": {"writerElection": {"configMapRef": {"name": "orders-election"}}},
+        "floor": {"target": "db-0", "uid": "election-uid", "epoch": 7},
+    },
+    "verified targets and everything chosen": {
+        "proxy_spec": {
+            "auth": [{"secretRef": {"name": "app"}, "clientPasswordAuthType": "POSTGRES_MD5"}],
+            "requireTLS": True,
+            "idleClientTimeout": 1,
+            "drainTimeout": 3600,
+            "credentialRotationGracePeriod": 0,
+        },
+        "group_spec": {
+            "targets": [
+                {"name": "four", "host": "10.0.0.1"},
+                {"name": "six", "host": "2001:db8::1", "port": 5433},
+            ],
+            "connectionPoolConfig": {
+                "maxConnectionsPercent": 1,
+                "connectionBorrowTimeout": 0,
+                "initQuery": "SET jit = off",
+            },
+            "tls": {"mode": "VERIFY_IDENTITY", "caSecretRef": {"name": "ca"}},
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_proxy_reads_what_the_operator_composes(case: str) -> None:
+    load(compose(**CASES[case]))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_proxy_can_plan_with_it(case: str) -> None:
+    planner = Planner(max_clients=100)
+    planner.learn_config(load(compose(**CASES[case])))
+    assert planner.plan(now=1.0, wall=NOW) is not None
+
+
+def test_every_choice_of_the_user_arrives() -> None:
+    read = load(compose(**CASES["verified targets and everything chosen"]))
+    assert read.settings.require_tls is True
+    assert read.settings.idle_client_timeout == 1
+    assert read.settings.drain_timeout == 3600
+    assert read.settings.budget_divisor == 3
+    assert read.credentials.file.credential_rotation_grace_period == 0
+    assert read.credentials.file.users[0].client_password_auth_type == "POSTGRES_MD5"
+    group = read.settings.target_group
+    assert group is not None
+    assert [(one.host, one.port) for one in group.targets] == [
+        ("10.0.0.1", 5432),
+        ("2001:db8::1", 5433),
+    ]
+    pool = group.connection_pool_config
+    assert (pool.max_connections_percent, pool.max_idle_connections_percent) == (1, 0)
+    assert (pool.connection_borrow_timeout, pool.init_query) == (0, "SET jit = off")
+    assert group.tls.mode == "VERIFY_IDENTITY"
+    assert read.credentials.server_ca is not None
+
+
+def test_the_floor_of_the_writer_arrives() -> None:
+    group = load(compose(**CASES["an election with a floor"])).settings.target_group
+    assert group is not None
+    assert group.writer_election == settings.WriterElection(config_map="orders-election")
+    assert group.writer_floor == settings.WriterFloor(target="db-0", uid="election-uid", epoch=7)
+
+
+def test_a_rotated_password_arrives_beside_the_former_one_with_a_higher_revision() -> None:
+    before = compose()
+    after = compose(before=before, password="second")
+    former, now = load(before), load(after)
+    (user,) = now.credentials.file.users
+    assert user.password == "second"
+    assert [(one.password, one.valid_until) for one in user.previous] == [("first", NOW + 300)]
+    assert now.credentials.revision > former.credentials.revision
+    assert now.credentials.file.fleet_secret == former.credentials.file.fleet_secret
+
+
+def test_settings_that_did_not_change_keep_their_revision() -> None:
+    before = compose()
+    after = compose(before=before, password="second")
+    assert load(after).settings.revision == load(before).settings.revision
