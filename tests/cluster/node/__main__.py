@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 
-from . import console, kind, local, packages
+from . import console, images, kind, local, packages, python
 
 COMMANDS = {
     "up": "start the cluster, or find it running",
     "down": "stop it and clear away what it left, images excepted",
+    "images": "build what changed and put it into the cluster (all, or those named)",
+    "venv": "make the Python environment for tests and lint",
+    "core": "build the engine and link it into proxy/dbproxy",
     "status": "say which of its processes run",
     "stop-apiserver": "take the API server away (a fault for tests)",
     "start-apiserver": "and bring it back",
@@ -29,21 +33,20 @@ def main() -> None:
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("words", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
-    if arguments.command == "require":
-        packages.require(arguments.words)
-        return
-    if arguments.command == "install":
-        packages.install(packages.DATABASE)
-        return
     cluster = kind if packages.docker_with_kind() else local
-    if arguments.command == "inside":
-        sys.exit(cluster.inside(arguments.words))
-    actions = {
+    words = arguments.words
+    actions: dict[str, Callable[[], None]] = {
         "up": cluster.up,
         "down": cluster.down,
+        "images": lambda: images.make(words),
+        "venv": python.venv,
+        "core": python.core,
         "status": cluster.status,
         "stop-apiserver": cluster.stop_apiserver,
         "start-apiserver": cluster.start_apiserver,
+        "inside": lambda: sys.exit(cluster.inside(words)),
+        "require": lambda: packages.require(words),
+        "install": lambda: packages.install(packages.DATABASE),
     }
     actions[arguments.command]()
 

@@ -43,7 +43,7 @@ def kubernetes_version() -> str:
 
 def build() -> Path:
     """Returns the folder with all programs, which it builds unless they are there."""
-    folder = paths.BINARIES / key()
+    folder = paths.BUILDS / key()
     if not folder.exists():
         with step(f"Building Kubernetes {kubernetes_version()}, helm and CoreDNS (5 min, once)"):
             unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
@@ -51,10 +51,9 @@ def build() -> Path:
             compile_into(unfinished)
             unfinished.rename(folder)
         forget_older(folder)
-    current = paths.BINARIES / "current"
-    if not current.is_symlink() or current.resolve() != folder:
-        current.unlink(missing_ok=True)
-        current.symlink_to(folder.name)
+    if not paths.BINARIES.is_symlink() or paths.BINARIES.resolve() != folder:
+        paths.BINARIES.unlink(missing_ok=True)
+        paths.BINARIES.symlink_to(folder)
     return folder
 
 
@@ -76,8 +75,7 @@ def compile_into(folder: Path) -> None:
 
 
 def forget_older(current: Path) -> None:
-    builds = [path for path in paths.BINARIES.iterdir() if not path.is_symlink()]
-    finished = [path for path in builds if path.is_dir() and path != current]
+    finished = [path for path in paths.BUILDS.iterdir() if path.is_dir() and path != current]
     for path in sorted(finished, key=lambda path: path.stat().st_mtime)[:-1]:
         note(f"forgetting an older build: {path.name}")
         shutil.rmtree(path)
@@ -85,7 +83,7 @@ def forget_older(current: Path) -> None:
 
 def find(name: str) -> Path:
     """kubectl or helm: the machine's own beside kind, else the one built here."""
-    built = paths.BINARIES / "current" / name
+    built = paths.BINARIES / name
     if built.exists():
         return built
     installed = shutil.which(name)

@@ -25,7 +25,7 @@ def command(name: str) -> list[str | Path]:
         "kubelet": kubelet,
         "kube-proxy": kube_proxy,
     }
-    program = paths.BINARIES / "current" / name
+    program = paths.BINARIES / name
     return network.inside([program, *makers[name]()])
 
 

@@ -39,7 +39,7 @@ def is_up() -> bool:
     if any(processes.running(name) is None for name in EVERYTHING):
         return False
     program = Path(f"/proc/{processes.running('kube-apiserver')}/exe").resolve()
-    same_build = program.parent == (paths.BINARIES / "current").resolve()
+    same_build = program.parent == paths.BINARIES.resolve()
     return same_build and components.api_is_ready()
 
 
@@ -74,7 +74,7 @@ def start_node() -> None:
 
 
 def import_own_images() -> None:
-    build = (paths.BINARIES / "current").resolve()
+    build = paths.BINARIES.resolve()
     present = containerd.images()
     for name, program in ((containerd.PAUSE_IMAGE, "pause"), (COREDNS_IMAGE, "coredns")):
         of_this_build = f"{name}-{build.name}"

@@ -11,8 +11,13 @@ MODULE = CHECKOUT / "tests" / "cluster"
 CACHE = Path(os.environ.get("DBPROXY_CACHE") or Path.home() / ".cache" / "dbproxy").resolve()
 CLUSTER = CACHE / "cluster"
 KUBECONFIG = CLUSTER / "kubeconfig"
+BUILDS = CACHE / "kubernetes"
+# A link to the newest build: kubectl, helm and the components.
 BINARIES = CACHE / "bin"
 IMAGES = CACHE / "images"
+VENV = CACHE / "venv"
+TARGET = CACHE / "target"
+CORE = CACHE / "core"
 
 PKI = CLUSTER / "pki"
 ETC = CLUSTER / "etc"
