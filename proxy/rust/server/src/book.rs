@@ -87,7 +87,9 @@ impl Book {
             self.accounts.entry(target.id).or_default().limit = target.max_connections;
         }
         let target = snapshot.writer.map(|writer| writer.target);
-        let epoch = snapshot.writer.map_or(0, |writer| writer.epoch);
+        // "There is no writer" carries no epoch of its own: it goes by the last one's.
+        let last = self.writer.map_or(0, |(_, epoch)| epoch);
+        let epoch = snapshot.writer.map_or(last, |writer| writer.epoch);
         if self.writer == Some((target, epoch)) {
             return;
         }
