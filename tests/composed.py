@@ -7,11 +7,11 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from tests.resources import Object, group, proxy
 
 from dbproxy_operator import spec
 from dbproxy_operator.desired import certificates, config
 from dbproxy_operator.world import Key
-from resources import Object, group, proxy
 
 NOW = 1_763_716_450.0
 KEY = Key("shop", "orders")

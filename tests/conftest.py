@@ -2,4 +2,4 @@
 
 from pathlib import Path
 
-pytest_plugins = sorted(path.stem for path in Path(__file__).parent.glob("fix_*.py"))
+pytest_plugins = sorted(f"tests.{path.stem}" for path in Path(__file__).parent.glob("fix_*.py"))

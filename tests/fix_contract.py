@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from fix_cluster import tool
+from tests.fix_cluster import tool
 
 ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "helm" / "dbproxy"

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import yaml
-from fix_contract import ROOT, HelmRefusedError, Object, Render
+from tests.fix_contract import ROOT, HelmRefusedError, Object, Render
 
 
 def only(objects: list[Object], kind: str, name: str = "") -> Object:

@@ -1,6 +1,6 @@
 """The custom resources among themselves: parts that several kinds share are the same everywhere."""
 
-from fix_contract import Object
+from tests.fix_contract import Object
 
 
 def test_what_two_kinds_share_is_the_same_in_both(schemas: dict[str, Object]) -> None:

@@ -7,7 +7,8 @@ says of several fields together is held by examples, on a real API server (tests
 from typing import Any
 
 import pytest
-from fix_contract import Object
+from tests.fix_contract import Object
+
 from dbproxy_operator import spec
 
 MODELS: dict[str, type[spec.Model]] = {

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from composed import KEY, stored
+from tests.composed import KEY, stored
+from tests.fix_contract import Object, Render
+from tests.resources import proxy
+
 from dbproxy_operator.desired import rbac
-from fix_contract import Object, Render
-from resources import proxy
 
 Right = tuple[str, str, str]
 

@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from composed import NOW, Composed, compose
+from tests.composed import NOW, Composed, compose
+
 from dbproxy import settings
 from dbproxy.planner import Planner
 

@@ -1,8 +1,8 @@
 """What the API server itself refuses, by OpenAPI and CEL of crds/, and in which words."""
 
 import pytest
-from fix_cluster import Cluster, RefusedError
-from resources import Object, endpoint, group, named, pod, pool, proxy, secrets, targets
+from tests.fix_cluster import Cluster, RefusedError
+from tests.resources import Object, endpoint, group, named, pod, pool, proxy, secrets, targets
 
 OWN = "belong to the operator"
 LOWER = "it must begin with a lower-case letter"

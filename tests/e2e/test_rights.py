@@ -1,7 +1,7 @@
 """What the chart's rights let the operator and users do, as the API server itself judges them."""
 
 import pytest
-from fix_cluster import Cluster, Object, RefusedError, eventually, manifest
+from tests.fix_cluster import Cluster, Object, RefusedError, eventually, manifest
 
 OPERATOR = "system:serviceaccount:dbproxy-system:dbproxy-operator"
 PROXY_RULES: list[Object] = [

@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable
 
 import pytest
-from fix_cluster import Cluster, RefusedError
-from resources import API, Object, endpoint, group, named, pool, proxy, secrets, targets
+from tests.fix_cluster import Cluster, RefusedError
+from tests.resources import API, Object, endpoint, group, named, pool, proxy, secrets, targets
 
 ACCEPTED: dict[str, Object] = {
     "the least proxy": proxy(),
