@@ -35,11 +35,21 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         self.retry_at.clear();
         self.exhausted_until.clear();
         self.shared.worker_caught_up(self.index, sequence);
-        for key in self.clients.keys() {
-            self.leave_if_drained(key);
-        }
+        self.depart_with_endpoints();
         self.seek_all();
         self.publish_waiters();
+    }
+
+    /// Clients of endpoints that are gone leave at their transactions' ends.
+    fn depart_with_endpoints(&mut self) {
+        for key in self.clients.keys() {
+            let name = self.clients.get(key).map(|c| c.listener.name.clone());
+            let departing = name.is_some_and(|name| self.endpoint_gone(&name));
+            if let Some(client) = self.clients.get_mut(key) {
+                client.departing = departing;
+            }
+            self.leave_if_drained(key);
+        }
     }
 
     /// Backends of targets that are gone: idle ones go now, lent ones at their release.

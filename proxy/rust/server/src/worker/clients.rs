@@ -31,6 +31,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let now = self.driver.now();
         let secret = self.random_u32();
         let lane = self.lanes.join(&arrival.admission.identity);
+        let departing = self.endpoint_gone(&arrival.listener.name);
         let key = self.clients.insert(Client {
             wire,
             session: None,
@@ -45,6 +46,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             stalled_since: None,
             reader: None,
             pinned: false,
+            departing,
             peer: arrival.peer,
         });
         self.own(token, Owner::Client(key));
@@ -250,7 +252,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let Some(client) = self.clients.get(key) else {
             return;
         };
-        let gone = self.draining || self.endpoint_gone(&client.listener.name);
+        let gone = self.draining || client.departing;
         let idle = client.place == ClientPlace::Idle && client.wire.input().is_empty();
         let done = client.session.as_ref().is_some_and(Session::at_boundary);
         if gone && idle && done {
@@ -276,7 +278,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         }
     }
 
-    fn endpoint_gone(&self, name: &str) -> bool {
+    /// Whether the desired state has no endpoint of that name (any more).
+    pub(super) fn endpoint_gone(&self, name: &str) -> bool {
         let snapshot = self.snapshot.as_ref();
         snapshot.is_some_and(|s| !s.listeners.iter().any(|l| &*l.name == name))
     }

@@ -275,7 +275,6 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let Some(lane) = self.lanes.all.get(lane_key) else {
             return;
         };
-        self.shared.unlearn(&lane.identity);
         self.shared.notices.push(
             Notice::new("backend_failed")
                 .text("target", &*target.name)
@@ -287,6 +286,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         if !is_final(failure) {
             return;
         }
+        self.shared.unlearn(&lane.identity);
         // What the database says of this user, database or setting, its clients are told.
         let waiting: Vec<Key> = lane.waiting(role).iter().copied().collect();
         for key in waiting {

@@ -176,10 +176,10 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         &self,
         wanted: impl Fn(Key, Role) -> bool,
     ) -> Option<(Key, Role, Time)> {
-        let heads = self.lanes.all.iter().flat_map(|(key, lane)| {
-            let roles = ROLES
-                .into_iter()
-                .filter(|role| !lane.waiting(*role).is_empty());
+        let wanting = self.lanes.wanting().iter();
+        let lanes = wanting.filter_map(|key| Some((*key, self.lanes.all.get(*key)?)));
+        let heads = lanes.flat_map(|(key, lane)| {
+            let roles = ROLES.into_iter();
             roles.filter_map(move |role| Some((key, role, self.head(lane, role)?.1)))
         });
         heads
@@ -187,20 +187,16 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             .min_by_key(|(_, _, since)| *since)
     }
 
-    /// Whether somebody waits in a client's lane (its backend is wanted).
-    pub(super) fn wanted_by_others(&self, lane: Key) -> bool {
-        let lane = self.lanes.all.get(lane);
-        lane.is_some_and(|lane| ROLES.iter().any(|role| !lane.waiting(*role).is_empty()))
-            || self.oldest_lane(|_, _| true).is_some()
+    /// Whether somebody waits for a backend.
+    pub(super) fn anybody_waits(&self) -> bool {
+        !self.lanes.wanting().is_empty()
     }
 
     /// Looks again for every lane that has waiters.
     pub(super) fn seek_all(&mut self) {
-        for (key, lane) in self.lanes.all.iter() {
+        for key in self.lanes.wanting() {
             for role in ROLES {
-                if !lane.waiting(role).is_empty() {
-                    self.todo.push_back(Todo::Seek(key, role));
-                }
+                self.todo.push_back(Todo::Seek(*key, role));
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -66,6 +67,8 @@ pub struct Client<E: Engine> {
     pub reader: Option<TargetId>,
     /// Counted as pinned.
     pub pinned: bool,
+    /// Its endpoint is gone: it goes at its transaction's end.
+    pub departing: bool,
     /// Its address, for the log.
     pub peer: SocketAddr,
 }
@@ -157,6 +160,8 @@ pub struct Cancel {
 pub struct Lane {
     /// The key (with the target).
     pub identity: Identity,
+    /// The key, hashed: what other workers see of it.
+    pub hash: u64,
     /// Clients that wait, oldest first: for the writer, for a reader.
     waiting: [VecDeque<Key>; 2],
     /// Idle backends by target, the last used last.
@@ -195,6 +200,11 @@ impl Lane {
         }
     }
 
+    /// Whether anybody waits here.
+    pub fn has_waiters(&self) -> bool {
+        self.waiting.iter().any(|queue| !queue.is_empty())
+    }
+
     /// Log-ins under way for one role.
     pub fn opening_mut(&mut self, role: Role) -> &mut u32 {
         let [writes, reads] = &mut self.opening;
@@ -222,7 +232,8 @@ pub struct Lanes {
     /// All of them.
     pub all: Slab<Lane>,
     by_identity: HashMap<Identity, Key>,
-    waiters: usize,
+    /// Those that have waiters.
+    wanting: Vec<Key>,
 }
 
 impl Lanes {
@@ -236,6 +247,7 @@ impl Lanes {
         }
         let key = self.all.insert(Lane {
             identity: identity.clone(),
+            hash: hash_of(identity),
             waiting: Default::default(),
             idle: Vec::new(),
             opening: [0; 2],
@@ -245,17 +257,19 @@ impl Lanes {
         key
     }
 
-    /// Clients that wait, over all lanes.
-    pub fn waiters(&self) -> usize {
-        self.waiters
+    /// The lanes that have waiters.
+    pub fn wanting(&self) -> &[Key] {
+        &self.wanting
     }
 
     /// Adds a waiter, at the end of its queue or (`first`) at its head.
-    pub fn queue(&mut self, lane: Key, role: Role, client: Key, first: bool) {
-        let Some(lane) = self.all.get_mut(lane) else {
+    pub fn queue(&mut self, key: Key, role: Role, client: Key, first: bool) {
+        let Some(lane) = self.all.get_mut(key) else {
             return;
         };
-        self.waiters += 1;
+        if !lane.has_waiters() {
+            self.wanting.push(key);
+        }
         let queue = lane.waiting_mut(role);
         if first {
             queue.push_front(client);
@@ -265,14 +279,16 @@ impl Lanes {
     }
 
     /// Takes a waiter out of its queue.
-    pub fn unqueue(&mut self, lane: Key, role: Role, client: Key) {
-        let Some(lane) = self.all.get_mut(lane) else {
+    pub fn unqueue(&mut self, key: Key, role: Role, client: Key) {
+        let Some(lane) = self.all.get_mut(key) else {
             return;
         };
         let queue = lane.waiting_mut(role);
         if let Some(at) = queue.iter().position(|waiting| *waiting == client) {
             queue.remove(at);
-            self.waiters -= 1;
+            if !lane.has_waiters() {
+                self.wanting.retain(|wanting| *wanting != key);
+            }
         }
     }
 
@@ -288,6 +304,12 @@ impl Lanes {
             }
         }
     }
+}
+
+fn hash_of(identity: &Identity) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    identity.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What is due at a time.

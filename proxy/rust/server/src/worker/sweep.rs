@@ -78,7 +78,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             return;
         };
         let mut late: Vec<Key> = Vec::new();
-        for (_, lane) in self.lanes.all.iter() {
+        let wanting = self.lanes.wanting().iter();
+        for lane in wanting.filter_map(|key| self.lanes.all.get(*key)) {
             for role in [Role::ReadWrite, Role::ReadOnly] {
                 // First come, first served: behind one that may still wait, all may.
                 let overdue = lane.waiting(role).iter().take_while(|key| {
@@ -115,7 +116,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             let stalled = client.stalled_since;
             let too_slow = stalled.is_some_and(|s| s.after(snapshot.client_write_timeout) <= now);
             let holds = matches!(client.place, ClientPlace::Holding(_));
-            if too_slow && holds && self.wanted_by_others(client.lane) {
+            if too_slow && holds && self.anybody_waits() {
                 self.close_slow_reader(key);
             }
         }
@@ -163,9 +164,5 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 self.kill(key, KillReason::Idle);
             }
         }
-    }
-
-    fn anybody_waits(&self) -> bool {
-        self.lanes.waiters() > 0
     }
 }

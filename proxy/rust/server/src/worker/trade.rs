@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use dbproxy_driver::Driver;
-use dbproxy_engine::{Engine, Identity, KillReason};
+use dbproxy_engine::{Engine, KillReason};
 
 use crate::shared::{Letter, Loan, Plea, NOBODY};
 use crate::slab::Key;
@@ -154,7 +154,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let oldest = self.oldest_lane(|_, _| true);
         let since = oldest.map_or(NOBODY, |(_, _, since)| since.0);
         if let Some((lane, role, _)) = oldest {
-            let lane_hash = self.lanes.all.get(lane).map_or(0, |l| hash_of(&l.identity));
+            let lane_hash = self.lanes.all.get(lane).map_or(0, |lane| lane.hash);
             signs.waiting_key.store(lane_hash, Ordering::Relaxed);
             let target = match self.way(role, None) {
                 Way::To(target) => u32::from(target.id.0),
@@ -166,7 +166,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     }
 
     pub(super) fn same_key_waits(&self, worker: usize, lane: Key) -> bool {
-        let lane = self.lanes.all.get(lane).map(|lane| hash_of(&lane.identity));
+        let lane = self.lanes.all.get(lane).map(|lane| lane.hash);
         let signs = self.shared.signs.get(worker);
         signs.map(|signs| signs.waiting_key.load(Ordering::Relaxed)) == lane
     }
@@ -182,11 +182,4 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             signs.idle.change(by);
         }
     }
-}
-
-fn hash_of(identity: &Identity) -> u64 {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    identity.hash(&mut hasher);
-    hasher.finish()
 }
