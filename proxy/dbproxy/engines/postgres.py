@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 
@@ -35,7 +35,9 @@ SELECT pg_is_in_recovery() AS in_recovery,
             ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp()) END::float8 AS lag
 """
 
-Connection = asyncpg.Connection[Any]
+if TYPE_CHECKING:
+    # Generic in its type stubs only.
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
 
 
 def postgres_failure(error: BaseException) -> Failure:
