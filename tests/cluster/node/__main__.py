@@ -6,11 +6,12 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from . import console, images, kind, local, packages, python
+from . import binaries, console, images, kind, local, packages, python
 
 COMMANDS = {
     "up": "start the cluster, or find it running",
     "down": "stop it and clear away what it left, images excepted",
+    "binaries": "build kubectl, helm and the node's components",
     "images": "build what changed and put it into the cluster (all, or those named)",
     "venv": "make the Python environment for tests and lint",
     "core": "build the engine and link it into proxy/dbproxy",
@@ -18,7 +19,7 @@ COMMANDS = {
     "stop-apiserver": "take the API server away (a fault for tests)",
     "start-apiserver": "and bring it back",
     "inside": "run a command in the node's network, where pods and Services are reachable",
-    "require": "name what is missing on this machine for: build, cluster, database",
+    "require": "name what this machine lacks for: build, images, cluster, database",
     "install": "install the Debian packages that tests need, where allowed",
 }
 
@@ -38,6 +39,7 @@ def main() -> None:
     actions: dict[str, Callable[[], None]] = {
         "up": cluster.up,
         "down": cluster.down,
+        "binaries": binaries.ensure,
         "images": lambda: images.make(words),
         "venv": python.venv,
         "core": python.core,

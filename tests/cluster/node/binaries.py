@@ -12,7 +12,7 @@ import re
 import shutil
 from pathlib import Path
 
-from . import paths
+from . import packages, paths
 from .console import Failure, note, run, step
 
 COMPONENTS = (
@@ -55,6 +55,12 @@ def build() -> Path:
         paths.BINARIES.unlink(missing_ok=True)
         paths.BINARIES.symlink_to(folder)
     return folder
+
+
+def ensure() -> None:
+    """kubectl and helm, for tests and lint; beside Docker and kind, the machine's own."""
+    if not packages.docker_with_kind():
+        build()
 
 
 def compile_into(folder: Path) -> None:

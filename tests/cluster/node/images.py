@@ -24,6 +24,8 @@ MMDEBSTRAP += [f"--dpkgopt=path-exclude={pattern}" for pattern in NOT_NEEDED]
 
 def make(wanted: list[str]) -> None:
     docker = packages.docker_with_kind()
+    if not docker:
+        python.venv()
     for name in wanted or ALL:
         if docker:
             with_docker(name)

@@ -93,6 +93,11 @@ def build_faults() -> list[str]:
     return faults
 
 
+def image_faults() -> list[str]:
+    """Docker builds the images by itself; elsewhere the host does."""
+    return [] if docker_with_kind() else build_faults()
+
+
 def cluster_faults() -> list[str]:
     """What is missing for a cluster: either Docker, kind and helm, or root on Debian and Go."""
     if docker_with_kind():
@@ -115,7 +120,15 @@ def database_faults() -> list[str]:
 
 def require(areas: list[str]) -> None:
     """Names everything that is missing, all at once, before any work is done."""
-    known = {"build": build_faults, "cluster": cluster_faults, "database": database_faults}
+    known = {
+        "build": build_faults,
+        "images": image_faults,
+        "cluster": cluster_faults,
+        "database": database_faults,
+    }
+    unknown = sorted(set(areas) - known.keys())
+    if unknown:
+        raise Failure(f"unknown: {' '.join(unknown)}; one of {' '.join(known)}")
     faults = [fault for area in areas for fault in known[area]()]
     if faults:
         raise Failure("missing on this machine:\n" + "\n".join(f"  - {line}" for line in faults))

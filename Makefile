@@ -1,0 +1,122 @@
+# Everything a person does with this project; `make help` lists it. Built things go to the cache
+# outside the checkout, so the second run of anything is quick.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+export DBPROXY_CACHE := $(abspath $(or $(DBPROXY_CACHE),$(HOME)/.cache/dbproxy))
+export CARGO_TARGET_DIR := $(DBPROXY_CACHE)/target
+export PYTHONPYCACHEPREFIX := $(DBPROXY_CACHE)/pycache
+export MYPY_CACHE_DIR := $(DBPROXY_CACHE)/mypy
+export RUFF_CACHE_DIR := $(DBPROXY_CACHE)/ruff
+BIN := $(DBPROXY_CACHE)/venv/bin
+HELM := $(firstword $(wildcard $(DBPROXY_CACHE)/bin/helm) helm)
+NODE := python3 -m tests.cluster.node
+PYTEST := $(BIN)/python -m pytest -o cache_dir=$(DBPROXY_CACHE)/pytest
+CARGO := cargo --locked --quiet
+WORKSPACE := --manifest-path proxy/rust/Cargo.toml --workspace
+MYPY := operator/dbproxy_operator proxy/dbproxy tests examples helm
+# $(call step,headline,command): says what begins, and how long it took.
+step = @echo "==> $(1)"; begun=$$SECONDS; $(2); echo "    $(1): $$((SECONDS - begun)) s"
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+# -- the main job ---------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: ## Bring up a cluster, install everything, use the proxy, and fail its database over
+	@$(NODE) require images cluster
+	@$(NODE) up
+	@$(MAKE) images
+	@python3 -m examples.demo
+
+.PHONY: demo-down
+demo-down: cluster-down ## Stop what the demo started
+
+# -- tests ----------------------------------------------------------------------------------------
+
+.PHONY: test
+test: ## Run every test of the project, from unit to end-to-end
+	@$(NODE) require build cluster database
+	@$(MAKE) test-unit
+	@$(MAKE) test-protocol
+	@$(MAKE) test-e2e
+
+.PHONY: test-unit
+test-unit: python ## Run the tests that need no server, with 2,000 seeds of the simulation
+	@$(NODE) require build cluster
+	@$(NODE) binaries
+	$(call step,Unit and contract tests,$(PYTEST) -n auto tests/unit tests/contract)
+	$(call step,Rust tests and simulation,$(CARGO) test $(WORKSPACE))
+
+.PHONY: test-protocol
+test-protocol: python ## Run real clients against the proxy and a real PostgreSQL, and break things
+	@$(NODE) require build database
+	@$(NODE) install
+	$(call step,Protocol and fault tests,$(PYTEST) tests/protocol tests/fault)
+
+.PHONY: test-e2e
+test-e2e: python ## Run the tests on a real cluster
+	@$(NODE) require build cluster
+	@$(NODE) up
+	@$(MAKE) images
+	$(call step,End-to-end tests,$(PYTEST) --timeout 600 tests/e2e)
+
+# -- daily work -----------------------------------------------------------------------------------
+
+.PHONY: lint
+lint: python ## Check style, types, import rules, chart and CRD copies
+	@$(NODE) require build cluster
+	@$(NODE) binaries
+	@for trap in operator/__init__.py tests/operator; do \
+	  if [ -e $$trap ]; then echo "$$trap shadows Python's own module operator" >&2; exit 1; fi; done
+	$(call step,ruff,$(BIN)/ruff check . && $(BIN)/ruff format --check .)
+	$(call step,mypy,$(BIN)/mypy $(MYPY))
+	$(call step,import rules,PYTHONPATH=operator:proxy $(BIN)/lint-imports --no-cache)
+	$(call step,rustfmt,cargo fmt --manifest-path proxy/rust/Cargo.toml --all --check)
+	$(call step,clippy,$(CARGO) clippy $(WORKSPACE) --all-targets -- -D warnings)
+	$(call step,CRD copies,python3 helm/sync_crds.py --check)
+	$(call step,helm,$(HELM) lint --quiet --strict helm/dbproxy)
+
+.PHONY: fmt
+fmt: python ## Format Python and Rust
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format .
+	cargo fmt --manifest-path proxy/rust/Cargo.toml --all
+
+.PHONY: sync-crds
+sync-crds: ## Copy crds/ into the Helm chart
+	python3 helm/sync_crds.py
+
+.PHONY: lock
+lock: ## Choose the newest versions that requirements/*.in allow (needs uv)
+	cd requirements; for name in operator proxy dev; do \
+	  uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 \
+	    --no-emit-index-url --no-emit-find-links --no-annotate \
+	    --custom-compile-command 'make lock' --output-file $$name.txt $$name.in; done
+
+# -- cluster and images ---------------------------------------------------------------------------
+
+.PHONY: cluster-up
+cluster-up: ## Start a local Kubernetes (kind, or a node of our own), or find it running
+	@$(NODE) require cluster
+	@$(NODE) up
+
+.PHONY: cluster-down
+cluster-down: ## Stop it and clear away what it left; images and builds stay cached
+	@$(NODE) down
+
+.PHONY: images
+images: ## Build the images that changed and put them into the cluster
+	@$(NODE) require images
+	@$(NODE) images
+
+.PHONY: python
+python: ## Make the Python environment and build the engine, for tests and lint
+	@$(NODE) require build
+	@$(NODE) venv
+	@$(NODE) core
