@@ -59,7 +59,12 @@ class FakeEngine:
 
     def stats(self) -> bytes:
         samples = [
-            {"labels": {"endpoint": "orders"}, "buckets": [[0.1, 1], [1, 2]], "sum": 0.6, "count": 3}
+            {
+                "labels": {"endpoint": "orders"},
+                "buckets": [[0.1, 1], [1, 2]],
+                "sum": 0.6,
+                "count": 3,
+            }
         ]
         metrics = [
             {

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from certificates import Authority, make_authority
-from servers import (
+from tests.certificates import Authority, make_authority
+from tests.servers import (
     CONFIGURATION,
     HBA,
     PASSWORDS,

@@ -21,8 +21,7 @@ from typing import Any, LiteralString, TypeVar
 
 import psycopg
 import pytest
-
-from certificates import Authority
+from tests.certificates import Authority
 
 T = TypeVar("T")
 

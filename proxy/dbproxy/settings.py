@@ -194,7 +194,16 @@ def _parse(model: type[M], file: str, text: bytes) -> M:
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        faults = [Fault(f"{file}: {_loc(e['loc'])}", e["msg"]) for e in error.errors()]
+        errors = error.errors(include_url=False, include_input=False)
+        # A list one of whose items is wrong counts as too short besides.
+        faults = [
+            Fault(f"{file}: {_loc(e['loc'])}", e["msg"])
+            for e in errors
+            if e["type"] != "too_short"
+            or not any(
+                o["loc"] != e["loc"] and o["loc"][: len(e["loc"])] == e["loc"] for o in errors
+            )
+        ]
         raise ConfigError(faults) from None
 
 

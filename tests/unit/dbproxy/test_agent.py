@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_made import credentials_document, group_document, secret_files, settings_document
+from tests.agent_made import credentials_document, group_document, secret_files, settings_document
+from tests.fake_engine import FakeEngine
+from tests.fix_postgres import PostgresFactory
+from tests.servers import PASSWORDS, Postgres
+
 from dbproxy.agent import Agent, Options
 from dbproxy.health import Health
 from dbproxy.tasks import Tasks
-from fake_engine import FakeEngine
-from tests.fix_postgres import PostgresFactory
-from servers import PASSWORDS, Postgres
 
 DEADLINE = 15.0
 
@@ -104,6 +105,10 @@ class Running:
         assert self.agent is not None
         return self.agent.metrics.registry.get_sample_value(name, labels)
 
+    def asked(self, target: str) -> float:
+        """How many probes of a target were answered."""
+        return self.metric("dbproxy_probes_total", target=target, result="OK") or 0.0
+
 
 @pytest.fixture
 async def pair(
@@ -155,7 +160,8 @@ async def test_a_flip_cuts_first_and_opens_the_promoted_replica_in_milliseconds(
     assert ("db-1", 8, False) in running.engine.writers
     assert took < 0.1
     await until(
-        lambda: running.metric("dbproxy_writer_acknowledged_epoch") == 8, "the epoch is acknowledged"
+        lambda: running.metric("dbproxy_writer_acknowledged_epoch") == 8,
+        "acknowledged",
     )
 
 
@@ -164,17 +170,16 @@ async def test_the_old_writer_hears_nothing_between_rise_and_acknowledgement(pai
     running.engine._drains_at_once = False
     running.elect("db-1", 8)
     await until(lambda: running.writer == ("db-1", 8, False), "the old writer is cut")
-    asked = running.metric("dbproxy_probes_total", target="db-0", result="OK")
-    others = running.metric("dbproxy_probes_total", target="db-1", result="OK") or 0.0
+    asked, others = running.asked("db-0"), running.asked("db-1")
     await until(lambda: primary.backends("monitor") == 0, "no probe is connected any more")
     await until(
-        lambda: (running.metric("dbproxy_probes_total", target="db-1", result="OK") or 0) > others + 3,
+        lambda: running.asked("db-1") > others + 3,
         "the new writer is asked again and again",
     )
-    assert running.metric("dbproxy_probes_total", target="db-0", result="OK") == asked
+    assert running.asked("db-0") == asked
     running.engine.emit(event="writer_drained", target="db-0", epoch=8, unconfirmed=False)
     await until(
-        lambda: running.metric("dbproxy_probes_total", target="db-0", result="OK") != asked,
+        lambda: running.asked("db-0") > asked,
         "the former writer is asked again",
     )
 
@@ -197,10 +202,10 @@ async def test_a_database_that_is_down_is_held_and_opened_again_when_it_is_back(
 async def test_a_probe_connection_that_was_ended_is_opened_again_unnoticed(pair: Pair) -> None:
     running, primary, _ = pair
     primary.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'monitor'")
-    asked = running.metric("dbproxy_probes_total", target="db-0", result="OK") or 0
+    asked = running.asked("db-0")
     running.engine.emit(event="writer_doubted", target="db-0", reason="broken")
     await until(
-        lambda: (running.metric("dbproxy_probes_total", target="db-0", result="OK") or 0) > asked,
+        lambda: running.asked("db-0") > asked,
         "it is asked again",
     )
     assert running.metric("dbproxy_probes_total", target="db-0", result="FAILED") == 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from agent_made import answered, config_of, elected, failed
+from tests.agent_made import answered, config_of, elected, failed
+
 from dbproxy.facts import Addresses, Drained, Probe
 from dbproxy.planner import Plan, Planner
 from dbproxy.snapshot import SnapshotWriter

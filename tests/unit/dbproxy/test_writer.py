@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from agent_made import answered, elected, failed
+from tests.agent_made import answered, elected, failed
+
 from dbproxy.facts import Drained, Election, Probe
 from dbproxy.settings import WriterFloor
 from dbproxy.views import View
