@@ -7,7 +7,10 @@ from tests.composed import KEY, stored
 from tests.fix_contract import Object, Render
 from tests.resources import proxy
 
+from dbproxy_operator import lease
+from dbproxy_operator import rights as operator_rights
 from dbproxy_operator.desired import rbac
+from dbproxy_operator.kube import KINDS
 
 Right = tuple[str, str, str]
 
@@ -51,3 +54,37 @@ def test_a_proxy_is_given_single_objects_only() -> None:
 def test_a_proxy_without_group_and_election_may_only_read_its_configuration() -> None:
     rules = rbac.role(KEY, stored(proxy(), "proxy-uid"), None, None)["rules"]
     assert {name for rule in rules for name in rule["resourceNames"]} == {"orders-config"}
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"), [((), "ClusterRole"), (("watchNamespaces={shop}",), "Role")]
+)
+def test_the_chart_gives_what_the_operator_checks_at_start_and_no_more(
+    render: Render, values: tuple[str, ...], kind: str
+) -> None:
+    checked = {
+        (
+            KINDS[name].group,
+            f"{KINDS[name].plural}/{subresource}" if subresource else KINDS[name].plural,
+            verb,
+        )
+        for (name, subresource), verbs in operator_rights.NEEDED.items()
+        for verb in verbs
+    }
+    assert given(render(*values), kind) == checked
+
+
+def test_the_chart_gives_what_the_lease_needs_and_no_more(render: Render) -> None:
+    (role,) = [
+        one
+        for one in render()
+        if one["metadata"]["name"] == "dbproxy-operator-lease" and "rules" in one
+    ]
+    named = [rule for rule in role["rules"] if "resourceNames" in rule]
+    assert [rule["resourceNames"] for rule in named] == [[lease.NAME]]
+    needed = {
+        ("coordination.k8s.io", "leases", right.verb)
+        for right in operator_rights.needed([], "dbproxy-system")
+        if right.kind == "Lease"
+    }
+    assert set(rights(role["rules"])) == needed
