@@ -1,0 +1,180 @@
+"""Wiring: checks that the operator can work here, waits for its turn, then runs everything."""
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Callable, Coroutine
+
+import kopf
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from dbproxy_operator import handlers, health, logs, rights, worker
+from dbproxy_operator.desired.certificates import Material
+from dbproxy_operator.desired.config import FLEET_SECRET_BYTES
+from dbproxy_operator.errors import LeaseLostError, StartupError
+from dbproxy_operator.health import Health
+from dbproxy_operator.intent import Defaults
+from dbproxy_operator.kube import KINDS, Kube, KubeError, connect
+from dbproxy_operator.lease import Elector
+from dbproxy_operator.metrics import Metrics
+from dbproxy_operator.queue import Queue
+from dbproxy_operator.reconcile import Reconciler
+from dbproxy_operator.settings import Settings, from_environment
+
+log = logging.getLogger("dbproxy_operator")
+
+WORKERS = 4
+RETRY_START = 2.0
+
+
+def main() -> int:
+    logs.configure()
+    try:
+        return asyncio.run(run(from_environment()))
+    except StartupError as error:
+        log.error("cannot start", extra={"reason": str(error)})
+        return 1
+
+
+async def run(settings: Settings) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    queue = Queue(time.monotonic)
+    metrics = Metrics(lambda: queue.age, lambda: queue.depth)
+    alive = Health(time.monotonic)
+    kube = await connect()
+    kube.on_call = metrics.called
+    server = await health.serve(alive, metrics, settings.http_port)
+    try:
+        if not await _unless(stop, _prepare(kube, settings)):
+            return 0
+        alive.ready = True
+        identity = f"{settings.pod_name}_{uuid.uuid4()}"
+        elector = Elector(kube, settings.pod_namespace, identity, time.monotonic, time.time)
+        log.info("waiting for the lease", extra={"identity": identity})
+        if not await _unless(stop, elector.acquire()):
+            return 0
+        log.info("leading", extra={"namespaces": settings.namespaces or "all"})
+        alive.lead()
+        metrics.leader.set(1)
+        return await _lead(settings, kube, elector, queue, metrics, alive)
+    finally:
+        await server.cleanup()
+        await kube.close()
+
+
+async def _prepare(kube: Kube, settings: Settings) -> None:
+    """Waits for the three CRDs, then checks every right; StartupError names what is missing."""
+    wanted = {kind.plural for kind in KINDS.values() if kind.group == "dbproxy.dev"}
+    told: str | None = None
+    while True:
+        try:
+            missing = wanted - await kube.served_plurals()
+            if not missing:
+                await rights.check(kube, settings.namespaces, settings.pod_namespace)
+                return
+            reason = f"these custom resources are not installed: {', '.join(sorted(missing))}"
+        except KubeError as error:
+            reason = error.message
+        if reason != told:
+            log.warning("waiting to start", extra={"reason": reason})
+            told = reason
+        await asyncio.sleep(RETRY_START)
+
+
+async def _lead(
+    settings: Settings,
+    kube: Kube,
+    elector: Elector,
+    queue: Queue,
+    metrics: Metrics,
+    alive: Health,
+) -> int:
+    reconciler = Reconciler(kube, _defaults(settings), time.time, settings.pod_name)
+    ours = [
+        asyncio.create_task(elector.hold(), name="lease"),
+        asyncio.create_task(worker.resync(queue, kube, settings.namespaces, alive), name="resync"),
+        *(
+            asyncio.create_task(
+                worker.work(queue, reconciler, metrics, alive), name=f"worker {number}"
+            )
+            for number in range(WORKERS)
+        ),
+    ]
+    # Kopf takes the signals over, and ends on them; on its end it cancels tasks begun after it.
+    watching = asyncio.create_task(_watch(settings, queue, metrics), name="kopf")
+    done, _ = await asyncio.wait([watching, *ours], return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        error = task.exception()
+        if isinstance(error, LeaseLostError):
+            _end_at_once(str(error))
+        if error is not None:
+            log.error("ended", extra={"task": task.get_name(), "reason": repr(error)})
+    for task in ours:
+        task.cancel()
+    await asyncio.gather(*ours, return_exceptions=True)
+    if done != {watching} or watching.exception() is not None:
+        return 1
+    await _release(elector)
+    log.info("stopped")
+    return 0
+
+
+async def _watch(settings: Settings, queue: Queue, metrics: Metrics) -> None:
+    def on_wake(source: str) -> None:
+        metrics.wakes.labels(source=source).inc()
+
+    def on_change(started: bool) -> None:
+        log.info("watching" if started else "no longer watching")
+
+    await kopf.operator(
+        registry=handlers.registry(queue, on_wake, on_change),
+        standalone=True,
+        clusterwide=not settings.namespaces,
+        namespaces=settings.namespaces,
+    )
+
+
+async def _release(elector: Elector) -> None:
+    try:
+        await elector.release()
+    except KubeError as error:
+        log.warning("lease not released", extra={"reason": error.message})
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
+    """Whether the work was done before the stop."""
+    working = asyncio.create_task(work)
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not working.done():
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        return False
+    await working
+    return True
+
+
+def _defaults(settings: Settings) -> Callable[[], Defaults]:
+    material = Material(lambda: ec.generate_private_key(ec.SECP256R1()), x509.random_serial_number)
+    return lambda: Defaults(settings.proxy_image, material, secrets.token_bytes(FLEET_SECRET_BYTES))
+
+
+def _end_at_once(reason: str) -> None:
+    """Another operator may be at work in a moment: not one more write from here."""
+    log.error("lease lost", extra={"reason": reason})
+    sys.stdout.flush()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""Services of the default endpoint and of further ones."""
+
+from dbproxy_operator.desired import names
+from dbproxy_operator.spec import ServiceSpec
+from dbproxy_operator.world import Key, Object
+
+
+def service(key: Key, owner: Object, spec: ServiceSpec, port: int, listener_port: int) -> Object:
+    metadata = names.child_metadata(key, owner, owner["metadata"]["name"])
+    metadata["labels"] = {**spec.labels, **metadata["labels"]}
+    if spec.annotations:
+        metadata["annotations"] = dict(spec.annotations)
+    # The numeric targetPort: named ones would tie the endpoint to the pod template.
+    body: Object = {
+        "type": spec.type,
+        "selector": names.selector(key.name),
+        "ports": [
+            {"name": "database", "port": port, "protocol": "TCP", "targetPort": listener_port}
+        ],
+    }
+    choices = {
+        "ipFamilyPolicy": spec.ip_family_policy,
+        "ipFamilies": list(spec.ip_families) if spec.ip_families else None,
+        "externalTrafficPolicy": spec.external_traffic_policy,
+        "internalTrafficPolicy": spec.internal_traffic_policy,
+        "loadBalancerClass": spec.load_balancer_class,
+        "loadBalancerSourceRanges": (
+            list(spec.load_balancer_source_ranges) if spec.load_balancer_source_ranges else None
+        ),
+    }
+    body.update({name: value for name, value in choices.items() if value is not None})
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": body}

@@ -1,0 +1,56 @@
+"""Kopf's own life: how it logs in, and what it must not do."""
+
+from collections.abc import Callable
+from typing import Any
+
+import kopf
+
+from dbproxy_operator.world import PROXY_LABEL
+
+LABELLED = (
+    ("v1", "pods"),
+    ("v1", "services"),
+    ("v1", "configmaps"),
+    ("v1", "serviceaccounts"),
+    ("apps", "deployments"),
+    ("policy", "poddisruptionbudgets"),
+    ("rbac.authorization.k8s.io", "roles"),
+    ("rbac.authorization.k8s.io", "rolebindings"),
+)
+
+
+def register(registry: kopf.OperatorRegistry, on_change: Callable[[bool], None]) -> None:
+    @kopf.on.login(registry=registry)
+    async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+    @kopf.on.startup(registry=registry)
+    async def startup(settings: kopf.OperatorSettings, **_: Any) -> None:
+        configure(settings)
+        on_change(True)
+
+    @kopf.on.cleanup(registry=registry)
+    async def cleanup(**_: Any) -> None:
+        on_change(False)
+
+
+def configure(settings: kopf.OperatorSettings) -> None:
+    settings.peering.standalone = True
+    settings.posting.enabled = False
+    settings.posting.loggers = False
+    # Our CRDs are there before Kopf starts, and nothing else may be scanned under narrow rights.
+    settings.scanning.disabled = True
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 10
+    settings.watching.connect_timeout = 10
+    settings.watching.server_timeout = 300
+    settings.watching.inactivity_timeout = 70
+    settings.watching.chunk_size = 500
+    settings.process.ultimate_exiting_timeout = 10
+    settings.persistence.finalizer = "dbproxy.dev/never"
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix="dbproxy.dev")
+    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix="dbproxy.dev")
+    for resource in LABELLED:
+        settings.watching.label_selectors[resource] = PROXY_LABEL
+    # Helm keeps whole releases in Secrets.
+    settings.watching.field_selectors["v1", "secrets"] = "type!=helm.sh/release.v1"

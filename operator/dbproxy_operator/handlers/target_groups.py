@@ -1,0 +1,16 @@
+"""Target groups: what the user says wakes, and what the pods say, by a digest of it."""
+
+from typing import Any
+
+import kopf
+
+from dbproxy_operator import references, reports
+from dbproxy_operator.handlers.wakes import Wakes, content
+
+
+def register(registry: kopf.OperatorRegistry, wakes: Wakes) -> None:
+    @kopf.on.event("dbproxy.dev", "v1alpha1", "dbproxytargetgroups", registry=registry)
+    async def group_changed(event: Any, namespace: str | None, **_: Any) -> None:
+        obj = event["object"]
+        if wakes.is_news(event, [content(event), reports.digest(obj)]):
+            wakes.wake("DBProxyTargetGroup", namespace, references.proxy_of(obj))

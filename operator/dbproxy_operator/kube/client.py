@@ -1,0 +1,236 @@
+"""Calls to the API server: one request each, a short timeout, plain dictionaries, our errors.
+
+Uses the dynamic client without its discovery: the kinds are known, and discovery would write a
+cache to a file system that is read-only.
+"""
+
+import json
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import aiohttp
+from kubernetes.aio import client as kubernetes_client
+from kubernetes.aio import config
+from kubernetes.aio.client.exceptions import ApiException
+from kubernetes.aio.dynamic import client as dynamic
+from kubernetes.aio.dynamic import resource as dynamic_resource
+
+from dbproxy_operator.kube.errors import KubeError, NotFoundError, UnreachableError, from_status
+from dbproxy_operator.kube.kinds import GROUP, KINDS, VERSION, Kind
+
+Object = dict[str, Any]
+Objects = list[Object]
+
+# These modules of the client have no types.
+kubernetes_config: Any = config
+DynamicClient: Any = dynamic.DynamicClient
+Resource: Any = dynamic_resource.Resource
+
+TIMEOUT = 10.0
+PAGE = 500
+
+
+async def connect() -> "Kube":
+    """Inside a pod by its ServiceAccount, elsewhere by the kubeconfig of the environment."""
+    configuration = kubernetes_client.Configuration()
+    if os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG"):
+        kubernetes_config.load_incluster_config(client_configuration=configuration)
+    else:
+        await kubernetes_config.load_kube_config(client_configuration=configuration)
+    return Kube(kubernetes_client.ApiClient(configuration=configuration))
+
+
+class Kube:
+    def __init__(
+        self,
+        api: kubernetes_client.ApiClient,
+        on_call: Callable[[str, str], None] = lambda _verb, _kind: None,
+    ) -> None:
+        self._api: Any = api
+        self._dynamic = DynamicClient(api)
+        self._resources = {name: self._resource(kind) for name, kind in KINDS.items()}
+        self.on_call = on_call
+
+    async def close(self) -> None:
+        await self._api.close()
+
+    async def get(self, kind: str, namespace: str, name: str) -> Object | None:
+        try:
+            return await self._call(
+                "get",
+                kind,
+                self._dynamic.get(
+                    self._resources[kind], name=name, namespace=namespace, **self._options()
+                ),
+            )
+        except NotFoundError:
+            return None
+
+    async def list(
+        self, kind: str, namespace: str | None = None, label_selector: str | None = None
+    ) -> Objects:
+        """All objects of the kind; read from storage, never from a stale cache."""
+        items: Objects = []
+        token: str | None = None
+        while True:
+            page = await self._call(
+                "list",
+                kind,
+                self._dynamic.get(
+                    self._resources[kind],
+                    namespace=namespace,
+                    label_selector=label_selector,
+                    limit=PAGE,
+                    _continue=token,
+                    **self._options(),
+                ),
+            )
+            items += page.get("items") or []
+            token = page.get("metadata", {}).get("continue")
+            if not token:
+                # Items of a list don't say what they are.
+                for item in items:
+                    item.setdefault("kind", kind)
+                    item.setdefault("apiVersion", KINDS[kind].api_version)
+                return items
+
+    async def create(self, obj: Object) -> Object:
+        kind = obj["kind"]
+        return await self._call(
+            "create",
+            kind,
+            self._dynamic.create(
+                self._resources[kind],
+                body=obj,
+                namespace=obj["metadata"].get("namespace"),
+                **self._options(),
+            ),
+        )
+
+    async def update(self, obj: Object) -> Object:
+        kind = obj["kind"]
+        return await self._call(
+            "update",
+            kind,
+            self._dynamic.replace(
+                self._resources[kind],
+                body=obj,
+                namespace=obj["metadata"].get("namespace"),
+                **self._options(),
+            ),
+        )
+
+    async def apply(
+        self, obj: Object, manager: str, *, force: bool, status: bool = False
+    ) -> Object:
+        """Server-side apply; of the status subresource only if `status`."""
+        kind = obj["kind"]
+        resource = self._resources[kind]
+        return await self._call(
+            "apply",
+            kind,
+            self._dynamic.server_side_apply(
+                resource.subresources["status"] if status else resource,
+                body=obj,
+                namespace=obj["metadata"]["namespace"],
+                force_conflicts=force,
+                field_manager=manager,
+                **self._options(),
+            ),
+        )
+
+    async def json_patch(
+        self,
+        kind: str,
+        namespace: str,
+        name: str,
+        operations: Objects,
+        *,
+        status: bool = False,
+    ) -> Object:
+        resource = self._resources[kind]
+        return await self._call(
+            "patch",
+            kind,
+            self._dynamic.request(
+                "patch",
+                (resource.subresources["status"] if status else resource).path(
+                    name=name, namespace=namespace
+                ),
+                body=operations,
+                content_type="application/json-patch+json",
+                **self._options(),
+            ),
+        )
+
+    async def delete(self, kind: str, namespace: str, name: str, uid: str) -> None:
+        """Deletes just that object, not a namesake; one that is gone already is fine."""
+        try:
+            await self._call(
+                "delete",
+                kind,
+                self._dynamic.delete(
+                    self._resources[kind],
+                    name=name,
+                    namespace=namespace,
+                    body={"preconditions": {"uid": uid}},
+                    **self._options(),
+                ),
+            )
+        except NotFoundError:
+            return
+
+    async def served_plurals(self) -> frozenset[str]:
+        """Names of our own group's resources that the API server serves now."""
+        try:
+            answer = await self._call(
+                "get", "APIResourceList", self._request("get", f"/apis/{GROUP}/{VERSION}")
+            )
+        except NotFoundError:
+            return frozenset()
+        return frozenset(resource["name"] for resource in answer.get("resources", ()))
+
+    def _request(self, method: str, path: str) -> Awaitable[Any]:
+        return cast(Awaitable[Any], self._dynamic.request(method, path, **self._options()))
+
+    def _resource(self, kind: Kind) -> Any:
+        status = {
+            "status": {"kind": kind.kind, "name": f"{kind.plural}/status", "namespaced": True}
+        }
+        return Resource(
+            prefix="apis" if kind.group else "api",
+            group=kind.group,
+            api_version=kind.version,
+            kind=kind.kind,
+            namespaced=kind.namespaced,
+            name=kind.plural,
+            client=self._dynamic,
+            subresources=status if kind.has_status else None,
+        )
+
+    @staticmethod
+    def _options() -> dict[str, Any]:
+        return {"serializer": lambda _client, data: data, "_request_timeout": TIMEOUT}
+
+    async def _call(self, verb: str, kind: str, request: Awaitable[Any]) -> Object:
+        self.on_call(verb, kind)
+        try:
+            return cast(Object, await request)
+        except ApiException as error:
+            raise _translated(error) from error
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise UnreachableError(0, f"{type(error).__name__}: {error}") from error
+
+
+def _translated(error: ApiException) -> KubeError:
+    message = f"{error.status} {error.reason}"
+    body: Any = error.body
+    if isinstance(body, bytes):
+        body = body.decode(errors="replace")
+    if body:
+        try:
+            message = json.loads(body).get("message") or message
+        except (ValueError, AttributeError):
+            message = f"{message}: {str(body)[:200]}"
+    return from_status(error.status or 0, message)
