@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 
 from . import packages, paths
-from .console import Failure, note, run, step
+from .console import Command, StepError, note, run, step
 
 COMPONENTS = (
     "etcd",
@@ -37,7 +37,7 @@ def key() -> str:
 def kubernetes_version() -> str:
     found = re.search(r"k8s\.io/kubernetes (v[\d.]+)", (paths.MODULE / "go.mod").read_text())
     if not found:
-        raise Failure("tests/cluster/go.mod names no version of k8s.io/kubernetes")
+        raise StepError("tests/cluster/go.mod names no version of k8s.io/kubernetes")
     return found.group(1)
 
 
@@ -74,7 +74,16 @@ def compile_into(folder: Path) -> None:
         ("helm, coredns, pause", folder, ["helm.sh/helm/v3/cmd/helm", "./coredns", "./pause"]),
     ):
         with step(f"go build {title}"):
-            command = ["go", "build", "-trimpath", "-ldflags", flags, "-o", target, *wanted]
+            command: Command = [
+                "go",
+                "build",
+                "-trimpath",
+                "-ldflags",
+                flags,
+                "-o",
+                target,
+                *wanted,
+            ]
             run(command, cwd=paths.MODULE, env={"CGO_ENABLED": "0"})
     for name in COMPONENTS:
         (folder / name).symlink_to("kubernetes")
@@ -94,6 +103,5 @@ def find(name: str) -> Path:
         return built
     installed = shutil.which(name)
     if not installed:
-        raise Failure(f"{name} is not there: `make cluster-up` builds it")
+        raise StepError(f"{name} is not there: `make cluster-up` builds it")
     return Path(installed)
-

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from . import binaries, network, paths, processes
-from .console import Failure, run, succeeds, wait_until
+from .console import Command, StepError, run, succeeds, wait_until
 
 ETCD_URL = "http://127.0.0.1:2379"
 CONTROL_PLANE = ("kube-controller-manager", "kube-scheduler")
@@ -16,7 +16,7 @@ ALL = ("etcd", "kube-apiserver", *CONTROL_PLANE, "kubelet", "kube-proxy")
 EVICTION = {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"}
 
 
-def command(name: str) -> list[str | Path]:
+def command(name: str) -> Command:
     makers = {
         "etcd": etcd,
         "kube-apiserver": apiserver,
@@ -145,7 +145,7 @@ def kubectl(*words: str | Path, stdin: str | None = None) -> str:
     return run(kubectl_command(*words), stdin=stdin)
 
 
-def kubectl_command(*words: str | Path) -> list[str | Path]:
+def kubectl_command(*words: str | Path) -> Command:
     return [binaries.find("kubectl"), "--kubeconfig", paths.KUBECONFIG, *words]
 
 
@@ -158,10 +158,10 @@ def wait_for(name: str, what: str, ready: str, seconds: float = 60) -> None:
 
     def met() -> bool:
         if processes.running(name) is None:
-            raise Failure(f"{name} ended; {processes.last_words(name)}")
+            raise StepError(f"{name} ended; {processes.last_words(name)}")
         return succeeds(kubectl_command(*ready.split()))
 
     try:
         wait_until(what, met, seconds)
-    except Failure as failure:
-        raise Failure(f"{failure}\n{processes.last_words(name)}") from failure
+    except StepError as error:
+        raise StepError(f"{error}\n{processes.last_words(name)}") from error

@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+Command = list[str | Path]
 
-class Failure(Exception):
+
+class StepError(Exception):
     """Something that a person must read and act on; ends the command with exit code 1."""
 
 
@@ -54,7 +56,7 @@ def run(
     if done.returncode != 0:
         said = "\n".join(((done.stderr or "") + done.stdout).strip().splitlines()[-40:])
         where = f" (all of it in {log})" if log else ""
-        raise Failure(f"`{' '.join(words)}` ended with {done.returncode}{where}:\n{said}")
+        raise StepError(f"`{' '.join(words)}` ended with {done.returncode}{where}:\n{said}")
     return done.stdout
 
 
@@ -76,16 +78,16 @@ def wait_until(what: str, met: Callable[[], bool], seconds: float, every: float 
     deadline = time.monotonic() + seconds
     while not met():
         if time.monotonic() > deadline:
-            raise Failure(f"waited {seconds:.0f} s for {what}, in vain")
+            raise StepError(f"waited {seconds:.0f} s for {what}, in vain")
         time.sleep(every)
 
 
 def ends_well(main: Callable[[], None]) -> int:
-    """Runs a command line's main function and turns a Failure into its message and exit code 1."""
+    """Runs a command line's main function and turns a StepError into its message and exit code 1."""
     try:
         main()
-    except Failure as failure:
-        print(f"error: {failure}", file=sys.stderr, flush=True)
+    except StepError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 from . import network, paths, processes
-from .console import note, run, succeeds, wait_until
+from .console import Command, note, run, succeeds, wait_until
 
 PAUSE_IMAGE = "localhost/pause:1"
 CONFIGURATION = """\
@@ -75,13 +75,13 @@ def snapshotter() -> str:
 
 
 def start() -> None:
-    command: list[str | Path] = ["containerd", "--config", paths.ETC / "containerd.toml"]
+    command: Command = ["containerd", "--config", paths.ETC / "containerd.toml"]
     processes.start("containerd", network.inside(command))
     wait_until("containerd", lambda: succeeds(ctr("version")), 30)
     note(run(["containerd", "--version"]).strip() + f", {snapshotter()} snapshots")
 
 
-def ctr(*words: str | Path) -> list[str | Path]:
+def ctr(*words: str | Path) -> Command:
     return ["ctr", "--address", paths.CONTAINERD_SOCKET, "--namespace", "k8s.io", *words]
 
 

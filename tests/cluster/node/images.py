@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from . import containerd, inputs, kind, packages, paths, python
-from .console import run, step
+from .console import Command, run, step
 
 FILES = paths.CHECKOUT / "images"
 PROGRAMS = ("operator", "proxy")
@@ -64,7 +64,7 @@ def forget_older(name: str, key: str, present: dict[str, str]) -> None:
 
 def buildah(*words: str | Path) -> str:
     driver = "overlay" if containerd.snapshotter() == "overlayfs" else "vfs"
-    storage = ["--root", paths.CACHE / "buildah", "--runroot", "/run/dbproxy-buildah"]
+    storage: Command = ["--root", paths.CACHE / "buildah", "--runroot", "/run/dbproxy-buildah"]
     return run(["buildah", *storage, "--storage-driver", driver, *words])
 
 

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from . import archive, binaries, components, containerd, network, packages, paths, pki, processes
-from .console import Failure, note, run, step, succeeds
+from .console import StepError, note, run, step, succeeds
 
 COREDNS_IMAGE = "localhost/coredns:1"
 MANIFEST = Path(__file__).with_name("coredns.yaml")
@@ -144,7 +144,7 @@ def start_apiserver() -> None:
 
 def inside(command: list[str]) -> int:
     if not network.exists():
-        raise Failure("the node is down: `make cluster-up` first")
+        raise StepError("the node is down: `make cluster-up` first")
     words = [str(word) for word in network.inside([*command])]
     return subprocess.run(words).returncode
 
@@ -153,5 +153,3 @@ def status() -> None:
     for name in EVERYTHING:
         pid = processes.running(name)
         print(f"{name:24} {f'pid {pid}' if pid else 'not running'}")
-
-

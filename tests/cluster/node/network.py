@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from . import paths
-from .console import run, succeeds
+from .console import Command, run, succeeds
 
 HOST_END = "dbpxhost"
 NODE_END = "dbpxnode"
 
 
-def inside(command: list[str | Path]) -> list[str | Path]:
+def inside(command: Command) -> Command:
     """The command, entered into the namespace.
 
     Not by `ip netns exec`: that remounts /sys and hides the cgroups.

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .console import Failure, run, step, succeeds
+from .console import StepError, run, step, succeeds
 
 # What the local node needs: a program that each package brings, and the package.
 NODE = {
@@ -52,7 +52,7 @@ def install(wanted: dict[str, str]) -> None:
         run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *absent], env=quiet)
     still = missing(wanted)
     if still:
-        raise Failure(f"installed, but their programs are not on the PATH: {' '.join(still)}")
+        raise StepError(f"installed, but their programs are not on the PATH: {' '.join(still)}")
 
 
 def keep_quiet_before_postgresql(packages: list[str]) -> None:
@@ -128,7 +128,7 @@ def require(areas: list[str]) -> None:
     }
     unknown = sorted(set(areas) - known.keys())
     if unknown:
-        raise Failure(f"unknown: {' '.join(unknown)}; one of {' '.join(known)}")
+        raise StepError(f"unknown: {' '.join(unknown)}; one of {' '.join(known)}")
     faults = [fault for area in areas for fault in known[area]()]
     if faults:
-        raise Failure("missing on this machine:\n" + "\n".join(f"  - {line}" for line in faults))
+        raise StepError("missing on this machine:\n" + "\n".join(f"  - {line}" for line in faults))

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from . import paths
-from .console import run
+from .console import Command, run
 
 # Who each client is to the API server: common name and group.
 CLIENTS = {
@@ -41,15 +41,14 @@ def make() -> None:
 
 
 def authority() -> None:
-    run(
-        ["openssl", "req", "-x509", *NEW_KEY, "-subj", "/CN=dbproxy-local"]
-        + ["-keyout", paths.PKI / "ca.key", "-out", paths.PKI / "ca.crt"]
-        + ["-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature"],
-    )
+    command: Command = ["openssl", "req", "-x509", *NEW_KEY, "-subj", "/CN=dbproxy-local"]
+    command += ["-keyout", paths.PKI / "ca.key", "-out", paths.PKI / "ca.crt"]
+    command += ["-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature"]
+    run(command)
 
 
 def certificate(name: str, subject: str, usage: str, alternatives: str = "") -> None:
-    command: list[str | Path] = ["openssl", "req", "-x509", *NEW_KEY, "-subj", subject]
+    command: Command = ["openssl", "req", "-x509", *NEW_KEY, "-subj", subject]
     command += ["-CA", paths.PKI / "ca.crt", "-CAkey", paths.PKI / "ca.key"]
     command += ["-keyout", paths.PKI / f"{name}.key", "-out", paths.PKI / f"{name}.crt"]
     command += ["-addext", f"extendedKeyUsage={usage}"]

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from . import paths
-from .console import Failure
+from .console import Command, StepError
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -39,7 +39,7 @@ def running(name: str) -> int | None:
     return pid if pid and identity(pid) == recorded else None
 
 
-def start(name: str, command: list[str | Path], env: Mapping[str, str] | None = None) -> None:
+def start(name: str, command: Command, env: Mapping[str, str] | None = None) -> None:
     if running(name):
         return
     paths.PIDS.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def end(pids: Iterable[int], how: signal.Signals, seconds: float) -> None:
             time.sleep(0.02 if left else 0)
         if not left:
             return
-    raise Failure(f"processes that survive SIGKILL: {sorted(left)}")
+    raise StepError(f"processes that survive SIGKILL: {sorted(left)}")
 
 
 def send(pid: int, how: signal.Signals) -> None:

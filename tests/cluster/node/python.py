@@ -14,7 +14,7 @@ import zipfile
 from pathlib import Path
 
 from . import inputs, paths
-from .console import Failure, note, run, step
+from .console import Command, StepError, note, run, step
 
 REQUIREMENTS = paths.CHECKOUT / "requirements"
 PROXY = paths.CHECKOUT / "proxy"
@@ -51,14 +51,14 @@ def wheel() -> Path:
     if not folder.exists():
         with step("Building the proxy's wheel (Rust, release)"):
             unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
-            command = [program("maturin"), "build", "--release", "--locked", "--quiet"]
+            command: Command = [program("maturin"), "build", "--release", "--locked", "--quiet"]
             environment = {"CARGO_TARGET_DIR": str(paths.TARGET), "PYO3_PYTHON": sys.executable}
             run([*command, "--out", unfinished], cwd=PROXY, env=environment)
             unfinished.rename(folder)
         forget_older(folder)
     found = sorted(folder.glob("*.whl"))
     if len(found) != 1:
-        raise Failure(f"{folder} should hold one wheel; remove the folder and try again")
+        raise StepError(f"{folder} should hold one wheel; remove the folder and try again")
     return found[0]
 
 
@@ -92,8 +92,14 @@ def dependencies(name: str) -> Path:
             fitting: list[str] = []
             for glibc in IMAGE_GLIBC:
                 fitting += ["--platform", f"manylinux_{glibc}_{platform.machine()}"]
-            command = [program("pip"), "install", "--quiet", "--require-hashes", "--no-compile"]
-            command += ["--python-version", IMAGE_PYTHON, "--only-binary=:all:", *fitting]
+            command: Command = [program("pip"), "install", "--quiet", "--require-hashes"]
+            command += [
+                "--no-compile",
+                "--python-version",
+                IMAGE_PYTHON,
+                "--only-binary=:all:",
+                *fitting,
+            ]
             run([*command, "--target", unfinished, "--requirement", lock])
             unfinished.rename(folder)
     return folder

@@ -1,0 +1,1 @@
+"""The example's manifests, and the demo that applies them (`make demo`)."""
