@@ -74,16 +74,8 @@ def compile_into(folder: Path) -> None:
         ("helm, coredns, pause", folder, ["helm.sh/helm/v3/cmd/helm", "./coredns", "./pause"]),
     ):
         with step(f"go build {title}"):
-            command: Command = [
-                "go",
-                "build",
-                "-trimpath",
-                "-ldflags",
-                flags,
-                "-o",
-                target,
-                *wanted,
-            ]
+            command: Command = ["go", "build", "-trimpath", "-ldflags", flags]
+            command += ["-o", target, *wanted]
             run(command, cwd=paths.MODULE, env={"CGO_ENABLED": "0"})
     for name in COMPONENTS:
         (folder / name).symlink_to("kubernetes")

@@ -83,7 +83,7 @@ def wait_until(what: str, met: Callable[[], bool], seconds: float, every: float 
 
 
 def ends_well(main: Callable[[], None]) -> int:
-    """Runs a command line's main function and turns a StepError into its message and exit code 1."""
+    """Runs a command line's main function and turns a StepError into exit code 1."""
     try:
         main()
     except StepError as error:

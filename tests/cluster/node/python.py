@@ -93,14 +93,9 @@ def dependencies(name: str) -> Path:
             for glibc in IMAGE_GLIBC:
                 fitting += ["--platform", f"manylinux_{glibc}_{platform.machine()}"]
             command: Command = [program("pip"), "install", "--quiet", "--require-hashes"]
-            command += [
-                "--no-compile",
-                "--python-version",
-                IMAGE_PYTHON,
-                "--only-binary=:all:",
-                *fitting,
-            ]
-            run([*command, "--target", unfinished, "--requirement", lock])
+            command += ["--no-compile", "--python-version", IMAGE_PYTHON, *fitting]
+            command += ["--only-binary=:all:", "--target", unfinished, "--requirement", lock]
+            run(command)
             unfinished.rename(folder)
     return folder
 
