@@ -32,6 +32,12 @@ Object = dict[str, Any]
 T = TypeVar("T")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "alone: disturbs the whole cluster, so no other end-to-end test may run beside"
+    )
+
+
 class RefusedError(Exception):
     """kubectl ended with an error; the text is what it said."""
 
