@@ -23,8 +23,8 @@ REREAD = 5.0
 FILE_POLL = 0.02
 WRITER, EPOCH = "writer", "epoch"
 FILE_UID = "file"
-# What fits the status's int64.
-MAX_EPOCH = 2**63 - 1
+# Whatever has so many digits fits the status's int64.
+MAX_DIGITS = 18
 
 log = Log(__name__)
 
@@ -36,7 +36,7 @@ def parse_election(uid: str, data: Mapping[str, str]) -> Election:
     if writer is None or epoch is None:
         return Election("INVALID", uid, message=f"the ConfigMap lacks {' and '.join(missing)}")
     text = epoch.strip()
-    if not (text.isascii() and text.isdigit()) or int(text) > MAX_EPOCH:
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
         told = f"epoch is {epoch[:40]!r}, not a whole number from 0 on"
         return Election("INVALID", uid, message=told)
     return Election("FOUND", uid, writer.strip(), int(text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,11 @@ from tests.agent_made import credentials_document, group_document, secret_files,
 from tests.fake_engine import FakeEngine
 from tests.fix_postgres import PostgresFactory
 from tests.servers import PASSWORDS, Postgres
+from tests.waiting import until
 
 from dbproxy.agent import Agent, Options
 from dbproxy.health import Health
 from dbproxy.tasks import Tasks
-
-DEADLINE = 15.0
-
-
-async def until(what: Callable[[], object], message: str) -> None:
-    """Wait for a condition; a crash of the agent shows as the condition that never comes."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + DEADLINE
-    while not what():
-        assert loop.time() < end, f"not within {DEADLINE} s: {message}"
-        await asyncio.sleep(0.002)
 
 
 class Running:

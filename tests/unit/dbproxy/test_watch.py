@@ -1,0 +1,137 @@
+"""What the watchers make of objects and files: facts, or silence."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from functools import partial
+
+import pytest
+from tests.agent_made import secret_files, settings_document
+from tests.fake_api import FakeApi
+from tests.waiting import until
+
+from dbproxy.facts import Election
+from dbproxy.kube import Kube
+from dbproxy.settings import Credentials, Settings
+from dbproxy.tasks import Tasks
+from dbproxy.watch import election as election_module
+from dbproxy.watch.config import ConfigWatch
+from dbproxy.watch.credentials import CredentialsWatch
+from dbproxy.watch.election import ElectionWatch, parse_election
+
+
+class World:
+    """An API server, a client of it, and what the watchers said."""
+
+    def __init__(self, api: FakeApi) -> None:
+        self.api = api
+        self.kube = Kube(api.cluster)
+        self.tasks = Tasks()
+        self.elections: list[Election] = []
+        self.problems: list[str] = []
+        self.settings: list[Settings] = []
+        self.credentials: list[Credentials] = []
+
+    def has_settings(self, count: int) -> bool:
+        return len(self.settings) == count
+
+    def watch_election(self) -> ElectionWatch:
+        watch = ElectionWatch(self.elections.append)
+        self.tasks.spawn(watch.follow_api(self.kube, "shop", "election"), "election")
+        return watch
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    api = await FakeApi().start()
+    world = World(api)
+    yield world
+    await world.tasks.close()
+    await world.kube.close()
+    await api.stop()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({}, "the ConfigMap lacks writer and epoch"),
+        ({"writer": "db-0"}, "the ConfigMap lacks epoch"),
+        ({"writer": "db-0", "epoch": "-1"}, "epoch is '-1', not a whole number from 0 on"),
+        ({"writer": "db-0", "epoch": "1.5"}, "epoch is '1.5', not a whole number from 0 on"),
+        ({"writer": "db-0", "epoch": "٣"}, "epoch is '٣', not a whole number from 0 on"),
+    ],
+)
+def test_a_malformed_election_is_told(data: dict[str, str], message: str) -> None:
+    assert parse_election("u", data) == Election("INVALID", "u", message=message)
+
+
+def test_an_epoch_that_fits_no_status_is_malformed() -> None:
+    assert parse_election("u", {"writer": "db-0", "epoch": "9" * 5000}).state == "INVALID"
+
+
+def test_blanks_around_an_election_do_not_matter() -> None:
+    found = parse_election("u", {"writer": " db-0\n", "epoch": "7\n"})
+    assert found == Election("FOUND", "u", "db-0", 7)
+
+
+async def test_an_election_is_followed_by_its_watch(world: World) -> None:
+    world.api.put("configmaps", "election", {"writer": "db-0", "epoch": "1"})
+    world.watch_election()
+    await until(lambda: world.elections == [Election("FOUND", "uid", "db-0", 1)])
+    world.api.put("configmaps", "election", {"writer": "db-1", "epoch": "2"})
+    await until(lambda: world.elections[-1] == Election("FOUND", "uid", "db-1", 2))
+    world.api.delete("configmaps", "election")
+    await until(lambda: world.elections[-1].state == "NOT_FOUND")
+
+
+async def test_an_election_that_cannot_be_read_is_unreachable(world: World) -> None:
+    world.api.status = 403
+    world.watch_election()
+    await until(lambda: world.elections)
+    assert world.elections[0] == Election("UNREACHABLE", message="403: not now")
+
+
+async def test_a_doubt_reads_again_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(election_module, "REREAD", 3600)
+    world.api.put("configmaps", "election", {"writer": "db-0", "epoch": "1"})
+    watch = world.watch_election()
+    await until(lambda: world.elections)
+    watch.doubt()
+    await until(lambda: any(url.endswith("/configmaps/election") for url in world.api.requests))
+
+
+async def test_the_election_is_read_again_besides_the_watch(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(election_module, "REREAD", 0.01)
+    world.api.put("configmaps", "election", {"writer": "db-0", "epoch": "1"})
+    world.watch_election()
+    await until(lambda: sum(url.endswith("/election") for url in world.api.requests) > 2)
+    assert world.elections == [Election("FOUND", "uid", "db-0", 1)]
+
+
+async def test_settings_are_followed_and_a_deletion_changes_nothing(world: World) -> None:
+    watch = ConfigWatch(world.settings.append, world.problems.append)
+    world.tasks.spawn(watch.follow_api(world.kube, "shop", "orders-config"), "settings")
+    for revision in (1, 2):
+        text = json.dumps(settings_document(revision=revision))
+        world.api.put("configmaps", "orders-config", {"settings.json": text})
+        await until(partial(world.has_settings, revision))
+    world.api.delete("configmaps", "orders-config")
+    world.api.put("configmaps", "orders-config", {"settings.json": "{"})
+    await until(lambda: world.problems[-1] == "settings.json: is not JSON (line 1)")
+    assert [settings.revision for settings in world.settings] == [1, 2]
+
+
+async def test_credentials_are_followed(world: World) -> None:
+    watch = CredentialsWatch(world.credentials.append, world.problems.append)
+    world.tasks.spawn(watch.follow_api(world.kube, "shop", "orders-config"), "credentials")
+    data = {name: base64.b64encode(text).decode() for name, text in secret_files().items()}
+    world.api.put("secrets", "orders-config", data)
+    await until(lambda: world.credentials)
+    assert world.credentials[0].file.users[0].name == "app"
+    world.api.put("secrets", "orders-config", data | {"tls.key": "bm9uc2Vuc2U="})
+    await until(lambda: "not a certificate" in world.problems[-1])
+    assert len(world.credentials) == 1
