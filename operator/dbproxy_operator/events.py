@@ -21,7 +21,7 @@ def event(obj: Object, condition: Object, instance: str, now: float) -> Object:
     fields.append(old.get("lastTransitionTime", ""))
     digest = hashlib.sha256("\0".join(fields).encode()).hexdigest()[:16]
     good = condition["status"] == "True" or condition["type"] in _GOOD_WHEN_FALSE
-    waiting = condition["status"] == "False" and condition["reason"] in _EXPECTED
+    waiting = condition["status"] != "True" and condition["reason"] in _EXPECTED
     return {
         "apiVersion": "v1",
         "kind": "Event",

@@ -37,5 +37,5 @@ def configure() -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
-    # Kopf tells of every object that it sees.
-    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
+    # Kopf tells of each of its own steps.
+    logging.getLogger("kopf").setLevel(logging.WARNING)

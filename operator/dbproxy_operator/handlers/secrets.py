@@ -10,15 +10,18 @@ from dbproxy_operator.world import PROXY_LABEL
 
 Reference = tuple[str | None, str]
 
+PROXIES = "secrets_of_proxies"
+GROUPS = "secrets_of_groups"
+
 
 def register(registry: kopf.OperatorRegistry, wakes: Wakes) -> None:
-    @kopf.index("dbproxy.dev", "v1alpha1", "dbproxies", registry=registry)
+    @kopf.index("dbproxy.dev", "v1alpha1", "dbproxies", id=PROXIES, registry=registry)
     async def secrets_of_proxies(
         body: Any, namespace: str | None, name: str, **_: Any
     ) -> dict[Reference, str]:
         return {(namespace, secret): name for secret in references.proxy_secrets(dict(body))}
 
-    @kopf.index("dbproxy.dev", "v1alpha1", "dbproxytargetgroups", registry=registry)
+    @kopf.index("dbproxy.dev", "v1alpha1", "dbproxytargetgroups", id=GROUPS, registry=registry)
     async def secrets_of_groups(
         body: Any, namespace: str | None, **_: Any
     ) -> dict[Reference, str | None]:
@@ -29,8 +32,8 @@ def register(registry: kopf.OperatorRegistry, wakes: Wakes) -> None:
     async def secret_changed(event: Any, namespace: str | None, name: str, **indices: Any) -> None:
         own = (event["object"]["metadata"].get("labels") or {}).get(PROXY_LABEL)
         users = {
-            *indices["secrets_of_proxies"].get((namespace, name), ()),
-            *indices["secrets_of_groups"].get((namespace, name), ()),
+            *indices[PROXIES].get((namespace, name), ()),
+            *indices[GROUPS].get((namespace, name), ()),
             *([own] if own else []),
         }
         if users and wakes.is_news(event, content(event)):
