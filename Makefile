@@ -74,6 +74,9 @@ lint: python ## Check style, types, import rules, chart and CRD copies
 	@$(NODE) binaries
 	@for trap in operator/__init__.py tests/operator; do \
 	  if [ -e $$trap ]; then echo "$$trap shadows Python's own module operator" >&2; exit 1; fi; done
+	@# The compiled engine is no Python module to import-linter.
+	@if grep -rlE '^\s*(from|import) .*\b_core\b' proxy/dbproxy --include='*.py' | grep -v /dataplane.py; \
+	  then echo 'only dataplane.py may import the engine' >&2; exit 1; fi
 	$(call step,ruff,$(BIN)/ruff check . && $(BIN)/ruff format --check .)
 	$(call step,mypy,$(BIN)/mypy $(MYPY))
 	$(call step,import rules,PYTHONPATH=operator:proxy $(BIN)/lint-imports --no-cache)
