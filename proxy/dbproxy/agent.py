@@ -86,9 +86,11 @@ class Agent:
         self._election_watch = ElectionWatch(self._on_election)
         self._election_task: asyncio.Task[None] | None = None
         self._api_name = ""
+        self._running: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Turn for good."""
+        self._running = asyncio.current_task()
         directory = self._options.config_dir
         self._tasks.spawn(self._config_watch.follow_files(directory), "settings file")
         self._tasks.spawn(self._credentials_watch.follow_files(directory), "credentials files")
@@ -102,7 +104,10 @@ class Agent:
                 continue
 
     async def leave(self) -> None:
-        """Withdraw the report, end the probes and the engine."""
+        """Turn no more; withdraw the report, end the probes and the engine."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
         if self._reporter is not None:
             await self._reporter.withdraw()
         await self._prober.close()
@@ -262,31 +267,35 @@ class Agent:
     async def _apply(self, plan: Plan) -> bool:
         """Hand the snapshot to the engine if it is a new one; says whether it is in force."""
         dataplane = self.dataplane
-        if dataplane is None or plan.snapshot == dataplane.applied:
-            return True
-        try:
-            await dataplane.apply(plan.snapshot)
-        except ListenerUnavailableError as error:
-            self._problem = str(error)
-            self._observation.apply("listener_unavailable", self._problem)
+        if dataplane is None:
             return False
-        except SnapshotRefusedError as error:
-            self._problem = f"revision {plan.config.settings.revision}: {error}"
-            self._observation.apply("refused", self._problem)
-            self._refused = plan.config
-            if self.config is None or self.config == plan.config:
+        if plan.snapshot != dataplane.applied:
+            try:
+                await dataplane.apply(plan.snapshot)
+            except ListenerUnavailableError as error:
+                self._problem = str(error)
+                self._observation.apply("listener_unavailable", self._problem)
                 return False
-            self._learn_config(self.config)
-            self._wake.set()
-            return True
-        self._observation.apply("applied", "")
+            except SnapshotRefusedError as error:
+                return self._take_back(plan, error)
+            self._observation.apply("applied", "")
+            if self._refused is None:
+                self._problem = ""
         if plan.config != self.config:
-            self.config = plan.config
-            self._problem = ""
+            self.config, self._refused, self._problem = plan.config, None, ""
             log.info("config_applied", revision=plan.config.settings.revision,
                      secretRevision=plan.config.credentials.revision)  # fmt: skip
-        elif self._refused is None:
-            self._problem = ""
+        return True
+
+    def _take_back(self, plan: Plan, error: SnapshotRefusedError) -> bool:
+        """The engine refused a snapshot: its configuration is not tried again, the last goes on."""
+        self._problem = f"revision {plan.config.settings.revision}: {error}"
+        self._observation.apply("refused", self._problem)
+        if self.config is None or self.config == plan.config:
+            return False
+        self._refused = plan.config
+        self._learn_config(self.config)
+        self._wake.set()
         return True
 
     def _assign_logins(self, plan: Plan) -> None:
