@@ -1,1 +1,178 @@
-//! The Python face of the engine.
+//! The engine's Python face, `dbproxy._core`: one class, JSON in and out. Called by
+//! `dataplane.py` only; the GIL is never taken on the packet path.
+
+mod convert;
+mod metrics;
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use convert::{Converter, Options};
+use dbproxy_driver::{Driver, Time};
+use dbproxy_io::Epoll;
+use dbproxy_postgres::Postgres;
+use dbproxy_server::{Front, Notices, Random, Shared, Worker};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use rustix::event::{eventfd, EventfdFlags};
+use serde_json::json;
+
+type Fleet = Shared<Postgres, Epoll>;
+
+/// The running data plane: one front thread and some workers.
+#[pyclass(frozen)]
+struct Engine {
+    shared: Arc<Fleet>,
+    converter: Mutex<Converter>,
+    events: Arc<OwnedFd>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+#[pymethods]
+impl Engine {
+    /// Starts the threads. Raises ValueError for bad options, OSError where the system refuses.
+    #[new]
+    fn new(options: &[u8]) -> PyResult<Self> {
+        let options: Options =
+            serde_json::from_slice(options).map_err(|e| PyValueError::new_err(e.to_string()))?;
+        let events =
+            eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(os_error)?;
+        let events = Arc::new(events);
+        let signal = events.clone();
+        let notices = Notices::new(Arc::new(move || {
+            // A full counter (EAGAIN) is readable already, which is all that matters.
+            rustix::io::write(&signal, &1_u64.to_ne_bytes()).ok();
+        }));
+        let front = Epoll::new()?;
+        let drivers: Vec<Epoll> = (0..options.workers.max(1))
+            .map(|_| Epoll::new())
+            .collect::<std::io::Result<_>>()?;
+        let wakers = drivers.iter().map(Driver::waker).collect();
+        let shared = Arc::new(Fleet::new(front.waker(), wakers, notices));
+        let mut threads = Vec::new();
+        let mut front = Front::new(front, shared.clone(), options.listen_address, random());
+        threads.push(spawn("front".into(), move || front.run())?);
+        for (index, driver) in drivers.into_iter().enumerate() {
+            let mut worker = Worker::new(index, driver, shared.clone(), random());
+            threads.push(spawn(format!("worker-{index}"), move || worker.run())?);
+        }
+        Ok(Self {
+            shared,
+            converter: Mutex::default(),
+            events,
+            threads: Mutex::new(threads),
+        })
+    }
+
+    /// Swaps in a desired state; returns when its listeners are open. Raises ValueError saying what
+    /// is wrong with it, OSError when a listener can't be opened.
+    fn apply(&self, py: Python<'_>, snapshot: &[u8]) -> PyResult<()> {
+        py.detach(|| {
+            let mut converter = lock(&self.converter);
+            let snapshot = converter
+                .snapshot(snapshot, |name| self.shared.target_id(name))
+                .map_err(PyValueError::new_err)?;
+            let opened = self.shared.apply(snapshot);
+            drop(converter);
+            match opened.recv() {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(message)) => Err(PyOSError::new_err(message)),
+                Err(_) => Err(PyRuntimeError::new_err("the front thread has ended")),
+            }
+        })
+    }
+
+    /// All counters and histograms, as JSON.
+    fn stats<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let endpoints = self.shared.stats.endpoints().into_iter();
+        let targets = self.shared.stats.targets().into_iter();
+        let endpoints = endpoints
+            .map(|(name, sum)| (name.to_string(), sum))
+            .collect();
+        let targets = targets.map(|(name, sum)| {
+            let usage = self.shared.usage(self.shared.target_id(&name).0);
+            (name.to_string(), sum, usage)
+        });
+        let text = metrics::families(&endpoints, &targets.collect(), Epoll::NAME);
+        PyBytes::new(py, &text)
+    }
+
+    /// The events that wait, oldest first, as JSON.
+    fn events<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let mut count = [0; 8];
+        // EAGAIN: nothing was signalled since the last look, which is as well.
+        rustix::io::read(&self.events, &mut count).ok();
+        PyBytes::new(py, &convert::events(self.shared.notices.take()))
+    }
+
+    /// A descriptor that is readable while events wait.
+    fn events_fd(&self) -> i32 {
+        self.events.as_raw_fd()
+    }
+
+    /// No new clients; idle ones go now, others at their transactions' ends.
+    fn drain(&self) {
+        self.shared.drain();
+    }
+
+    /// Clients connected now.
+    fn clients(&self) -> u32 {
+        self.shared.clients()
+    }
+
+    /// Milliseconds since each loop's last turn, as JSON.
+    fn alive<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let now = dbproxy_io::now();
+        let age = |at: u64| now.since(Time(at)).as_millis() as u64;
+        let signs = self.shared.signs.iter();
+        let workers: Vec<u64> = signs
+            .map(|signs| age(signs.turned_at.load(Ordering::Relaxed)))
+            .collect();
+        let front = age(self.shared.front_turned_at.load(Ordering::Relaxed));
+        let text = json!({"front": front, "workers": workers}).to_string();
+        PyBytes::new(py, text.as_bytes())
+    }
+
+    /// Cuts what is left and ends the threads. Raises RuntimeError if one had panicked.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.shared.stop();
+        py.detach(|| {
+            for thread in lock(&self.threads).drain(..) {
+                let name = thread.thread().name().unwrap_or("?").to_owned();
+                thread
+                    .join()
+                    .map_err(|_| PyRuntimeError::new_err(format!("thread {name} panicked")))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn random() -> Random {
+    Box::new(|bytes| {
+        // Without randomness no log-in is safe: the thread must not go on.
+        getrandom::fill(bytes).expect("the system's random source works");
+    })
+}
+
+fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> PyResult<JoinHandle<()>> {
+    let thread = std::thread::Builder::new().name(name).spawn(body)?;
+    Ok(thread)
+}
+
+fn os_error(error: rustix::io::Errno) -> PyErr {
+    PyErr::from(std::io::Error::from(error))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The extension module.
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Engine>()
+}

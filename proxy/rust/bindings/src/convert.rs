@@ -1,0 +1,279 @@
+//! JSON from Python into a [`Snapshot`], and counters and events back into JSON. No decisions.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::prelude::{Engine as _, BASE64_STANDARD};
+use dbproxy_engine::{User, UserMethod, Users, Verifier};
+use dbproxy_server::{
+    BackendTls, ClientTls, Field, Listener, Notice, Role, Snapshot, Target, TargetId, TlsMode,
+    Writer,
+};
+use serde::Deserialize;
+use serde_json::{json, Value};
+
+/// How long a client that doesn't read may hold a backend that others wait for.
+const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a backend beyond `max_idle` may be idle (RDS Proxy counts it as idle after 5 minutes).
+const IDLE_BACKEND_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What the engine is started with.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// Worker threads.
+    pub workers: usize,
+    /// Where all listeners listen.
+    pub listen_address: std::net::IpAddr,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SnapshotJson {
+    #[serde(rename = "revision")]
+    _revision: u64,
+    listeners: Vec<ListenerJson>,
+    tls: Option<TlsJson>,
+    require_tls: bool,
+    users: Vec<UserJson>,
+    fleet_secret: String,
+    targets: Vec<TargetJson>,
+    writer: Option<WriterJson>,
+    server_tls: ServerTlsJson,
+    borrow_timeout_ms: u64,
+    idle_client_timeout_ms: u64,
+    init_query: Option<String>,
+    max_clients: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListenerJson {
+    name: String,
+    port: u16,
+    role: RoleJson,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum RoleJson {
+    ReadWrite,
+    ReadOnly,
+    Unknown,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsJson {
+    certificate: String,
+    key: String,
+}
+
+#[derive(Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct UserJson {
+    name: String,
+    passwords: Vec<String>,
+    method: MethodJson,
+}
+
+#[derive(Deserialize, PartialEq, Clone, Copy)]
+enum MethodJson {
+    #[serde(rename = "SCRAM_SHA_256")]
+    Scram,
+    #[serde(rename = "MD5")]
+    Md5,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TargetJson {
+    name: String,
+    addresses: Vec<SocketAddr>,
+    server_name: String,
+    role: RoleJson,
+    available: bool,
+    max_connections: u32,
+    max_idle: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WriterJson {
+    target: String,
+    epoch: u64,
+    open: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ServerTlsJson {
+    mode: ModeJson,
+    ca: Option<String>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum ModeJson {
+    Disabled,
+    Preferred,
+    Required,
+    VerifyCa,
+    VerifyIdentity,
+}
+
+/// Turns Python's snapshots into the engine's; keeps what is costly to make again.
+#[derive(Default)]
+pub struct Converter {
+    verifiers: HashMap<(String, String, Vec<u8>), Verifier>,
+    users: Option<(Vec<UserJson>, Vec<u8>, Arc<Users>)>,
+}
+
+impl Converter {
+    /// Reads a snapshot; the error says what is wrong with it. `target_id` gives a name its number.
+    pub fn snapshot(
+        &mut self,
+        text: &[u8],
+        target_id: impl Fn(&str) -> (TargetId, Arc<std::sync::atomic::AtomicU32>),
+    ) -> Result<Snapshot, String> {
+        let json: SnapshotJson = serde_json::from_slice(text).map_err(|e| e.to_string())?;
+        let client_tls = match &json.tls {
+            Some(tls) => Some(Arc::new(ClientTls::from_pem(&tls.certificate, &tls.key)?)),
+            None => None,
+        };
+        let mode = match json.server_tls.mode {
+            ModeJson::Disabled => TlsMode::Disabled,
+            ModeJson::Preferred => TlsMode::Preferred,
+            ModeJson::Required => TlsMode::Required,
+            ModeJson::VerifyCa => TlsMode::VerifyCa,
+            ModeJson::VerifyIdentity => TlsMode::VerifyIdentity,
+        };
+        let backend_tls = BackendTls::new(mode, json.server_tls.ca.as_deref())?;
+        let targets = targets(json.targets, &target_id);
+        let writer = json.writer.map(|writer| Writer {
+            target: target_id(&writer.target).0,
+            epoch: writer.epoch,
+            open: writer.open,
+        });
+        Ok(Snapshot {
+            listeners: json.listeners.into_iter().map(listener).collect(),
+            client_tls,
+            require_tls: json.require_tls,
+            users: self.users(json.users, &json.fleet_secret)?,
+            targets,
+            writer,
+            backend_tls: Arc::new(backend_tls),
+            borrow_timeout: Duration::from_millis(json.borrow_timeout_ms),
+            idle_client_timeout: Duration::from_millis(json.idle_client_timeout_ms),
+            client_write_timeout: CLIENT_WRITE_TIMEOUT,
+            idle_backend_timeout: IDLE_BACKEND_TIMEOUT,
+            init_query: json.init_query.map(Into::into),
+            max_clients: json.max_clients,
+            term: 0,
+            sequence: 0,
+        })
+    }
+
+    fn users(&mut self, json: Vec<UserJson>, secret: &str) -> Result<Arc<Users>, String> {
+        let secret = BASE64_STANDARD
+            .decode(secret)
+            .map_err(|error| format!("fleet_secret: {error}"))?;
+        if let Some((known, known_secret, users)) = &self.users {
+            if *known == json && *known_secret == secret {
+                return Ok(users.clone());
+            }
+        }
+        let mut fresh = HashMap::new();
+        let mut by_name = HashMap::new();
+        for user in &json {
+            let verifiers = user.passwords.iter().map(|password| {
+                let key = (user.name.clone(), password.clone(), secret.clone());
+                let verifier = self
+                    .verifiers
+                    .remove(&key)
+                    .unwrap_or_else(|| dbproxy_postgres::verifier(&user.name, password, &secret));
+                fresh.insert(key, verifier.clone());
+                verifier
+            });
+            let verifiers = verifiers.collect();
+            let name: Arc<str> = user.name.as_str().into();
+            let user = User {
+                name: name.clone(),
+                method: match user.method {
+                    MethodJson::Scram => UserMethod::ScramSha256,
+                    MethodJson::Md5 => UserMethod::Md5,
+                },
+                passwords: user.passwords.iter().map(|p| p.as_str().into()).collect(),
+                verifiers,
+            };
+            by_name.insert(name, Arc::new(user));
+        }
+        self.verifiers = fresh;
+        let users = Arc::new(Users {
+            by_name,
+            fleet_secret: secret.clone(),
+        });
+        self.users = Some((json, secret, users.clone()));
+        Ok(users)
+    }
+}
+
+fn listener(json: ListenerJson) -> Arc<Listener> {
+    Arc::new(Listener {
+        name: json.name.into(),
+        port: json.port,
+        role: match json.role {
+            RoleJson::ReadOnly => Role::ReadOnly,
+            RoleJson::ReadWrite | RoleJson::Unknown => Role::ReadWrite,
+        },
+    })
+}
+
+fn targets(
+    json: Vec<TargetJson>,
+    target_id: impl Fn(&str) -> (TargetId, Arc<std::sync::atomic::AtomicU32>),
+) -> Vec<Option<Arc<Target>>> {
+    let mut all = Vec::new();
+    for target in json {
+        let (id, load) = target_id(&target.name);
+        let at = usize::from(id.0);
+        if all.len() <= at {
+            all.resize(at + 1, None);
+        }
+        all[at] = Some(Arc::new(Target {
+            id,
+            name: target.name.into(),
+            addresses: target.addresses,
+            server_name: target.server_name.into(),
+            reader: target.role == RoleJson::ReadOnly,
+            available: target.available,
+            max_connections: target.max_connections,
+            max_idle: target.max_idle,
+            load,
+        }));
+    }
+    all
+}
+
+/// Events as a JSON list.
+pub fn events(notices: Vec<Notice>) -> Vec<u8> {
+    let list: Vec<Value> = notices
+        .into_iter()
+        .map(|notice| {
+            let mut object = serde_json::Map::new();
+            object.insert("event".into(), notice.event.into());
+            for (name, field) in notice.fields {
+                let value = match field {
+                    Field::Text(text) => json!(text),
+                    Field::Number(number) => json!(number),
+                    Field::Flag(flag) => json!(flag),
+                };
+                object.insert(name.into(), value);
+            }
+            Value::Object(object)
+        })
+        .collect();
+    Value::Array(list).to_string().into_bytes()
+}

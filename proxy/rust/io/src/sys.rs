@@ -1,0 +1,111 @@
+//! Opening sockets, and the options that all of them carry.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::net::{self, sockopt, AddressFamily, SocketFlags, SocketType};
+use rustix::time::{clock_gettime, ClockId};
+
+use dbproxy_driver::{Duration, Time};
+
+/// Connections that wait to be accepted, per listener (the kernel caps it at `somaxconn`).
+const BACKLOG: i32 = 4096;
+
+/// A peer that vanished while nothing is in flight is noticed after idle + count × interval.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_COUNT: u32 = 6;
+
+/// How long sent bytes may stay unacknowledged. Long, because the kernel counts a peer with a
+/// full receive window too, and a COPY that waits for a lock or a pager that waits for its reader
+/// is no fault.
+const USER_TIMEOUT: Duration = Duration::from_secs(300);
+
+const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
+
+/// A connection on its way from one thread's driver to another's; dropping it closes it.
+#[derive(Debug)]
+pub struct Socket(pub(crate) OwnedFd);
+
+/// Monotonic time; the same for every thread.
+pub fn now() -> Time {
+    let now = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or_default();
+    Time(seconds * 1_000_000_000 + nanoseconds)
+}
+
+/// Opens a listener. Accepted sockets inherit its options, which saves setting them on each.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<OwnedFd> {
+    let fd = open(address)?;
+    sockopt::set_socket_reuseaddr(&fd, true)?;
+    net::bind(&fd, &address)?;
+    net::listen(&fd, BACKLOG)?;
+    Ok(fd)
+}
+
+/// A socket that is about to connect.
+pub(crate) fn open(address: SocketAddr) -> io::Result<OwnedFd> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let fd = net::socket_with(family, SocketType::STREAM, FLAGS, None)?;
+    set_options(&fd)?;
+    Ok(fd)
+}
+
+/// The next connection of a listener, with its peer.
+pub(crate) fn accept(listener: &OwnedFd) -> rustix::io::Result<(OwnedFd, Option<SocketAddr>)> {
+    let (fd, peer) = net::acceptfrom_with(listener, FLAGS)?;
+    Ok((fd, peer.and_then(|peer| SocketAddr::try_from(peer).ok())))
+}
+
+/// Where a socket is bound.
+pub(crate) fn bound_to(fd: &OwnedFd) -> Option<SocketAddr> {
+    SocketAddr::try_from(net::getsockname(fd).ok()?).ok()
+}
+
+fn set_options(fd: impl AsFd) -> io::Result<()> {
+    sockopt::set_tcp_nodelay(&fd, true)?;
+    sockopt::set_socket_keepalive(&fd, true)?;
+    sockopt::set_tcp_keepidle(&fd, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(&fd, KEEPALIVE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(&fd, KEEPALIVE_COUNT)?;
+    let milliseconds = u32::try_from(USER_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
+    sockopt::set_tcp_user_timeout(&fd, milliseconds)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn carries_all_options(fd: &OwnedFd) {
+        assert!(sockopt::tcp_nodelay(fd).unwrap());
+        assert!(sockopt::socket_keepalive(fd).unwrap());
+        assert_eq!(sockopt::tcp_keepidle(fd).unwrap(), KEEPALIVE_IDLE);
+        assert_eq!(sockopt::tcp_keepintvl(fd).unwrap(), KEEPALIVE_INTERVAL);
+        assert_eq!(sockopt::tcp_keepcnt(fd).unwrap(), KEEPALIVE_COUNT);
+        assert_eq!(sockopt::tcp_user_timeout(fd).unwrap(), 300_000);
+    }
+
+    #[test]
+    fn accepted_and_connecting_sockets_carry_all_options() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = bound_to(&listener).unwrap();
+        let near = open(address).unwrap();
+        // A nonblocking connect to loopback is under way or done; both leave it to be accepted.
+        net::connect(&near, &address).ok();
+        let deadline = now().after(Duration::from_secs(5));
+        let far = loop {
+            match accept(&listener) {
+                Ok((far, _)) => break far,
+                Err(_) => assert!(now() < deadline, "nothing to accept"),
+            }
+        };
+        carries_all_options(&near);
+        carries_all_options(&far);
+    }
+}
