@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from . import binaries, console, images, kind, local, packages, python
+from . import binaries, console, images, kind, local, packages, paths, python
 
 COMMANDS = {
     "up": "start the cluster, or find it running",
@@ -36,21 +36,27 @@ def main() -> None:
     arguments = parser.parse_args()
     cluster = kind if packages.docker_with_kind() else local
     words = arguments.words
-    actions: dict[str, Callable[[], None]] = {
+    changes: dict[str, Callable[[], None]] = {
         "up": cluster.up,
         "down": cluster.down,
         "binaries": binaries.ensure,
         "images": lambda: images.make(words),
         "venv": python.venv,
         "core": python.core,
+        "install": lambda: packages.install(packages.DATABASE),
+    }
+    if arguments.command in changes:
+        with console.alone(paths.CACHE / "lock"):
+            changes[arguments.command]()
+        return
+    others: dict[str, Callable[[], None]] = {
         "status": cluster.status,
         "stop-apiserver": cluster.stop_apiserver,
         "start-apiserver": cluster.start_apiserver,
         "inside": lambda: sys.exit(cluster.inside(words)),
         "require": lambda: packages.require(words),
-        "install": lambda: packages.install(packages.DATABASE),
     }
-    actions[arguments.command]()
+    others[arguments.command]()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Used by all modules of this package and by the demo.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -58,6 +59,19 @@ def run(
         where = f" (all of it in {log})" if log else ""
         raise StepError(f"`{' '.join(words)}` ended with {done.returncode}{where}:\n{said}")
     return done.stdout
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Lets one command at a time do this; a second one waits, and says so."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            note(f"waiting for another command that holds {lock}")
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 def succeeds(command: Sequence[str | Path]) -> bool:
