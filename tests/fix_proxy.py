@@ -24,6 +24,7 @@ import pytest
 from tests.certificates import Authority
 from tests.servers import DATABASE, DEADLINE, HOST, PASSWORDS, Postgres, free_port, wait_until
 
+PACKAGE = Path(__file__).resolve().parents[1] / "proxy"
 READ_WRITE, READ_ONLY = "proxy", "proxy-ro"
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -75,12 +76,13 @@ class Proxy:
         self.credentials |= changes
         self._revision += 1
         self.credentials["revision"] = self._revision
-        for name, path in (
-            ("tls.crt", self.authority.certificate),
-            ("tls.key", self.authority.key),
-        ):
+        files = {
+            "tls.crt": self.authority.certificate,
+            "tls.key": self.authority.key,
+            "ca.crt": self.authority.ca,
+        }
+        for name, path in files.items():
             self._write(self.config_dir / name, path.read_bytes())
-        self._write(self.config_dir / "ca.crt", self.authority.ca.read_bytes())
         self._write(self.config_dir / "credentials.json", json.dumps(self.credentials).encode())
 
     def rotate(self, user: str, password: str, *, grace: float = 300) -> None:
@@ -111,7 +113,7 @@ class Proxy:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env=os.environ | env,
+                env=os.environ | {"PYTHONPATH": str(PACKAGE)} | env,
                 start_new_session=True,
             )
         if ready:
