@@ -80,6 +80,7 @@ lint: python ## Check style, types, import rules, chart and CRD copies
 	$(call step,ruff,$(BIN)/ruff check . && $(BIN)/ruff format --check .)
 	$(call step,mypy,$(BIN)/mypy $(MYPY))
 	$(call step,import rules,PYTHONPATH=operator:proxy $(BIN)/lint-imports --no-cache)
+	$(call step,gofmt,test -z "$$(gofmt -l tests/cluster)")
 	$(call step,rustfmt,cargo fmt --manifest-path proxy/rust/Cargo.toml --all --check)
 	$(call step,clippy,$(CARGO) clippy $(WORKSPACE) --all-targets -- -D warnings)
 	$(call step,CRD copies,python3 helm/sync_crds.py --check)

@@ -18,6 +18,7 @@ EVERYTHING = ("containerd", *components.ALL)
 def up() -> None:
     packages.install(packages.NODE)
     binaries.build()
+    bring_back_apiserver()
     if is_up():
         note(f"the node is running already; KUBECONFIG={paths.KUBECONFIG}")
         return
@@ -34,8 +35,15 @@ def up() -> None:
     note(f"KUBECONFIG={paths.KUBECONFIG}")
 
 
+def bring_back_apiserver() -> None:
+    """Ends the fault that a test broke off in: everything runs but the API server."""
+    dead = [name for name in EVERYTHING if processes.running(name) is None]
+    if dead == ["kube-apiserver"]:
+        start_apiserver()
+
+
 def is_up() -> bool:
-    """All processes run and are of this build; a stopped API server counts as down."""
+    """All processes run, are of this build, and the API server answers."""
     if any(processes.running(name) is None for name in EVERYTHING):
         return False
     program = Path(f"/proc/{processes.running('kube-apiserver')}/exe").resolve()
