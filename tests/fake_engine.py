@@ -68,13 +68,13 @@ class FakeEngine:
         ]
         metrics = [
             {
-                "name": "dbproxy_clients",
+                "name": "clients",
                 "type": "gauge",
                 "help": "Clients.",
                 "samples": [{"labels": {}, "value": self.connected}],
             },
             {
-                "name": "dbproxy_borrow_seconds",
+                "name": "borrow_seconds",
                 "type": "histogram",
                 "help": "Waits.",
                 "samples": samples,

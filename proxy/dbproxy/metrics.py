@@ -29,19 +29,20 @@ PROBE_RESULTS = ("OK", "FAILED", "LOCAL")
 APPLY_RESULTS = ("applied", "refused", "listener_unavailable")
 PROBE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
+FAMILIES: dict[str, type[Metric]] = {
+    "histogram": HistogramMetricFamily,
+    "counter": CounterMetricFamily,
+    "gauge": GaugeMetricFamily,
+}
+
 
 def engine_families(metrics: list[dict[str, Any]]) -> Iterator[Metric]:
     """The engine's metrics in the form of prometheus-client."""
     for metric in metrics:
         samples = metric["samples"]
         names = sorted(samples[0]["labels"]) if samples else []
-        family: Any
-        if metric["type"] == "histogram":
-            family = HistogramMetricFamily(metric["name"], metric["help"], labels=names)
-        elif metric["type"] == "counter":
-            family = CounterMetricFamily(metric["name"], metric["help"], labels=names)
-        else:
-            family = GaugeMetricFamily(metric["name"], metric["help"], labels=names)
+        make: Any = FAMILIES[metric["type"]]
+        family = make(f"dbproxy_{metric['name']}", metric["help"], labels=names)
         for sample in samples:
             values = [str(sample["labels"][name]) for name in names]
             if metric["type"] == "histogram":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from dbproxy.facts import Probe
@@ -13,7 +14,26 @@ from dbproxy.settings import Config
 # What the engine tells that a person should see without asking for it.
 WARNINGS = frozenset(("writer_doubted", "backend_failed", "events_lost"))
 
+# Lines a second of each kind of the engine's events; a busy pod may have thousands.
+LINES = 20
+
 log = Log("dbproxy")
+
+
+class Throttle:
+    """Lets so many lines of a kind through in each second, and counts the others."""
+
+    def __init__(self) -> None:
+        self._second: dict[str, tuple[int, int]] = {}
+
+    def admit(self, kind: str, now: float) -> tuple[bool, int]:
+        """Whether this line may be written, and how many were not in the seconds before."""
+        second, count = self._second.get(kind, (int(now), 0))
+        if second == int(now):
+            self._second[kind] = (second, count + 1)
+            return count < LINES, 0
+        self._second[kind] = (int(now), 1)
+        return True, max(0, count - LINES)
 
 
 class Observation:
@@ -25,6 +45,7 @@ class Observation:
         self._known: set[str] = set()
         self._writer: WriterReport | None = None
         self._problem = ""
+        self._throttle = Throttle()
 
     def config(self, config: Config) -> None:
         group = config.settings.target_group
@@ -45,9 +66,13 @@ class Observation:
     def event(self, event: dict[str, Any]) -> None:
         fields = {key: value for key, value in event.items() if key != "event"}
         kind = event["event"]
+        admitted, suppressed = self._throttle.admit(kind, time.monotonic())
         if kind == "events_lost":
             self._metrics.events_lost.inc(event["count"])
-        (log.warning if kind in WARNINGS else log.info)(kind, **fields)
+        if suppressed:
+            fields["suppressed"] = suppressed
+        if admitted:
+            (log.warning if kind in WARNINGS else log.info)(kind, **fields)
 
     def apply(self, result: str, problem: str) -> None:
         self._metrics.applies.labels(result).inc()

@@ -21,6 +21,8 @@ from dbproxy.tasks import Tasks
 AT_REST = 2.0
 IN_DOUBT = 0.2
 RESOLVE_EVERY = 10.0
+# However often it is poked.
+LEAST_GAP = 0.01
 JITTER = 0.1
 
 log = Log(__name__)
@@ -82,6 +84,7 @@ class TargetWatch:
                 self._failed = probe.state != "OK"
                 self._on_probe(probe)
             fast = self._fast or self._failed
+            await asyncio.sleep(LEAST_GAP)
             await self._pause(IN_DOUBT if fast else AT_REST)
 
     async def _pause(self, seconds: float) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from dbproxy.kube import Kube
 
 REREAD = 5.0
+# However often SQL doubts the writer.
+LEAST_GAP = 0.2
 FILE_POLL = 0.02
 WRITER, EPOCH = "writer", "epoch"
 FILE_UID = "file"
@@ -90,6 +92,7 @@ class ElectionWatch:
                 self._learn(await kube.read("configmaps", namespace, name), name)
             except KubeError as error:
                 self._unreadable(str(error))
+            await asyncio.sleep(LEAST_GAP)
 
     def _unreadable(self, message: str) -> None:
         self._emit(Election("UNREACHABLE", message=message))
