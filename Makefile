@@ -19,7 +19,7 @@ CARGO := cargo --locked --quiet
 WORKSPACE := --manifest-path proxy/rust/Cargo.toml --workspace
 MYPY := operator/dbproxy_operator proxy/dbproxy tests examples helm
 # $(call step,headline,command): says what begins, and how long it took.
-step = @echo "==> $(1)"; begun=$$SECONDS; $(2); echo "    $(1): $$((SECONDS - begun)) s"
+step = @echo "==> $(1)"; begun=$$SECONDS; ( $(2) ); echo "    $(1): $$((SECONDS - begun)) s"
 
 .PHONY: help
 help: ## List the targets
