@@ -147,6 +147,8 @@ def chart(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Cluster
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (once / "chart.installed").exists():
             install(cluster)
+            # Images keep their tag when they are built anew.
+            cluster.within(SYSTEM).kubectl("rollout", "restart", "deployment/dbproxy-operator")
             (once / "chart.installed").touch()
     return cluster.within(SYSTEM)
 

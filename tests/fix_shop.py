@@ -202,13 +202,16 @@ def on_database(cluster: Cluster, sql: str) -> str:
     )
 
 
-def stays(ask: Callable[[], Any], what: str, seconds: float = 5) -> None:
-    """The answer does not change for a while."""
-    first, deadline = ask(), time.monotonic() + seconds
-    while time.monotonic() < deadline:
+def settles(ask: Callable[[], Any], what: str, quiet: float = 4, seconds: float = 30) -> None:
+    """The answer comes to rest: it stays the same for a while, before a deadline."""
+    last, since = ask(), time.monotonic()
+    deadline = since + seconds
+    while time.monotonic() - since < quiet:
         now = ask()
-        if now != first:
-            pytest.fail(f"{what}: was {first}, became {now}")
+        if now != last:
+            last, since = now, time.monotonic()
+        if since > deadline:
+            pytest.fail(f"{what} still changes after {seconds:.0f} s; now it is {now}")
         time.sleep(0.5)
 
 
@@ -238,7 +241,7 @@ def wait_for_operator(cluster: Cluster) -> None:
 
 @pytest.fixture(scope="session")
 def database(chart: Cluster) -> None:
-    chart.kubectl("apply", "--server-side", "-f", str(MANIFEST))
+    chart.within(DATABASE).kubectl("apply", "--server-side", "-f", str(MANIFEST))
     chart.within(DATABASE).kubectl(
         *("rollout", "status", "statefulset/db", "--timeout=120s"), seconds=130
     )

@@ -2,20 +2,19 @@
 
 import pytest
 from tests.fix_cluster import Object, eventually
-from tests.fix_shop import HOST, Shop, basic_auth, stays, targets
+from tests.fix_shop import HOST, Shop, basic_auth, settles, targets
 from tests.resources import endpoint, group, named, proxy
 
 
 def told_once(shop: Shop, kind: str, name: str, reason: str) -> None:
     """One Event, and no status that is written over and over."""
-    assert len(shop.events(name, reason)) == 1
 
     def version() -> str:
         seen = shop.cluster.get(kind, name)
         assert seen is not None
         return str(seen["metadata"]["resourceVersion"])
 
-    stays(version, f"the status of {kind} {name}", 4)
+    settles(version, f"the status of {kind} {name}")
     assert len(shop.events(name, reason)) == 1
 
 

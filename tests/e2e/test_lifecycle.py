@@ -2,11 +2,10 @@
 
 import base64
 import json
-import time
 
 import pytest
 from tests.fix_cluster import Object, eventually
-from tests.fix_shop import Shop, basic_auth, restart_operator, scale_operator, stays
+from tests.fix_shop import Shop, basic_auth, restart_operator, scale_operator, settles
 from tests.resources import group, proxy
 
 CHILDREN = {
@@ -216,12 +215,7 @@ def test_nothing_that_is_done_is_done_again_and_again(shop: Shop) -> None:
             for one in shop.cluster.list(kinds, "")
         }
 
-    settled = time.monotonic() + 20
-    before = versions()
-    while (now := versions()) != before and time.monotonic() < settled:
-        before = now
-        time.sleep(2)
-    stays(versions, "nothing is written while nothing changes", 8)
+    settles(versions, "what is stored", quiet=10)
 
 
 def test_a_group_without_its_proxy_waits_for_it(shop: Shop) -> None:
