@@ -10,13 +10,14 @@ import shutil
 from pathlib import Path
 
 from . import containerd, inputs, kind, packages, paths, python
-from .console import Command, run, step
+from .console import Command, StepError, run, step
 
 FILES = paths.CHECKOUT / "images"
 PROGRAMS = ("operator", "proxy")
 ALL = ("postgres", *PROGRAMS)
 PREFIX = "localhost/dbproxy"
-SOURCES_LIST = Path("/etc/apt/sources.list.d/debian.sources")
+# Where this machine gets Debian from: the newer form of the file, or the older.
+SOURCES_LISTS = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
 NOT_NEEDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 MMDEBSTRAP = ["mmdebstrap", "--variant=minbase", "--include=python3", "--quiet"]
 MMDEBSTRAP += [f"--dpkgopt=path-exclude={pattern}" for pattern in NOT_NEEDED]
@@ -69,7 +70,14 @@ def buildah(*words: str | Path) -> str:
 
 
 def base_key() -> str:
-    return inputs.digest([SOURCES_LIST], *MMDEBSTRAP)
+    return inputs.digest([sources_list()], *MMDEBSTRAP)
+
+
+def sources_list() -> Path:
+    for path in map(Path, SOURCES_LISTS):
+        if path.exists():
+            return path
+    raise StepError(f"no list of Debian's sources: neither of {' '.join(SOURCES_LISTS)} is there")
 
 
 def base_image(key: str) -> str:
@@ -78,7 +86,7 @@ def base_image(key: str) -> str:
     if name not in known:
         with step("Making the base image (Debian 12 with Python)"):
             root = paths.IMAGES / "base.tar"
-            run([*MMDEBSTRAP, "bookworm", root, SOURCES_LIST])
+            run([*MMDEBSTRAP, "bookworm", root, sources_list()])
             container = buildah("from", "scratch").strip()
             buildah("add", "--quiet", container, root, "/")
             buildah("commit", "--quiet", container, name)

@@ -70,6 +70,11 @@ def can_install() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
+def release() -> str:
+    path = Path("/etc/os-release")
+    return path.read_text() if path.exists() else ""
+
+
 def version_of(command: list[str]) -> tuple[int, ...]:
     try:
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -105,6 +110,8 @@ def cluster_faults() -> list[str]:
     faults = []
     if sys.platform != "linux" or os.geteuid() != 0:
         faults.append("root on Linux for the local node (or a running Docker, with kind and helm)")
+    if "VERSION_CODENAME=bookworm" not in release():
+        faults.append("Debian 12, which the images are made of (or Docker, kind and helm)")
     if version_of(["go", "version"]) < OLDEST_GO:
         faults.append("Go >= 1.21 on the PATH, to build Kubernetes (or Docker, kind and helm)")
     absent = missing(NODE)
