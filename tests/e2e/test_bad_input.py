@@ -5,6 +5,8 @@ from tests.fix_cluster import Object, eventually
 from tests.fix_shop import HOST, Shop, basic_auth, settles, targets
 from tests.resources import endpoint, group, named, proxy
 
+pytestmark = pytest.mark.timeout(300)
+
 
 def told_once(shop: Shop, kind: str, name: str, reason: str) -> None:
     """One Event, and no status that is written over and over."""

@@ -4,6 +4,8 @@ import pytest
 from tests.fix_cluster import Object, eventually
 from tests.fix_shop import HOST, Shop, election, targets
 
+pytestmark = pytest.mark.timeout(300)
+
 ELECTED = {
     "writerElection": {"configMapRef": {"name": "orders-election"}},
     "targets": targets(HOST, "nowhere.invalid"),

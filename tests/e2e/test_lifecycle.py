@@ -8,6 +8,8 @@ from tests.fix_cluster import Object, eventually
 from tests.fix_shop import Shop, basic_auth, restart_operator, scale_operator, settles
 from tests.resources import group, proxy
 
+pytestmark = pytest.mark.timeout(300)
+
 CHILDREN = {
     ("Deployment", "orders"),
     ("Service", "orders"),

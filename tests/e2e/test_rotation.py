@@ -7,6 +7,8 @@ import pytest
 from tests.fix_cluster import RefusedError, eventually
 from tests.fix_shop import Shop, basic_auth, on_database
 
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.fixture
 def user(shop: Shop) -> Iterator[str]:
