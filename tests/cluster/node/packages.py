@@ -33,6 +33,7 @@ DATABASE = {
     "pgbouncer": "pgbouncer",
 }
 OLDEST_GO = (1, 21)
+OLDEST_RUST = (1, 85)
 OLDEST_PYTHON = (3, 11)
 
 
@@ -91,8 +92,8 @@ def build_faults() -> list[str]:
         faults.append(f"Python >= 3.11 (this one is {sys.version.split()[0]})")
     if not succeeds([sys.executable, "-c", "import ensurepip, venv"]):
         faults.append("Python's venv module (Debian package python3-venv)")
-    if not shutil.which("cargo"):
-        faults.append("Rust: cargo is not on the PATH (rustup, stable toolchain)")
+    if version_of(["cargo", "--version"]) < OLDEST_RUST:
+        faults.append("Rust >= 1.85: cargo on the PATH (rustup, stable toolchain)")
     if not shutil.which("cc"):
         faults.append("a C linker: cc (Debian package gcc)")
     return faults
@@ -136,6 +137,6 @@ def require(areas: list[str]) -> None:
     unknown = sorted(set(areas) - known.keys())
     if unknown:
         raise StepError(f"unknown: {' '.join(unknown)}; one of {' '.join(known)}")
-    faults = [fault for area in areas for fault in known[area]()]
+    faults = list(dict.fromkeys(fault for area in areas for fault in known[area]()))
     if faults:
         raise StepError("missing on this machine:\n" + "\n".join(f"  - {line}" for line in faults))
