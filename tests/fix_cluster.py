@@ -178,8 +178,10 @@ def fresh_namespace(cluster: Cluster) -> Iterator[Cluster]:
     cluster.apply(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": RESTRICTED}}
     )
-    yield cluster.within(name)
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    try:
+        yield cluster.within(name)
+    finally:
+        cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.fixture
