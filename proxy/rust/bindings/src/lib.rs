@@ -6,6 +6,7 @@ mod metrics;
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{sync_channel, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -46,19 +47,21 @@ impl Engine {
             // A full counter (EAGAIN) is readable already, which is all that matters.
             rustix::io::write(&signal, &1_u64.to_ne_bytes()).ok();
         }));
-        let front = Epoll::new()?;
-        let drivers: Vec<Epoll> = (0..options.workers.max(1))
-            .map(|_| Epoll::new())
-            .collect::<std::io::Result<_>>()?;
-        let wakers = drivers.iter().map(Driver::waker).collect();
-        let shared = Arc::new(Fleet::new(front.waker(), wakers, notices));
-        let mut threads = Vec::new();
-        let mut front = Front::new(front, shared.clone(), options.listen_address, random());
-        threads.push(spawn("front".into(), move || front.run())?);
-        for (index, driver) in drivers.into_iter().enumerate() {
-            let mut worker = Worker::new(index, driver, shared.clone(), random());
-            threads.push(spawn(format!("worker-{index}"), move || worker.run())?);
-        }
+        let address = options.listen_address;
+        let front = Seat::open("front".into(), move |driver, shared| {
+            Front::new(driver, shared, address, random()).run();
+        })?;
+        let workers: Vec<Seat> = (0..options.workers.max(1))
+            .map(|index| {
+                Seat::open(format!("worker-{index}"), move |driver, shared| {
+                    Worker::new(index, driver, shared, random()).run();
+                })
+            })
+            .collect::<PyResult<_>>()?;
+        let wakers = workers.iter().map(|seat| seat.waker.clone()).collect();
+        let shared = Arc::new(Fleet::new(front.waker.clone(), wakers, notices));
+        let seats = std::iter::once(front).chain(workers);
+        let threads = seats.map(|seat| seat.begin(&shared)).collect();
         Ok(Self {
             shared,
             converter: Mutex::default(),
@@ -151,16 +154,58 @@ impl Engine {
     }
 }
 
+type Wake = <Epoll as Driver>::Waker;
+
+/// A thread with its driver, which never leaves it, waiting for the fleet to be complete.
+struct Seat {
+    waker: Wake,
+    start: SyncSender<Arc<Fleet>>,
+    thread: JoinHandle<()>,
+}
+
+impl Seat {
+    fn open(name: String, body: impl FnOnce(Epoll, Arc<Fleet>) + Send + 'static) -> PyResult<Self> {
+        let (opened, answer) = sync_channel(1);
+        let (start, started) = sync_channel(1);
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            let driver = match Epoll::new() {
+                Ok(driver) => driver,
+                Err(error) => {
+                    // The receiver waits for this word.
+                    opened.send(Err(error)).ok();
+                    return;
+                }
+            };
+            let waker = driver.waker();
+            // Either side that is gone means that the engine was given up before it began.
+            if opened.send(Ok(waker)).is_ok() {
+                if let Ok(shared) = started.recv() {
+                    body(driver, shared);
+                }
+            }
+        })?;
+        let waker = answer
+            .recv()
+            .map_err(|_| PyRuntimeError::new_err("a thread of the engine ended at its start"))??;
+        Ok(Self {
+            waker,
+            start,
+            thread,
+        })
+    }
+
+    fn begin(self, shared: &Arc<Fleet>) -> JoinHandle<()> {
+        // A thread that ended before shows when it is joined.
+        self.start.send(shared.clone()).ok();
+        self.thread
+    }
+}
+
 fn random() -> Random {
     Box::new(|bytes| {
         // Without randomness no log-in is safe: the thread must not go on.
         getrandom::fill(bytes).expect("the system's random source works");
     })
-}
-
-fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> PyResult<JoinHandle<()>> {
-    let thread = std::thread::Builder::new().name(name).spawn(body)?;
-    Ok(thread)
 }
 
 fn os_error(error: rustix::io::Errno) -> PyErr {
