@@ -62,7 +62,9 @@ class Elector:
             await asyncio.sleep(EVERY)
             left = RENEW_WITHIN - (self._monotonic() - renewed)
             try:
-                async with asyncio.timeout(max(0.0, left)):
+                if left <= 0:
+                    raise TimeoutError
+                async with asyncio.timeout(left):
                     begun = self._monotonic()
                     if not await self.try_once():
                         raise LeaseLostError("another operator holds the lease")

@@ -112,4 +112,6 @@ class Queue:
 
     @property
     def depth(self) -> int:
-        return len(self._schedule.due) + len(self._schedule.running)
+        now = self._clock()
+        due = sum(1 for at in self._schedule.due.values() if at <= now)
+        return due + len(self._schedule.running)

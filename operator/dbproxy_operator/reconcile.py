@@ -23,6 +23,7 @@ from dbproxy_operator.world import Key, Object, Observed, generation, name, uid
 from dbproxy_operator.world import status as status_of
 
 log = logging.getLogger(__name__)
+LOOK_AGAIN = 15.0
 _LONGEST_MANAGER = 128
 
 
@@ -59,7 +60,8 @@ class Reconciler:
         outcome = await apply.perform(self.kube, planned.actions, intent.needs)
         faults: dict[Ref, Problem] = {**planned.taken, **verdicts.refusals(outcome.refused)}
         facts = Facts(observed.key, resolved, pods, intent, outcome.stored, faults)
-        wakes = [intent.wake_at]
+        # What frees a taken name, or makes the API server relent, is nothing that is watched.
+        wakes = [intent.wake_at, now + LOOK_AGAIN if faults else None]
         verdict = verdicts.proxy_verdict(facts, proxy, resolved.spec)
         body = verdicts.proxy_status(facts, proxy, resolved.spec)
         wakes.append(await self._tell(proxy, verdict, body, now))

@@ -38,13 +38,14 @@ class Right:
     namespace: str
     name: str = ""
 
-    def __str__(self) -> str:
+    @property
+    def where(self) -> str:
         kind = KINDS[self.kind]
         resource = f"{kind.plural}/{self.subresource}" if self.subresource else kind.plural
         group = f".{kind.group}" if kind.group else ""
         where = f"in namespace {self.namespace}" if self.namespace else "in all namespaces"
         named = f" named {self.name}" if self.name else ""
-        return f"{self.verb} {resource}{group}{named} {where}"
+        return f"{resource}{group}{named} {where}"
 
 
 def needed(namespaces: Sequence[str], own_namespace: str) -> Iterator[Right]:
@@ -67,9 +68,16 @@ async def check(kube: Kube, namespaces: Sequence[str], own_namespace: str) -> No
             return await _allowed(kube, right)
 
     answers = await asyncio.gather(*(asked(right) for right in rights))
-    missing = [str(right) for right, allowed in zip(rights, answers, strict=True) if not allowed]
+    missing = [right for right, allowed in zip(rights, answers, strict=True) if not allowed]
     if missing:
-        raise StartupError("the operator's ServiceAccount may not: " + "; ".join(missing))
+        raise StartupError(f"the operator's ServiceAccount may not {told(missing)}")
+
+
+def told(missing: Sequence[Right]) -> str:
+    verbs: dict[str, list[str]] = {}
+    for right in missing:
+        verbs.setdefault(right.where, []).append(right.verb)
+    return "; ".join(f"{', '.join(which)} {where}" for where, which in verbs.items())
 
 
 async def _allowed(kube: Kube, right: Right) -> bool:

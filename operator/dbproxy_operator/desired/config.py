@@ -270,7 +270,10 @@ def _fleet_secret(before: Served, fresh: bytes) -> str:
     """Made once and kept: all pods derive from it, and a new one would cut what they share."""
     kept = before.credentials.get("fleetSecret")
     try:
-        if isinstance(kept, str) and len(base64.b64decode(kept, validate=True)) >= len(fresh):
+        if (
+            isinstance(kept, str)
+            and len(base64.b64decode(kept, validate=True)) >= FLEET_SECRET_BYTES
+        ):
             return kept
     except binascii.Error:
         pass
