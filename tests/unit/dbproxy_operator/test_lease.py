@@ -104,7 +104,7 @@ async def test_the_holder_ends_when_it_cannot_renew_in_time(quick: None) -> None
         clock.now += 3
         raise UnreachableError(0, "down")
 
-    leases.get = get  # type: ignore[assignment]
+    leases.get = get  # type: ignore[method-assign]
     with pytest.raises(LeaseLostError, match="in time"):
         await first.hold()
     assert clock.now < 100 + lease.DURATION
