@@ -24,7 +24,7 @@ from prometheus_client.process_collector import ProcessCollector
 from dbproxy import __version__
 from dbproxy.dataplane import Dataplane
 
-STATES = ("REGISTERING", "AVAILABLE", "UNAVAILABLE", "UNUSED")
+STATES = ("REGISTERING", "AVAILABLE", "UNAVAILABLE")
 PROBE_RESULTS = ("OK", "FAILED", "LOCAL")
 APPLY_RESULTS = ("applied", "refused", "listener_unavailable")
 PROBE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)

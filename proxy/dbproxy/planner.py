@@ -28,7 +28,7 @@ from dbproxy.writer import Acknowledged, HoldReason, Term, Verdict, Writer
 # What each pod itself holds open on a target: the standing probe, and one log-in being tried.
 PROBES_PER_POD = 2
 
-HealthState = Literal["REGISTERING", "AVAILABLE", "UNAVAILABLE", "UNUSED"]
+HealthState = Literal["REGISTERING", "AVAILABLE", "UNAVAILABLE"]
 
 
 @dataclass(frozen=True)
@@ -280,9 +280,6 @@ class Planner:
                 return "UNAVAILABLE", "PROMOTED", "it was promoted, but is not named as the writer"
             told = "it answers as writer, but is not the writer: make it a replica again"
             return "UNAVAILABLE", "INVALID_REPLICATION_STATE", told
-        readers = any(item.target_role == "READ_ONLY" for item in config.settings.listeners)
-        if view.reads and not readers and not self._is_writer(view):
-            return "UNUSED", "", "a replica, and there is no READ_ONLY endpoint"
         return "AVAILABLE", "", ""
 
     def _writer_report(self) -> WriterReport:

@@ -160,9 +160,9 @@ def test_a_former_writer_that_still_writes_must_become_a_replica_first() -> None
     assert plan.targets[0].reason == "INVALID_REPLICATION_STATE"
 
 
-def test_a_replica_without_read_only_endpoint_is_unused() -> None:
+def test_a_replica_without_read_only_endpoint_is_available_for_the_next_failover() -> None:
     listener = {"name": "orders", "port": 15432, "targetRole": "READ_WRITE"}
-    assert settled(listeners=[listener]).plan().targets[1].state == "UNUSED"
+    assert settled(listeners=[listener]).plan().targets[1].state == "AVAILABLE"
 
 
 def test_faults_of_our_own_never_count_against_a_target() -> None:
