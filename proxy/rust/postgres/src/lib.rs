@@ -1,1 +1,68 @@
-//! The PostgreSQL wire protocol.
+//! The PostgreSQL wire protocol, version 3.0: [`Postgres`] and its machines.
+//!
+//! Sans-IO: bytes in, steps out. `login` and `backend_login` bring the two legs up; `session` and
+//! `link` carry a client's requests over a backend that it holds for a transaction; `statement`
+//! judges what a request leaves behind; `session::lost` says what a client is told when its backend
+//! is gone.
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic
+    )
+)]
+
+mod auth;
+mod backend_login;
+mod link;
+mod login;
+mod message;
+mod params;
+mod session;
+mod startup;
+mod statement;
+mod texts;
+mod verifier;
+
+use std::sync::Arc;
+
+use dbproxy_engine::{CancelKey, Engine, Failure};
+
+pub use backend_login::Connecting;
+pub use link::Link;
+pub use login::Login;
+pub use params::Params;
+pub use session::Session;
+pub use verifier::verifier;
+
+/// The engine of `engineFamily: POSTGRESQL`.
+#[derive(Clone, Copy, Debug)]
+pub struct Postgres;
+
+impl Engine for Postgres {
+    const NAME: &'static str = "POSTGRESQL";
+    type ClientLogin = Login;
+    type BackendLogin = Connecting;
+    type Session = Session;
+    type Link = Link;
+
+    fn login() -> Login {
+        Login::default()
+    }
+
+    fn welcome(
+        application_name: Arc<str>,
+        params: &Arc<Params>,
+        key: CancelKey,
+        out: &mut Vec<u8>,
+    ) -> Session {
+        Session::welcome(application_name, params, key, out)
+    }
+
+    fn farewell(failure: Failure, out: &mut Vec<u8>) {
+        texts::failure(failure, true, out);
+    }
+}

@@ -1,0 +1,126 @@
+//! SCRAM as the server: what the proxy asks of its clients.
+//!
+//! A user whom nobody knows goes through the same steps with a verifier that no password fits.
+
+use base64::{prelude::BASE64_STANDARD, Engine as _};
+use dbproxy_engine::Verifier;
+use subtle::ConstantTimeEq;
+
+use super::scram::{self, Key};
+use super::{SCRAM_SHA_256, SCRAM_SHA_256_PLUS};
+
+/// Why an exchange ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Refusal {
+    /// The message isn't SCRAM.
+    Malformed,
+    /// The client was made to believe that there is no channel binding, or bound another channel.
+    ChannelBinding,
+    /// The proof fits no password.
+    WrongPassword,
+}
+
+/// After the first message: what the final one is checked against.
+#[derive(Debug)]
+pub(crate) struct Challenged {
+    first_bare: String,
+    server_first: String,
+    nonce: String,
+    /// What `c=` must decode to.
+    binding: Vec<u8>,
+}
+
+/// Answers SASLInitialResponse. `end_point` is the channel that -PLUS was offered for.
+pub(crate) fn challenge(
+    mechanism: &[u8],
+    first: &[u8],
+    end_point: Option<&[u8]>,
+    verifier: &Verifier,
+    random: &[u8],
+) -> Result<Challenged, Refusal> {
+    let plus = match mechanism {
+        m if m == SCRAM_SHA_256.as_bytes() => None,
+        m if m == SCRAM_SHA_256_PLUS.as_bytes() => Some(end_point.ok_or(Refusal::Malformed)?),
+        _ => return Err(Refusal::Malformed),
+    };
+    let first = std::str::from_utf8(first).map_err(|_| Refusal::Malformed)?;
+    let (header, bare) = split_header(first).ok_or(Refusal::Malformed)?;
+    let mut binding = header.as_bytes().to_vec();
+    match (header, plus) {
+        ("p=tls-server-end-point,,", Some(data)) => binding.extend_from_slice(data),
+        ("n,,", None) => {}
+        // The client can bind channels and was told that we can't: somebody is in between.
+        ("y,,", None) if end_point.is_some() => return Err(Refusal::ChannelBinding),
+        ("y,,", None) => {}
+        _ => return Err(Refusal::Malformed),
+    }
+    let mut rest = bare;
+    scram::attribute(&mut rest, 'n').ok_or(Refusal::Malformed)?;
+    let client_nonce = scram::attribute(&mut rest, 'r').ok_or(Refusal::Malformed)?;
+    if client_nonce.is_empty() || !client_nonce.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(Refusal::Malformed);
+    }
+    let nonce = format!("{client_nonce}{}", BASE64_STANDARD.encode(random));
+    let salt = BASE64_STANDARD.encode(&verifier.salt);
+    let server_first = format!("r={nonce},s={salt},i={}", verifier.iterations);
+    Ok(Challenged {
+        first_bare: bare.to_owned(),
+        server_first,
+        nonce,
+        binding,
+    })
+}
+
+/// The GS2 header with its two commas, and what follows.
+fn split_header(first: &str) -> Option<(&str, &str)> {
+    let comma = first.find(',')?;
+    let second = first.get(comma + 1..)?.find(',')?;
+    first.split_at_checked(comma + second + 2)
+}
+
+impl Challenged {
+    /// server-first-message.
+    pub(crate) fn server_first(&self) -> &str {
+        &self.server_first
+    }
+
+    /// Checks client-final-message; answers server-final-message.
+    pub(crate) fn finish(self, message: &[u8], verifiers: &[Verifier]) -> Result<String, Refusal> {
+        let message = std::str::from_utf8(message).map_err(|_| Refusal::Malformed)?;
+        let (without_proof, proof) = message.rsplit_once(",p=").ok_or(Refusal::Malformed)?;
+        let mut rest = without_proof;
+        let binding = scram::attribute(&mut rest, 'c').ok_or(Refusal::Malformed)?;
+        let nonce = scram::attribute(&mut rest, 'r').ok_or(Refusal::Malformed)?;
+        let binding = decode(binding)?;
+        if !bool::from(binding.ct_eq(&self.binding)) {
+            return Err(Refusal::ChannelBinding);
+        }
+        if nonce != self.nonce {
+            return Err(Refusal::Malformed);
+        }
+        let proof: Key = decode(proof)?.try_into().map_err(|_| Refusal::Malformed)?;
+        let parts: [&[u8]; 5] = [
+            self.first_bare.as_bytes(),
+            b",",
+            self.server_first.as_bytes(),
+            b",",
+            without_proof.as_bytes(),
+        ];
+        // All verifiers are tried, so that time tells nothing of which one fitted.
+        let mut server_key = None;
+        for verifier in verifiers {
+            let signature = scram::hmac(&verifier.stored_key, &parts);
+            let client_key = scram::xor(&proof, &signature);
+            if scram::hash(&client_key).ct_eq(&verifier.stored_key).into() && server_key.is_none() {
+                server_key = Some(verifier.server_key);
+            }
+        }
+        let server_key = server_key.ok_or(Refusal::WrongPassword)?;
+        let signature = scram::hmac(&server_key, &parts);
+        Ok(format!("v={}", BASE64_STANDARD.encode(signature)))
+    }
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, Refusal> {
+    BASE64_STANDARD.decode(text).map_err(|_| Refusal::Malformed)
+}

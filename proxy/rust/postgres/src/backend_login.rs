@@ -1,0 +1,295 @@
+//! The server leg until it is ready for queries: TLS, password, reports, the init query.
+//!
+//! Driven by the worker that opened the connection; becomes a [`Link`](crate::Link).
+
+use dbproxy_engine::{BackendAsk, BackendFailure, BackendLogin, BackendProgress, Reader, TlsFacts};
+
+use crate::auth::scram_client::{self, Begun, Proven};
+use crate::auth::{self, md5};
+use crate::link::{Key, Link};
+use crate::message::{backend, body, build, error, frontend, peek, Peek};
+use crate::params::Params;
+use crate::startup;
+
+/// A backend's log-in.
+#[derive(Debug)]
+pub struct Connecting {
+    ask: BackendAsk,
+    state: State,
+    params: Params,
+    key: Option<Key>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// SSLRequest is sent.
+    Ssl,
+    /// The handshake runs.
+    Tls,
+    /// StartupMessage is sent.
+    Auth,
+    Sasl(Begun),
+    SaslFinal(Proven),
+    /// The server's signature was right, AuthenticationOk must follow.
+    SaslDone,
+    /// AuthenticationOk came.
+    Reports,
+    /// The init query runs.
+    Init,
+}
+
+impl BackendLogin for Connecting {
+    type Link = Link;
+
+    fn start(ask: BackendAsk, out: &mut Vec<u8>) -> Self {
+        let state = if ask.tls_wanted {
+            startup::write_ssl_request(out);
+            State::Ssl
+        } else {
+            startup::write_startup(out, &ask.identity);
+            State::Auth
+        };
+        Self {
+            ask,
+            state,
+            params: Params::default(),
+            key: None,
+        }
+    }
+
+    fn feed(
+        &mut self,
+        input: &[u8],
+        tls: Option<&TlsFacts>,
+        out: &mut Vec<u8>,
+    ) -> (usize, BackendProgress<Link>) {
+        match self.state {
+            State::Ssl => self.ssl_answer(input, out),
+            State::Tls if tls.is_none() => (0, BackendProgress::NeedMore),
+            State::Tls => {
+                startup::write_startup(out, &self.ask.identity);
+                self.state = State::Auth;
+                self.messages(input, tls, out)
+            }
+            _ => self.messages(input, tls, out),
+        }
+    }
+}
+
+/// A message led to the end of the log-in, good or bad.
+enum End {
+    Ready,
+    Failed(BackendFailure),
+}
+
+fn failed(sqlstate: &str, message: impl Into<String>) -> BackendFailure {
+    BackendFailure {
+        sqlstate: sqlstate.to_owned(),
+        message: message.into(),
+        verbatim: None,
+        wrong_password: false,
+    }
+}
+
+fn broken(message: impl Into<String>) -> End {
+    End::Failed(failed("08P01", message))
+}
+
+impl Connecting {
+    fn ssl_answer(&mut self, input: &[u8], out: &mut Vec<u8>) -> (usize, BackendProgress<Link>) {
+        let progress = match input {
+            [] => BackendProgress::NeedMore,
+            [b'S'] => {
+                self.state = State::Tls;
+                return (1, BackendProgress::StartTls);
+            }
+            [b'S', ..] => {
+                let message = "the server sent bytes behind its answer to SSLRequest";
+                BackendProgress::Failed(failed("08P01", message))
+            }
+            [b'N', ..] if self.ask.tls_required => {
+                BackendProgress::Failed(failed("08001", "the server doesn't support TLS"))
+            }
+            [b'N'] => {
+                startup::write_startup(out, &self.ask.identity);
+                self.state = State::Auth;
+                return (1, BackendProgress::NeedMore);
+            }
+            // Anything a server says here comes from nobody in particular: it isn't passed on.
+            _ => BackendProgress::Failed(failed("08P01", "unexpected answer to SSLRequest")),
+        };
+        (0, progress)
+    }
+
+    fn messages(
+        &mut self,
+        input: &[u8],
+        tls: Option<&TlsFacts>,
+        out: &mut Vec<u8>,
+    ) -> (usize, BackendProgress<Link>) {
+        let mut used = 0;
+        loop {
+            let rest = input.get(used..).unwrap_or_default();
+            let (tag, total) = match peek(rest, backend::longest_login_body) {
+                Peek::NeedMore => return (used, BackendProgress::NeedMore),
+                Peek::Bad => {
+                    let failure = failed("08P01", "not a message of the PostgreSQL protocol");
+                    return (used, BackendProgress::Failed(failure));
+                }
+                Peek::Message { total, .. } if rest.len() < total => {
+                    return (used, BackendProgress::NeedMore);
+                }
+                Peek::Message { tag, total } => (tag, total),
+            };
+            let whole = rest.get(..total).unwrap_or_default();
+            used += total;
+            match self.message(tag, whole, tls, out) {
+                Ok(()) => {}
+                Err(End::Ready) => {
+                    let params = std::mem::take(&mut self.params);
+                    let link = Link::new(params, self.key.take());
+                    return (used, BackendProgress::Ready(link));
+                }
+                Err(End::Failed(failure)) => return (used, BackendProgress::Failed(failure)),
+            }
+        }
+    }
+
+    fn message(
+        &mut self,
+        tag: u8,
+        whole: &[u8],
+        tls: Option<&TlsFacts>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), End> {
+        let body = body(whole, whole.len());
+        match (tag, &self.state) {
+            (backend::ERROR_RESPONSE, _) => Err(End::Failed(self.refused(whole, body))),
+            (backend::NOTICE_RESPONSE, _) => Ok(()),
+            (
+                backend::AUTHENTICATION,
+                State::Auth | State::Sasl(_) | State::SaslFinal(_) | State::SaslDone,
+            ) => self.authentication(body, tls, out).map_err(broken),
+            (backend::PARAMETER_STATUS, State::Reports | State::Init) => {
+                let (name, value) = parameter(body).ok_or_else(|| broken("broken report"))?;
+                if name != "application_name" {
+                    self.params.set(name, value);
+                }
+                Ok(())
+            }
+            (backend::BACKEND_KEY_DATA, State::Reports) => {
+                self.key = key(body);
+                Ok(())
+            }
+            (backend::NEGOTIATE_PROTOCOL_VERSION, State::Auth) => Ok(()),
+            (backend::READY_FOR_QUERY, State::Reports) => match self.ask.init_query.clone() {
+                Some(sql) => {
+                    build::query(out, sql.as_bytes());
+                    self.state = State::Init;
+                    Ok(())
+                }
+                None => Err(End::Ready),
+            },
+            (backend::READY_FOR_QUERY, State::Init) if body == b"I" => Err(End::Ready),
+            (backend::READY_FOR_QUERY, State::Init) => {
+                Err(broken("the init query left a transaction open"))
+            }
+            (backend::COPY_IN_RESPONSE, _) => Err(broken("the init query waits for COPY data")),
+            (_, State::Init) => Ok(()),
+            _ => Err(broken(format!(
+                "unexpected message {:?} during log-in",
+                char::from(tag)
+            ))),
+        }
+    }
+
+    fn refused(&self, whole: &[u8], body: &[u8]) -> BackendFailure {
+        let report = error::report(body);
+        let authenticated = matches!(self.state, State::Reports | State::Init);
+        let credentials = report.code.starts_with(b"28");
+        BackendFailure {
+            sqlstate: String::from_utf8_lossy(report.code).into_owned(),
+            message: String::from_utf8_lossy(report.message).into_owned(),
+            verbatim: (authenticated || !credentials).then(|| whole.to_vec()),
+            wrong_password: report.code == b"28P01",
+        }
+    }
+
+    fn authentication(
+        &mut self,
+        body: &[u8],
+        tls: Option<&TlsFacts>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), &'static str> {
+        let mut reader = Reader::new(body);
+        let kind = reader.u32().map_err(|_| "broken authentication request")?;
+        match (kind, &self.state) {
+            (auth::OK, State::Auth | State::SaslDone) => self.state = State::Reports,
+            (auth::CLEARTEXT, State::Auth) => {
+                if !tls.is_some_and(|tls| tls.verified) {
+                    return Err("clear-text passwords are only sent to a verified server");
+                }
+                password(out, &self.ask.password);
+            }
+            (auth::MD5, State::Auth) => {
+                let salt = reader
+                    .take(4)
+                    .map_err(|_| "broken authentication request")?;
+                let stored = md5::stored(&self.ask.identity.user, &self.ask.password);
+                password(out, &md5::response(&stored, salt));
+            }
+            (auth::SASL, State::Auth) => {
+                let end_point = tls.and_then(|tls| tls.end_point.as_deref());
+                let begun = scram_client::begin(reader.rest(), end_point, &self.ask.nonce)?;
+                sasl_first(out, &begun);
+                self.state = State::Sasl(begun);
+            }
+            (auth::SASL_CONTINUE, State::Sasl(begun)) => {
+                let (answer, proven) = begun.answer(reader.rest(), &self.ask.password)?;
+                build::message(out, frontend::PASSWORD, |out| {
+                    out.extend_from_slice(answer.as_bytes());
+                });
+                self.state = State::SaslFinal(proven);
+            }
+            (auth::SASL_FINAL, State::SaslFinal(proven)) => {
+                proven.check(reader.rest())?;
+                self.state = State::SaslDone;
+            }
+            _ => return Err("the server asks for an authentication that isn't supported"),
+        }
+        Ok(())
+    }
+}
+
+fn password(out: &mut Vec<u8>, password: &str) {
+    build::message(out, frontend::PASSWORD, |out| {
+        build::text(out, password.as_bytes());
+    });
+}
+
+fn sasl_first(out: &mut Vec<u8>, begun: &Begun) {
+    build::message(out, frontend::PASSWORD, |out| {
+        let first = begun.first();
+        build::text(out, begun.mechanism.as_bytes());
+        out.extend_from_slice(&(first.len() as u32).to_be_bytes());
+        out.extend_from_slice(first.as_bytes());
+    });
+}
+
+fn key(body: &[u8]) -> Option<Key> {
+    let mut reader = Reader::new(body);
+    let id = reader.u32().ok()?;
+    let secret = reader.rest();
+    (!secret.is_empty() && secret.len() <= 256).then(|| Key {
+        id,
+        secret: secret.into(),
+    })
+}
+
+/// The two strings of a ParameterStatus.
+pub(crate) fn parameter(body: &[u8]) -> Option<(&str, &str)> {
+    let mut reader = Reader::new(body);
+    let name = std::str::from_utf8(reader.cstr().ok()?).ok()?;
+    let value = std::str::from_utf8(reader.cstr().ok()?).ok()?;
+    Some((name, value))
+}

@@ -1,0 +1,353 @@
+//! One ready backend: what it reports, what it still owes, and what would have to be cleaned before
+//! another client gets it.
+//!
+//! The queue of expected replies lives here and not in the session, because it must run on when the
+//! client is gone. Only queries, Syncs and function calls have an entry: exactly those that the
+//! server answers with ReadyForQuery. What the proxy itself injected has an entry that says so.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
+
+use dbproxy_engine::{CancelKey, KillReason, Release};
+
+use crate::message::build;
+use crate::params::Params;
+use crate::startup;
+use crate::statement::{Class, Dialect, Effects};
+
+/// BackendKeyData.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub id: u32,
+    pub secret: Box<[u8]>,
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Key")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The transaction status that ReadyForQuery carries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Status {
+    Idle,
+    Transaction,
+    Failed,
+}
+
+impl Status {
+    pub(crate) fn of(byte: u8) -> Option<Self> {
+        match byte {
+            b'I' => Some(Self::Idle),
+            b'T' => Some(Self::Transaction),
+            b'E' => Some(Self::Failed),
+            _ => None,
+        }
+    }
+}
+
+/// What the server owes an answer for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Expect {
+    /// A simple query; `extended`: unsynced extended messages stand before it.
+    Query {
+        effects: Effects,
+        extended: bool,
+    },
+    FunctionCall,
+    /// A batch of extended messages; `empty`: a Sync with nothing before it.
+    Sync {
+        effects: Effects,
+        empty: bool,
+    },
+    /// CopyDone or CopyFail, sent before the server asked for data. It has no answer of its own.
+    CopyEnd,
+    /// A query of the proxy's own: everything up to its ReadyForQuery is dropped.
+    Injected(Injected),
+    /// A Parse or Close of the proxy's own: its completion is dropped, after `skip` others of the
+    /// client's.
+    Extra {
+        tag: u8,
+        skip: u32,
+    },
+}
+
+/// Why the proxy runs a query of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Injected {
+    /// `SET application_name`; nothing depends on it.
+    ApplicationName,
+    /// `DISCARD SEQUENCES`.
+    Sequences,
+    /// `ROLLBACK`, `DISCARD ALL`, the init query.
+    Reset,
+}
+
+/// COPY FROM STDIN.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum CopyIn {
+    Off,
+    /// The server reads data.
+    Active,
+    /// CopyDone or CopyFail is sent.
+    Ending,
+}
+
+/// A message of the server's that hasn't come whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Partial {
+    pub remaining: usize,
+    pub to_client: bool,
+}
+
+/// Who may have moved sequences on this backend since they were last discarded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Movers {
+    Nobody,
+    One(CancelKey),
+    Several,
+}
+
+/// Whose unnamed statement the backend has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unnamed {
+    /// None at all.
+    Nobody,
+    /// That which this session parsed last.
+    Of(CancelKey),
+    /// One that nobody may use any more.
+    Stale,
+}
+
+/// How the backend is left.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Leave {
+    Clean,
+    Dirty,
+    Indelible,
+}
+
+/// A ready backend.
+#[derive(Debug)]
+pub struct Link {
+    pub(crate) params: Arc<Params>,
+    pub(crate) key: Option<Key>,
+    pub(crate) status: Status,
+    pub(crate) expected: VecDeque<Expect>,
+    /// Extended messages since the last message that is answered with ReadyForQuery.
+    pub(crate) unsynced: bool,
+    /// What those may do.
+    pub(crate) batch: Effects,
+    pub(crate) partial: Option<Partial>,
+    /// A message of the client's is forwarded only in part.
+    pub(crate) sending: bool,
+    pub(crate) copy_in: CopyIn,
+    /// Syncs that a COPY swallowed, unless it failed before it read them.
+    pub(crate) swallowed: u32,
+    /// The count of replies is no longer certain: no further use after the next ReadyForQuery.
+    pub(crate) ambiguous: bool,
+    /// The client was given an error of the request that is being answered.
+    pub(crate) reported: bool,
+    /// The server said that it closes the connection.
+    pub(crate) closing: bool,
+    pub(crate) cutting: bool,
+    pub(crate) leave: Leave,
+    pub(crate) resetting: bool,
+    pub(crate) answered: u64,
+    pub(crate) application_name: Box<str>,
+    pub(crate) movers: Movers,
+    pub(crate) unnamed: Unnamed,
+}
+
+impl Link {
+    pub(crate) fn new(params: Params, key: Option<Key>) -> Self {
+        Self {
+            params: Arc::new(params),
+            key,
+            status: Status::Idle,
+            expected: VecDeque::new(),
+            unsynced: false,
+            batch: Effects::NONE,
+            partial: None,
+            sending: false,
+            copy_in: CopyIn::Off,
+            swallowed: 0,
+            ambiguous: false,
+            reported: false,
+            closing: false,
+            cutting: false,
+            leave: Leave::Clean,
+            resetting: false,
+            answered: 0,
+            application_name: Box::default(),
+            movers: Movers::Nobody,
+            unnamed: Unnamed::Nobody,
+        }
+    }
+
+    /// How it reads texts.
+    pub(crate) fn dialect(&self) -> Dialect {
+        Dialect {
+            literal_backslashes: self.params.standard_conforming_strings(),
+            ascii_safe: self.params.ascii_safe(),
+        }
+    }
+
+    /// Takes note of a statement that `session` forwards.
+    pub(crate) fn notes(&mut self, class: &Class, session: CancelKey) {
+        if class.writes {
+            self.moved(session);
+        }
+        if class.indelible {
+            self.left(Leave::Indelible);
+        } else if class.dirty || class.pin.is_some() {
+            self.left(Leave::Dirty);
+        }
+    }
+
+    /// `session` may have moved sequences.
+    pub(crate) fn moved(&mut self, session: CancelKey) {
+        self.movers = match self.movers {
+            Movers::Nobody => Movers::One(session),
+            Movers::One(other) if other == session => Movers::One(session),
+            _ => Movers::Several,
+        };
+    }
+
+    /// It is left in this state at least.
+    pub(crate) fn left(&mut self, leave: Leave) {
+        self.leave = self.leave.max(leave);
+    }
+
+    /// Nothing is owed, in either direction.
+    pub(crate) fn settled(&self) -> bool {
+        self.expected.is_empty()
+            && !self.unsynced
+            && self.partial.is_none()
+            && !self.sending
+            && self.copy_in == CopyIn::Off
+    }
+
+    /// What the server answers next; the ends of data that nobody asked for have no answer.
+    pub(crate) fn front(&self) -> Option<Expect> {
+        let answered = |expect: &&Expect| !matches!(expect, Expect::CopyEnd);
+        self.expected.iter().find(answered).copied()
+    }
+
+    /// Takes that out of the queue, and ends of data around it.
+    pub(crate) fn pop_front(&mut self) {
+        while let Some(Expect::CopyEnd) = self.expected.front() {
+            self.expected.pop_front();
+        }
+        self.expected.pop_front();
+        while let Some(Expect::CopyEnd) = self.expected.front() {
+            self.expected.pop_front();
+        }
+    }
+
+    /// What becomes of it when it is settled and nobody holds it.
+    pub(crate) fn release(&self) -> Release {
+        if self.cutting {
+            Release::Kill(KillReason::WriterLost)
+        } else if self.closing {
+            Release::Kill(KillReason::ServerClosed)
+        } else if self.ambiguous {
+            Release::Kill(KillReason::Ambiguous)
+        } else if self.leave == Leave::Indelible {
+            Release::Kill(KillReason::Pinned)
+        } else if self.leave == Leave::Dirty || self.status != Status::Idle {
+            Release::Reset
+        } else {
+            Release::Clean
+        }
+    }
+
+    /// Ends the batch of extended messages; answers what it may do, and whether it is empty.
+    pub(crate) fn end_batch(&mut self) -> (Effects, bool) {
+        let empty = !mem::replace(&mut self.unsynced, false);
+        (mem::take(&mut self.batch), empty)
+    }
+
+    /// Puts a query of the proxy's own in front of what is forwarded next.
+    pub(crate) fn inject(&mut self, why: Injected, sql: &str, out: &mut Vec<u8>) {
+        build::query(out, sql.as_bytes());
+        self.expected.push_back(Expect::Injected(why));
+        self.unnamed = Unnamed::Nobody;
+    }
+}
+
+impl dbproxy_engine::Link for Link {
+    type Params = Params;
+
+    fn params(&self) -> &Arc<Params> {
+        &self.params
+    }
+
+    fn cancel_request(&self) -> Option<Vec<u8>> {
+        let key = self.key.as_ref()?;
+        let mut out = Vec::new();
+        startup::write_cancel_request(&mut out, key.id, &key.secret);
+        Some(out)
+    }
+
+    fn goodbye(&self, out: &mut Vec<u8>) {
+        if self.sending {
+            return;
+        }
+        build::bare(out, crate::message::frontend::TERMINATE);
+    }
+
+    fn reset(&mut self, init_query: Option<&str>, out: &mut Vec<u8>) {
+        self.resetting = true;
+        if self.status != Status::Idle {
+            self.inject(Injected::Reset, "ROLLBACK", out);
+        }
+        self.inject(Injected::Reset, "DISCARD ALL", out);
+        if let Some(sql) = init_query {
+            self.inject(Injected::Reset, sql, out);
+        }
+        self.application_name = Box::default();
+        self.movers = Movers::Nobody;
+        self.leave = Leave::Clean;
+    }
+
+    fn cut(&mut self) {
+        self.cutting = true;
+    }
+
+    fn answered(&self) -> u64 {
+        self.answered
+    }
+
+    fn outstanding(&self) -> u32 {
+        let theirs = |expect: &&Expect| {
+            matches!(
+                expect,
+                Expect::Query { .. } | Expect::FunctionCall | Expect::Sync { .. }
+            )
+        };
+        let count = self.expected.iter().filter(theirs).count();
+        u32::try_from(count).unwrap_or(u32::MAX) + u32::from(self.unsynced)
+    }
+
+    fn in_transaction(&self) -> bool {
+        self.status != Status::Idle
+    }
+
+    fn may_pause(&self) -> bool {
+        self.status == Status::Idle
+            && self.copy_in == CopyIn::Off
+            && !self.sending
+            && !self.unsynced
+            && !self.expected.is_empty()
+    }
+
+    fn injecting(&self) -> bool {
+        let ours = |expect: &Expect| matches!(expect, Expect::Injected(_) | Expect::Extra { .. });
+        self.expected.iter().any(ours)
+    }
+}

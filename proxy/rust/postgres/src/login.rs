@@ -1,0 +1,412 @@
+//! The client leg until the client has proved who it is.
+//!
+//! Driven by the front thread. Each state owns what it needs; a step takes the state out and puts
+//! the next one in, so a failure can't leave half of one behind. After a refusal the machine
+//! answers nothing more.
+
+use std::mem;
+use std::sync::Arc;
+
+use dbproxy_engine::{
+    Admission, ClientLogin, CloseReason, Failure, LoginEnv, LoginProgress, Reader, User,
+    UserMethod, Verifier,
+};
+
+use crate::auth::scram_server::{self, Challenged, Refusal};
+use crate::auth::{self, md5};
+use crate::message::error::Fault;
+use crate::message::{backend, body, build, frontend, peek, Peek};
+use crate::startup::{self, First, Startup, Unusable};
+use crate::{texts, verifier};
+
+const SCRAM_NONCE: usize = 18;
+
+/// A client's log-in.
+#[derive(Debug, Default)]
+pub struct Login {
+    state: State,
+    ssl_asked: bool,
+    gss_asked: bool,
+    user: String,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    First,
+    Sasl(Candidate),
+    SaslFinal(Candidate, Challenged),
+    Md5(Candidate, [u8; 4]),
+    Over,
+}
+
+/// Who the client claims to be, and what would prove it.
+struct Candidate {
+    startup: Startup,
+    verifiers: Vec<Verifier>,
+    known: bool,
+}
+
+impl std::fmt::Debug for Candidate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Candidate")
+            .field("startup", &self.startup)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ClientLogin for Login {
+    fn feed(
+        &mut self,
+        input: &[u8],
+        env: &mut LoginEnv<'_>,
+        out: &mut Vec<u8>,
+    ) -> (usize, LoginProgress) {
+        let mut used = 0;
+        loop {
+            let rest = input.get(used..).unwrap_or_default();
+            let (step, progress) = match mem::replace(&mut self.state, State::Over) {
+                State::First => self.first(rest, env, out),
+                State::Over => (rest.len(), Some(LoginProgress::NeedMore)),
+                state => self.password(state, rest, env, out),
+            };
+            used += step;
+            if let Some(progress) = progress {
+                return (used, progress);
+            }
+        }
+    }
+
+    fn refuse(&self, failure: Failure, out: &mut Vec<u8>) {
+        texts::failure(failure, true, out);
+    }
+
+    fn claimed_user(&self) -> &str {
+        &self.user
+    }
+}
+
+/// How far one message led: bytes used, and the answer unless the next message is to be read.
+type Step = (usize, Option<LoginProgress>);
+
+fn close(reason: CloseReason) -> Option<LoginProgress> {
+    Some(LoginProgress::Close(reason))
+}
+
+fn violation(message: &str, out: &mut Vec<u8>) -> Step {
+    Fault::fatal("08P01", message).write(out);
+    (0, close(CloseReason::ProtocolViolation))
+}
+
+impl Login {
+    fn first(&mut self, input: &[u8], env: &mut LoginEnv<'_>, out: &mut Vec<u8>) -> Step {
+        if env
+            .tls
+            .is_some_and(|tls| tls.direct && tls.alpn.as_deref() != Some(b"postgresql"))
+        {
+            Fault::fatal("08P01", "direct TLS needs ALPN protocol postgresql").write(out);
+            return (0, close(CloseReason::AlpnMissing));
+        }
+        let (length, first) = startup::first(input);
+        match first {
+            First::NeedMore => {
+                self.state = State::First;
+                (0, Some(LoginProgress::NeedMore))
+            }
+            First::Malformed => violation("invalid startup packet", out),
+            First::CancelRequest(key) => (length, Some(LoginProgress::Cancel(key))),
+            First::SslRequest if self.ssl_asked || env.tls.is_some() => {
+                violation("SSLRequest where none can be", out)
+            }
+            First::GssEncRequest if self.gss_asked || env.tls.is_some() => {
+                violation("GSSENCRequest where none can be", out)
+            }
+            First::SslRequest | First::GssEncRequest if input.len() > length => {
+                Fault::fatal("08P01", "bytes came behind a request for encryption").write(out);
+                (0, close(CloseReason::StuffedBytes))
+            }
+            First::SslRequest if env.tls_available => {
+                self.ssl_asked = true;
+                self.state = State::First;
+                out.push(b'S');
+                (length, Some(LoginProgress::StartTls))
+            }
+            First::SslRequest => {
+                self.ssl_asked = true;
+                self.state = State::First;
+                out.push(b'N');
+                (length, None)
+            }
+            First::GssEncRequest => {
+                self.gss_asked = true;
+                self.state = State::First;
+                out.push(b'N');
+                (length, None)
+            }
+            First::Startup {
+                major,
+                minor,
+                parameters,
+            } => {
+                let progress = self.startup((major, minor), parameters, env, out);
+                (length, progress)
+            }
+        }
+    }
+
+    fn startup(
+        &mut self,
+        (major, minor): (u16, u16),
+        parameters: &[u8],
+        env: &mut LoginEnv<'_>,
+        out: &mut Vec<u8>,
+    ) -> Option<LoginProgress> {
+        if major != 3 {
+            let message = "Feature not supported: RDS Proxy supports only version 3.0 of the \
+                           PostgreSQL messaging protocol.";
+            Fault::fatal("0A000", message).write(out);
+            return close(CloseReason::UnsupportedStartup);
+        }
+        let startup = match startup::parse(parameters) {
+            Ok(startup) => startup,
+            Err(unusable) => return refuse_startup(unusable, out),
+        };
+        self.user = startup.identity.user.to_string();
+        if env.tls_required && env.tls.is_none() {
+            texts::TLS_REQUIRED.write(out);
+            return close(CloseReason::TlsRequired);
+        }
+        if minor > 0 || !startup.unknown_options.is_empty() {
+            negotiate(&startup.unknown_options, out);
+        }
+        self.state = challenge(startup, env, out);
+        None
+    }
+
+    fn password(
+        &mut self,
+        state: State,
+        input: &[u8],
+        env: &mut LoginEnv<'_>,
+        out: &mut Vec<u8>,
+    ) -> Step {
+        let total = match peek(input, frontend::longest_login_body) {
+            Peek::Message {
+                tag: frontend::TERMINATE,
+                ..
+            } => {
+                return (0, close(CloseReason::ClientLeft));
+            }
+            Peek::Message { total, .. } if input.len() >= total => total,
+            Peek::Message { .. } | Peek::NeedMore => {
+                self.state = state;
+                return (0, Some(LoginProgress::NeedMore));
+            }
+            Peek::Bad => return violation("expected password response", out),
+        };
+        let body = body(input, total);
+        let outcome = match state {
+            State::Sasl(candidate) => self.sasl_first(candidate, body, env, out),
+            State::SaslFinal(candidate, challenged) => sasl_final(candidate, challenged, body, out),
+            State::Md5(candidate, salt) => md5_answer(candidate, salt, body),
+            State::First | State::Over => Err((Refusal::Malformed, String::new())),
+        };
+        match outcome {
+            Ok(None) => (total, None),
+            Ok(Some(admission)) => {
+                build::authentication(out, auth::OK, |_| ());
+                (total, Some(LoginProgress::Admitted(admission)))
+            }
+            Err((refusal, user)) => (total, refuse_password(refusal, &user, out)),
+        }
+    }
+
+    fn sasl_first(
+        &mut self,
+        candidate: Candidate,
+        body: &[u8],
+        env: &mut LoginEnv<'_>,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let mut nonce = [0; SCRAM_NONCE];
+        (env.random)(&mut nonce);
+        let end_point = env.tls.and_then(|tls| tls.end_point.as_deref());
+        let challenged = (|| {
+            let mut reader = Reader::new(body);
+            let malformed = |_| Refusal::Malformed;
+            let mechanism = reader.cstr().map_err(malformed)?;
+            let length = reader.u32().map_err(malformed)? as usize;
+            let first = reader.take(length).map_err(malformed)?;
+            let verifier = candidate.verifiers.first().ok_or(Refusal::WrongPassword)?;
+            if !reader.is_empty() {
+                return Err(Refusal::Malformed);
+            }
+            scram_server::challenge(mechanism, first, end_point, verifier, &nonce)
+        })();
+        match challenged {
+            Ok(challenged) => {
+                build::authentication(out, auth::SASL_CONTINUE, |out| {
+                    out.extend_from_slice(challenged.server_first().as_bytes());
+                });
+                self.state = State::SaslFinal(candidate, challenged);
+                Ok(None)
+            }
+            Err(refusal) => Err((refusal, candidate.claimed())),
+        }
+    }
+}
+
+/// An admission, or nothing yet; or a refusal and whom it is for.
+type Outcome = Result<Option<Admission>, (Refusal, String)>;
+
+fn sasl_final(
+    candidate: Candidate,
+    challenged: Challenged,
+    body: &[u8],
+    out: &mut Vec<u8>,
+) -> Outcome {
+    match challenged.finish(body, &candidate.verifiers) {
+        Ok(server_final) if candidate.known => {
+            build::authentication(out, auth::SASL_FINAL, |out| {
+                out.extend_from_slice(server_final.as_bytes());
+            });
+            Ok(Some(candidate.admission()))
+        }
+        Ok(_) => Err((Refusal::WrongPassword, candidate.claimed())),
+        Err(refusal) => Err((refusal, candidate.claimed())),
+    }
+}
+
+fn md5_answer(candidate: Candidate, salt: [u8; 4], body: &[u8]) -> Outcome {
+    let answer = Reader::new(body).cstr().unwrap_or_default();
+    // All are tried, known user or not, so that time tells nothing.
+    let mut proven = false;
+    for verifier in &candidate.verifiers {
+        proven |= md5::proves(answer, &verifier.md5, &salt);
+    }
+    if proven && candidate.known {
+        Ok(Some(candidate.admission()))
+    } else {
+        Err((Refusal::WrongPassword, candidate.claimed()))
+    }
+}
+
+impl Candidate {
+    fn admission(self) -> Admission {
+        Admission {
+            identity: self.startup.identity,
+            application_name: Arc::from(self.startup.application_name),
+        }
+    }
+
+    fn claimed(&self) -> String {
+        self.startup.identity.user.to_string()
+    }
+}
+
+/// Asks for the password in the way of the user; of an unknown one, in the way of the others.
+fn challenge(startup: Startup, env: &mut LoginEnv<'_>, out: &mut Vec<u8>) -> State {
+    let user: Option<&Arc<User>> = env.users.by_name.get(&startup.identity.user);
+    let method = user.map_or_else(|| usual_method(env), |user| user.method);
+    let verifiers = match user {
+        Some(user) => user.verifiers.clone(),
+        None => vec![verifier::mock(
+            &startup.identity.user,
+            &env.users.fleet_secret,
+        )],
+    };
+    let known = user.is_some();
+    let candidate = Candidate {
+        startup,
+        verifiers,
+        known,
+    };
+    match method {
+        UserMethod::ScramSha256 => {
+            let binds = env.tls.is_some_and(|tls| tls.end_point.is_some());
+            build::authentication(out, auth::SASL, |out| {
+                if binds {
+                    build::text(out, auth::SCRAM_SHA_256_PLUS.as_bytes());
+                }
+                build::text(out, auth::SCRAM_SHA_256.as_bytes());
+                out.push(0);
+            });
+            State::Sasl(candidate)
+        }
+        UserMethod::Md5 => {
+            let mut salt = [0; 4];
+            (env.random)(&mut salt);
+            build::authentication(out, auth::MD5, |out| out.extend_from_slice(&salt));
+            State::Md5(candidate, salt)
+        }
+    }
+}
+
+fn usual_method(env: &LoginEnv<'_>) -> UserMethod {
+    let mut users = env.users.by_name.values();
+    if !env.users.by_name.is_empty() && users.all(|user| user.method == UserMethod::Md5) {
+        UserMethod::Md5
+    } else {
+        UserMethod::ScramSha256
+    }
+}
+
+fn negotiate(unknown_options: &[String], out: &mut Vec<u8>) {
+    build::message(out, backend::NEGOTIATE_PROTOCOL_VERSION, |out| {
+        out.extend_from_slice(&0u32.to_be_bytes());
+        out.extend_from_slice(&(unknown_options.len() as u32).to_be_bytes());
+        for option in unknown_options {
+            build::text(out, option.as_bytes());
+        }
+    });
+}
+
+fn refuse_startup(unusable: Unusable, out: &mut Vec<u8>) -> Option<LoginProgress> {
+    let (code, message, reason) = match unusable {
+        Unusable::Malformed => (
+            "08P01",
+            "invalid startup packet layout",
+            CloseReason::ProtocolViolation,
+        ),
+        Unusable::NotUtf8 => (
+            "22021",
+            "startup parameters must be UTF-8",
+            CloseReason::UnsupportedStartup,
+        ),
+        Unusable::NoUser => (
+            "28000",
+            "A user name is missing from the connection startup packet. Provide a user name for \
+             this connection.",
+            CloseReason::UnsupportedStartup,
+        ),
+        Unusable::Replication => (
+            "0A000",
+            "Feature not supported: RDS Proxy currently doesn't support streaming replication mode.",
+            CloseReason::UnsupportedStartup,
+        ),
+    };
+    Fault::fatal(code, message).write(out);
+    close(reason)
+}
+
+fn refuse_password(refusal: Refusal, user: &str, out: &mut Vec<u8>) -> Option<LoginProgress> {
+    let wrong;
+    let (code, message, reason) = match refusal {
+        Refusal::WrongPassword => {
+            wrong = format!("password authentication failed for user \"{user}\"");
+            ("28P01", wrong.as_str(), CloseReason::AuthenticationFailed)
+        }
+        Refusal::ChannelBinding => (
+            "28000",
+            "SCRAM channel binding check failed",
+            CloseReason::AuthenticationFailed,
+        ),
+        Refusal::Malformed => (
+            "08P01",
+            "malformed SCRAM message",
+            CloseReason::ProtocolViolation,
+        ),
+    };
+    Fault::fatal(code, message).write(out);
+    close(reason)
+}

@@ -1,0 +1,116 @@
+//! ErrorResponse: the ones we make, and the few fields of the server's that change decisions.
+
+use dbproxy_engine::Reader;
+
+use super::{backend, build};
+
+/// An error of the proxy's own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Fault<'a> {
+    /// `ERROR` or `FATAL`.
+    pub severity: &'static str,
+    /// SQLSTATE.
+    pub code: &'static str,
+    /// The primary message.
+    pub message: &'a str,
+    /// What the user may do about it; empty for none.
+    pub hint: &'a str,
+}
+
+impl<'a> Fault<'a> {
+    /// An error after which the session goes on.
+    pub(crate) fn error(code: &'static str, message: &'a str) -> Self {
+        Self {
+            severity: "ERROR",
+            code,
+            message,
+            hint: "",
+        }
+    }
+
+    /// An error that ends the session.
+    pub(crate) fn fatal(code: &'static str, message: &'a str) -> Self {
+        Self {
+            severity: "FATAL",
+            ..Self::error(code, message)
+        }
+    }
+
+    /// Appends the ErrorResponse.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        build::message(out, backend::ERROR_RESPONSE, |body| {
+            for (field, value) in [
+                (b'S', self.severity),
+                (b'V', self.severity),
+                (b'C', self.code),
+                (b'M', self.message),
+                (b'H', self.hint),
+            ] {
+                if !value.is_empty() {
+                    body.push(field);
+                    build::text(body, value.as_bytes());
+                }
+            }
+            body.push(0);
+        });
+    }
+}
+
+/// What is looked at in a server's ErrorResponse.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Report<'a> {
+    /// FATAL or PANIC: the server closes the connection after it.
+    pub fatal: bool,
+    /// SQLSTATE; empty if it wasn't among the bytes at hand.
+    pub code: &'a [u8],
+    /// The primary message, under the same condition.
+    pub message: &'a [u8],
+}
+
+/// Reads the fields of a body, which may be cut: severity and code stand in front.
+pub(crate) fn report(body: &[u8]) -> Report<'_> {
+    let mut reader = Reader::new(body);
+    let mut found = Report::default();
+    while let Ok(field) = reader.u8() {
+        let Ok(value) = reader.cstr() else { break };
+        match field {
+            // `S` may be translated; `V` never is, and comes second.
+            b'S' | b'V' => found.fatal |= value == b"FATAL" || value == b"PANIC",
+            b'C' => found.code = value,
+            b'M' => found.message = value,
+            _ => {}
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let mut out = Vec::new();
+        let going = Fault::fatal("57P01", "going");
+        Fault {
+            hint: "wait",
+            ..going
+        }
+        .write(&mut out);
+        assert_eq!(out.first(), Some(&b'E'));
+        let found = report(&out[5..]);
+        assert!(found.fatal);
+        assert_eq!(found.code, b"57P01");
+        assert_eq!(found.message, b"going");
+        assert_eq!(out.last(), Some(&0));
+    }
+
+    #[test]
+    fn a_cut_report_still_tells_severity_and_code() {
+        let body = b"SERROR\0VERROR\0C22012\0Mdivision by ze";
+        let found = report(body);
+        assert!(!found.fatal);
+        assert_eq!(found.code, b"22012");
+        assert_eq!(found.message, b"");
+    }
+}

@@ -1,0 +1,74 @@
+//! What a server reports about itself (ParameterStatus), and the difference between two reports.
+
+/// Names and values in the order of their first report; `application_name` is not among them: it
+/// belongs to the client.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Params {
+    entries: Vec<(Box<str>, Box<str>)>,
+    literal: bool,
+    ascii_safe: bool,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            entries: Vec::new(),
+            literal: true,
+            ascii_safe: true,
+        }
+    }
+}
+
+impl Params {
+    /// Names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.entries.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// One value.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.iter()
+            .find(|entry| entry.0 == name)
+            .map(|entry| entry.1)
+    }
+
+    /// Whether a backslash in a plain literal is a backslash.
+    pub(crate) fn standard_conforming_strings(&self) -> bool {
+        self.literal
+    }
+
+    /// Whether every ASCII byte of a text in the client's encoding is that character, as opposed to
+    /// the second half of another one.
+    pub(crate) fn ascii_safe(&self) -> bool {
+        self.ascii_safe
+    }
+
+    /// Takes in one report.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        match self.entries.iter_mut().find(|entry| &*entry.0 == name) {
+            Some(entry) => entry.1 = value.into(),
+            None => self.entries.push((name.into(), value.into())),
+        }
+        match name {
+            "standard_conforming_strings" => self.literal = value == "on",
+            "client_encoding" => self.ascii_safe = ascii_safe(value),
+            _ => {}
+        }
+    }
+}
+
+/// The encodings that only clients may use; all of a server's own are safe.
+fn ascii_safe(encoding: &str) -> bool {
+    let unsafe_ones = [
+        "BIG5",
+        "GB18030",
+        "GBK",
+        "JOHAB",
+        "SJIS",
+        "SHIFT_JIS_2004",
+        "UHC",
+    ];
+    !unsafe_ones
+        .iter()
+        .any(|name| encoding.eq_ignore_ascii_case(name))
+}

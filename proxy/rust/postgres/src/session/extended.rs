@@ -1,0 +1,177 @@
+//! The extended protocol's messages. The unnamed statement is the one thing here that outlives a
+//! transaction without pinning: it is remembered, and parsed again on another backend when the
+//! client uses it there (and only then the session pins).
+
+use dbproxy_engine::{PinReason, Reader, Steps};
+
+use crate::link::{Expect, Link, Unnamed};
+use crate::message::{backend, build};
+use crate::statement::{classify, Class, Effects};
+
+use super::forward::{commits, Run, Verdict};
+use super::{Remembered, Session};
+
+/// A larger Parse is not remembered; the session pins instead.
+const LONGEST_REMEMBERED: usize = 16 * 1024;
+
+impl Session {
+    pub(super) fn parse(
+        &mut self,
+        link: &mut Link,
+        message: &[u8],
+        body: &[u8],
+        whole: bool,
+        run: &mut Run,
+        out: &mut Steps,
+    ) -> Verdict {
+        let mut reader = Reader::new(body);
+        let Ok(name) = reader.cstr() else {
+            return Verdict::Violation;
+        };
+        let class = match reader.cstr() {
+            Ok(text) => classify(text, link.dialect()),
+            Err(_) if whole => return Verdict::Violation,
+            Err(_) => Class::unknown(PinReason::StatementTooLarge),
+        };
+        if !self.judge(link, &class, run, out) {
+            return Verdict::GiveUp;
+        }
+        link.unsynced = true;
+        self.batch.parses += 1;
+        if !name.is_empty() {
+            self.pin(PinReason::NamedStatement, link, out);
+            return Verdict::Forward;
+        }
+        self.batch.parsed = true;
+        self.batch.used = false;
+        link.unnamed = Unnamed::Of(self.id);
+        let remembered = self.unnamed.get_or_insert_with(Box::default);
+        remembered.effects = class.effects;
+        remembered.parse.clear();
+        if self.pin.is_none() {
+            if whole && message.len() <= LONGEST_REMEMBERED {
+                remembered.parse.extend_from_slice(message);
+            } else {
+                self.pin(PinReason::UnnamedStatement, link, out);
+            }
+        }
+        Verdict::Forward
+    }
+
+    pub(super) fn bind(
+        &mut self,
+        link: &mut Link,
+        body: &[u8],
+        run: &mut Run,
+        out: &mut Steps,
+    ) -> Verdict {
+        let mut reader = Reader::new(body);
+        let (Ok(_portal), Ok(statement)) = (reader.cstr(), reader.cstr()) else {
+            return Verdict::Violation;
+        };
+        let effects = if statement.is_empty() {
+            self.use_unnamed(link, run, out);
+            self.unnamed
+                .as_ref()
+                .map_or(Effects::UNKNOWN, |r| r.effects)
+        } else {
+            Effects::UNKNOWN
+        };
+        link.unsynced = true;
+        self.batch.bound = true;
+        self.portal_commits |= commits(&effects);
+        link.batch = link.batch.then(&effects);
+        Verdict::Forward
+    }
+
+    pub(super) fn describe(
+        &mut self,
+        link: &mut Link,
+        body: &[u8],
+        run: &mut Run,
+        out: &mut Steps,
+    ) -> Verdict {
+        match named(body) {
+            Some((b'S', b"")) if !self.batch.parsed => self.use_unnamed(link, run, out),
+            Some((b'S' | b'P', _)) => {}
+            _ => return Verdict::Violation,
+        }
+        link.unsynced = true;
+        Verdict::Forward
+    }
+
+    /// A portal bound in this batch has its effects booked already.
+    pub(super) fn execute(&mut self, link: &mut Link) -> Verdict {
+        if !self.batch.bound && self.portal_commits {
+            link.batch = link.batch.then(&Effects::UNKNOWN);
+        }
+        link.unsynced = true;
+        Verdict::Forward
+    }
+
+    pub(super) fn close_object(&mut self, link: &mut Link, body: &[u8]) -> Verdict {
+        match named(body) {
+            Some((b'S', b"")) => {
+                self.forget_unnamed();
+                self.batch.parsed = false;
+                link.unnamed = Unnamed::Stale;
+            }
+            Some((b'S' | b'P', _)) => {}
+            _ => return Verdict::Violation,
+        }
+        link.unsynced = true;
+        self.batch.closes += 1;
+        Verdict::Forward
+    }
+
+    /// The client uses its unnamed statement: sees to it that the backend has it, or has none.
+    fn use_unnamed(&mut self, link: &mut Link, run: &mut Run, out: &mut Steps) {
+        if self.batch.parsed {
+            self.batch.used = true;
+            return;
+        }
+        let present = link.unnamed == Unnamed::Of(self.id);
+        if self.pin.is_some() || present {
+            return;
+        }
+        let mut bytes = Vec::new();
+        let parse = self.unnamed.as_ref().map(|r| r.parse.as_slice());
+        match parse.filter(|parse| !parse.is_empty()) {
+            Some(parse) => {
+                bytes.extend_from_slice(parse);
+                link.unnamed = Unnamed::Of(self.id);
+                link.expected.push_back(Expect::Extra {
+                    tag: backend::PARSE_COMPLETE,
+                    skip: self.batch.parses,
+                });
+                self.pin(PinReason::UnnamedStatement, link, out);
+            }
+            None if link.unnamed == Unnamed::Nobody => return,
+            None => {
+                build::close_unnamed(&mut bytes);
+                link.unnamed = Unnamed::Nobody;
+                link.expected.push_back(Expect::Extra {
+                    tag: backend::CLOSE_COMPLETE,
+                    skip: self.batch.closes,
+                });
+            }
+        }
+        run.insert(run.at, bytes, out);
+    }
+
+    pub(super) fn forget_unnamed(&mut self) {
+        if let Some(remembered) = &mut self.unnamed {
+            let Remembered { parse, effects } = &mut **remembered;
+            parse.clear();
+            *effects = Effects::UNKNOWN;
+        }
+    }
+}
+
+/// Kind and name of Describe and Close.
+fn named(body: &[u8]) -> Option<(u8, &[u8])> {
+    let mut reader = Reader::new(body);
+    let kind = reader.u8().ok()?;
+    let name = reader.cstr().ok()?;
+    reader.is_empty().then_some((kind, name))
+}

@@ -1,0 +1,317 @@
+//! The client's bytes while it holds a backend: whole messages go on unchanged, as few ranges as
+//! possible; each one's effect on what the server owes is booked as it goes.
+
+use dbproxy_engine::{
+    CloseReason, KillReason, Leg, Payload, PinReason, Reader, Release, Step, Steps,
+};
+
+use crate::link::{CopyIn, Expect, Injected, Link, Movers, Status, Unnamed};
+use crate::message::{body, frontend, peek, Peek};
+use crate::statement::{classify, Class, Effects};
+
+use super::{Batch, Session};
+
+/// The large-object calls that libpq makes by number; they keep nothing beyond the transaction.
+const LARGE_OBJECT_CALLS: [u32; 14] = [
+    715, 764, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172,
+];
+
+/// What is done with a message.
+pub(super) enum Verdict {
+    Forward,
+    /// It is for nobody.
+    Drop,
+    /// The protocol doesn't allow it.
+    Violation,
+    /// The client says goodbye.
+    Leave,
+    /// It can't be run on this backend, and what precedes it can't be taken back.
+    GiveUp,
+}
+
+/// The part of the input that is being collected into one send.
+pub(super) struct Run {
+    start: usize,
+    /// Where the message at hand begins.
+    pub at: usize,
+    /// Where the batch at hand begins, if it began in this input.
+    pub batch: Option<usize>,
+}
+
+impl Run {
+    fn flush(&mut self, upto: usize, out: &mut Steps) {
+        if upto > self.start {
+            let range = self.start..upto;
+            out.push(Step::Send(Leg::Server, Payload::Range(range)));
+        }
+        self.start = upto;
+    }
+
+    /// Puts bytes of our own before position `at`.
+    pub(super) fn insert(&mut self, at: usize, bytes: Vec<u8>, out: &mut Steps) {
+        self.flush(at, out);
+        super::tell(bytes, out);
+    }
+}
+
+impl Session {
+    pub(super) fn forward(
+        &mut self,
+        link: &mut Link,
+        input: &[u8],
+        limit: usize,
+        out: &mut Steps,
+    ) -> usize {
+        if link.cutting || link.closing {
+            return 0;
+        }
+        let mut run = Run {
+            start: 0,
+            at: 0,
+            batch: None,
+        };
+        if self.swallowing > 0 {
+            run.at = self.swallowing.min(input.len());
+            self.swallowing -= run.at;
+            run.start = run.at;
+        }
+        let finishing = link.sending;
+        loop {
+            if self.streaming > 0 {
+                let some = self.streaming.min(input.len() - run.at.min(input.len()));
+                self.streaming -= some;
+                run.at += some;
+                link.sending = self.streaming > 0;
+                if link.sending {
+                    break;
+                }
+            }
+            let rest = input.get(run.at..).unwrap_or_default();
+            let (tag, total) = match peek(rest, frontend::longest_body) {
+                Peek::Message { tag, total } => (tag, total),
+                Peek::NeedMore => break,
+                Peek::Bad => return self.break_off(link, run, input, Verdict::Violation, out),
+            };
+            let whole = rest.len() >= total;
+            if !whole && rest.len() < limit {
+                break;
+            }
+            let verdict = self.message(link, tag, rest, (total, whole), &mut run, out);
+            match verdict {
+                Verdict::Forward => {
+                    self.fresh = false;
+                    self.streaming = total;
+                    link.sending = true;
+                }
+                Verdict::Drop => {
+                    run.flush(run.at, out);
+                    let here = total.min(rest.len());
+                    run.at += here;
+                    run.start = run.at;
+                    self.swallowing = total - here;
+                    if self.swallowing > 0 {
+                        break;
+                    }
+                }
+                _ => return self.break_off(link, run, input, verdict, out),
+            }
+        }
+        run.flush(run.at, out);
+        if finishing && self.may_release(link) {
+            out.push(Step::Release(link.release()));
+        }
+        run.at
+    }
+
+    /// Sends what came before, then ends: the session, or its hold on the backend.
+    fn break_off(
+        &mut self,
+        link: &Link,
+        mut run: Run,
+        input: &[u8],
+        verdict: Verdict,
+        out: &mut Steps,
+    ) -> usize {
+        run.flush(run.at, out);
+        match verdict {
+            Verdict::Leave => self.close(CloseReason::ClientLeft, out),
+            Verdict::GiveUp => {
+                out.push(Step::Release(Release::Kill(KillReason::Ambiguous)));
+                return run.at;
+            }
+            _ => self.violation(link.partial.is_some_and(|part| part.to_client), out),
+        }
+        input.len()
+    }
+
+    /// Whether the backend can go back: nothing is owed, nothing is bound to it.
+    pub(super) fn may_release(&self, link: &Link) -> bool {
+        link.settled() && link.status == Status::Idle && self.pin.is_none() && !self.fresh
+    }
+
+    /// Books one message. Its body may be cut if it is larger than is waited for.
+    fn message(
+        &mut self,
+        link: &mut Link,
+        tag: u8,
+        rest: &[u8],
+        (total, whole): (usize, bool),
+        run: &mut Run,
+        out: &mut Steps,
+    ) -> Verdict {
+        let body = body(rest, total);
+        if !link.unsynced {
+            run.batch = Some(run.at);
+        }
+        match tag {
+            frontend::COPY_DATA | frontend::COPY_DONE | frontend::COPY_FAIL => copy(link, tag),
+            frontend::SYNC => self.sync(link, out),
+            frontend::FLUSH if link.unsynced && link.copy_in != CopyIn::Active => Verdict::Forward,
+            frontend::FLUSH => Verdict::Drop,
+            frontend::TERMINATE => Verdict::Leave,
+            _ if link.copy_in == CopyIn::Active => Verdict::Violation,
+            frontend::QUERY => self.query(link, body, whole, run, out),
+            frontend::FUNCTION_CALL => self.function_call(link, body, out),
+            frontend::PARSE => {
+                let message = rest.get(..total).unwrap_or_default();
+                self.parse(link, message, body, whole, run, out)
+            }
+            frontend::BIND => self.bind(link, body, run, out),
+            frontend::DESCRIBE => self.describe(link, body, run, out),
+            frontend::EXECUTE => self.execute(link),
+            _ => self.close_object(link, body),
+        }
+    }
+
+    fn query(
+        &mut self,
+        link: &mut Link,
+        body: &[u8],
+        whole: bool,
+        run: &mut Run,
+        out: &mut Steps,
+    ) -> Verdict {
+        let class = if whole {
+            match text(body) {
+                Some(text) => classify(text, link.dialect()),
+                None => return Verdict::Violation,
+            }
+        } else {
+            Class::unknown(PinReason::StatementTooLarge)
+        };
+        if !self.judge(link, &class, run, out) {
+            return Verdict::GiveUp;
+        }
+        let (batch, empty) = link.end_batch();
+        link.expected.push_back(Expect::Query {
+            effects: batch.then(&class.effects),
+            extended: !empty,
+        });
+        link.unnamed = Unnamed::Nobody;
+        self.forget_unnamed();
+        self.batch = Batch::default();
+        Verdict::Forward
+    }
+
+    fn function_call(&mut self, link: &mut Link, body: &[u8], out: &mut Steps) -> Verdict {
+        let Ok(function) = Reader::new(body).u32() else {
+            return Verdict::Violation;
+        };
+        if !LARGE_OBJECT_CALLS.contains(&function) {
+            self.pin(PinReason::Untracked, link, out);
+        }
+        self.changed = true;
+        link.moved(self.id);
+        link.end_batch();
+        link.expected.push_back(Expect::FunctionCall);
+        self.batch = Batch::default();
+        Verdict::Forward
+    }
+
+    /// A Sync. During COPY the server throws it away, unless it has ended the COPY already.
+    fn sync(&mut self, link: &mut Link, out: &mut Steps) -> Verdict {
+        if link.copy_in == CopyIn::Active {
+            link.swallowed += 1;
+            return Verdict::Forward;
+        }
+        if self.batch.parsed && !self.batch.used {
+            self.pin(PinReason::UnnamedStatement, link, out);
+        }
+        let (effects, empty) = link.end_batch();
+        link.expected.push_back(Expect::Sync { effects, empty });
+        self.batch = Batch::default();
+        Verdict::Forward
+    }
+
+    /// Takes note of what a text means for the session and its backend. `false`: it would show
+    /// another client's sequences, and it is too late to discard them.
+    pub(super) fn judge(
+        &mut self,
+        link: &mut Link,
+        class: &Class,
+        run: &mut Run,
+        out: &mut Steps,
+    ) -> bool {
+        let foreign = match link.movers {
+            Movers::Nobody => false,
+            Movers::One(mover) => mover != self.id,
+            Movers::Several => !self.changed,
+        };
+        if class.sequences && foreign {
+            let Some(at) = self.before_batch(link, run) else {
+                return false;
+            };
+            let mut bytes = Vec::new();
+            let unnamed = link.unnamed;
+            link.inject(Injected::Sequences, "DISCARD SEQUENCES", &mut bytes);
+            if link.unsynced && unnamed == Unnamed::Of(self.id) {
+                // It was parsed behind the place where the query is put.
+                link.unnamed = unnamed;
+            }
+            link.movers = Movers::Nobody;
+            run.insert(at, bytes, out);
+        }
+        if let Some(reason) = class.pin {
+            self.pin(reason, link, out);
+        }
+        self.changed |= class.writes;
+        link.notes(class, self.id);
+        true
+    }
+
+    /// Where a query of our own can be put so that it runs before the batch at hand.
+    fn before_batch(&self, link: &Link, run: &Run) -> Option<usize> {
+        if !link.unsynced {
+            return Some(run.at);
+        }
+        run.batch.filter(|at| *at >= run.start)
+    }
+}
+
+/// The text of a Query: all of its body but the NUL that ends it.
+fn text(body: &[u8]) -> Option<&[u8]> {
+    let text = body.strip_suffix(b"\0")?;
+    memchr::memchr(0, text).is_none().then_some(text)
+}
+
+fn copy(link: &mut Link, tag: u8) -> Verdict {
+    let ends = tag != frontend::COPY_DATA;
+    match link.copy_in {
+        CopyIn::Active if ends => link.copy_in = CopyIn::Ending,
+        CopyIn::Active | CopyIn::Ending => {}
+        // The server may be about to ask for it.
+        CopyIn::Off if link.unsynced || !link.expected.is_empty() => {
+            if ends {
+                link.expected.push_back(Expect::CopyEnd);
+            }
+        }
+        CopyIn::Off => return Verdict::Drop,
+    }
+    Verdict::Forward
+}
+
+/// An effect that a portal of an earlier batch may still have.
+pub(super) fn commits(effects: &Effects) -> bool {
+    use crate::statement::State;
+    effects.from(State::Transaction).may_commit
+}

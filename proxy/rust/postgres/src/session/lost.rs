@@ -1,0 +1,147 @@
+//! What a client is told when its backend is gone: the truth.
+//!
+//! Three cases. Surely nothing was committed: 40001, and if a transaction was open the client is in
+//! a *virtual* aborted one, so that the rest of its script can't commit on another backend; its
+//! connection stays. Something may have been committed: FATAL 08007, since only the application can
+//! find out. Session state was lost with the backend: FATAL 57P01.
+
+use dbproxy_engine::{CloseReason, Outcome, Steps};
+
+use crate::link::{CopyIn, Expect, Link, Status};
+use crate::message::build;
+use crate::message::error::Fault;
+use crate::statement::{Effects, State};
+use crate::texts;
+
+use super::{fault, say, Batch, Session, Virtual};
+
+pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> Outcome {
+    // What is left of a message that went out in part is for nobody now.
+    session.swallowing += std::mem::take(&mut session.streaming);
+    session.scanned = 0;
+    if session.fresh {
+        session.fresh = false;
+        return Outcome::Requeue;
+    }
+    if link.partial.is_some_and(|partial| partial.to_client) {
+        return end(session, CloseReason::ReplyCutShort);
+    }
+    let fate = fate(link);
+    if fate.may_commit {
+        say(fault(&texts::OUTCOME_UNKNOWN), out);
+        return end(session, CloseReason::OutcomeUnknown);
+    }
+    if session.pin.is_some() {
+        say(fault(&texts::PINNED_LOST), out);
+        return end(session, CloseReason::PinnedBackendLost);
+    }
+    let mut teller = Teller {
+        bytes: Vec::new(),
+        told: link.status == Status::Failed,
+        reported: link.reported,
+        aborted: fate.aborted,
+    };
+    for expect in &link.expected {
+        teller.answer(expect);
+    }
+    if link.unsynced || link.copy_in == CopyIn::Active && link.expected.is_empty() {
+        teller.error();
+        session.skipping = true;
+    }
+    if !teller.bytes.is_empty() {
+        say(teller.bytes, out);
+    }
+    session.failed = match (fate.aborted, teller.told) {
+        (false, _) => Virtual::No,
+        (true, false) => Virtual::Untold,
+        (true, true) => Virtual::Told,
+    };
+    session.batch = Batch::default();
+    session.portal_commits = false;
+    Outcome::Stays
+}
+
+fn end(session: &mut Session, reason: CloseReason) -> Outcome {
+    session.closed = true;
+    Outcome::Closes(reason)
+}
+
+/// What may have become of the requests that weren't answered.
+struct Fate {
+    may_commit: bool,
+    /// The client is, or was about to be, in a transaction.
+    aborted: bool,
+}
+
+fn fate(link: &Link) -> Fate {
+    let mut failed = link.status == Status::Failed;
+    let mut state = match link.status {
+        Status::Idle => State::Idle,
+        Status::Transaction | Status::Failed => State::Transaction,
+    };
+    let mut fate = Fate {
+        may_commit: false,
+        aborted: link.status != Status::Idle,
+    };
+    let last = link.expected.len().wrapping_sub(1);
+    let mut first = true;
+    let mut go = |effects: &Effects, certain: bool| {
+        // In a failed transaction COMMIT is a ROLLBACK.
+        let undone = failed && *effects == Effects::COMMIT;
+        let effects = if undone { &Effects::ROLLBACK } else { effects };
+        let path = effects.from(state);
+        fate.may_commit |= path.may_commit && !certain;
+        state = path.end;
+        failed &= state == State::Transaction;
+        fate.aborted |= state == State::Transaction;
+    };
+    for (index, expect) in link.expected.iter().enumerate() {
+        let effects = match expect {
+            Expect::Query { effects, .. } | Expect::Sync { effects, .. } => effects,
+            Expect::FunctionCall => &Effects::WRITE,
+            Expect::CopyEnd | Expect::Injected(_) | Expect::Extra { .. } => continue,
+        };
+        // It failed and the client knows, or the server never had all of it.
+        let cut = index == last && link.sending && !link.unsynced;
+        go(effects, first && link.reported || cut);
+        first = false;
+    }
+    if link.unsynced {
+        go(&link.batch, first && link.reported);
+    }
+    fate
+}
+
+/// Makes the answers to the requests that are still open.
+struct Teller {
+    bytes: Vec<u8>,
+    /// The client knows that its transaction is gone.
+    told: bool,
+    /// The request at the front was answered with an error already.
+    reported: bool,
+    aborted: bool,
+}
+
+impl Teller {
+    fn answer(&mut self, expect: &Expect) {
+        match expect {
+            Expect::Sync { empty: true, .. } => {}
+            Expect::Query { .. } | Expect::FunctionCall | Expect::Sync { .. } => self.error(),
+            Expect::CopyEnd | Expect::Injected(_) | Expect::Extra { .. } => return,
+        }
+        let status = if self.aborted { b'E' } else { b'I' };
+        build::ready(&mut self.bytes, status);
+    }
+
+    fn error(&mut self) {
+        if !std::mem::replace(&mut self.reported, false) {
+            let fault: Fault<'_> = if self.told && self.aborted {
+                texts::ABORTED
+            } else {
+                texts::LOST
+            };
+            fault.write(&mut self.bytes);
+        }
+        self.told = true;
+    }
+}

@@ -1,0 +1,291 @@
+//! A logged-in client: its requests over backends that it holds for a transaction at a time.
+//!
+//! Driven by a worker through the [`Session`](dbproxy_engine::Session) trait. `alone` looks at the
+//! client's bytes while it holds no backend, `forward` while it does, `replies` at the backend's,
+//! `lost` decides what a client is told when its backend is gone. What the server still owes is
+//! kept in the [`Link`], which outlives the client; here is what belongs to the client.
+
+mod alone;
+mod extended;
+mod forward;
+mod lost;
+mod replies;
+
+use std::sync::Arc;
+
+use dbproxy_engine::{
+    Abandoned, CancelKey, CloseReason, Failure, KillReason, Leg, Note, Outcome, Payload, PinReason,
+    Release, Step, Steps,
+};
+
+use crate::link::{CopyIn, Injected, Leave, Link};
+use crate::message::error::Fault;
+use crate::message::{backend, build};
+use crate::params::Params;
+use crate::statement::Effects;
+use crate::texts;
+
+/// A transaction whose backend is gone, as the client sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Virtual {
+    /// There is none.
+    No,
+    /// The client doesn't know yet: its next statement gets 40001.
+    Untold,
+    /// It knows: 25P02 until it rolls back.
+    Told,
+}
+
+/// The unnamed statement that the client parsed last.
+#[derive(Default, Debug)]
+struct Remembered {
+    /// The whole Parse message; empty if there is none.
+    parse: Vec<u8>,
+    effects: Effects,
+}
+
+/// What the current batch of extended messages holds so far.
+#[derive(Clone, Copy, Default, Debug)]
+struct Batch {
+    /// It parsed the unnamed statement itself.
+    parsed: bool,
+    /// It used what it parsed.
+    used: bool,
+    /// A portal was bound.
+    bound: bool,
+    /// Its Parse messages, and its Close messages.
+    parses: u32,
+    closes: u32,
+}
+
+/// A logged-in client.
+#[derive(Debug)]
+pub struct Session {
+    id: CancelKey,
+    application_name: Arc<str>,
+    /// The reports that the client knows.
+    told: Arc<Params>,
+    pin: Option<PinReason>,
+    failed: Virtual,
+    /// Extended messages are thrown away up to the next Sync.
+    skipping: bool,
+    /// It was told to go; nothing more is looked at.
+    closed: bool,
+    /// A backend was attached and nothing was forwarded to it yet.
+    fresh: bool,
+    /// It changed data since the backend was attached.
+    changed: bool,
+    /// The client is in the middle of a request.
+    begun: bool,
+    /// Bytes of the input that are known to be whole messages of an unfinished request.
+    scanned: usize,
+    /// Bytes of a message that are still to be forwarded, or thrown away.
+    streaming: usize,
+    swallowing: usize,
+    /// A portal of this transaction would commit.
+    portal_commits: bool,
+    batch: Batch,
+    unnamed: Option<Box<Remembered>>,
+}
+
+impl Session {
+    pub(crate) fn welcome(
+        application_name: Arc<str>,
+        params: &Arc<Params>,
+        key: CancelKey,
+        out: &mut Vec<u8>,
+    ) -> Self {
+        build::parameter(out, "application_name", &application_name);
+        for (name, value) in params.iter() {
+            build::parameter(out, name, value);
+        }
+        build::message(out, backend::BACKEND_KEY_DATA, |body| {
+            body.extend_from_slice(&key.id.to_be_bytes());
+            body.extend_from_slice(&key.secret.to_be_bytes());
+        });
+        build::ready(out, b'I');
+        Self {
+            id: key,
+            application_name,
+            told: Arc::clone(params),
+            pin: None,
+            failed: Virtual::No,
+            skipping: false,
+            closed: false,
+            fresh: false,
+            changed: false,
+            begun: false,
+            scanned: 0,
+            streaming: 0,
+            swallowing: 0,
+            portal_commits: false,
+            batch: Batch::default(),
+            unnamed: None,
+        }
+    }
+
+    fn close(&mut self, reason: CloseReason, out: &mut Steps) {
+        self.closed = true;
+        out.push(Step::Close(reason));
+    }
+
+    /// The client broke the protocol. `mid_reply`: it is in the middle of a message to it.
+    fn violation(&mut self, mid_reply: bool, out: &mut Steps) {
+        if !mid_reply {
+            let mut bytes = Vec::new();
+            texts::failure(Failure::ProtocolViolation, true, &mut bytes);
+            say(bytes, out);
+        }
+        self.close(CloseReason::ProtocolViolation, out);
+    }
+
+    fn pin(&mut self, reason: PinReason, link: &mut Link, out: &mut Steps) {
+        link.left(Leave::Dirty);
+        if self.pin.is_none() {
+            self.pin = Some(reason);
+            out.push(Step::Note(Note::Pinned(reason)));
+        }
+    }
+
+    fn status(&self) -> u8 {
+        match self.failed {
+            Virtual::No => b'I',
+            _ => b'E',
+        }
+    }
+}
+
+/// Sends bytes of our own to the client.
+fn say(bytes: Vec<u8>, out: &mut Steps) {
+    out.push(Step::Send(Leg::Client, Payload::Bytes(bytes)));
+}
+
+/// Sends bytes of our own to the server.
+fn tell(bytes: Vec<u8>, out: &mut Steps) {
+    out.push(Step::Send(Leg::Server, Payload::Bytes(bytes)));
+}
+
+fn fault(fault: &Fault<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    fault.write(&mut bytes);
+    bytes
+}
+
+/// `SET application_name`; the name is printable ASCII (see `startup::clean_name`). Escaped so that
+/// it doesn't matter how the server reads backslashes.
+fn set_application_name(name: &str) -> String {
+    let mut sql = String::from("SET application_name TO E'");
+    for character in name.chars() {
+        if matches!(character, '\'' | '\\') {
+            sql.push(character);
+        }
+        sql.push(character);
+    }
+    sql.push('\'');
+    sql
+}
+
+impl dbproxy_engine::Session for Session {
+    type Link = Link;
+
+    fn feed_client(
+        &mut self,
+        input: &[u8],
+        link: Option<&mut Link>,
+        request_limit: usize,
+        out: &mut Steps,
+    ) -> usize {
+        if self.closed {
+            return input.len();
+        }
+        let used = match link {
+            Some(link) => self.forward(link, input, request_limit, out),
+            None => self.alone(input, request_limit, out),
+        };
+        self.begun = used < input.len() || self.swallowing > 0;
+        used
+    }
+
+    fn attach(&mut self, link: &mut Link, out: &mut Steps) {
+        self.fresh = true;
+        self.changed = false;
+        self.batch = Batch::default();
+        self.tell_params(link, out);
+        if *link.application_name != *self.application_name {
+            let mut bytes = Vec::new();
+            let sql = set_application_name(&self.application_name);
+            link.inject(Injected::ApplicationName, &sql, &mut bytes);
+            link.application_name = self.application_name.as_ref().into();
+            tell(bytes, out);
+        }
+    }
+
+    fn feed_server(
+        session: Option<&mut Self>,
+        link: &mut Link,
+        input: &[u8],
+        out: &mut Steps,
+    ) -> usize {
+        replies::replies(session, link, input, out)
+    }
+
+    fn abandon(&mut self, link: &mut Link) -> Abandoned {
+        self.closed = true;
+        if self.pin.is_some() {
+            link.left(Leave::Dirty);
+        }
+        if link.closing {
+            return Abandoned::Free(Release::Kill(KillReason::ServerClosed));
+        }
+        let open = link.sending || link.unsynced || link.copy_in == CopyIn::Active;
+        if open || (link.expected.is_empty() && link.partial.is_some()) {
+            return Abandoned::Free(Release::Kill(KillReason::ClientLost));
+        }
+        if link.settled() {
+            Abandoned::Free(link.release())
+        } else {
+            Abandoned::Running
+        }
+    }
+
+    fn lost(&mut self, link: &mut Link, out: &mut Steps) -> Outcome {
+        lost::lost(self, link, out)
+    }
+
+    fn refuse(&mut self, failure: Failure, input: &[u8], out: &mut Steps) -> usize {
+        let used = self.refuse_request(failure, input, out);
+        self.begun = used < input.len() || self.swallowing > 0;
+        used
+    }
+
+    fn farewell(&self, failure: Failure, out: &mut Vec<u8>) {
+        texts::failure(failure, true, out);
+    }
+
+    fn at_boundary(&self) -> bool {
+        self.failed == Virtual::No && !self.begun && !self.skipping
+    }
+
+    fn pinned(&self) -> bool {
+        self.pin.is_some()
+    }
+}
+
+impl Session {
+    /// Tells the client how the reports of this backend differ from those it knows.
+    fn tell_params(&mut self, link: &Link, out: &mut Steps) {
+        if Arc::ptr_eq(&self.told, &link.params) {
+            return;
+        }
+        let mut bytes = Vec::new();
+        for (name, value) in link.params.iter() {
+            if self.told.value(name) != Some(value) {
+                build::parameter(&mut bytes, name, value);
+            }
+        }
+        if !bytes.is_empty() {
+            say(bytes, out);
+        }
+        self.told = Arc::clone(&link.params);
+    }
+}

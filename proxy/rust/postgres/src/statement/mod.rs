@@ -1,0 +1,16 @@
+//! What a text of SQL statements means for sharing backends: does it leave state behind that the
+//! client relies on (then the session pins), or that others must not see (then the backend is
+//! dirty); does it change data; may it commit.
+//!
+//! Called by the session for each Query and Parse that it forwards. A full parser isn't needed: the
+//! first words decide most, names in front of a parenthesis the rest. Wherever the text isn't
+//! understood for certain, the answer is a pin, never a guess.
+
+mod classify;
+mod effects;
+mod functions;
+mod lexer;
+mod syntax;
+
+pub(crate) use classify::{classify, Class, Dialect};
+pub(crate) use effects::{Effects, State};

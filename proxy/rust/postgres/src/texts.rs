@@ -1,0 +1,82 @@
+//! What a client is told, code and text, for every failure that is the proxy's own to report.
+//!
+//! Codes are those that drivers act on; texts are RDS Proxy's where it has one.
+
+use dbproxy_engine::Failure;
+
+use crate::message::error::Fault;
+
+/// `ERROR` for a refused request, `FATAL` for the end of a session: the caller chooses by method.
+pub(crate) fn failure(failure: Failure, fatal: bool, out: &mut Vec<u8>) {
+    let too_many;
+    let (code, message) = match failure {
+        Failure::BorrowTimeout => ("53300", "Timed-out waiting to acquire database connection."),
+        Failure::NoReader => ("08006", "The proxy has no READ_ONLY target."),
+        Failure::TooManyClients(limit) => {
+            too_many =
+                format!("The maximum number of client connections to the proxy exceeded {limit}.");
+            ("53300", too_many.as_str())
+        }
+        Failure::Shutdown => (
+            "57P01",
+            "terminating connection due to administrator command",
+        ),
+        Failure::IdleTimeout => (
+            "57P05",
+            "terminating connection due to idle-session timeout",
+        ),
+        Failure::Cancelled => ("57014", "canceling statement due to user request"),
+        Failure::LoginTimeout => ("08006", "The log-in was not finished in time."),
+        Failure::BackendUnavailable => (
+            "08006",
+            "The proxy could not log in to the database. Its log says why.",
+        ),
+        Failure::ProtocolViolation => ("08P01", "invalid frontend message"),
+    };
+    let fault = if fatal {
+        Fault::fatal(code, message)
+    } else {
+        Fault::error(code, message)
+    };
+    fault.write(out);
+}
+
+/// A transaction that was lost and surely not committed.
+pub(crate) const LOST: Fault<'static> = Fault {
+    severity: "ERROR",
+    code: "40001",
+    message: "The database connection was lost; the transaction was not committed.",
+    hint: "The transaction may be retried on this connection.",
+};
+
+/// What each statement gets until the client has rolled back.
+pub(crate) const ABORTED: Fault<'static> = Fault {
+    severity: "ERROR",
+    code: "25P02",
+    message: "current transaction is aborted, commands ignored until end of transaction block",
+    hint: "",
+};
+
+/// A commit may have happened.
+pub(crate) const OUTCOME_UNKNOWN: Fault<'static> = Fault {
+    severity: "FATAL",
+    code: "08007",
+    message: "The database connection was lost; whether the transaction was committed is unknown.",
+    hint: "Find out from the data before the transaction is retried.",
+};
+
+/// Session state was lost with the backend.
+pub(crate) const PINNED_LOST: Fault<'static> = Fault {
+    severity: "FATAL",
+    code: "57P01",
+    message: "The database connection was lost, and with it the state of this session.",
+    hint: "Connect again.",
+};
+
+/// TLS is required (RDS Proxy's text).
+pub(crate) const TLS_REQUIRED: Fault<'static> = Fault {
+    severity: "FATAL",
+    code: "28000",
+    message: "This RDS Proxy requires TLS connections.",
+    hint: "",
+};

@@ -1,0 +1,40 @@
+//! Makes the [`Verifier`] of a credential: once per snapshot, never per log-in.
+
+use dbproxy_engine::Verifier;
+
+use crate::auth::{md5, scram};
+
+/// RFC 7677's least, and PostgreSQL's default.
+const ITERATIONS: u32 = 4096;
+
+/// What is kept of `password` to check a client's proof. The salt follows from the user and the
+/// secret that all pods share, so every pod challenges alike, and so for every password of a user.
+pub fn verifier(user: &str, password: &str, fleet_secret: &[u8]) -> Verifier {
+    let salt = salt(user, fleet_secret);
+    let salted = scram::salted_password(password, &salt, ITERATIONS);
+    Verifier {
+        salt,
+        iterations: ITERATIONS,
+        stored_key: scram::hash(&scram::client_key(&salted)),
+        server_key: scram::server_key(&salted),
+        md5: md5::stored(user, password),
+    }
+}
+
+/// The verifier of a user that doesn't exist: the same salt as if it did, and keys that no password
+/// leads to.
+pub(crate) fn mock(user: &str, fleet_secret: &[u8]) -> Verifier {
+    Verifier {
+        salt: salt(user, fleet_secret),
+        iterations: ITERATIONS,
+        stored_key: scram::hmac(fleet_secret, &[b"mock stored key\0", user.as_bytes()]),
+        server_key: scram::hmac(fleet_secret, &[b"mock server key\0", user.as_bytes()]),
+        md5: String::new(),
+    }
+}
+
+fn salt(user: &str, fleet_secret: &[u8]) -> Vec<u8> {
+    let mut salt = scram::hmac(fleet_secret, &[b"salt\0", user.as_bytes()]).to_vec();
+    salt.truncate(16);
+    salt
+}
