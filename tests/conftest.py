@@ -2,4 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 pytest_plugins = sorted(f"tests.{path.stem}" for path in Path(__file__).parent.glob("fix_*.py"))
+# Before any is imported, since they import each other.
+pytest.register_assert_rewrite(*pytest_plugins)
