@@ -168,9 +168,9 @@ class Reconciler:
         alive = {name(pod) for pod in pods}
         for pod in said:
             if pod not in alive:
-                await self._forget(group, pod)
+                group = await self._forget(group, pod) or group
 
-    async def _forget(self, group: Object, pod: str) -> None:
+    async def _forget(self, group: Object, pod: str) -> Object | None:
         manager = names.pod_manager(pod)
         body = {
             "apiVersion": group["apiVersion"],
@@ -189,7 +189,7 @@ class Reconciler:
                     {"op": "test", "path": f"{path}/pod", "value": pod},
                     {"op": "remove", "path": path},
                 ]
-                await self.kube.json_patch(
+                left = await self.kube.json_patch(
                     group["kind"],
                     group["metadata"]["namespace"],
                     name(group),
@@ -197,7 +197,8 @@ class Reconciler:
                     status=True,
                 )
         except NotFoundError:
-            return
+            return None
+        return left
 
 
 def _identity(obj: Object) -> Object:

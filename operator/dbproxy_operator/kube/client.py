@@ -16,7 +16,14 @@ from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.dynamic import client as dynamic
 from kubernetes.aio.dynamic import resource as dynamic_resource
 
-from dbproxy_operator.kube.errors import KubeError, NotFoundError, UnreachableError, from_status
+from dbproxy_operator.kube.errors import (
+    ConflictError,
+    KubeError,
+    NotFoundError,
+    RefusedError,
+    UnreachableError,
+    from_status,
+)
 from dbproxy_operator.kube.kinds import GROUP, KINDS, VERSION, Kind
 
 Object = dict[str, Any]
@@ -29,6 +36,7 @@ Resource: Any = dynamic_resource.Resource
 
 TIMEOUT = 10.0
 PAGE = 500
+UNPROCESSABLE = 422
 
 
 async def connect() -> "Kube":
@@ -149,20 +157,26 @@ class Kube:
         *,
         status: bool = False,
     ) -> Object:
+        """A patch that tests what it was made for; ConflictError if that is no longer so."""
         resource = self._resources[kind]
-        return await self._call(
-            "patch",
-            kind,
-            self._dynamic.request(
+        try:
+            return await self._call(
                 "patch",
-                (resource.subresources["status"] if status else resource).path(
-                    name=name, namespace=namespace
+                kind,
+                self._dynamic.request(
+                    "patch",
+                    (resource.subresources["status"] if status else resource).path(
+                        name=name, namespace=namespace
+                    ),
+                    body=operations,
+                    content_type="application/json-patch+json",
+                    **self._options(),
                 ),
-                body=operations,
-                content_type="application/json-patch+json",
-                **self._options(),
-            ),
-        )
+            )
+        except RefusedError as error:
+            if error.status != UNPROCESSABLE:
+                raise
+            raise ConflictError(error.status, error.message) from error
 
     async def delete(self, kind: str, namespace: str, name: str, uid: str) -> None:
         """Deletes just that object, not a namesake; one that is gone already is fine."""

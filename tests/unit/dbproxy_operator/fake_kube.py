@@ -1,0 +1,143 @@
+"""An API server in memory, as far as a reconcile needs one: no schema, no field managers."""
+
+import copy
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from dbproxy_operator.kube import ConflictError, NotFoundError, RefusedError
+
+Object = dict[str, Any]
+Objects = list[Object]
+WRITES = ("create", "apply", "json_patch", "delete")
+
+
+class Killed(BaseException):
+    """The process ended before this call."""
+
+
+class FakeKube:
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str, str], Object] = {}
+        self.calls: list[tuple[str, str, str]] = []
+        self.stored: list[tuple[str, str, str]] = []
+        self.refuse: Callable[[Object], str | None] = lambda _obj: None
+        self.calls_left: int | None = None
+        self._uids = itertools.count(1)
+        self._versions = itertools.count(1)
+
+    def put(self, obj: Object, namespace: str = "shop") -> Object:
+        obj = copy.deepcopy(obj)
+        metadata = obj["metadata"]
+        metadata.setdefault("namespace", namespace)
+        metadata.setdefault("uid", f"uid-{next(self._uids)}")
+        metadata.setdefault("generation", 1)
+        metadata.setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
+        metadata["resourceVersion"] = str(next(self._versions))
+        self.objects[obj["kind"], metadata["namespace"], metadata["name"]] = obj
+        return obj
+
+    def at(self, kind: str, name: str, namespace: str = "shop") -> Object:
+        return self.objects[kind, namespace, name]
+
+    async def get(self, kind: str, namespace: str, name: str) -> Object | None:
+        return copy.deepcopy(self.objects.get((kind, namespace, name)))
+
+    async def list(
+        self, kind: str, namespace: str | None = None, label_selector: str | None = None
+    ) -> Objects:
+        label, _, value = (label_selector or "").partition("=")
+        return [
+            copy.deepcopy(obj)
+            for (its_kind, its_namespace, _), obj in sorted(self.objects.items())
+            if its_kind == kind
+            and namespace in (None, its_namespace)
+            and (not label or obj["metadata"].get("labels", {}).get(label) == value)
+        ]
+
+    async def create(self, obj: Object) -> Object:
+        self._call("create", obj)
+        key = (obj["kind"], obj["metadata"]["namespace"], obj["metadata"]["name"])
+        if key in self.objects:
+            raise ConflictError(409, "exists")
+        self.stored.append(("create", obj["kind"], obj["metadata"]["name"]))
+        return copy.deepcopy(self.put(obj))
+
+    async def apply(
+        self, obj: Object, manager: str, *, force: bool, status: bool = False
+    ) -> Object:
+        self._call("status" if status else "apply", obj)
+        words = self.refuse(obj)
+        if words is not None and not status:
+            raise RefusedError(422, words)
+        key = (obj["kind"], obj["metadata"]["namespace"], obj["metadata"]["name"])
+        live = self.objects.get(key)
+        if live is None and status:
+            raise NotFoundError(404, "gone")
+        if live is None:
+            self.stored.append(("apply", obj["kind"], obj["metadata"]["name"]))
+            return copy.deepcopy(self.put(obj))
+        if obj["metadata"].get("uid", live["metadata"]["uid"]) != live["metadata"]["uid"]:
+            raise ConflictError(409, "another object")
+        merged = _status_of(live, obj, manager) if status else _merged(live, obj)
+        if merged != live:
+            verb = "status" if status else "apply"
+            self.stored.append((verb, obj["kind"], obj["metadata"]["name"]))
+            self.put(merged)
+        return copy.deepcopy(self.objects[key])
+
+    async def json_patch(
+        self,
+        kind: str,
+        namespace: str,
+        name: str,
+        operations: Objects,
+        *,
+        status: bool = False,
+    ) -> Object:
+        live = self.objects[kind, namespace, name]
+        self._call("json_patch", live)
+        for operation in operations:
+            *path, last = operation["path"].lstrip("/").split("/")
+            where: Any = live
+            for step in path:
+                where = where[int(step) if isinstance(where, list) else step]
+            index: Any = int(last) if isinstance(where, list) else last
+            if operation["op"] == "test" and where[index] != operation["value"]:
+                raise ConflictError(409, "test failed")
+            if operation["op"] == "remove":
+                del where[index]
+        self.stored.append(("json_patch", kind, name))
+        return copy.deepcopy(self.put(live))
+
+    async def delete(self, kind: str, namespace: str, name: str, uid: str) -> None:
+        live = self.objects.pop((kind, namespace, name))
+        self._call("delete", live)
+        self.stored.append(("delete", kind, name))
+
+    def _call(self, verb: str, obj: Object) -> None:
+        if self.calls_left is not None:
+            if self.calls_left == 0:
+                raise Killed
+            self.calls_left -= 1
+        self.calls.append((verb, obj["kind"], obj["metadata"]["name"]))
+
+
+def _merged(live: Object, obj: Object) -> Object:
+    metadata = {**live["metadata"], **obj["metadata"]}
+    rest = {key: value for key, value in obj.items() if key not in ("metadata", "status")}
+    if "data" in rest:
+        rest["data"] = {**live.get("data", {}), **rest["data"]}
+    return {**live, **copy.deepcopy(rest), "metadata": metadata}
+
+
+def _status_of(live: Object, obj: Object, manager: str) -> Object:
+    before = live.get("status", {})
+    said = list(before.get("proxies", []))
+    if manager.startswith("dbproxy/"):
+        said = [entry for entry in said if f"dbproxy/{entry['pod']}" != manager]
+        said += copy.deepcopy(obj.get("status", {}).get("proxies", []))
+        now = {**before, "proxies": said}
+    else:
+        now = {**copy.deepcopy(obj["status"]), **({"proxies": said} if said else {})}
+    return {**live, "status": now}

@@ -1,0 +1,278 @@
+"""A whole reconcile against an API server in memory: order, faults, interruptions, rest."""
+
+import base64
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from tests.composed import KEY, MATERIAL, NOW
+from tests.resources import Object, endpoint, group, proxy
+from tests.unit.dbproxy_operator.fake_kube import FakeKube, Killed
+
+from dbproxy_operator import status
+from dbproxy_operator.intent import Defaults
+from dbproxy_operator.reconcile import LOOK_AGAIN, Reconciler
+
+SECRET: Object = {
+    "kind": "Secret",
+    "metadata": {"name": "app"},
+    "type": "kubernetes.io/basic-auth",
+    "data": {
+        "username": base64.b64encode(b"app").decode(),
+        "password": base64.b64encode(b"p").decode(),
+    },
+}
+
+
+class World:
+    """A cluster with one proxy, its group and endpoint, and pods that are played."""
+
+    def __init__(self) -> None:
+        self.kube = FakeKube()
+        self.now = NOW
+        self.proxy = self.kube.put(proxy())
+        self.kube.put(group())
+        self.kube.put(endpoint())
+        self.kube.put(SECRET)
+
+    async def reconcile(self) -> float | None:
+        defaults = Defaults("proxy:1", MATERIAL, b"f" * 32)
+        reconciler = Reconciler(
+            self.kube,  # type: ignore[arg-type]
+            lambda: defaults,
+            lambda: self.now,
+            "op-1",
+        )
+        return await reconciler(KEY)
+
+    async def settle(self, passes: int = 8) -> None:
+        for _ in range(passes):
+            before = len(self.kube.stored)
+            await self.reconcile()
+            self.play()
+            if len(self.kube.stored) == before:
+                return
+        raise AssertionError("it does not come to rest")
+
+    def play(self) -> None:
+        """What the Deployment controller and the pods would do."""
+        deployment = self.kube.objects.get(("Deployment", "shop", "orders"))
+        settings = self.kube.objects.get(("ConfigMap", "shop", "orders-config"))
+        if deployment is None or settings is None:
+            return
+        wanted = deployment["spec"]["replicas"]
+        deployment["status"] = {
+            "observedGeneration": deployment["metadata"]["generation"],
+            "updatedReplicas": wanted,
+            "replicas": wanted,
+        }
+        names = [f"orders-{number}" for number in range(wanted)]
+        for key in [key for key in self.kube.objects if key[0] == "Pod" and key[2] not in names]:
+            del self.kube.objects[key]
+        for name in names:
+            if ("Pod", "shop", name) not in self.kube.objects:
+                self.kube.put(pod(name, deployment))
+        group_now = self.kube.objects.get(("DBProxyTargetGroup", "shop", "orders-db"))
+        if group_now is not None:
+            said = json.loads(settings["data"]["settings.json"])
+            others = [
+                entry
+                for entry in group_now.get("status", {}).get("proxies", [])
+                if entry["pod"] not in names
+            ]
+            reports = [report(name, said) for name in names]
+            group_now.setdefault("status", {})["proxies"] = others + reports
+
+    def conditions(self, kind: str, name: str) -> dict[str, tuple[str, str]]:
+        found = status.conditions_of(self.kube.at(kind, name))
+        return {one: (said["status"], said["reason"]) for one, said in found.items()}
+
+    def settings(self) -> dict[str, Any]:
+        text = self.kube.at("ConfigMap", "orders-config")["data"]["settings.json"]
+        return dict(json.loads(text))
+
+    def events(self, reason: str) -> list[Object]:
+        return [
+            obj
+            for (kind, _, _), obj in self.kube.objects.items()
+            if kind == "Event" and obj["reason"] == reason
+        ]
+
+
+def pod(name: str, deployment: Object) -> Object:
+    template = deployment["spec"]["template"]
+    return {
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": template["metadata"]["labels"]},
+        "spec": template["spec"],
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+    }
+
+
+def report(name: str, settings: Any) -> Object:
+    served = settings["targetGroup"]
+    return {
+        "pod": name,
+        "revision": settings["revision"],
+        "generation": settings["proxy"]["generation"],
+        "groupGeneration": served["generation"] if served else 0,
+        "budgetDivisor": settings["budgetDivisor"],
+        "listeners": [listener["port"] for listener in settings["listeners"]],
+        "writer": {"target": "db-0", "uid": "", "epoch": 0, "state": "OPEN"},
+        "targets": [{"name": "db-0", "role": "READ_WRITE", "state": "AVAILABLE"}],
+    }
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def test_all_three_become_ready(world: World) -> None:
+    await world.settle()
+    for kind, name in (
+        ("DBProxy", "orders"),
+        ("DBProxyTargetGroup", "orders-db"),
+        ("DBProxyEndpoint", "orders-ro"),
+    ):
+        assert world.conditions(kind, name)["Ready"] == ("True", "Ready"), kind
+    found = world.kube.at("DBProxy", "orders")["status"]
+    assert (found["ready"], found["healthyTargets"], found["writer"]) == ("2/2", "1/1", "db-0")
+    assert found["endpoint"] == "orders.shop.svc:5432"
+
+
+async def test_at_rest_nothing_is_stored(world: World) -> None:
+    await world.settle()
+    before = len(world.kube.stored)
+    world.now += 3600
+    for _ in range(5):
+        await world.reconcile()
+    assert len(world.kube.stored) == before
+
+
+async def test_the_secret_is_written_before_the_settings_and_both_before_the_deployment(
+    world: World,
+) -> None:
+    await world.reconcile()
+    order = [(kind, name) for verb, kind, name in world.kube.stored if verb == "apply"]
+    secret = order.index(("Secret", "orders-config"))
+    config_map = order.index(("ConfigMap", "orders-config"))
+    assert secret < config_map < order.index(("Deployment", "orders"))
+
+
+async def test_without_its_secret_neither_settings_nor_pods_are_made(world: World) -> None:
+    world.kube.refuse = lambda obj: (
+        "too large"
+        if (obj["kind"], obj["metadata"]["name"]) == ("Secret", "orders-config")
+        else None
+    )
+    again = await world.reconcile()
+    assert ("ConfigMap", "shop", "orders-config") not in world.kube.objects
+    assert ("Deployment", "shop", "orders") not in world.kube.objects
+    assert world.conditions("DBProxy", "orders")["Stalled"] == ("True", "Refused")
+    assert again == LOOK_AGAIN
+
+
+async def test_a_template_that_is_refused_is_stalled_with_one_event(world: World) -> None:
+    await world.settle()
+    world.kube.refuse = lambda obj: "no such thing" if obj["kind"] == "Deployment" else None
+    for _ in range(3):
+        world.now += 20
+        await world.reconcile()
+    assert world.conditions("DBProxy", "orders")["Stalled"] == ("True", "InvalidTemplate")
+    assert len(world.events("InvalidTemplate")) == 1
+    world.kube.refuse = lambda _obj: None
+    await world.settle()
+    assert world.conditions("DBProxy", "orders")["Ready"] == ("True", "Ready")
+
+
+async def test_an_endpoint_gets_its_service_only_after_all_pods_listen(world: World) -> None:
+    await world.reconcile()
+    assert ("Service", "shop", "orders-ro") not in world.kube.objects
+    assert world.kube.at("DBProxyEndpoint", "orders-ro")["status"]["port"] == 15433
+    world.play()
+    await world.reconcile()
+    (port,) = world.kube.at("Service", "orders-ro")["spec"]["ports"]
+    assert (port["port"], port["targetPort"]) == (5432, 15433)
+
+
+async def test_the_budget_is_divided_before_the_deployment_grows(world: World) -> None:
+    await world.settle()
+    world.kube.at("DBProxy", "orders")["spec"]["replicas"] = 4
+    world.kube.at("DBProxy", "orders")["metadata"]["generation"] = 2
+    await world.reconcile()
+    assert world.settings()["budgetDivisor"] == 5
+    assert world.kube.at("Deployment", "orders")["spec"]["replicas"] == 2
+    assert world.conditions("DBProxy", "orders")["Reconciling"] == (
+        "True",
+        "WaitingForAcknowledgement",
+    )
+    world.play()
+    await world.reconcile()
+    assert world.kube.at("Deployment", "orders")["spec"]["replicas"] == 4
+    await world.settle()
+    world.kube.at("DBProxy", "orders")["spec"]["replicas"] = 2
+    await world.settle()
+    assert world.settings()["budgetDivisor"] == 3
+
+
+async def test_the_word_of_pods_that_are_gone_is_taken_from_them(world: World) -> None:
+    await world.settle()
+    said = world.kube.at("DBProxyTargetGroup", "orders-db")["status"]["proxies"]
+    said += [{"pod": "gone"}, {"pod": "x" * 200}]
+    await world.reconcile()
+    left = world.kube.at("DBProxyTargetGroup", "orders-db")["status"]["proxies"]
+    assert [entry["pod"] for entry in left] == ["orders-0", "orders-1"]
+
+
+async def test_groups_and_endpoints_outlive_their_proxy(world: World) -> None:
+    await world.settle()
+    del world.kube.objects["DBProxy", "shop", "orders"]
+    wait = await world.reconcile()
+    assert wait == 60
+    for kind, name in (("DBProxyTargetGroup", "orders-db"), ("DBProxyEndpoint", "orders-ro")):
+        assert world.conditions(kind, name)["Ready"] == ("False", "ProxyNotFound")
+    assert world.kube.at("DBProxyEndpoint", "orders-ro")["status"]["port"] == 15433
+    assert world.kube.at("DBProxyTargetGroup", "orders-db")["status"]["writer"]["target"] == "db-0"
+    world.now += 61
+    await world.reconcile()
+    assert world.conditions("DBProxyEndpoint", "orders-ro")["Stalled"][0] == "True"
+
+
+async def test_a_foreign_key_is_removed_and_a_lost_child_comes_back(world: World) -> None:
+    await world.settle()
+    world.kube.at("ConfigMap", "orders-config")["data"]["evil"] = "1"
+    del world.kube.objects["PodDisruptionBudget", "shop", "orders"]
+    await world.settle()
+    assert list(world.kube.at("ConfigMap", "orders-config")["data"]) == ["settings.json"]
+    assert ("PodDisruptionBudget", "shop", "orders") in world.kube.objects
+
+
+async def test_a_service_of_that_name_is_never_taken(world: World) -> None:
+    foreign = world.kube.put(
+        {"kind": "Service", "metadata": {"name": "orders"}, "spec": {"ports": [{"port": 1}]}}
+    )
+    await world.reconcile()
+    assert world.kube.at("Service", "orders") == foreign
+    assert world.conditions("DBProxy", "orders")["Stalled"] == ("True", "NameTaken")
+    assert len(world.events("NameTaken")) == 1
+    del world.kube.objects["Service", "shop", "orders"]
+    await world.settle()
+    assert world.conditions("DBProxy", "orders")["Ready"] == ("True", "Ready")
+
+
+async def test_however_often_it_is_killed_it_ends_at_the_same_place() -> None:
+    whole = World()
+    await whole.settle()
+    expected = {key for key in whole.kube.objects if key[0] not in ("Event", "Pod")}
+    for calls in range(0, len(whole.kube.calls), 3):
+        world = World()
+        world.kube.calls_left = calls
+        with contextlib.suppress(Killed):
+            await world.settle(20)
+        world.kube.calls_left = None
+        await world.settle()
+        assert {key for key in world.kube.objects if key[0] not in ("Event", "Pod")} == expected
+        assert world.conditions("DBProxy", "orders")["Ready"] == ("True", "Ready")
+        assert len(world.events("PodsNotReady")) <= 3
