@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 APART = 1.0
 RETRY_FIRST = 1.0
 RETRY_LAST = 10.0
+# A pod that must go doesn't wait for an API server that is away.
+WITHDRAW = 3.0
 RESOURCE = "dbproxytargetgroups"
 
 log = Log(__name__)
@@ -71,8 +73,10 @@ class Reporter:
             return
         destination, _ = self._written
         try:
-            await self._apply(destination, [])
-        except KubeError as error:
+            async with asyncio.timeout(WITHDRAW):
+                await self._apply(destination, [])
+        except (KubeError, TimeoutError) as error:
+            # The operator takes back the reports of pods that are gone.
             log.warning("report_not_withdrawn", error=str(error))
 
     async def close(self) -> None:

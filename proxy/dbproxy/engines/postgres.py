@@ -141,16 +141,19 @@ class PostgresProbe:
         return refused
 
     async def _open(self, addresses: Sequence[str]) -> None:
-        self._opening = asyncio.ensure_future(self._enter(addresses))
+        self._opening = opening = asyncio.ensure_future(self._enter(addresses))
         try:
-            await asyncio.wait({self._opening})
-            if self._opening.cancelled():
-                raise ConnectionAbortedError("the probe was called off")
-            self._connection, self._address = self._opening.result()
-        finally:
+            await asyncio.wait({opening})
+        except asyncio.CancelledError:
             # Whoever cancels this probe must not leave a connection behind.
-            self._opening.cancel()
+            opening.add_done_callback(_discard)
+            opening.cancel()
+            raise
+        finally:
             self._opening = None
+        if opening.cancelled():
+            raise ConnectionAbortedError("the probe was called off")
+        self._connection, self._address = opening.result()
 
     async def _enter(self, addresses: Sequence[str]) -> tuple[Connection, str]:
         for database in DATABASES:
@@ -223,8 +226,16 @@ class PostgresProbe:
         )
 
 
+def _discard(opening: asyncio.Task[tuple[Connection, str]]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result()[0].terminate()
+
+
 async def _leave(connection: Connection) -> None:
     try:
         await connection.close(timeout=1)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
         connection.terminate()
+    except asyncio.CancelledError:
+        connection.terminate()
+        raise
