@@ -28,19 +28,36 @@ _REASONS = (
     "PENDING_PROXY_CAPACITY",
     "PROMOTED",
 )
+# Why no writer is known: what is so, and what to do about it.
 _UNKNOWN_WRITER = {
-    "NoWriter": "no target answers as writer; check that a primary runs and can be reached",
+    "NoWriter": (
+        "no target answers as writer",
+        "check that a primary runs and can be reached",
+    ),
     "MultipleWriters": (
-        "several targets answer as writer; stop the one that must not be, "
-        "or let writerElection decide"
+        "several targets answer as writer",
+        "stop the one that must not be, or let writerElection decide",
     ),
-    "ElectionNotFound": "create the ConfigMap that writerElection names",
+    "ElectionNotFound": (
+        "the election ConfigMap is missing",
+        "create the ConfigMap that writerElection names",
+    ),
     "ElectionInvalid": (
-        "the election ConfigMap needs `writer`, a target's name, and `epoch`, an integer"
+        "the election ConfigMap is malformed",
+        "give it `writer`, a target's name, and `epoch`, an integer",
     ),
-    "UnknownWriter": "the election names a writer that is not in spec.targets",
-    "EpochFell": "the election's epoch is lower than before; raise it above status.writer.epoch",
-    "WriterDisagrees": "SQL says that the elected writer is none; promote it, or elect another",
+    "UnknownWriter": (
+        "the election names a writer that is not among the targets",
+        "add it to spec.targets, or elect another",
+    ),
+    "EpochFell": (
+        "the election's epoch is lower than before",
+        "raise it above status.writer.epoch",
+    ),
+    "WriterDisagrees": (
+        "the elected writer denies in SQL that it is one",
+        "promote it, or elect another",
+    ),
 }
 
 
@@ -124,7 +141,7 @@ def writer(
     record: Object = {"target": chosen.target, "uid": chosen.uid, "epoch": chosen.epoch}
     if before and before.get("uid") == chosen.uid and before.get("epoch", 0) > chosen.epoch:
         # Pods that lag, or were just started: the floor never falls within one election.
-        return WriterState(before, False, "EpochFell", _UNKNOWN_WRITER["EpochFell"])
+        return WriterState(before, False, "EpochFell", ": ".join(_UNKNOWN_WRITER["EpochFell"]))
     same = before and all(before.get(field) == value for field, value in record.items())
     record["since"] = before["since"] if before and same and before.get("since") else now
     if all(writer.reason in _UNKNOWN_WRITER for writer in opened):
@@ -239,5 +256,5 @@ def _why_unknown(
         return "NoReport", "no proxy pod has reported a writer yet"
     reason = max(reasons, key=lambda value: (reasons[value], value))
     details = next((writer.message for writer in said if writer.reason == reason), "")
-    advice = _UNKNOWN_WRITER[reason]
-    return reason, f"{details}: {advice}" if details else advice
+    what, advice = _UNKNOWN_WRITER[reason]
+    return reason, f"{details or what}: {advice}"

@@ -156,7 +156,8 @@ class Reconciler:
             return
         except RefusedError as error:
             # Nothing depends on Events; a namespace that is being deleted takes none.
-            log.warning("event refused", extra={"object": name(event), "reason": error.message})
+            if "being terminated" not in error.message:
+                log.warning("event refused", extra={"object": name(event), "reason": error.message})
 
     async def _forget_absent_pods(self, group: Object, key: Key) -> None:
         """Takes the word from pods that are gone: under their own name, since they own it."""

@@ -46,7 +46,9 @@ class World:
         )
         return await reconciler(KEY)
 
-    async def settle(self, passes: int = 8) -> None:
+    async def settle(self, passes: int = 10) -> None:
+        """Until a pass changes nothing, although the pods have seen all there is."""
+        self.play()
         for _ in range(passes):
             before = len(self.kube.stored)
             await self.reconcile()
