@@ -64,7 +64,6 @@ class Intent:
     divisor: int
     listeners: Listeners
     writer: WriterState | None
-    configured: bool
     wake_at: float | None
 
 
@@ -96,28 +95,16 @@ def intend(
         pods.ready if resolved.group else (),
         pods.reports,
     )
-    ports = listeners.allocate(
-        key.name,
-        [
-            (endpoint.obj, endpoint.spec.target_role)
-            for endpoint in resolved.endpoints
-            if endpoint.spec is not None and endpoint.problem is None
-        ],
-        config.former_listeners(before),
-        observed.services,
-        now,
-    )
+    ports = _listeners(observed, resolved, before, now)
     writer = _writer(observed, resolved, pods, now)
     parts = budget.divisor(spec.replicas, len(pods.alive))
-    drain = min([spec.drain_timeout, *_drain_limits(template, pods)])
-    group = None
-    if resolved.group is not None and resolved.group.spec is not None and resolved.group.servable:
-        record = writer.record if writer else None
-        group = config.target_group(
-            resolved.group.obj, resolved.group.spec, fold.floor(resolved.group.spec, record)
-        )
     settings = config.settings(
-        proxy, spec, ports.all, group, budget_divisor=parts, drain_timeout=drain
+        proxy,
+        spec,
+        ports.all,
+        _target_group(resolved, writer),
+        budget_divisor=parts,
+        drain_timeout=min([spec.drain_timeout, *_drain_limits(template, pods)]),
     )
     configuration, wake_at = _configuration(
         observed, resolved, before, settings, defaults, ports, now
@@ -132,22 +119,32 @@ def intend(
         *([deployments.deployment(key, proxy, template, growth.replicas)] if configuration else []),
         *_endpoint_services(observed, resolved, pods, ports, spec),
     ]
-    return Intent(
-        desired=tuple(desired),
-        unwanted=(("ConfigMap", names.ca_name(key.name)),) if spec.tls is not None else (),
-        needs=_needs(key.name),
-        template=template,
-        growth=growth,
-        divisor=parts,
-        listeners=ports,
-        writer=writer,
-        configured=bool(configuration),
-        wake_at=soonest(ports.wake_at, wake_at),
-    )
+    unwanted: tuple[Ref, ...] = (("ConfigMap", names.ca_name(key.name)),) if spec.tls else ()
+    wake_at = soonest(ports.wake_at, wake_at)
+    needs = _needs(key.name)
+    return Intent(tuple(desired), unwanted, needs, template, growth, parts, ports, writer, wake_at)
 
 
 def soonest(*moments: float | None) -> float | None:
     return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _listeners(observed: Observed, resolved: Resolved, before: Served, now: float) -> Listeners:
+    wanted = [
+        (endpoint.obj, endpoint.spec.target_role)
+        for endpoint in resolved.endpoints
+        if endpoint.spec is not None and endpoint.problem is None
+    ]
+    former = config.former_listeners(before)
+    return listeners.allocate(observed.key.name, wanted, former, observed.services, now)
+
+
+def _target_group(resolved: Resolved, writer: WriterState | None) -> Object | None:
+    group = resolved.group
+    if group is None or group.spec is None or not group.servable:
+        return None
+    floor = fold.floor(group.spec, writer.record if writer else None)
+    return config.target_group(group.obj, group.spec, floor)
 
 
 def _configuration(
