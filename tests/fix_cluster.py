@@ -10,9 +10,12 @@ import os
 import shutil
 import subprocess
 import time
+import urllib.error
+import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -23,10 +26,23 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("DBPROXY_CACHE", Path.home() / ".cache" / "dbproxy"))
 SYSTEM = "dbproxy-system"
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
-PLURALS = {
-    "DBProxy": "dbproxies",
-    "DBProxyTargetGroup": "dbproxytargetgroups",
-    "DBProxyEndpoint": "dbproxyendpoints",
+OURS = "/apis/dbproxy.dev/v1alpha1"
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+# Where the API server keeps what tests read often, by each name that they call it.
+PLACES = {
+    ("dbproxy", "dbp"): (OURS, "dbproxies"),
+    ("dbproxytargetgroup", "dbptg"): (OURS, "dbproxytargetgroups"),
+    ("dbproxyendpoint", "dbpe"): (OURS, "dbproxyendpoints"),
+    ("pod", "pods"): ("/api/v1", "pods"),
+    ("service",): ("/api/v1", "services"),
+    ("configmap",): ("/api/v1", "configmaps"),
+    ("secret",): ("/api/v1", "secrets"),
+    ("serviceaccount",): ("/api/v1", "serviceaccounts"),
+    ("deployment", "deploy"): ("/apis/apps/v1", "deployments"),
+    ("poddisruptionbudget", "pdb"): ("/apis/policy/v1", "poddisruptionbudgets"),
+    ("role",): (RBAC, "roles"),
+    ("rolebinding",): (RBAC, "rolebindings"),
+    ("lease",): ("/apis/coordination.k8s.io/v1", "leases"),
 }
 Object = dict[str, Any]
 T = TypeVar("T")
@@ -64,9 +80,10 @@ def eventually(ask: Callable[[], T | None], what: str, seconds: float = 60) -> T
 
 @dataclass(frozen=True)
 class Cluster:
-    """kubectl on one kubeconfig and one namespace."""
+    """One namespace, by kubectl as a person would, and for what is read often by plain HTTP."""
 
     kubeconfig: Path
+    address: str
     namespace: str = "default"
 
     def run(
@@ -94,12 +111,9 @@ class Cluster:
 
     def create(self, made: Object, *, dry_run: bool = False) -> Object:
         """Post one of our resources as it is, past the checks that kubectl makes of its own."""
-        path = f"/apis/{made['apiVersion']}/namespaces/{self.namespace}/{PLURALS[made['kind']]}"
-        query = "?fieldValidation=Strict" + ("&dryRun=All" if dry_run else "")
-        created = json.loads(
-            self.kubectl("create", "--raw", path + query, "-f", "-", stdin=json.dumps(made))
-        )
-        assert isinstance(created, dict)
+        path = self.path(made["kind"]) + "?fieldValidation=Strict"
+        created = self.call("POST", path + ("&dryRun=All" if dry_run else ""), made)
+        assert created is not None
         return created
 
     def patch(self, kind: str, name: str, change: Object, *arguments: str) -> None:
@@ -107,16 +121,46 @@ class Cluster:
 
     def get(self, kind: str, name: str) -> Object | None:
         """The object, or None where there is none."""
-        text = self.kubectl("get", kind, name, "--ignore-not-found", "-o", "json")
-        return json.loads(text) if text.strip() else None
+        return self.call("GET", f"{self.path(kind)}/{name}")
 
-    def list(self, kind: str, selector: str = "") -> list[Object]:
-        items = json.loads(self.kubectl("get", kind, "-l", selector, "-o", "json"))["items"]
-        assert isinstance(items, list)
-        return items
+    def list(self, kinds: str, selector: str = "") -> list[Object]:
+        found: list[Object] = []
+        for kind in kinds.split(","):
+            query = "?labelSelector=" + urllib.parse.quote(selector)
+            answer = self.call("GET", self.path(kind) + query) or {}
+            # Items of a list do not say what they are.
+            what = str(answer.get("kind", "")).removesuffix("List")
+            found += [{"kind": what, **item} for item in answer.get("items") or []]
+        return found
+
+    def path(self, kind: str) -> str:
+        for names, (group, plural) in PLACES.items():
+            if kind.lower() in names:
+                return f"{group}/namespaces/{self.namespace}/{plural}"
+        raise KeyError(kind)
+
+    def call(self, method: str, path: str, body: Object | None = None) -> Object | None:
+        """One request to the API server; None where nothing is."""
+        request = urllib.request.Request(
+            self.address + path,
+            method=method,
+            data=json.dumps(body).encode() if body is not None else None,
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                answer = json.load(response)
+                assert isinstance(answer, dict)
+                return answer
+        except urllib.error.HTTPError as error:
+            with error:
+                text = error.read().decode(errors="replace")
+            if error.code == 404 and method == "GET":
+                return None
+            raise RefusedError(json.loads(text)["message"] if text[:1] == "{" else text) from None
 
     def within(self, namespace: str) -> "Cluster":
-        return Cluster(self.kubeconfig, namespace)
+        return replace(self, namespace=namespace)
 
 
 def manifest(*objects: Object) -> str:
@@ -125,16 +169,22 @@ def manifest(*objects: Object) -> str:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Cluster:
+def cluster() -> Iterator[Cluster]:
     kubeconfig = Path(os.environ.get("KUBECONFIG") or CACHE / "cluster" / "kubeconfig")
     if not kubeconfig.is_file():
         pytest.fail(f"no cluster: {kubeconfig} is missing; run `make cluster-up`")
-    found = Cluster(kubeconfig)
-    try:
-        found.kubectl("version", "--request-timeout=10s", seconds=20)
-    except (RefusedError, subprocess.TimeoutExpired) as error:
-        pytest.fail(f"no cluster answers at {kubeconfig}: {error}; run `make cluster-up`")
-    return found
+    command = [tool("kubectl"), "--kubeconfig", str(kubeconfig), "proxy", "--port=0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as proxy:
+        assert proxy.stdout is not None
+        # "Starting to serve on 127.0.0.1:PORT"
+        found = Cluster(kubeconfig, f"http://{proxy.stdout.readline().split()[-1]}")
+        try:
+            found.call("GET", "/version")
+            yield found
+        except (RefusedError, OSError) as error:
+            pytest.fail(f"no cluster answers at {kubeconfig}: {error}; run `make cluster-up`")
+        finally:
+            proxy.terminate()
 
 
 @pytest.fixture(scope="session")
@@ -172,9 +222,9 @@ def install(
 
 
 @contextmanager
-def fresh_namespace(cluster: Cluster) -> Iterator[Cluster]:
+def fresh_namespace(cluster: Cluster, prefix: str = "e2e") -> Iterator[Cluster]:
     """A namespace under restricted Pod Security, deleted afterwards without waiting for it."""
-    name = f"e2e-{uuid4().hex[:8]}"
+    name = f"{prefix}-{uuid4().hex[:8]}"
     cluster.apply(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": RESTRICTED}}
     )
