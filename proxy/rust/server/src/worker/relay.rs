@@ -68,7 +68,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 };
                 let busy = link.outstanding() > 0;
                 // With others waiting, a client that pipelines without end yields at a Sync.
-                if backend.cut || (waited_for && link.may_pause()) {
+                if backend.cut || (waited_for && busy && link.may_pause()) {
                     self.regulate(key);
                     return false;
                 }
