@@ -5,6 +5,9 @@
 #![forbid(unsafe_code)]
 
 mod buffer;
+#[cfg(feature = "contract")]
+pub mod contract;
+pub mod sim;
 mod time;
 
 pub use buffer::{Buffer, BufferPool, BUFFER_SIZE};

@@ -1,0 +1,390 @@
+//! The simulated driver: one host's view of the network.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+
+use super::pair::{EndId, Fin, Holder};
+use super::world::{Backlog, Slot, World};
+use super::Network;
+use crate::{Buffer, BufferPool, Driver, Event, Time, Token, Waker, BUFFER_SIZE};
+
+/// One host's driver; see [`Network::host`].
+#[derive(Debug)]
+pub struct SimDriver {
+    network: Network,
+    host: usize,
+    now: Time,
+    pool: BufferPool,
+}
+
+/// An end of a simulated connection on its way to another host's driver.
+#[derive(Debug)]
+pub struct SimSocket {
+    network: Network,
+    end: EndId,
+    attached: AtomicBool,
+}
+
+impl Drop for SimSocket {
+    fn drop(&mut self) {
+        if !self.attached.load(Ordering::Relaxed) {
+            self.network.world().close(self.end);
+        }
+    }
+}
+
+/// Wakes a host.
+#[derive(Clone, Debug)]
+pub struct SimWaker {
+    network: Network,
+    host: usize,
+}
+
+impl Waker for SimWaker {
+    fn wake(&self) {
+        self.network.world().hosts[self.host].woken = true;
+    }
+}
+
+impl SimDriver {
+    pub(super) fn new(network: Network, host: usize) -> Self {
+        let now = network.world().now;
+        let pool = BufferPool::default();
+        Self {
+            network,
+            host,
+            now,
+            pool,
+        }
+    }
+
+    fn end(&self, world: &World, token: Token) -> Option<EndId> {
+        match world.hosts[self.host].at(token) {
+            Slot::End(end) => Some(end),
+            _ => None,
+        }
+    }
+
+    /// Does something with the end that a token names.
+    fn with<R: Default>(
+        &self,
+        token: Token,
+        act: impl FnOnce(&mut World, EndId) -> Option<R>,
+    ) -> R {
+        let mut world = self.network.world();
+        let end = self.end(&world, token);
+        end.and_then(|end| act(&mut world, end)).unwrap_or_default()
+    }
+
+    /// What an end has to tell its holder now.
+    fn tell(
+        &mut self,
+        world: &mut World,
+        token: Token,
+        id: EndId,
+        events: &mut Vec<Event<SimSocket>>,
+    ) {
+        let socket = token;
+        let mut taken = 1 + world.random.index(2 * BUFFER_SIZE).min(BUFFER_SIZE - 1);
+        if world.random.one_in(2) {
+            taken = BUFFER_SIZE;
+        }
+        let Some(pair) = world.pairs.get_mut(&id.pair) else {
+            return;
+        };
+        let room = pair.room;
+        let end = &mut pair.ends[id.side];
+        if std::mem::take(&mut end.tell_connected) {
+            events.push(Event::Connected { socket });
+        }
+        if let Some(error) = end.broken {
+            // What had arrived before can still be read, as on Linux.
+            if !end.told_broken && (!end.armed || end.inbox.is_empty()) {
+                end.told_broken = true;
+                let error = Some(error);
+                events.push(Event::Closed { socket, error });
+            }
+            if end.told_broken {
+                return;
+            }
+        }
+        if pair.established {
+            end.pump(room);
+            if end.queue.is_empty() && std::mem::take(&mut end.tell_sent) {
+                events.push(Event::Sent { socket });
+            }
+            if end.queue.is_empty() && end.detaching {
+                return self.depart(world, token, id, events);
+            }
+        }
+        if end.armed && !end.inbox.is_empty() {
+            let taken = taken.min(end.inbox.len());
+            let mut data = self.pool.take();
+            data.vec_mut().extend(end.inbox.drain(..taken));
+            events.push(Event::Received { socket, data });
+            let more = !end.inbox.is_empty() || end.eof || end.broken.is_some();
+            if more {
+                world.mark(id);
+            }
+        } else if end.armed && end.eof && !end.told_eof {
+            end.told_eof = true;
+            let error = None;
+            events.push(Event::Closed { socket, error });
+        }
+        world.hurry(id);
+        world.hurry(id.peer());
+    }
+
+    fn depart(
+        &self,
+        world: &mut World,
+        token: Token,
+        id: EndId,
+        events: &mut Vec<Event<SimSocket>>,
+    ) {
+        world.hurry(id);
+        if let Some(pair) = world.pairs.get_mut(&id.pair) {
+            let end = &mut pair.ends[id.side];
+            end.holder = Holder::Nobody;
+            end.detaching = false;
+            end.armed = false;
+        }
+        let host = &mut world.hosts[self.host];
+        if let Some(entry) = host.entries.get_mut(token.index as usize) {
+            entry.1 = Slot::Departed;
+        }
+        host.departed.push(token);
+        events.push(Event::Detached {
+            socket: token,
+            detached: SimSocket {
+                network: self.network.clone(),
+                end: id,
+                attached: AtomicBool::new(false),
+            },
+        });
+    }
+
+    fn accept(
+        &self,
+        world: &mut World,
+        listener: Token,
+        at: SocketAddr,
+        events: &mut Vec<Event<SimSocket>>,
+    ) {
+        while let Some(backlog) = world.backlogs.get_mut(&at) {
+            let Some((end, peer)) = backlog.waiting.pop_front() else {
+                return;
+            };
+            let socket = self.adopt(world, end);
+            events.push(Event::Accepted {
+                listener,
+                socket,
+                peer,
+            });
+        }
+    }
+
+    fn adopt(&self, world: &mut World, id: EndId) -> Token {
+        let token = world.hosts[self.host].insert(Slot::End(id));
+        if let Some(pair) = world.pairs.get_mut(&id.pair) {
+            pair.ends[id.side].holder = Holder::Host(self.host, token);
+            // Whatever happened meanwhile is told here.
+            pair.ends[id.side].told_eof = false;
+            pair.ends[id.side].told_broken = false;
+        }
+        world.mark(id);
+        token
+    }
+
+    fn collect(&mut self, world: &mut World, events: &mut Vec<Event<SimSocket>>) {
+        for token in std::mem::take(&mut world.hosts[self.host].departed) {
+            world.hosts[self.host].remove(token);
+        }
+        let host = &mut world.hosts[self.host];
+        if std::mem::take(&mut host.woken) {
+            events.push(Event::Woken);
+        }
+        let mut dirty: Vec<u32> = std::mem::take(&mut host.dirty).into_iter().collect();
+        world.random.shuffle(&mut dirty);
+        for index in dirty {
+            let entry = world.hosts[self.host].entries.get(index as usize);
+            let Some((generation, slot)) = entry.copied() else {
+                continue;
+            };
+            let token = Token { index, generation };
+            match slot {
+                Slot::Listener(at) => self.accept(world, token, at, events),
+                Slot::End(end) => self.tell(world, token, end, events),
+                Slot::Free | Slot::Departed => {}
+            }
+        }
+    }
+}
+
+impl Driver for SimDriver {
+    type Socket = SimSocket;
+    type Waker = SimWaker;
+
+    fn now(&self) -> Time {
+        self.now
+    }
+
+    fn listen(&mut self, mut address: SocketAddr) -> io::Result<Token> {
+        let mut world = self.network.world();
+        // A host has one address, whatever it calls it.
+        address.set_ip(world.hosts[self.host].ip);
+        if address.port() == 0 {
+            address.set_port(world.port());
+        }
+        if world.backlogs.contains_key(&address) {
+            return Err(ErrorKind::AddrInUse.into());
+        }
+        let host = self.host;
+        let token = world.hosts[host].insert(Slot::Listener(address));
+        let waiting = Default::default();
+        let backlog = Backlog {
+            host,
+            token,
+            waiting,
+        };
+        world.backlogs.insert(address, backlog);
+        Ok(token)
+    }
+
+    fn listening_on(&self, listener: Token) -> Option<SocketAddr> {
+        match self.network.world().hosts[self.host].at(listener) {
+            Slot::Listener(address) => Some(address),
+            _ => None,
+        }
+    }
+
+    fn connect(&mut self, address: SocketAddr) -> Token {
+        self.network.world().connect(self.host, address)
+    }
+
+    fn arm(&mut self, socket: Token, armed: bool) {
+        self.with(socket, |world, id| {
+            world.pairs.get_mut(&id.pair)?.ends[id.side].armed = armed;
+            world.mark(id);
+            Some(())
+        });
+    }
+
+    fn send(&mut self, socket: Token, data: Buffer) -> usize {
+        let queued = self.with(socket, |world, id| {
+            let pair = world.pairs.get_mut(&id.pair)?;
+            let (room, established) = (pair.room, pair.established);
+            let end = &mut pair.ends[id.side];
+            if end.broken.is_some() {
+                return None;
+            }
+            if end.fin != Fin::No && end.queue.is_empty() {
+                end.break_off(ErrorKind::BrokenPipe);
+                world.mark(id);
+                return None;
+            }
+            end.queue.extend(data.as_slice());
+            if established {
+                end.pump(room);
+            }
+            end.tell_sent = !end.queue.is_empty();
+            let queued = end.queue.len();
+            world.hurry(id);
+            Some(queued)
+        });
+        self.pool.give(data);
+        queued
+    }
+
+    fn queued(&self, socket: Token) -> usize {
+        self.with(socket, |world, id| {
+            Some(world.pairs.get(&id.pair)?.ends[id.side].queue.len())
+        })
+    }
+
+    fn finish(&mut self, socket: Token) {
+        self.with(socket, |world, id| {
+            let end = &mut world.pairs.get_mut(&id.pair)?.ends[id.side];
+            end.fin = end.fin.max(Fin::Wanted);
+            world.hurry(id);
+            Some(())
+        });
+    }
+
+    fn close(&mut self, token: Token) {
+        let mut world = self.network.world();
+        let slot = world.hosts[self.host].at(token);
+        world.hosts[self.host].remove(token);
+        match slot {
+            Slot::End(end) => world.close(end),
+            Slot::Listener(address) => {
+                if let Some(backlog) = world.backlogs.remove(&address) {
+                    for (end, _) in backlog.waiting {
+                        world.reset(end.pair);
+                        world.close(end);
+                    }
+                }
+            }
+            Slot::Free | Slot::Departed => {}
+        }
+    }
+
+    fn detach(&mut self, socket: Token) {
+        self.with(socket, |world, id| {
+            world.pairs.get_mut(&id.pair)?.ends[id.side].detaching = true;
+            world.mark(id);
+            Some(())
+        });
+    }
+
+    fn attach(&mut self, socket: SimSocket) -> Token {
+        socket.attached.store(true, Ordering::Relaxed);
+        let mut world = self.network.world();
+        self.adopt(&mut world, socket.end)
+    }
+
+    fn buffer(&mut self) -> Buffer {
+        self.pool.take()
+    }
+
+    fn recycle(&mut self, buffer: Buffer) {
+        self.pool.give(buffer);
+    }
+
+    fn waker(&self) -> SimWaker {
+        SimWaker {
+            network: self.network.clone(),
+            host: self.host,
+        }
+    }
+
+    fn wait(&mut self, deadline: Option<Time>, events: &mut Vec<Event<SimSocket>>) {
+        let network = Arc::clone(&self.network.0);
+        let mut world = Network::locked(&network);
+        let before = events.len();
+        loop {
+            self.collect(&mut world, events);
+            let happened = events.len() > before;
+            if world.scheduled {
+                // Its next wish is known only when it comes back with nothing left to do.
+                let wish = if happened { Some(world.now) } else { deadline };
+                world.hosts[self.host].deadline = wish;
+                break;
+            }
+            if happened || deadline.is_some_and(|at| at <= world.now) {
+                break;
+            }
+            // Nobody gives turns here: the time goes on while this host sleeps.
+            let limit = deadline.unwrap_or(Time(u64::MAX));
+            if !world.act(limit) {
+                world.now = deadline.unwrap_or(world.now);
+                if deadline.is_none() {
+                    break;
+                }
+            }
+        }
+        self.now = world.now;
+    }
+}
