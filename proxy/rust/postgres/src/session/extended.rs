@@ -130,8 +130,7 @@ impl Session {
             self.batch.used = true;
             return;
         }
-        let present = link.unnamed == Unnamed::Of(self.id);
-        if self.pin.is_some() || present {
+        if link.unnamed == Unnamed::Of(self.id) {
             return;
         }
         let mut bytes = Vec::new();

@@ -1,0 +1,151 @@
+//! COPY, both ways and both protocols, and the Syncs it swallows.
+
+mod common;
+
+use common::*;
+use dbproxy_engine::{Abandoned, CloseReason, KillReason, Release, Session as _};
+
+fn copy_in() -> Vec<u8> {
+    message(b'G', &[0, 0, 1, 0, 0])
+}
+
+fn data(bytes: &[u8]) -> Vec<u8> {
+    message(b'd', bytes)
+}
+
+#[test]
+fn a_simple_copy_in_runs_to_its_end() {
+    let mut bench = Bench::new();
+    bench.client(&query("COPY t FROM STDIN"));
+    assert_eq!(bench.server(&copy_in()), "G");
+    assert_eq!(
+        bench.client(&concat(&[data(b"1\n"), data(b"2\n"), bare(b'c')])),
+        "d d c"
+    );
+    assert_eq!(
+        bench.server(&concat(&[complete("COPY 2"), ready(b'I')])),
+        "C:COPY 2 Z:I"
+    );
+    assert_eq!(bench.released, [Release::Clean]);
+}
+
+#[test]
+fn late_data_after_a_failed_copy_is_tolerated() {
+    let mut bench = Bench::new();
+    bench.client(&query("COPY t FROM STDIN"));
+    bench.server(&copy_in());
+    bench.client(&data(b"bad\n"));
+    bench.server(&error("ERROR", "22P04"));
+    assert_eq!(bench.client(&data(b"late\n")), "d");
+    bench.server(&ready(b'I'));
+    assert_eq!(bench.released, [Release::Clean]);
+    assert_eq!(bench.client(&concat(&[data(b"later\n"), bare(b'c')])), "");
+    assert_eq!(bench.client(&query("SELECT 1")), "Q:SELECT 1");
+    assert_eq!(bench.closed, None);
+}
+
+#[test]
+fn a_copy_swallows_the_sync_that_was_sent_with_it() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[run("COPY t FROM STDIN"), sync()]));
+    bench.server(&concat(&[bare(b'1'), bare(b'2'), copy_in()]));
+    bench.client(&concat(&[data(b"1\n"), bare(b'c')]));
+    bench.server(&complete("COPY 1"));
+    assert!(bench.released.is_empty());
+    bench.client(&sync());
+    assert_eq!(bench.server(&ready(b'I')), "Z:I");
+    assert_eq!(bench.released, [Release::Clean]);
+}
+
+#[test]
+fn data_and_sync_sent_ahead_are_counted_right() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[
+        run("COPY t FROM STDIN"),
+        sync(),
+        data(b"1\n"),
+        bare(b'c'),
+        sync(),
+    ]));
+    bench.server(&concat(&[
+        bare(b'1'),
+        bare(b'2'),
+        copy_in(),
+        complete("COPY 1"),
+        ready(b'I'),
+    ]));
+    assert_eq!(bench.released, [Release::Clean]);
+}
+
+#[test]
+fn a_failed_extended_copy_may_have_swallowed_a_sync_or_not_so_its_backend_is_closed() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[run("COPY t FROM STDIN"), sync()]));
+    bench.server(&concat(&[bare(b'1'), bare(b'2'), copy_in()]));
+    bench.client(&concat(&[data(b"bad\n"), bare(b'c'), sync()]));
+    assert_eq!(
+        bench.server(&concat(&[error("ERROR", "22P04"), ready(b'I')])),
+        "E:22P04 Z:I"
+    );
+    assert_eq!(bench.released, [Release::Kill(KillReason::Ambiguous)]);
+    assert_eq!(bench.told(), "E:22P04 Z:I");
+    assert_eq!(bench.closed, None);
+}
+
+#[test]
+fn copy_out_streams() {
+    let mut bench = Bench::new();
+    bench.client(&query("COPY t TO STDOUT"));
+    let reply = concat(&[
+        message(b'H', &[0, 0, 1, 0, 0]),
+        data(&[b'x'; 9000]),
+        bare(b'c'),
+        complete("COPY 1"),
+        ready(b'I'),
+    ]);
+    bench.drip = true;
+    bench.server(&reply);
+    assert_eq!(bench.to_client, reply);
+    assert_eq!(bench.released, [Release::Clean]);
+}
+
+#[test]
+fn a_query_during_copy_in_is_a_violation() {
+    let mut bench = Bench::new();
+    bench.client(&query("COPY t FROM STDIN"));
+    bench.server(&copy_in());
+    bench.client(&query("SELECT 1"));
+    assert_eq!(bench.closed, Some(CloseReason::ProtocolViolation));
+    let mut link = bench.link.take().unwrap();
+    assert_eq!(
+        bench.session.abandon(&mut link),
+        Abandoned::Free(Release::Kill(KillReason::ClientLost))
+    );
+}
+
+#[test]
+fn large_pieces_of_data_stream_in_parts() {
+    let mut bench = Bench::new();
+    bench.client(&query("COPY t FROM STDIN"));
+    bench.server(&copy_in());
+    let piece = data(&[b'x'; 5 * LIMIT]);
+    let mut sent = Vec::new();
+    for chunk in piece.chunks(LIMIT) {
+        bench.client(chunk);
+        sent.extend(bench.to_server.clone());
+    }
+    assert_eq!(sent, piece);
+}
+
+#[test]
+fn a_copy_that_fails_amid_a_large_piece_frees_the_backend_at_its_end() {
+    let mut bench = Bench::new();
+    bench.client(&query("COPY t FROM STDIN"));
+    bench.server(&copy_in());
+    let piece = data(&[b'x'; 3 * LIMIT]);
+    bench.client(&piece[..2 * LIMIT]);
+    bench.server(&concat(&[error("ERROR", "22P04"), ready(b'I')]));
+    assert!(bench.released.is_empty());
+    bench.client(&piece[2 * LIMIT..]);
+    assert_eq!(bench.released, [Release::Clean]);
+}

@@ -1,0 +1,218 @@
+//! The extended protocol: batches, pipelines, the unnamed statement.
+
+mod common;
+
+use common::*;
+use dbproxy_engine::{CloseReason, KillReason, PinReason, Release};
+
+fn reply(status: u8) -> Vec<u8> {
+    concat(&[bare(b'1'), bare(b'2'), complete("SELECT 1"), ready(status)])
+}
+
+#[test]
+fn a_batch_goes_as_one_and_frees_the_backend_at_its_sync() {
+    let mut bench = Bench::new();
+    let batch = concat(&[run("SELECT $1"), sync()]);
+    assert_eq!(bench.client(&run("SELECT $1")), "");
+    bench.client(&sync());
+    assert_eq!(bench.to_server, batch);
+    assert_eq!(bench.server(&reply(b'I')), "1 2 C:SELECT 1 Z:I");
+    assert_eq!(bench.released, [Release::Clean]);
+    assert_eq!(bench.pin(), None);
+}
+
+#[test]
+fn syncs_are_counted_when_a_step_fails() {
+    let mut bench = Bench::new();
+    let batch = concat(&[run("SELECT 1"), sync()]);
+    bench.client(&concat(&[batch.clone(), batch.clone(), batch]));
+    bench.server(&reply(b'I'));
+    assert_eq!(
+        bench.server(&concat(&[bare(b'1'), error("ERROR", "22012"), ready(b'I')])),
+        "1 E:22012 Z:I"
+    );
+    assert!(bench.released.is_empty());
+    bench.server(&reply(b'I'));
+    assert_eq!(bench.released, [Release::Clean]);
+}
+
+#[test]
+fn nothing_is_released_while_messages_follow_the_last_sync() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[run("SELECT 1"), sync(), run("SELECT 2")]));
+    bench.server(&reply(b'I'));
+    assert!(bench.released.is_empty());
+    bench.client(&sync());
+    bench.server(&reply(b'I'));
+    assert_eq!(bench.released, [Release::Clean]);
+}
+
+#[test]
+fn a_flush_is_a_request_too() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[parse("", "SELECT 1"), describe("S"), flush()]));
+    assert_eq!(
+        bench.server(&concat(&[bare(b'1'), bare(b't'), bare(b'n')])),
+        "1 t n"
+    );
+    let mut bench = Bench::new();
+    bench.client(&concat(&[run("SELECT 1"), flush()]));
+    assert_eq!(bench.server(&concat(&[bare(b'1'), bare(b'2')])), "1 2");
+    bench.client(&sync());
+    bench.server(&concat(&[complete("SELECT 1"), ready(b'I')]));
+    assert_eq!(bench.released, [Release::Clean]);
+}
+
+#[test]
+fn a_named_statement_pins() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[parse("s1", "SELECT 1"), sync()]));
+    bench.server(&concat(&[bare(b'1'), ready(b'I')]));
+    assert_eq!(bench.pin(), Some(PinReason::NamedStatement));
+    assert!(bench.released.is_empty());
+}
+
+#[test]
+fn an_unnamed_statement_that_waits_for_its_use_pins() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[parse("", "SELECT 1"), describe("S"), sync()]));
+    assert_eq!(bench.pin(), Some(PinReason::UnnamedStatement));
+}
+
+#[test]
+fn a_used_unnamed_statement_is_parsed_again_on_another_backend() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[run("SELECT 1"), sync()]));
+    bench.server(&reply(b'I'));
+    bench.idle = vec![link()];
+    let again = concat(&[bind("", ""), execute(""), sync()]);
+    assert_eq!(bench.client(&again), "P B E S");
+    assert_eq!(bench.server(&reply(b'I')), "2 C:SELECT 1 Z:I");
+    assert_eq!(bench.pin(), Some(PinReason::UnnamedStatement));
+    assert_eq!(bench.released.len(), 1);
+}
+
+#[test]
+fn the_replayed_parse_is_told_from_the_clients_own() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[run("SELECT 1"), sync()]));
+    bench.server(&reply(b'I'));
+    bench.idle = vec![link()];
+    let batch = concat(&[parse("s", "SELECT 2"), bind("", ""), sync()]);
+    assert_eq!(bench.client(&batch), "P:s P B S");
+    let replies = concat(&[bare(b'1'), bare(b'1'), bare(b'2'), ready(b'I')]);
+    assert_eq!(bench.server(&replies), "1 2 Z:I");
+}
+
+#[test]
+fn anothers_unnamed_statement_is_never_used() {
+    let mut first = Bench::named("", 1);
+    first.client(&concat(&[run("SELECT secret"), sync()]));
+    first.server(&reply(b'I'));
+    let mut second = Bench::named("", 2);
+    second.idle = std::mem::take(&mut first.idle);
+    assert_eq!(
+        second.client(&concat(&[bind("", ""), execute(""), sync()])),
+        "C:S B E S"
+    );
+    assert_eq!(
+        second.server(&concat(&[bare(b'3'), error("ERROR", "26000"), ready(b'I')])),
+        "E:26000 Z:I"
+    );
+    assert_eq!(second.released, [Release::Clean]);
+}
+
+#[test]
+fn a_query_destroys_the_unnamed_statement() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[run("SELECT 1"), sync()]));
+    bench.server(&reply(b'I'));
+    bench.client(&query("SELECT 2"));
+    bench.server(&concat(&[complete("SELECT 1"), ready(b'I')]));
+    assert_eq!(bench.client(&concat(&[bind("", ""), sync()])), "B S");
+}
+
+#[test]
+fn a_failed_replay_is_the_clients_answer() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[run("SELECT x FROM t"), sync()]));
+    bench.server(&reply(b'I'));
+    bench.idle = vec![link()];
+    bench.client(&concat(&[bind("", ""), execute(""), sync()]));
+    assert_eq!(
+        bench.server(&concat(&[error("ERROR", "42P01"), ready(b'I')])),
+        "E:42P01 Z:I"
+    );
+}
+
+#[test]
+fn a_pipeline_of_two_unnamed_statements_stays_in_order() {
+    let mut bench = Bench::new();
+    let batch = concat(&[run("SELECT 1"), run("SELECT 2"), sync()]);
+    bench.client(&batch);
+    assert_eq!(bench.to_server, batch);
+    let reply = concat(&[
+        bare(b'1'),
+        bare(b'2'),
+        complete("SELECT 1"),
+        bare(b'1'),
+        bare(b'2'),
+        complete("SELECT 1"),
+        ready(b'I'),
+    ]);
+    bench.server(&reply);
+    assert_eq!(bench.to_client, reply);
+    assert_eq!(bench.released, [Release::Clean]);
+}
+
+#[test]
+fn currval_in_the_middle_of_a_batch_discards_before_the_batch() {
+    let mut first = Bench::named("", 1);
+    first.client(&query("INSERT INTO t VALUES (1)"));
+    first.server(&concat(&[complete("INSERT 0 1"), ready(b'I')]));
+    let mut second = Bench::named("", 2);
+    second.idle = std::mem::take(&mut first.idle);
+    assert_eq!(
+        second.client(&concat(&[run("BEGIN"), run("SELECT currval('s')"), sync()])),
+        "Q:DISCARD SEQUENCES P B E P B E S"
+    );
+}
+
+#[test]
+fn currval_behind_a_flush_on_anothers_backend_is_given_up() {
+    let mut first = Bench::named("", 1);
+    first.client(&query("INSERT INTO t VALUES (1)"));
+    first.server(&concat(&[complete("INSERT 0 1"), ready(b'I')]));
+    let mut second = Bench::named("", 2);
+    second.idle = std::mem::take(&mut first.idle);
+    second.client(&concat(&[run("SELECT 1"), flush()]));
+    second.server(&concat(&[bare(b'1'), bare(b'2'), complete("SELECT 1")]));
+    second.told();
+    second.client(&concat(&[run("SELECT currval('s')"), sync()]));
+    assert_eq!(second.released, [Release::Kill(KillReason::Ambiguous)]);
+    assert_eq!(second.told(), "E:40001 Z:I");
+    assert_eq!(second.closed, None);
+}
+
+#[test]
+fn goodbye_in_a_batch_needs_no_backend() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.client(&concat(&[run("SELECT 1"), bare(b'X')])), "");
+    assert_eq!(bench.closed, Some(CloseReason::ClientLeft));
+    assert!(bench.link.is_none());
+}
+
+#[test]
+fn broken_bodies_are_violations() {
+    for bytes in [
+        message(b'P', b"name\0SELECT 1"),
+        message(b'B', b"portal"),
+        message(b'D', b"X\0"),
+        message(b'C', b"S"),
+    ] {
+        let mut bench = Bench::new();
+        bench.client(&concat(&[bytes, sync()]));
+        assert_eq!(bench.told(), "E:08P01");
+        assert_eq!(bench.closed, Some(CloseReason::ProtocolViolation));
+    }
+}

@@ -1,0 +1,355 @@
+//! What a client is told when its backend is gone.
+
+mod common;
+
+use common::*;
+use dbproxy_engine::{
+    Abandoned, CloseReason, Failure, KillReason, Link as _, Note, Outcome, Release, Session as _,
+    Steps,
+};
+
+/// A client in a transaction.
+fn in_transaction() -> Bench {
+    let mut bench = Bench::new();
+    bench.client(&query("BEGIN"));
+    bench.server(&concat(&[complete("BEGIN"), ready(b'T')]));
+    bench.told();
+    bench
+}
+
+#[test]
+fn a_statement_of_a_transaction_gets_40001_and_the_rest_25p02_until_rollback() {
+    let mut bench = in_transaction();
+    bench.client(&query("INSERT INTO t VALUES (1)"));
+    assert_eq!(bench.lose(), Outcome::Stays);
+    assert_eq!(bench.told(), "E:40001 Z:E");
+    assert!(!bench.session.at_boundary());
+    bench.idle = vec![link()];
+    assert_eq!(bench.client(&query("INSERT INTO t VALUES (2)")), "");
+    assert_eq!(bench.told(), "E:25P02 Z:E");
+    bench.client(&query("SAVEPOINT a"));
+    assert_eq!(bench.told(), "E:25P02 Z:E");
+    bench.client(&query(" commit; "));
+    assert_eq!(bench.told(), "C:ROLLBACK Z:I");
+    assert_eq!(bench.client(&query("SELECT 1")), "Q:SELECT 1");
+}
+
+#[test]
+fn a_transaction_lost_while_idle_is_told_at_the_next_statement() {
+    let mut bench = in_transaction();
+    assert_eq!(bench.lose(), Outcome::Stays);
+    assert_eq!(bench.told(), "");
+    bench.client(&query("INSERT INTO t VALUES (2)"));
+    assert_eq!(bench.told(), "E:40001 Z:E");
+    bench.client(&query("SELECT 2"));
+    assert_eq!(bench.told(), "E:25P02 Z:E");
+    bench.client(&query("ROLLBACK TO SAVEPOINT a"));
+    assert_eq!(bench.told(), "E:25P02 Z:E");
+    bench.client(&query("ROLLBACK AND CHAIN"));
+    assert_eq!(bench.told(), "E:25P02 Z:E");
+    bench.client(&query("ROLLBACK"));
+    assert_eq!(bench.told(), "C:ROLLBACK Z:I");
+}
+
+#[test]
+fn a_text_that_begins_with_rollback_runs_where_there_is_nothing_to_roll_back() {
+    let mut bench = in_transaction();
+    bench.lose();
+    bench.idle = vec![link()];
+    assert_eq!(
+        bench.client(&query("ROLLBACK; SELECT 1")),
+        "Q:ROLLBACK; SELECT 1"
+    );
+}
+
+#[test]
+fn the_extended_protocol_is_skipped_to_its_sync() {
+    let mut bench = in_transaction();
+    bench.client(&concat(&[run("INSERT INTO t VALUES ($1)"), sync()]));
+    bench.lose();
+    assert_eq!(bench.told(), "E:40001 Z:E");
+    bench.client(&concat(&[run("INSERT INTO t VALUES ($1)"), sync()]));
+    assert_eq!(bench.told(), "E:25P02 Z:E");
+    bench.client(&concat(&[
+        parse("", "ROLLBACK"),
+        bind("", ""),
+        describe("P"),
+        execute(""),
+        sync(),
+    ]));
+    assert_eq!(bench.told(), "1 2 n C:ROLLBACK Z:I");
+}
+
+#[test]
+fn a_batch_without_its_sync_is_skipped_up_to_it() {
+    let mut bench = in_transaction();
+    bench.client(&concat(&[run("SELECT 1"), flush()]));
+    bench.lose();
+    assert_eq!(bench.told(), "E:40001");
+    bench.client(&concat(&[run("SELECT 2"), sync()]));
+    assert_eq!(bench.told(), "Z:E");
+}
+
+#[test]
+fn a_commit_in_flight_has_an_unknown_outcome() {
+    for texts in [
+        &["COMMIT"][..],
+        &["INSERT INTO t VALUES (1)", "end"],
+        &["SELECT 1; COMMIT"],
+        &["PREPARE TRANSACTION 'x'"],
+    ] {
+        let mut bench = in_transaction();
+        for text in texts {
+            bench.client(&query(text));
+        }
+        assert_eq!(
+            bench.lose(),
+            Outcome::Closes(CloseReason::OutcomeUnknown),
+            "{texts:?}"
+        );
+        assert_eq!(bench.told(), "E:08007");
+    }
+    for text in [
+        "INSERT INTO t VALUES (1)",
+        "SELECT f()",
+        "CALL p()",
+        "WITH x AS (DELETE FROM t RETURNING *) SELECT * FROM x",
+        "VACUUM",
+    ] {
+        let mut bench = Bench::new();
+        bench.client(&query(text));
+        assert_eq!(
+            bench.lose(),
+            Outcome::Closes(CloseReason::OutcomeUnknown),
+            "{text}"
+        );
+    }
+    let mut bench = in_transaction();
+    bench.client(&concat(&[run("COMMIT"), sync()]));
+    assert_eq!(bench.lose(), Outcome::Closes(CloseReason::OutcomeUnknown));
+}
+
+#[test]
+fn a_read_of_its_own_gets_40001_and_leaves_no_transaction() {
+    let mut bench = Bench::new();
+    bench.client(&query("SELECT count(*) FROM t WHERE a IN (1, 2)"));
+    assert_eq!(bench.lose(), Outcome::Stays);
+    assert_eq!(bench.told(), "E:40001 Z:I");
+    assert!(bench.session.at_boundary());
+}
+
+#[test]
+fn the_rest_of_a_pipelined_script_cannot_commit() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[
+        query("BEGIN"),
+        query("INSERT INTO t VALUES (1)"),
+    ]));
+    bench.lose();
+    assert_eq!(bench.told(), "E:40001 Z:E E:25P02 Z:E");
+    bench.client(&query("INSERT INTO t VALUES (2)"));
+    assert_eq!(bench.told(), "E:25P02 Z:E");
+}
+
+#[test]
+fn commit_of_a_failed_transaction_commits_nothing() {
+    let mut bench = in_transaction();
+    bench.client(&query("SELECT 1/0"));
+    bench.server(&concat(&[error("ERROR", "22012"), ready(b'E')]));
+    bench.told();
+    bench.client(&query("COMMIT"));
+    assert_eq!(bench.lose(), Outcome::Stays);
+    assert_eq!(bench.told(), "E:25P02 Z:E");
+}
+
+#[test]
+fn an_error_that_was_given_is_not_given_twice() {
+    let mut bench = in_transaction();
+    bench.client(&query("SELECT 1/0"));
+    bench.server(&error("ERROR", "22012"));
+    bench.told();
+    bench.lose();
+    assert_eq!(bench.told(), "Z:E");
+}
+
+#[test]
+fn a_pinned_client_is_closed() {
+    let mut bench = Bench::new();
+    bench.client(&query("SET work_mem = '1MB'"));
+    bench.server(&concat(&[complete("SET"), ready(b'I')]));
+    bench.told();
+    assert_eq!(
+        bench.lose(),
+        Outcome::Closes(CloseReason::PinnedBackendLost)
+    );
+    assert_eq!(bench.told(), "E:57P01");
+}
+
+#[test]
+fn in_the_middle_of_a_row_nothing_is_squeezed_in() {
+    let mut bench = Bench::new();
+    bench.client(&query("SELECT x FROM t"));
+    let bytes = row(&[b'x'; 100]);
+    bench.server(&bytes[..50]);
+    bench.to_client.clear();
+    assert_eq!(bench.lose(), Outcome::Closes(CloseReason::ReplyCutShort));
+    assert_eq!(bench.told(), "");
+}
+
+#[test]
+fn a_request_of_which_nothing_was_sent_is_queued_again() {
+    let mut bench = Bench::named("psql", 1);
+    let mut link = bench.idle.pop().unwrap();
+    bench.session.attach(&mut link, &mut Steps::new());
+    bench.link = Some(link);
+    assert_eq!(bench.lose(), Outcome::Requeue);
+    bench.idle = vec![common::link()];
+    assert_eq!(
+        bench.client(&query("SELECT 1")),
+        "Q:SET application_name TO E'psql' Q:SELECT 1"
+    );
+}
+
+#[test]
+fn half_a_statement_was_never_run() {
+    let mut bench = in_transaction();
+    let bytes = query(&format!("COMMIT; /* {} */", "x".repeat(3 * LIMIT)));
+    bench.client(&bytes[..2 * LIMIT]);
+    assert_eq!(
+        bench.lose(),
+        Outcome::Closes(CloseReason::PinnedBackendLost)
+    );
+}
+
+#[test]
+fn a_server_that_goes_down_is_a_loss_and_not_the_clients_error() {
+    let mut bench = in_transaction();
+    bench.client(&query("INSERT INTO t VALUES (1)"));
+    assert_eq!(bench.server(&error("FATAL", "57P01")), "E:40001 Z:E");
+    assert_eq!(bench.notes, [Note::WriterDoubted]);
+    assert_eq!(bench.released, [Release::Kill(KillReason::ServerClosed)]);
+}
+
+#[test]
+fn a_cut_that_cancels_is_told_as_what_it_is() {
+    let mut bench = in_transaction();
+    bench.client(&query("INSERT INTO t VALUES (1)"));
+    bench.link.as_mut().unwrap().cut();
+    assert_eq!(
+        bench.server(&concat(&[error("ERROR", "57014"), ready(b'E')])),
+        "E:40001 Z:E"
+    );
+    assert_eq!(bench.released, [Release::Kill(KillReason::WriterLost)]);
+    bench.told();
+    bench.client(&query("SELECT 1"));
+    assert_eq!(bench.told(), "E:25P02 Z:E");
+}
+
+#[test]
+fn a_cut_that_comes_too_late_changes_nothing() {
+    let mut bench = Bench::new();
+    bench.client(&query("INSERT INTO t VALUES (1)"));
+    bench.link.as_mut().unwrap().cut();
+    assert_eq!(
+        bench.server(&concat(&[complete("INSERT 0 1"), ready(b'I')])),
+        "C:INSERT 0 1 Z:I"
+    );
+    assert_eq!(bench.released, [Release::Kill(KillReason::WriterLost)]);
+    assert_eq!(bench.closed, None);
+    assert!(bench.session.at_boundary());
+}
+
+#[test]
+fn a_refused_request_is_answered_and_the_session_stays() {
+    let mut bench = Bench::new();
+    let mut steps = Steps::new();
+    let input = concat(&[run("SELECT 1"), sync(), query("SELECT 2")]);
+    bench.idle.clear();
+    bench.client(&input);
+    let used = bench
+        .session
+        .refuse(Failure::BorrowTimeout, &input, &mut steps);
+    assert_eq!(used, input.len() - query("SELECT 2").len());
+    let [dbproxy_engine::Step::Send(_, dbproxy_engine::Payload::Bytes(bytes))] = &steps[..] else {
+        panic!("{steps:?}")
+    };
+    assert_eq!(show(bytes), "E:53300 Z:I");
+}
+
+#[test]
+fn a_refused_batch_that_goes_on_is_skipped_to_its_sync() {
+    let mut bench = Bench::new();
+    bench.idle.clear();
+    let input = concat(&[run("SELECT 1"), flush()]);
+    bench.client(&input);
+    let mut steps = Steps::new();
+    assert_eq!(
+        bench.session.refuse(Failure::Cancelled, &input, &mut steps),
+        input.len()
+    );
+    let mut bench = Bench {
+        session: bench.session,
+        ..Bench::new()
+    };
+    bench.client(&concat(&[execute(""), sync()]));
+    assert_eq!(bench.told(), "Z:I");
+}
+
+#[test]
+fn a_client_that_goes_lets_its_request_run_and_its_transaction_be_rolled_back() {
+    let mut bench = in_transaction();
+    bench.client(&query("SELECT 1"));
+    let mut link = bench.link.take().unwrap();
+    assert_eq!(bench.session.abandon(&mut link), Abandoned::Running);
+    let mut steps = Steps::new();
+    let bytes = concat(&[complete("SELECT 1"), ready(b'T')]);
+    let used = dbproxy_postgres::Session::feed_server(None, &mut link, &bytes, &mut steps);
+    assert_eq!(
+        (used, &steps[..]),
+        (
+            bytes.len(),
+            &[dbproxy_engine::Step::Release(Release::Reset)][..]
+        )
+    );
+    let mut out = Vec::new();
+    link.reset(Some("SET x TO 1"), &mut out);
+    assert_eq!(show(&out), "Q:ROLLBACK Q:DISCARD ALL Q:SET x TO 1");
+    let bytes = concat(&[
+        complete("ROLLBACK"),
+        ready(b'I'),
+        complete("DISCARD ALL"),
+        ready(b'I'),
+        complete("SET"),
+        ready(b'I'),
+    ]);
+    steps.clear();
+    dbproxy_postgres::Session::feed_server(None, &mut link, &bytes, &mut steps);
+    assert_eq!(steps, [dbproxy_engine::Step::Release(Release::Clean)]);
+}
+
+#[test]
+fn an_open_batch_dies_with_its_client() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[run("SELECT 1"), flush()]));
+    let mut link = bench.link.take().unwrap();
+    assert_eq!(
+        bench.session.abandon(&mut link),
+        Abandoned::Free(Release::Kill(KillReason::ClientLost))
+    );
+}
+
+#[test]
+fn a_reset_that_fails_kills() {
+    let mut link = link();
+    let mut out = Vec::new();
+    link.reset(None, &mut out);
+    let mut steps = Steps::new();
+    let bytes = concat(&[error("ERROR", "XX000"), ready(b'I')]);
+    dbproxy_postgres::Session::feed_server(None, &mut link, &bytes, &mut steps);
+    assert_eq!(
+        steps,
+        [dbproxy_engine::Step::Release(Release::Kill(
+            KillReason::ResetFailed
+        ))]
+    );
+}

@@ -1,0 +1,248 @@
+//! Simple queries over a shared backend.
+
+mod common;
+
+use common::*;
+use dbproxy_engine::{CloseReason, KillReason, Note, PinReason, Release, Session as _};
+
+#[test]
+fn a_query_and_its_reply_are_one_send_each_way() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.client(&query("SELECT 1")), "Q:SELECT 1");
+    assert_eq!(bench.sends, 1);
+    let reply = concat(&[bare(b'T'), row(b"1"), complete("SELECT 1"), ready(b'I')]);
+    assert_eq!(bench.server(&reply), "T D C:SELECT 1 Z:I");
+    assert_eq!(bench.sends, 2);
+    assert_eq!(bench.released, [Release::Clean]);
+    assert!(bench.notes.is_empty() && bench.session.at_boundary());
+}
+
+#[test]
+fn no_backend_is_asked_for_before_the_query_is_whole() {
+    let mut bench = Bench::new();
+    let bytes = query("SELECT 1");
+    assert_eq!(bench.client(&bytes[..bytes.len() - 1]), "");
+    assert!(bench.link.is_none() && !bench.session.at_boundary());
+    assert_eq!(bench.client(&bytes[bytes.len() - 1..]), "Q:SELECT 1");
+}
+
+#[test]
+fn any_fragmentation_gives_the_same_bytes() {
+    let requests = concat(&[query("BEGIN"), query("SELECT 2"), query("COMMIT")]);
+    let replies = concat(&[
+        complete("BEGIN"),
+        ready(b'T'),
+        bare(b'T'),
+        row(&[b'x'; 300]),
+        complete("SELECT 1"),
+        ready(b'T'),
+        complete("COMMIT"),
+        ready(b'I'),
+    ]);
+    let mut whole = Bench::new();
+    whole.client(&requests);
+    whole.server(&replies);
+    assert_eq!(whole.to_server, requests);
+    assert_eq!(whole.to_client, replies);
+    for cut in 1..replies.len() {
+        let mut bench = Bench::new();
+        bench.client(&requests[..cut.min(requests.len())]);
+        let mut sent = bench.to_server.clone();
+        bench.client(&requests[cut.min(requests.len())..]);
+        sent.extend(&bench.to_server);
+        assert_eq!(sent, requests, "{cut}");
+        bench.server(&replies[..cut]);
+        let mut got = bench.to_client.clone();
+        bench.server(&replies[cut..]);
+        got.extend(&bench.to_client);
+        assert_eq!(got, replies, "{cut}");
+        assert_eq!(bench.released, [Release::Clean]);
+    }
+    let mut drip = Bench::new();
+    drip.drip = true;
+    drip.client(&requests);
+    drip.server(&replies);
+    assert_eq!((drip.to_server, drip.to_client), (requests, replies));
+}
+
+#[test]
+fn a_transaction_keeps_its_backend() {
+    let mut bench = Bench::new();
+    bench.client(&query("BEGIN"));
+    bench.server(&concat(&[complete("BEGIN"), ready(b'T')]));
+    assert!(bench.released.is_empty() && bench.link.is_some());
+    bench.client(&query("COMMIT"));
+    bench.server(&concat(&[complete("COMMIT"), ready(b'I')]));
+    assert_eq!(bench.released, [Release::Clean]);
+}
+
+#[test]
+fn pipelined_queries_are_all_answered_before_the_backend_goes() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[query("SELECT 1"), query("SELECT 2")]));
+    bench.server(&concat(&[complete("SELECT 1"), ready(b'I')]));
+    assert!(bench.released.is_empty());
+    bench.server(&concat(&[complete("SELECT 1"), ready(b'I')]));
+    assert_eq!(bench.released, [Release::Clean]);
+}
+
+#[test]
+fn a_set_pins_and_the_backend_stays() {
+    let mut bench = Bench::new();
+    bench.client(&query("SET work_mem = '1MB'"));
+    bench.server(&concat(&[complete("SET"), ready(b'I')]));
+    assert_eq!(bench.pin(), Some(PinReason::SessionSetting));
+    assert!(bench.released.is_empty() && bench.session.pinned());
+}
+
+#[test]
+fn a_function_of_unknown_doings_makes_the_backend_dirty() {
+    let mut bench = Bench::new();
+    bench.client(&query("SELECT do_things()"));
+    bench.server(&concat(&[complete("SELECT 1"), ready(b'I')]));
+    assert_eq!(bench.released, [Release::Reset]);
+    assert_eq!(bench.pin(), None);
+}
+
+#[test]
+fn the_application_name_is_set_once_per_backend_and_its_reply_dropped() {
+    let mut bench = Bench::named("o'brien \\", 1);
+    assert_eq!(
+        bench.client(&query("SELECT 1")),
+        "Q:SET application_name TO E'o''brien \\\\' Q:SELECT 1"
+    );
+    let reply = concat(&[
+        report("application_name", "o'brien \\"),
+        complete("SET"),
+        ready(b'I'),
+        complete("SELECT 1"),
+        ready(b'I'),
+    ]);
+    assert_eq!(bench.server(&reply), "C:SELECT 1 Z:I");
+    assert_eq!(bench.client(&query("SELECT 1")), "Q:SELECT 1");
+}
+
+#[test]
+fn reports_that_differ_are_told_before_the_reply() {
+    let mut bench = Bench::new();
+    bench.idle = vec![link_with(&[
+        ("standard_conforming_strings", "on"),
+        ("client_encoding", "UTF8"),
+        ("in_hot_standby", "on"),
+    ])];
+    bench.client(&query("SELECT 1"));
+    assert_eq!(bench.told(), "S:in_hot_standby=on");
+}
+
+#[test]
+fn a_query_larger_than_the_limit_streams_and_pins() {
+    let mut bench = Bench::new();
+    let bytes = query(&format!("SELECT '{}'", "x".repeat(3 * LIMIT)));
+    bench.drip = true;
+    bench.client(&bytes[..LIMIT - 1]);
+    assert!(bench.link.is_none());
+    let mut sent = Vec::new();
+    for chunk in [&bytes[LIMIT - 1..LIMIT + 10], &bytes[LIMIT + 10..]] {
+        bench.client(chunk);
+        sent.extend(bench.to_server.clone());
+    }
+    assert_eq!(sent, bytes);
+    assert_eq!(bench.pin(), Some(PinReason::StatementTooLarge));
+}
+
+#[test]
+fn a_query_with_a_nul_inside_is_a_violation() {
+    for bytes in [
+        message(b'Q', b"a\0b\0"),
+        message(b'Q', b"a"),
+        message(b'Q', b""),
+    ] {
+        let mut bench = Bench::new();
+        bench.client(&bytes);
+        assert_eq!(bench.told(), "E:08P01");
+        assert_eq!(bench.closed, Some(CloseReason::ProtocolViolation));
+    }
+}
+
+#[test]
+fn impossible_messages_close_only_that_client() {
+    for bytes in [
+        &b"GET / HTTP/1.1\r\n"[..],
+        b"Q\0\0\0\x03",
+        b"Q\xff\xff\xff\xff",
+        b"S\0\0\0\x05x",
+    ] {
+        let mut bench = Bench::new();
+        assert_eq!(bench.client(bytes), "");
+        assert_eq!(bench.told(), "E:08P01");
+        assert_eq!(bench.closed, Some(CloseReason::ProtocolViolation));
+        assert!(bench.link.is_none());
+    }
+}
+
+#[test]
+fn a_backend_out_of_step_is_killed_and_never_guessed_about() {
+    for bytes in [
+        concat(&[complete("SELECT 1"), ready(b'X')]),
+        concat(&[complete("SELECT 1"), message(b'K', &[0; 8])]),
+        vec![0],
+    ] {
+        let mut bench = Bench::new();
+        bench.client(&query("SELECT 1"));
+        bench.server(&bytes);
+        assert_eq!(bench.released, [Release::Kill(KillReason::OutOfStep)]);
+    }
+}
+
+#[test]
+fn a_sync_with_nothing_before_it_needs_no_backend() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.client(&concat(&[sync(), flush(), bare(b'c')])), "");
+    assert_eq!(bench.told(), "Z:I");
+}
+
+#[test]
+fn a_read_only_error_doubts_the_writer_and_is_passed_on() {
+    let mut bench = Bench::new();
+    bench.client(&query("INSERT INTO t VALUES (1)"));
+    assert_eq!(
+        bench.server(&concat(&[error("ERROR", "25006"), ready(b'I')])),
+        "E:25006 Z:I"
+    );
+    assert_eq!(bench.notes, [Note::WriterDoubted]);
+    assert_eq!(bench.released, [Release::Clean]);
+}
+
+#[test]
+fn a_fatal_error_is_passed_on_verbatim() {
+    let mut bench = Bench::new();
+    bench.client(&query("SELECT 1"));
+    assert_eq!(bench.server(&error("FATAL", "25P03")), "E:25P03");
+    assert_eq!(bench.closed, Some(CloseReason::BackendFatal));
+}
+
+#[test]
+fn sequences_of_others_are_discarded_before_currval() {
+    let mut first = Bench::named("", 1);
+    first.client(&query("INSERT INTO t VALUES (1)"));
+    first.server(&concat(&[complete("INSERT 0 1"), ready(b'I')]));
+    let mut second = Bench::named("", 2);
+    second.idle = std::mem::take(&mut first.idle);
+    assert_eq!(
+        second.client(&query("SELECT lastval()")),
+        "Q:DISCARD SEQUENCES Q:SELECT lastval()"
+    );
+    let reply = concat(&[
+        complete("DISCARD SEQUENCES"),
+        ready(b'I'),
+        error("ERROR", "55000"),
+        ready(b'I'),
+    ]);
+    assert_eq!(second.server(&reply), "E:55000 Z:I");
+    assert_eq!(second.pin(), Some(PinReason::SequenceState));
+    // Its own are not.
+    let mut own = Bench::named("", 1);
+    own.client(&query("INSERT INTO t VALUES (1)"));
+    own.server(&concat(&[complete("INSERT 0 1"), ready(b'I')]));
+    assert_eq!(own.client(&query("SELECT lastval()")), "Q:SELECT lastval()");
+}
