@@ -206,19 +206,30 @@ def chart(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Cluster
 def install(
     cluster: Cluster, *arguments: str, release: str = "dbproxy", namespace: str = SYSTEM
 ) -> None:
-    """Install or upgrade a release of the chart."""
+    """Install or upgrade a release of the chart; waits for whoever else does so at the moment."""
     images = [
         "image.repository=localhost/dbproxy-operator",
         "proxyImage.repository=localhost/dbproxy-proxy",
     ]
     values = [*images, "image.tag=dev", "proxyImage.tag=dev"]
-    cluster.within(namespace).run(
-        "helm",
-        *("upgrade", "--install", release, str(ROOT / "helm" / "dbproxy"), "--create-namespace"),
-        *(part for value in values for part in ("--set", value)),
-        *arguments,
-        seconds=180,
-    )
+    there = cluster.within(namespace)
+    chart = str(ROOT / "helm" / "dbproxy")
+
+    def upgraded() -> bool:
+        try:
+            there.run(
+                *("helm", "upgrade", "--install", release, chart, "--create-namespace"),
+                *(part for value in values for part in ("--set", value)),
+                *arguments,
+                seconds=180,
+            )
+        except RefusedError as refusal:
+            if "another operation" not in str(refusal):
+                raise
+            return False
+        return True
+
+    eventually(upgraded, f"helm is free to install {release}", 120)
 
 
 @contextmanager

@@ -111,6 +111,15 @@ class Shop:
             seen = self.condition(kind, name, wanted)
             pytest.fail(f"{kind} {name}: not {wanted}={status} for {reason} but {seen}")
 
+    def heals(self, kind: str, name: str, reason: str) -> None:
+        """Wait until a fault is no longer told."""
+
+        def healed() -> bool:
+            ready, stalled = (self.condition(kind, name, one) for one in ("Ready", "Stalled"))
+            return bool(ready["reason"] != reason and stalled["status"] == "False")
+
+        eventually(healed, f"{kind} {name} forgets {reason}", 30)
+
     def events(self, name: str, reason: str) -> list[Object]:
         text = f"involvedObject.name={name},reason={reason}"
         found = self.cluster.kubectl("get", "events", "--field-selector", text, "-o", "name")

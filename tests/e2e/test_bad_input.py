@@ -56,7 +56,8 @@ def test_a_secret_that(shop: Shop, case: str) -> None:
     assert message in shop.expect("dbproxy", "orders", "Ready", "False", reason)
     told_once(shop, "dbproxy", "orders", reason)
     shop.cluster.kubectl("delete", "secret", "app")
-    shop.open()
+    shop.cluster.apply(basic_auth("app", "app", "app-1"))
+    shop.heals("dbproxy", "orders", reason)
 
 
 def test_a_user_that_is_named_twice_stalls_at_once(shop: Shop) -> None:
@@ -66,8 +67,8 @@ def test_a_user_that_is_named_twice_stalls_at_once(shop: Shop) -> None:
     message = shop.expect("dbproxy", "orders", "Stalled", "True", "DuplicateUser")
     assert "both name the user app: keep one of them" in message
     told_once(shop, "dbproxy", "orders", "DuplicateUser")
-    shop.open()
-    assert shop.works()
+    shop.cluster.apply(proxy(auth=users[:1], replicas=1))
+    shop.heals("dbproxy", "orders", "DuplicateUser")
 
 
 def test_a_second_target_group_stalls_until_the_first_goes(shop: Shop) -> None:
@@ -135,8 +136,13 @@ def test_a_template_that_the_api_server_refuses_stalls_and_heals(shop: Shop) -> 
     message = shop.expect("dbproxy", "orders", "Stalled", "True", "InvalidTemplate")
     assert "must be less than or equal to cpu limit" in message
     told_once(shop, "dbproxy", "orders", "InvalidTemplate")
-    shop.open(template={"spec": {"resources": {"requests": {"cpu": "50m"}}}})
-    assert shop.works()
+    template = {"spec": {"resources": {"requests": {"cpu": "50m"}}}}
+    shop.cluster.apply(proxy(replicas=1, template=template))
+    shop.heals("dbproxy", "orders", "InvalidTemplate")
+    deployment = shop.cluster.get("deployment", "orders")
+    assert deployment is not None
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    assert container["resources"]["requests"]["cpu"] == "50m"
 
 
 def test_a_sidecar_that_pod_security_refuses_is_told(shop: Shop) -> None:
