@@ -167,9 +167,6 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 .text("reason", reason.label());
             self.shared.notices.push(notice);
         }
-        if let Some(signs) = self.shared.signs.get(self.index) {
-            signs.clients.change(-1);
-        }
         if left {
             return self.remove_client(key);
         }
@@ -216,6 +213,10 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let Some(client) = self.clients.remove(key) else {
             return;
         };
+        // Only now: a pod that goes waits for those that still read its goodbye.
+        if let Some(signs) = self.shared.signs.get(self.index) {
+            signs.clients.change(-1);
+        }
         let token = client.wire.token;
         self.disown(token);
         self.lanes.leave(client.lane);
