@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -87,10 +88,12 @@ def wait_until(what: Callable[[], T], message: str, deadline: float = DEADLINE) 
 
 
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """A port that nobody listens on, outside the range that the system gives to outgoing sockets."""
+    while True:
+        port = random.randrange(18_000, 32_000)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind((HOST, port))
+            return port
 
 
 def binaries() -> Path:

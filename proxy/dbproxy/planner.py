@@ -225,7 +225,7 @@ class Planner:
         for target in group.targets:
             view = self._views[target.name]
             part = share(view, group, config.settings.budget_divisor)
-            role = self._role(view)
+            role = self._engine_role(view)
             result.append(
                 SnapshotTarget(
                     name=target.name,
@@ -251,11 +251,20 @@ class Planner:
         return term is not None and term.target == view.target and not several
 
     def _role(self, view: View) -> TargetRole:
-        if view.target in self.writer.draining or not view.alive:
+        """By what the target said last, also while it doesn't answer."""
+        if view.target in self.writer.draining or view.server is None:
             return "UNKNOWN"
-        if view.reads:
+        if view.server.in_recovery:
             return "READ_ONLY"
         return "READ_WRITE" if self._is_writer(view) else "UNKNOWN"
+
+    def _engine_role(self, view: View) -> TargetRole:
+        """A target that is down and not the writer may be a reader: its clients shall wait."""
+        role = self._role(view)
+        absent = not view.alive and view.target not in self.writer.draining
+        if role == "UNKNOWN" and absent and not self._is_writer(view):
+            return "READ_ONLY"
+        return role
 
     def _health(self, view: View, config: Config) -> TargetHealth:
         state, reason, description = self._state(view, config)

@@ -63,6 +63,7 @@ def test_an_idle_client_notices_nothing(pair: Pair) -> None:
     with pair.proxy.connect() as connection:
         assert port(connection) == pair.old.port
         pair.flip()
+        pair.settled()
         assert port(connection) == pair.new.port
 
 

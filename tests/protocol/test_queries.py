@@ -84,6 +84,8 @@ def test_a_simple_query_is_answered_as_by_the_database(
         ([parse("SELECT 1"), bind(), execute(), parse("SELECT 2"), bind(), execute(), SYNC], 1),
         ([parse("SELECT generate_series(1, 9)"), bind(), execute(rows=4), execute(), SYNC], 1),
         ([bind("missing"), execute(), SYNC], 1),
+        ([message(b"E", b"\0"), SYNC, query("SELECT 1")], 2),
+        ([message(b"D", b"?\0"), SYNC, query("SELECT 1")], 2),
         ([query("SELECT 1"), query("SELECT 2"), query("SELECT 3")], 3),
         ([query("BEGIN"), query("SELECT 1"), query("SELECT 1/0"), query("ROLLBACK")], 4),
     ],

@@ -142,6 +142,20 @@ def test_a_target_that_is_down_is_unreachable_and_keeps_its_known_size() -> None
     assert health.max_connections == 100
 
 
+def test_a_reader_that_is_down_is_still_a_reader_to_wait_for() -> None:
+    clock = settled()
+    target = clock.probe(failed("db-1", clock.now)).snapshot.targets[1]
+    assert (target.role, target.available) == ("READ_ONLY", False)
+
+
+def test_a_target_never_seen_may_be_a_reader_to_wait_for() -> None:
+    clock = clock_of()
+    clock.planner.learn_election(elected("db-0", 7))
+    target = clock.probe(failed("db-1", clock.now)).snapshot.targets[1]
+    assert (target.role, target.available) == ("READ_ONLY", False)
+    assert clock.plan().targets[1].role == "UNKNOWN"
+
+
 def test_a_replica_promoted_behind_our_back_is_not_read_from() -> None:
     clock = settled()
     plan = clock.probe(answered("db-1", clock.now, writes=True))
