@@ -64,7 +64,7 @@ test-e2e: python ## Run the tests on a real cluster
 	@$(NODE) require build cluster
 	@$(NODE) up
 	@$(MAKE) images
-	$(call step,End-to-end tests,$(PYTEST) --timeout 600 -n 4 -m 'not alone' tests/e2e)
+	$(call step,End-to-end tests,$(PYTEST) --timeout 600 -n 4 --dist loadgroup -m 'not alone' tests/e2e)
 	$(call step,End-to-end tests that disturb others,$(PYTEST) --timeout 600 -m alone tests/e2e)
 
 # -- daily work -----------------------------------------------------------------------------------
