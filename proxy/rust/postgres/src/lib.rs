@@ -17,6 +17,8 @@
 
 mod auth;
 mod backend_login;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod link;
 mod login;
 mod message;

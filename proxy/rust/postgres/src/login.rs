@@ -15,9 +15,13 @@ use dbproxy_engine::{
 use crate::auth::scram_server::{self, Challenged, Refusal};
 use crate::auth::{self, md5};
 use crate::message::error::Fault;
-use crate::message::{backend, body, build, frontend, peek, Peek};
-use crate::startup::{self, First, Startup, Unusable};
+use crate::message::{body, build, frontend, peek, Peek};
+use crate::startup::{self, First, Startup};
 use crate::{texts, verifier};
+
+mod refusals;
+
+use refusals::{negotiate, refuse_password, refuse_startup, violation};
 
 const SCRAM_NONCE: usize = 18;
 
@@ -91,11 +95,6 @@ type Step = (usize, Option<LoginProgress>);
 
 fn close(reason: CloseReason) -> Option<LoginProgress> {
     Some(LoginProgress::Close(reason))
-}
-
-fn violation(message: &str, out: &mut Vec<u8>) -> Step {
-    Fault::fatal("08P01", message).write(out);
-    (0, close(CloseReason::ProtocolViolation))
 }
 
 impl Login {
@@ -349,64 +348,4 @@ fn usual_method(env: &LoginEnv<'_>) -> UserMethod {
     } else {
         UserMethod::ScramSha256
     }
-}
-
-fn negotiate(unknown_options: &[String], out: &mut Vec<u8>) {
-    build::message(out, backend::NEGOTIATE_PROTOCOL_VERSION, |out| {
-        out.extend_from_slice(&0u32.to_be_bytes());
-        out.extend_from_slice(&(unknown_options.len() as u32).to_be_bytes());
-        for option in unknown_options {
-            build::text(out, option.as_bytes());
-        }
-    });
-}
-
-fn refuse_startup(unusable: Unusable, out: &mut Vec<u8>) -> Option<LoginProgress> {
-    let (code, message, reason) = match unusable {
-        Unusable::Malformed => (
-            "08P01",
-            "invalid startup packet layout",
-            CloseReason::ProtocolViolation,
-        ),
-        Unusable::NotUtf8 => (
-            "22021",
-            "startup parameters must be UTF-8",
-            CloseReason::UnsupportedStartup,
-        ),
-        Unusable::NoUser => (
-            "28000",
-            "A user name is missing from the connection startup packet. Provide a user name for \
-             this connection.",
-            CloseReason::UnsupportedStartup,
-        ),
-        Unusable::Replication => (
-            "0A000",
-            "Feature not supported: RDS Proxy currently doesn't support streaming replication mode.",
-            CloseReason::UnsupportedStartup,
-        ),
-    };
-    Fault::fatal(code, message).write(out);
-    close(reason)
-}
-
-fn refuse_password(refusal: Refusal, user: &str, out: &mut Vec<u8>) -> Option<LoginProgress> {
-    let wrong;
-    let (code, message, reason) = match refusal {
-        Refusal::WrongPassword => {
-            wrong = format!("password authentication failed for user \"{user}\"");
-            ("28P01", wrong.as_str(), CloseReason::AuthenticationFailed)
-        }
-        Refusal::ChannelBinding => (
-            "28000",
-            "SCRAM channel binding check failed",
-            CloseReason::AuthenticationFailed,
-        ),
-        Refusal::Malformed => (
-            "08P01",
-            "malformed SCRAM message",
-            CloseReason::ProtocolViolation,
-        ),
-    };
-    Fault::fatal(code, message).write(out);
-    close(reason)
 }

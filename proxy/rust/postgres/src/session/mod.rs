@@ -8,6 +8,7 @@
 mod alone;
 mod extended;
 mod forward;
+mod judge;
 mod lost;
 mod replies;
 

@@ -10,7 +10,10 @@ mod classify;
 mod effects;
 mod functions;
 mod lexer;
+mod scan;
 mod syntax;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use classify::{classify, Class, Dialect};
 pub(crate) use effects::{Effects, State};

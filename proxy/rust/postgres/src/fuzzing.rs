@@ -1,0 +1,379 @@
+//! One function per kind of input, for the fuzzer and, with a fixed number of random inputs, for the
+//! unit tests. Each asserts what must hold of any bytes: no panic, no range outside of the input,
+//! and the same outcome however the bytes are cut into pieces.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use dbproxy_engine::{
+    BackendAsk, BackendLogin, BackendProgress, CancelKey, ClientLogin, Identity, Leg, LoginEnv,
+    LoginProgress, Outcome, Payload, Release, Session as _, Step, Steps, TlsFacts, User,
+    UserMethod, Users,
+};
+
+use crate::link::Link;
+use crate::params::Params;
+use crate::session::Session;
+use crate::statement::Dialect;
+use crate::{statement, verifier, Connecting, Login};
+
+/// Small, so that streaming begins early.
+const LIMIT: usize = 512;
+
+/// SQL texts. The first byte chooses the dialect.
+pub fn statement(input: &[u8]) {
+    let (first, text) = input.split_first().unwrap_or((&0, &[]));
+    let dialect = Dialect {
+        literal_backslashes: first & 1 == 0,
+        ascii_safe: first & 2 == 0,
+    };
+    let class = statement::classify(text, dialect);
+    // Behind a comment it is the same statement.
+    let mut commented = b"/**/".to_vec();
+    commented.extend_from_slice(text);
+    assert_eq!(class, statement::classify(&commented, dialect));
+}
+
+/// A client's log-in. The first byte chooses method and TLS.
+pub fn client_login(input: &[u8]) {
+    let (first, bytes) = input.split_first().unwrap_or((&0, &[]));
+    let whole = client_login_once(*first, bytes, bytes.len().max(1));
+    let dripped = client_login_once(*first, bytes, 1);
+    // Only behind a request for encryption does it matter what came together.
+    if !matches!(bytes, [0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f | 0x30, _, ..]) && first & 2 == 0 {
+        assert_eq!(whole, dripped);
+    }
+}
+
+fn client_login_once(first: u8, bytes: &[u8], piece: usize) -> (Vec<u8>, String) {
+    let method = if first & 1 == 0 {
+        UserMethod::ScramSha256
+    } else {
+        UserMethod::Md5
+    };
+    let user = User {
+        name: "u".into(),
+        method,
+        passwords: vec!["p".into()],
+        verifiers: vec![verifier::mock("u", b"secret")],
+    };
+    let users = Users {
+        by_name: HashMap::from([(user.name.clone(), Arc::new(user))]),
+        fleet_secret: b"secret".to_vec(),
+    };
+    let facts = TlsFacts {
+        end_point: Some(vec![1; 32]),
+        ..TlsFacts::default()
+    };
+    let mut env = LoginEnv {
+        users: &users,
+        tls_available: first & 2 != 0,
+        tls_required: first & 4 != 0,
+        tls: (first & 8 != 0).then_some(&facts),
+        random: &mut |bytes| bytes.fill(1),
+    };
+    let mut login = Login::default();
+    let (mut pending, mut out) = (Vec::new(), Vec::new());
+    for chunk in bytes.chunks(piece) {
+        pending.extend_from_slice(chunk);
+        let (used, progress) = login.feed(&pending, &mut env, &mut out);
+        assert!(used <= pending.len());
+        pending.drain(..used);
+        if !matches!(progress, LoginProgress::NeedMore) {
+            return (out, format!("{progress:?}"));
+        }
+    }
+    (out, String::new())
+}
+
+/// A server's side of a backend's log-in. The first byte chooses TLS and the init query.
+pub fn backend_login(input: &[u8]) {
+    let (first, bytes) = input.split_first().unwrap_or((&0, &[]));
+    let whole = backend_login_once(*first, bytes, bytes.len().max(1));
+    let dripped = backend_login_once(*first, bytes, 1);
+    if first & 1 == 0 {
+        assert_eq!(whole, dripped);
+    }
+}
+
+fn backend_login_once(first: u8, bytes: &[u8], piece: usize) -> (Vec<u8>, String) {
+    let ask = BackendAsk {
+        identity: Identity {
+            user: "u".into(),
+            database: "d".into(),
+            settings: Arc::from(Vec::new()),
+        },
+        password: "p".into(),
+        tls_wanted: first & 1 != 0,
+        tls_required: first & 2 != 0,
+        nonce: [1; 18],
+        init_query: (first & 4 != 0).then(|| "SELECT 1".into()),
+    };
+    let (mut pending, mut out) = (Vec::new(), Vec::new());
+    let mut login = Connecting::start(ask, &mut out);
+    for chunk in bytes.chunks(piece) {
+        pending.extend_from_slice(chunk);
+        let (used, progress) = login.feed(&pending, None, &mut out);
+        assert!(used <= pending.len());
+        pending.drain(..used);
+        match progress {
+            BackendProgress::NeedMore => {}
+            BackendProgress::Ready(link) => return (out, format!("{:?}", link.params)),
+            BackendProgress::Failed(failure) => return (out, format!("{failure:?}")),
+            BackendProgress::StartTls => return (out, "tls".to_owned()),
+        }
+    }
+    (out, String::new())
+}
+
+/// A client's bytes in a session whose backend never answers.
+pub fn frontend(input: &[u8]) {
+    let whole = Table::new().client(input, input.len().max(1));
+    let dripped = Table::new().client(input, 1);
+    // A message larger than the limit is judged by what is there.
+    if input.len() < LIMIT {
+        assert_eq!(whole.to_server, dripped.to_server);
+        assert_eq!(whole.to_client, dripped.to_client);
+    }
+}
+
+/// A server's bytes, answering a query and a batch.
+pub fn backend(input: &[u8]) {
+    let requests = b"Q\0\0\0\x0dSELECT 1\0P\0\0\0\x10\0SELECT 1\0\0\0B\0\0\0\x0c\0\0\0\0\0\0\0\0\
+E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04";
+    let asked = || Table::new().client(requests, requests.len());
+    let whole = asked().server(input, input.len().max(1));
+    let dripped = asked().server(input, 1);
+    assert_eq!(whole.to_client, dripped.to_client);
+    assert_eq!(whole.released, dripped.released);
+}
+
+/// Both sides' bytes in turn, the backend lost at the end. Each chunk: a byte that says whose it is
+/// and how long it is, then the bytes.
+pub fn session(mut input: &[u8]) {
+    let mut table = Table::new();
+    while let Some((head, rest)) = input.split_first() {
+        let length = usize::from(head >> 1).min(rest.len());
+        let (chunk, rest) = rest.split_at_checked(length).unwrap_or_default();
+        table = if head & 1 == 0 {
+            table.client(chunk, length.max(1))
+        } else {
+            table.server(chunk, length.max(1))
+        };
+        input = rest;
+    }
+    table.lose();
+}
+
+/// A session, the backend it holds, and what came out.
+struct Table {
+    session: Session,
+    link: Option<Link>,
+    client_input: Vec<u8>,
+    server_input: Vec<u8>,
+    to_client: Vec<u8>,
+    to_server: Vec<u8>,
+    released: Vec<Release>,
+    closed: bool,
+}
+
+impl Table {
+    fn new() -> Self {
+        let key = CancelKey { id: 1, secret: 1 };
+        let params = Arc::new(Params::default());
+        Self {
+            session: Session::welcome("fuzz".into(), &params, key, &mut Vec::new()),
+            link: None,
+            client_input: Vec::new(),
+            server_input: Vec::new(),
+            to_client: Vec::new(),
+            to_server: Vec::new(),
+            released: Vec::new(),
+            closed: false,
+        }
+    }
+
+    fn client(mut self, bytes: &[u8], piece: usize) -> Self {
+        for chunk in bytes.chunks(piece) {
+            self.client_input.extend_from_slice(chunk);
+            for _ in 0..3 {
+                if self.closed || !self.pump_client() {
+                    break;
+                }
+            }
+        }
+        self
+    }
+
+    /// Whether there is more to do with the same bytes.
+    fn pump_client(&mut self) -> bool {
+        let input = std::mem::take(&mut self.client_input);
+        let mut steps = Steps::new();
+        let link = self.link.as_mut();
+        let used = self.session.feed_client(&input, link, LIMIT, &mut steps);
+        assert!(used <= input.len());
+        let asked = self.play(&input, used, steps);
+        self.client_input = input.get(used..).unwrap_or_default().to_vec();
+        if asked {
+            assert!(self.link.is_none(), "asked for a second backend");
+            let mut link = Link::new(Params::default(), None);
+            let mut steps = Steps::new();
+            self.session.attach(&mut link, &mut steps);
+            self.link = Some(link);
+            self.play(&[], 0, steps);
+        }
+        asked
+    }
+
+    fn server(mut self, bytes: &[u8], piece: usize) -> Self {
+        for chunk in bytes.chunks(piece) {
+            let Some(link) = self.link.as_mut().filter(|_| !self.closed) else {
+                break;
+            };
+            self.server_input.extend_from_slice(chunk);
+            let input = std::mem::take(&mut self.server_input);
+            let mut steps = Steps::new();
+            let used = Session::feed_server(Some(&mut self.session), link, &input, &mut steps);
+            assert!(used <= input.len());
+            self.play(&input, used, steps);
+            self.server_input = input.get(used..).unwrap_or_default().to_vec();
+        }
+        self
+    }
+
+    fn lose(&mut self) {
+        let Some(mut link) = self.link.take() else {
+            return;
+        };
+        let mut steps = Steps::new();
+        let outcome = self.session.lost(&mut link, &mut steps);
+        self.closed |= matches!(outcome, Outcome::Closes(_));
+        self.play(&[], 0, steps);
+        self.server_input.clear();
+    }
+
+    fn play(&mut self, input: &[u8], used: usize, steps: Steps) -> bool {
+        let mut asked = false;
+        for step in steps {
+            match step {
+                Step::NeedBackend => asked = true,
+                Step::Send(leg, payload) => {
+                    let bytes = match payload {
+                        Payload::Bytes(bytes) => bytes,
+                        Payload::Range(range) => {
+                            assert!(range.start <= range.end && range.end <= used);
+                            input.get(range).unwrap_or_default().to_vec()
+                        }
+                    };
+                    match leg {
+                        Leg::Client => self.to_client.extend(bytes),
+                        Leg::Server => self.to_server.extend(bytes),
+                    }
+                }
+                Step::Release(release) => {
+                    assert!(self.link.is_some(), "released what it doesn't hold");
+                    self.released.push(release);
+                    match release {
+                        Release::Kill(_) => self.lose(),
+                        Release::Clean | Release::Reset => {
+                            self.link = None;
+                            self.server_input.clear();
+                        }
+                    }
+                }
+                Step::Note(_) => {}
+                Step::Close(_) => self.closed = true,
+            }
+        }
+        asked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    /// Bytes that look like messages often enough to get anywhere.
+    fn messages(tags: &'static str) -> impl Strategy<Value = Vec<u8>> {
+        let tag = proptest::sample::select(tags.as_bytes());
+        let text = prop_oneof![
+            Just("BEGIN"),
+            Just("COMMIT"),
+            Just("SELECT 1"),
+            Just("SELECT lastval()"),
+            Just("INSERT INTO t VALUES (1)"),
+            Just("SET a TO b"),
+            Just(""),
+            Just("I"),
+            Just("T"),
+            Just("S\0"),
+            Just("P\0"),
+            Just("\0\0\0\0\0\0\0\0"),
+            Just("SERROR\0C22012\0\0"),
+            Just("SFATAL\0C57P01\0\0"),
+            Just("a\0b"),
+        ];
+        let one = (tag, text, 0..3usize, any::<bool>()).prop_map(|(tag, text, nuls, lead)| {
+            let mut body = if lead { vec![0] } else { Vec::new() };
+            body.extend_from_slice(text.as_bytes());
+            body.extend(vec![0; nuls]);
+            let mut out = vec![tag];
+            out.extend_from_slice(&(body.len() as u32 + 4).to_be_bytes());
+            out.extend(body);
+            out
+        });
+        vec(one, 0..8).prop_map(|parts| parts.concat())
+    }
+
+    fn turns() -> impl Strategy<Value = Vec<u8>> {
+        let turn = prop_oneof![
+            messages("QPBEDCSHFdcfX").prop_map(|bytes| (0u8, bytes)),
+            messages("ZZZCETDGHdc123SANnst").prop_map(|bytes| (1u8, bytes)),
+        ];
+        vec(turn, 0..10).prop_map(|turns| {
+            let mut out = Vec::new();
+            for (who, bytes) in turns {
+                for chunk in bytes.chunks(127) {
+                    out.push(who | (chunk.len() as u8) << 1);
+                    out.extend_from_slice(chunk);
+                }
+            }
+            out
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_statement(input in vec(any::<u8>(), 0..100)) {
+            super::statement(&input);
+        }
+
+        #[test]
+        fn any_client_log_in(first: u8, input in vec(any::<u8>(), 0..100)) {
+            super::client_login(&[&[first][..], &input].concat());
+            let length = (input.len() as u32 + 9).to_be_bytes();
+            super::client_login(&[&[first][..], &length, &[0, 3, 0, 0], &input, &[0]].concat());
+        }
+
+        #[test]
+        fn any_backend_log_in(first: u8, input in messages("RRRSKZEN")) {
+            super::backend_login(&[&[first][..], &input].concat());
+        }
+
+        #[test]
+        fn any_frontend(input in messages("QPBEDCSHFdcfX")) {
+            super::frontend(&input);
+        }
+
+        #[test]
+        fn any_backend(input in messages("ZZZCETDGHdc123SANnst")) {
+            super::backend(&input);
+        }
+
+        #[test]
+        fn any_session(input in turns()) {
+            super::session(&input);
+        }
+    }
+}

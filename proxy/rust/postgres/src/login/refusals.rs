@@ -1,0 +1,78 @@
+//! What a client that can't come in is told, and what it is told of options that don't exist.
+
+use dbproxy_engine::{CloseReason, LoginProgress};
+
+use super::{close, Step};
+use crate::auth::scram_server::Refusal;
+use crate::message::error::Fault;
+use crate::message::{backend, build};
+use crate::startup::Unusable;
+
+pub(super) fn violation(message: &str, out: &mut Vec<u8>) -> Step {
+    Fault::fatal("08P01", message).write(out);
+    (0, close(CloseReason::ProtocolViolation))
+}
+
+pub(super) fn negotiate(unknown_options: &[String], out: &mut Vec<u8>) {
+    build::message(out, backend::NEGOTIATE_PROTOCOL_VERSION, |out| {
+        out.extend_from_slice(&0u32.to_be_bytes());
+        out.extend_from_slice(&(unknown_options.len() as u32).to_be_bytes());
+        for option in unknown_options {
+            build::text(out, option.as_bytes());
+        }
+    });
+}
+
+pub(super) fn refuse_startup(unusable: Unusable, out: &mut Vec<u8>) -> Option<LoginProgress> {
+    let (code, message, reason) = match unusable {
+        Unusable::Malformed => (
+            "08P01",
+            "invalid startup packet layout",
+            CloseReason::ProtocolViolation,
+        ),
+        Unusable::NotUtf8 => (
+            "22021",
+            "startup parameters must be UTF-8",
+            CloseReason::UnsupportedStartup,
+        ),
+        Unusable::NoUser => (
+            "28000",
+            "A user name is missing from the connection startup packet. Provide a user name for \
+             this connection.",
+            CloseReason::UnsupportedStartup,
+        ),
+        Unusable::Replication => (
+            "0A000",
+            "Feature not supported: RDS Proxy currently doesn't support streaming replication mode.",
+            CloseReason::UnsupportedStartup,
+        ),
+    };
+    Fault::fatal(code, message).write(out);
+    close(reason)
+}
+
+pub(super) fn refuse_password(
+    refusal: Refusal,
+    user: &str,
+    out: &mut Vec<u8>,
+) -> Option<LoginProgress> {
+    let wrong;
+    let (code, message, reason) = match refusal {
+        Refusal::WrongPassword => {
+            wrong = format!("password authentication failed for user \"{user}\"");
+            ("28P01", wrong.as_str(), CloseReason::AuthenticationFailed)
+        }
+        Refusal::ChannelBinding => (
+            "28000",
+            "SCRAM channel binding check failed",
+            CloseReason::AuthenticationFailed,
+        ),
+        Refusal::Malformed => (
+            "08P01",
+            "malformed SCRAM message",
+            CloseReason::ProtocolViolation,
+        ),
+    };
+    Fault::fatal(code, message).write(out);
+    close(reason)
+}

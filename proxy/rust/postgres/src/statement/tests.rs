@@ -1,0 +1,283 @@
+//! What the classifier says of real and of hostile texts.
+
+use dbproxy_engine::PinReason;
+use proptest::prelude::*;
+
+use super::effects::{Effects, State};
+use super::{classify, Class, Dialect};
+
+const USUAL: Dialect = Dialect {
+    literal_backslashes: true,
+    ascii_safe: true,
+};
+
+fn class(sql: &str) -> Class {
+    classify(sql.as_bytes(), USUAL)
+}
+
+#[test]
+fn ordinary_statements_are_shared() {
+    for sql in [
+        "SELECT 1",
+        "select count(*), max(a) from t where b in (1,2) and lower(c) like 'x%' order by (a) limit 1",
+        "SELECT a.* FROM a JOIN b ON (a.id = b.id) WHERE EXISTS (SELECT 1) AND x = ANY ($1)",
+        "WITH x (a, b) AS (SELECT 1, 2), y AS MATERIALIZED (SELECT 2) SELECT * FROM x",
+        "SELECT row_number() OVER (PARTITION BY a ORDER BY b) FROM t",
+        "SELECT a::numeric(10,2), cast(b AS varchar(10)), c::character varying(5) FROM t",
+        "SELECT * FROM generate_series(1, 3) AS g(i)",
+        "INSERT INTO t (a, b) VALUES (1, now()) ON CONFLICT (a) DO UPDATE SET b = excluded.b RETURNING a",
+        "INSERT INTO \"public\".\"T\" (\"a\") VALUES ($1)",
+        "UPDATE t SET (a, b) = (1, coalesce(c, 2)) WHERE id = $1",
+        "DELETE FROM t WHERE a IN (SELECT b FROM u)",
+        "SELECT nextval('s')",
+        "SELECT pg_advisory_xact_lock(1)",
+        "BEGIN ISOLATION LEVEL REPEATABLE READ",
+        "SET LOCAL work_mem = '1MB'",
+        "SET TRANSACTION READ ONLY",
+        "SET CONSTRAINTS ALL DEFERRED",
+        "COPY t (a, b) FROM STDIN WITH (FORMAT csv)",
+        "CREATE TABLE t (a int PRIMARY KEY, b varchar(10) REFERENCES u (id), temp float)",
+        "INSERT INTO temp (temp) VALUES (1)",
+        "SELECT pg_catalog.now(), pg_catalog.pg_get_userbyid(1)",
+        "DECLARE c CURSOR WITHOUT HOLD FOR SELECT 1",
+        "VALUES (1), (2)",
+        "EXPLAIN (ANALYZE, COSTS off) SELECT 1",
+        "SELECT 'SET x', \"set_config\", $$ LISTEN $$ -- SET y",
+        ";;",
+        "",
+        "SELECT EXTRACT(epoch FROM now()), position('a' in 'b'), trim(both from x)",
+        "SELECT 'C:\\dir\\x'",
+    ] {
+        let class = class(sql);
+        assert_eq!((class.pin, class.dirty), (None, false), "{sql}");
+    }
+}
+
+#[test]
+fn what_leaves_state_pins_with_its_reason() {
+    use PinReason::*;
+    for (sql, reason) in [
+        ("SET work_mem = '1MB'", SessionSetting),
+        ("set session x.y to 1", SessionSetting),
+        ("SET local.x = 1", SessionSetting),
+        ("SET transaction.x TO 1", SessionSetting),
+        ("RESET ALL", SessionSetting),
+        ("SET TIME ZONE 'UTC'", SessionSetting),
+        ("SET NAMES 'UTF8'", SessionSetting),
+        (
+            "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+            SessionSetting,
+        ),
+        ("SELECT set_config('a.b', 'c', true)", SessionSetting),
+        (
+            "SELECT pg_catalog.SET_CONFIG ('a.b', 'c', false)",
+            SessionSetting,
+        ),
+        (
+            "SELECT /* x */ \"set_config\" /* y */ ('a.b', 'c', false)",
+            SessionSetting,
+        ),
+        ("UPDATE pg_settings SET setting = '1'", SessionSetting),
+        (
+            "WITH x AS (UPDATE pg_catalog.\"pg_settings\" SET setting = '1') SELECT 1",
+            SessionSetting,
+        ),
+        ("SET ROLE x", SessionRole),
+        ("SET SESSION AUTHORIZATION x", SessionRole),
+        ("RESET SESSION AUTHORIZATION", SessionRole),
+        ("PREPARE p AS SELECT 1", SqlPrepare),
+        ("EXECUTE p (1)", SqlPrepare),
+        ("EXPLAIN ANALYZE EXECUTE p", SqlPrepare),
+        ("DEALLOCATE ALL", SqlPrepare),
+        ("LISTEN a", Listen),
+        ("SELECT 1; UNLISTEN *", Listen),
+        ("CREATE TEMP TABLE t (a int)", TemporaryObject),
+        (
+            "CREATE OR REPLACE TEMPORARY VIEW v AS SELECT 1",
+            TemporaryObject,
+        ),
+        ("CREATE LOCAL TEMP SEQUENCE s", TemporaryObject),
+        ("CREATE TABLE pg_temp.t (a int)", TemporaryObject),
+        ("CREATE TABLE \"pg_temp\".t (a int)", TemporaryObject),
+        ("SELECT 1 AS a INTO TEMP t", TemporaryObject),
+        (
+            "CREATE SCHEMA s CREATE TEMP TABLE t (a int)",
+            TemporaryObject,
+        ),
+        ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", HeldCursor),
+        ("SELECT pg_try_advisory_lock(1)", AdvisoryLock),
+        ("SELECT currval('s')", SequenceState),
+        ("SELECT lastval()", SequenceState),
+        ("DISCARD ALL", Discard),
+        ("LOAD 'x'", ServerProcess),
+        ("SELECT setseed(0.5)", SessionFunction),
+        ("SELECT dblink_connect('x')", SessionFunction),
+        ("SELECT pg_backup_start('x')", SessionFunction),
+        ("FROB x", Unclassified),
+        ("SELECT 'a\\'; SET x TO 1; --'", Unclassified),
+        ("SELECT 'unterminated", Unclassified),
+        (
+            "SELECT U&\"\\0073et_config\"('a', 'b', false)",
+            Unclassified,
+        ),
+        ("(SELECT set_config('a', 'b', false))", SessionSetting),
+        ("BEGIN; SET x TO 1; COMMIT", SessionSetting),
+        ("/* a /* b */ c */ SET x TO 1", SessionSetting),
+        ("-- a\nSET x TO 1", SessionSetting),
+        ("SELECT E'\\'' ; SET x TO '1'", SessionSetting),
+        ("SELECT $a$ $$ $a$; SET x TO '1'", SessionSetting),
+        ("SELECT 1;SET x TO 1", SessionSetting),
+    ] {
+        assert_eq!(class(sql).pin, Some(reason), "{sql}");
+    }
+}
+
+#[test]
+fn functions_nobody_knows_make_dirty() {
+    for sql in [
+        "SELECT f()",
+        "SELECT public.lower('x')",
+        "SELECT \"lower\"('x')",
+        "SELECT query_to_xml('x', true, true, '')",
+        "DO $$ BEGIN PERFORM 1; END $$",
+        "CALL p()",
+        "SELECT DISTINCT ON (a) f(b) FROM t",
+        "INSERT INTO t (a) SELECT f()",
+        "SELECT * FROM t WHERE key(a)",
+    ] {
+        let class = class(sql);
+        assert!(class.dirty && class.writes && class.pin.is_none(), "{sql}");
+    }
+}
+
+#[test]
+fn what_reads_only_is_known_for_certain() {
+    for sql in [
+        "SELECT 1",
+        "SHOW ALL",
+        "TABLE t",
+        "WITH x AS (SELECT 1) SELECT * FROM x",
+        "SELECT random()",
+    ] {
+        assert_eq!(class(sql).effects, Effects::NONE, "{sql}");
+    }
+    for sql in [
+        "WITH x AS (DELETE FROM t RETURNING *) SELECT * FROM x",
+        "SELECT 1 INTO t",
+        "SELECT nextval('s')",
+        "SELECT lo_create(0)",
+        "SELECT pg_notify('a', 'b')",
+        "SELECT f()",
+        "EXPLAIN ANALYZE DELETE FROM t",
+        "COPY t TO STDOUT",
+        "SELECT * FROM t FOR UPDATE",
+    ] {
+        let class = class(sql);
+        assert!(
+            class.writes && class.effects.from(State::Idle).may_commit,
+            "{sql}"
+        );
+    }
+}
+
+#[test]
+fn what_ends_a_transaction_may_commit() {
+    for (sql, commits) in [
+        ("COMMIT", true),
+        ("END", true),
+        ("PREPARE TRANSACTION 'x'", true),
+        ("FROB", true),
+        ("SELECT 1; COMMIT", true),
+        ("ROLLBACK; INSERT INTO t VALUES (1)", true),
+        ("ROLLBACK", false),
+        ("ROLLBACK TO SAVEPOINT a", false),
+        ("ROLLBACK WORK TO a", false),
+        ("INSERT INTO t VALUES (1)", false),
+        ("SAVEPOINT a", false),
+        ("RELEASE a", false),
+        ("CALL p()", false),
+    ] {
+        assert_eq!(
+            class(sql).effects.from(State::Transaction).may_commit,
+            commits,
+            "{sql}"
+        );
+    }
+}
+
+#[test]
+fn a_text_in_an_encoding_with_ascii_inside_its_characters_is_not_judged() {
+    let dialect = Dialect {
+        ascii_safe: false,
+        ..USUAL
+    };
+    assert_eq!(
+        classify("SELECT 'é'".as_bytes(), dialect).pin,
+        Some(PinReason::Unclassified)
+    );
+    assert_eq!(classify(b"SELECT 1", dialect).pin, None);
+}
+
+#[test]
+fn without_standard_strings_a_backslash_makes_unsure() {
+    let dialect = Dialect {
+        literal_backslashes: false,
+        ..USUAL
+    };
+    assert_eq!(
+        classify(b"SELECT 'a\\b'", dialect).pin,
+        Some(PinReason::Unclassified)
+    );
+}
+
+/// Something that hides nothing and means nothing.
+fn noise() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just(" ".to_owned()),
+        "[ \t\n]{1,4}",
+        "[a-z SET;'\"]{0,8}".prop_map(|s| format!("/* {s} */")),
+        "[a-z SET;'\"]{0,8}".prop_map(|s| format!("-- {s}\n")),
+    ]
+}
+
+/// A value that may hold anything.
+fn value() -> impl Strategy<Value = String> {
+    let text = "[a-zA-Z ;()$-]{0,12}";
+    prop_oneof![
+        text.prop_map(|s| format!("'{s}; SET x TO 1'")),
+        text.prop_map(|s| format!("E'{s}\\'; LISTEN y'")),
+        text.prop_map(|s| format!("$q${s}; COMMIT$q$")),
+        text.prop_map(|s| format!("\"{s}\"\"LOAD\"")),
+        "[0-9]{1,5}",
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), on: bool, safe: bool) {
+        classify(&bytes, Dialect { literal_backslashes: on, ascii_safe: safe });
+    }
+
+    #[test]
+    fn no_sql_like_text_makes_it_panic(text in "[a-zA-Z0-9 '\"$;()/*.,:\\\\-]{0,200}") {
+        class(&text);
+    }
+
+    #[test]
+    fn values_never_fake_a_statement(a in noise(), v in value(), b in noise(), w in value()) {
+        let class = class(&format!("SELECT{a}{v}{b},{w}"));
+        prop_assert_eq!(class, Class::default());
+    }
+
+    #[test]
+    fn nothing_hides_a_statement(a in noise(), v in value(), b in noise(), set in "[sS][eE][tT]") {
+        let class = class(&format!("{a}SELECT {v}{b};{a}{set}{b}x{a}TO 1"));
+        prop_assert_eq!(class.pin, Some(PinReason::SessionSetting));
+    }
+
+    #[test]
+    fn nothing_hides_a_call(a in noise(), v in value(), b in noise()) {
+        let class = class(&format!("SELECT {v}{a}, set_config{b}({v}, {v}, false)"));
+        prop_assert_eq!(class.pin, Some(PinReason::SessionSetting));
+    }
+}

@@ -1,0 +1,487 @@
+//! Both legs' log-ins, against each other and against bytes.
+
+mod common;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use common::*;
+use dbproxy_engine::{
+    Admission, BackendAsk, BackendFailure, BackendLogin, BackendProgress, CancelKey, ClientLogin,
+    CloseReason, LoginEnv, LoginProgress, TlsFacts, User, UserMethod, Users,
+};
+use dbproxy_postgres::{verifier, Connecting, Login};
+
+fn users(method: UserMethod) -> Users {
+    let secret = b"fleet".to_vec();
+    let passwords: Vec<Arc<str>> = vec!["new".into(), "old \u{e9}".into()];
+    let user = User {
+        name: "app".into(),
+        method,
+        verifiers: passwords
+            .iter()
+            .map(|p| verifier("app", p, &secret))
+            .collect(),
+        passwords,
+    };
+    Users {
+        by_name: HashMap::from([(user.name.clone(), Arc::new(user))]),
+        fleet_secret: secret,
+    }
+}
+
+/// The front thread's part.
+struct Door {
+    users: Users,
+    tls_available: bool,
+    tls_required: bool,
+    tls: Option<TlsFacts>,
+}
+
+impl Door {
+    fn new(method: UserMethod) -> Self {
+        Self {
+            users: users(method),
+            tls_available: false,
+            tls_required: false,
+            tls: None,
+        }
+    }
+
+    fn feed(&self, login: &mut Login, input: &[u8]) -> (usize, LoginProgress, Vec<u8>) {
+        let mut next = 0u8;
+        let mut random = |bytes: &mut [u8]| {
+            for byte in bytes {
+                next = next.wrapping_add(37);
+                *byte = next;
+            }
+        };
+        let mut env = LoginEnv {
+            users: &self.users,
+            tls_available: self.tls_available,
+            tls_required: self.tls_required,
+            tls: self.tls.as_ref(),
+            random: &mut random,
+        };
+        let mut out = Vec::new();
+        let (used, progress) = login.feed(input, &mut env, &mut out);
+        (used, progress, out)
+    }
+
+    fn one(&self, input: &[u8]) -> (LoginProgress, Vec<u8>) {
+        let (_, progress, out) = self.feed(&mut Login::default(), input);
+        (progress, out)
+    }
+}
+
+enum End {
+    Admitted(Box<Admission>),
+    Refused(CloseReason, BackendFailure),
+}
+
+/// Our client side logs in to our server side, bytes shown one at a time if `drip`.
+fn exchange(door: &Door, ask: BackendAsk, tls: Option<&TlsFacts>, drip: bool) -> End {
+    let mut to_server = Vec::new();
+    let mut client = Connecting::start(ask, &mut to_server);
+    let mut login = Login::default();
+    let mut pending = Vec::new();
+    let mut closed = None;
+    for byte in 0.. {
+        assert!(byte < 10_000, "the exchange doesn't end");
+        if to_server.is_empty() {
+            panic!("nobody speaks");
+        }
+        let step = if drip { 1 } else { to_server.len() };
+        pending.extend(to_server.drain(..step));
+        let (used, progress, out) = door.feed(&mut login, &pending);
+        pending.drain(..used);
+        match progress {
+            LoginProgress::Admitted(admission) => return End::Admitted(Box::new(admission)),
+            LoginProgress::Close(reason) => closed = Some(reason),
+            LoginProgress::NeedMore => {}
+            other => panic!("{other:?}"),
+        }
+        let (used, progress) = client.feed(&out, tls, &mut to_server);
+        match (progress, closed) {
+            (BackendProgress::Failed(failure), Some(reason)) => {
+                return End::Refused(reason, failure)
+            }
+            (BackendProgress::NeedMore, None) => assert_eq!(used, out.len()),
+            other => panic!("{other:?}"),
+        }
+    }
+    unreachable!()
+}
+
+fn asking(user: &str, password: &str) -> BackendAsk {
+    let mut asked = ask();
+    asked.identity.user = user.into();
+    asked.password = password.into();
+    asked
+}
+
+#[test]
+fn every_password_that_is_valid_logs_in_by_either_method() {
+    for method in [UserMethod::ScramSha256, UserMethod::Md5] {
+        for password in ["new", "old \u{e9}"] {
+            for drip in [false, true] {
+                let end = exchange(&Door::new(method), asking("app", password), None, drip);
+                let End::Admitted(admission) = end else {
+                    panic!("{method:?} {password}")
+                };
+                assert_eq!(&*admission.identity.user, "app");
+                assert_eq!(&*admission.identity.database, "shop");
+            }
+        }
+    }
+}
+
+#[test]
+fn unknown_users_and_wrong_passwords_look_alike() {
+    for method in [UserMethod::ScramSha256, UserMethod::Md5] {
+        let door = Door::new(method);
+        for (user, password) in [("app", "wrong"), ("nobody", "new")] {
+            let End::Refused(reason, failure) =
+                exchange(&door, asking(user, password), None, false)
+            else {
+                panic!("{user} came in")
+            };
+            assert_eq!(reason, CloseReason::AuthenticationFailed);
+            assert_eq!(failure.sqlstate, "28P01");
+            assert_eq!(
+                failure.message,
+                format!("password authentication failed for user \"{user}\"")
+            );
+            assert!(failure.wrong_password && failure.verbatim.is_none());
+        }
+    }
+}
+
+#[test]
+fn an_unknown_users_salt_is_that_which_it_would_have() {
+    let secret = b"fleet";
+    assert_eq!(
+        verifier("x", "a", secret).salt,
+        verifier("x", "b", secret).salt
+    );
+    assert_ne!(
+        verifier("x", "a", secret).salt,
+        verifier("y", "a", secret).salt
+    );
+    assert_ne!(
+        verifier("x", "a", secret).salt,
+        verifier("x", "a", b"other").salt
+    );
+}
+
+#[test]
+fn channels_are_bound_where_both_know_the_certificate() {
+    let facts = |hash: &[u8]| {
+        Some(TlsFacts {
+            end_point: Some(hash.to_vec()),
+            ..TlsFacts::default()
+        })
+    };
+    let door = Door {
+        tls: facts(b"hash"),
+        ..Door::new(UserMethod::ScramSha256)
+    };
+    let same = exchange(&door, asking("app", "new"), facts(b"hash").as_ref(), false);
+    assert!(matches!(same, End::Admitted(_)));
+    let other = exchange(&door, asking("app", "new"), facts(b"other").as_ref(), false);
+    let End::Refused(reason, _) = other else {
+        panic!("somebody in between came in")
+    };
+    assert_eq!(reason, CloseReason::AuthenticationFailed);
+    // A client that can't bind may do without.
+    let without = exchange(&door, asking("app", "new"), None, false);
+    assert!(matches!(without, End::Admitted(_)));
+    // One that can and was told that we can't was lied to.
+    let plain = Door::new(UserMethod::ScramSha256);
+    let both = exchange(&plain, asking("app", "new"), facts(b"hash").as_ref(), false);
+    assert!(matches!(both, End::Admitted(_)));
+}
+
+fn startup(pairs: &[(&str, &str)]) -> Vec<u8> {
+    first(0x0003_0000, pairs)
+}
+
+fn first(code: u32, pairs: &[(&str, &str)]) -> Vec<u8> {
+    let mut body = code.to_be_bytes().to_vec();
+    for (name, value) in pairs {
+        body.extend_from_slice(format!("{name}\0{value}\0").as_bytes());
+    }
+    body.push(0);
+    let mut out = (body.len() as u32 + 4).to_be_bytes().to_vec();
+    out.extend(body);
+    out
+}
+
+const SSL_REQUEST: &[u8] = b"\0\0\0\x08\x04\xd2\x16\x2f";
+const GSSENC_REQUEST: &[u8] = b"\0\0\0\x08\x04\xd2\x16\x30";
+
+fn closed(progress: LoginProgress) -> CloseReason {
+    match progress {
+        LoginProgress::Close(reason) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn encryption_requests_are_answered_and_nothing_may_be_stuffed_behind_them() {
+    let mut door = Door::new(UserMethod::ScramSha256);
+    let (progress, out) = door.one(SSL_REQUEST);
+    assert!(matches!(progress, LoginProgress::NeedMore));
+    assert_eq!(out, b"N");
+    let (_, out) = door.one(GSSENC_REQUEST);
+    assert_eq!(out, b"N");
+    door.tls_available = true;
+    let (progress, out) = door.one(SSL_REQUEST);
+    assert!(matches!(progress, LoginProgress::StartTls));
+    assert_eq!(out, b"S");
+    for request in [SSL_REQUEST, GSSENC_REQUEST] {
+        let mut stuffed = request.to_vec();
+        stuffed.extend(startup(&[("user", "app")]));
+        let (progress, out) = door.one(&stuffed);
+        assert_eq!(closed(progress), CloseReason::StuffedBytes);
+        assert_eq!(show(&out), "E:08P01");
+    }
+    door.tls = Some(TlsFacts::default());
+    assert_eq!(
+        closed(door.one(SSL_REQUEST).0),
+        CloseReason::ProtocolViolation
+    );
+}
+
+#[test]
+fn what_cannot_be_served_is_refused_with_a_reason() {
+    let door = Door::new(UserMethod::ScramSha256);
+    let cases = [
+        (
+            startup(&[("database", "x")]),
+            "E:28000",
+            CloseReason::UnsupportedStartup,
+        ),
+        (
+            startup(&[("user", "app"), ("replication", "database")]),
+            "E:0A000",
+            CloseReason::UnsupportedStartup,
+        ),
+        (
+            first(0x0002_0000, &[("user", "app")]),
+            "E:0A000",
+            CloseReason::UnsupportedStartup,
+        ),
+        (
+            b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+            "E:08P01",
+            CloseReason::ProtocolViolation,
+        ),
+    ];
+    for (bytes, told, reason) in cases {
+        let (progress, out) = door.one(&bytes);
+        assert_eq!((show(&out).as_str(), closed(progress)), (told, reason));
+    }
+}
+
+#[test]
+fn tls_can_be_required_of_everybody() {
+    let door = Door {
+        tls_required: true,
+        ..Door::new(UserMethod::ScramSha256)
+    };
+    let (progress, out) = door.one(&startup(&[("user", "app")]));
+    assert_eq!(closed(progress), CloseReason::TlsRequired);
+    assert_eq!(show(&out), "E:28000");
+    assert!(String::from_utf8_lossy(&out).contains("This RDS Proxy requires TLS connections."));
+}
+
+#[test]
+fn direct_tls_needs_its_alpn() {
+    let facts = |alpn: Option<&[u8]>| TlsFacts {
+        direct: true,
+        alpn: alpn.map(<[u8]>::to_vec),
+        ..TlsFacts::default()
+    };
+    let door = Door {
+        tls: Some(facts(None)),
+        ..Door::new(UserMethod::ScramSha256)
+    };
+    assert_eq!(
+        closed(door.one(&startup(&[("user", "app")])).0),
+        CloseReason::AlpnMissing
+    );
+    let door = Door {
+        tls: Some(facts(Some(b"postgresql"))),
+        ..Door::new(UserMethod::ScramSha256)
+    };
+    assert!(matches!(
+        door.one(&startup(&[("user", "app")])).0,
+        LoginProgress::NeedMore
+    ));
+}
+
+#[test]
+fn newer_protocols_are_negotiated_down() {
+    let door = Door::new(UserMethod::ScramSha256);
+    let (_, out) = door.one(&first(0x0003_0002, &[("user", "app"), ("_pq_.x", "1")]));
+    assert_eq!(&out[..13], b"v\0\0\0\x13\0\0\0\0\0\0\0\x01");
+    assert_eq!(show(&out), "v R");
+}
+
+#[test]
+fn a_cancel_request_carries_its_key() {
+    let door = Door::new(UserMethod::ScramSha256);
+    let mut bytes = b"\0\0\0\x10\x04\xd2\x16\x2e".to_vec();
+    bytes.extend_from_slice(&[0, 0, 0, 5, 0, 0, 0, 6]);
+    let (progress, out) = door.one(&bytes);
+    let LoginProgress::Cancel(key) = progress else {
+        panic!("{progress:?}")
+    };
+    assert_eq!(key, CancelKey { id: 5, secret: 6 });
+    assert!(out.is_empty());
+}
+
+#[test]
+fn a_log_in_ends_at_goodbye_or_garbage() {
+    let door = Door::new(UserMethod::ScramSha256);
+    for (bytes, reason) in [
+        (bare(b'X'), CloseReason::ClientLeft),
+        (query("SELECT 1"), CloseReason::ProtocolViolation),
+        (
+            message(b'p', b"PLAIN\0\0\0\0\0"),
+            CloseReason::ProtocolViolation,
+        ),
+        (message(b'p', &[0; 5000]), CloseReason::ProtocolViolation),
+    ] {
+        let mut login = Login::default();
+        door.feed(&mut login, &startup(&[("user", "app")]));
+        assert_eq!(closed(door.feed(&mut login, &bytes).1), reason);
+    }
+}
+
+// -- the server leg -------------------------------------------------------------------------------
+
+fn connecting(asked: BackendAsk) -> Connecting {
+    Connecting::start(asked, &mut Vec::new())
+}
+
+fn failure(login: &mut Connecting, input: &[u8], tls: Option<&TlsFacts>) -> BackendFailure {
+    match login.feed(input, tls, &mut Vec::new()).1 {
+        BackendProgress::Failed(failure) => failure,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn tls_is_asked_for_and_its_answer_taken_alone() {
+    let wanting = |required| BackendAsk {
+        tls_wanted: true,
+        tls_required: required,
+        ..ask()
+    };
+    let mut out = Vec::new();
+    let mut login = Connecting::start(wanting(false), &mut out);
+    assert_eq!(out, SSL_REQUEST);
+    assert!(matches!(
+        login.feed(b"S", None, &mut out),
+        (1, BackendProgress::StartTls)
+    ));
+    out.clear();
+    let facts = TlsFacts::default();
+    assert!(matches!(
+        login.feed(b"", Some(&facts), &mut out).1,
+        BackendProgress::NeedMore
+    ));
+    assert_eq!(&out[4..8], &[0, 3, 0, 0]);
+    let stuffed = failure(&mut connecting(wanting(false)), b"SR", None);
+    assert_eq!(stuffed.sqlstate, "08P01");
+    assert_eq!(
+        failure(&mut connecting(wanting(true)), b"N", None).sqlstate,
+        "08001"
+    );
+    let mut plain = connecting(wanting(false));
+    assert!(matches!(
+        plain.feed(b"N", None, &mut out),
+        (1, BackendProgress::NeedMore)
+    ));
+}
+
+#[test]
+fn clear_text_goes_only_to_a_verified_server() {
+    let cleartext = message(b'R', &[0, 0, 0, 3]);
+    failure(&mut connecting(ask()), &cleartext, None);
+    failure(
+        &mut connecting(ask()),
+        &cleartext,
+        Some(&TlsFacts::default()),
+    );
+    let verified = TlsFacts {
+        verified: true,
+        ..TlsFacts::default()
+    };
+    let mut out = Vec::new();
+    let progress = connecting(ask())
+        .feed(&cleartext, Some(&verified), &mut out)
+        .1;
+    assert!(matches!(progress, BackendProgress::NeedMore));
+    assert_eq!(out, message(b'p', b"secret\0"));
+}
+
+#[test]
+fn the_init_query_must_succeed() {
+    let asked = || BackendAsk {
+        init_query: Some("SET a TO b".into()),
+        ..ask()
+    };
+    let hello = concat(&[message(b'R', &[0, 0, 0, 0]), ready(b'I')]);
+    let mut login = connecting(asked());
+    let mut out = Vec::new();
+    assert!(matches!(
+        login.feed(&hello, None, &mut out).1,
+        BackendProgress::NeedMore
+    ));
+    assert_eq!(show(&out), "Q:SET a TO b");
+    let fine = concat(&[complete("SET"), ready(b'I')]);
+    assert!(matches!(
+        login.feed(&fine, None, &mut out).1,
+        BackendProgress::Ready(_)
+    ));
+    let mut login = connecting(asked());
+    login.feed(&hello, None, &mut out);
+    let failed = failure(&mut login, &error("ERROR", "42704"), None);
+    assert_eq!(failed.sqlstate, "42704");
+}
+
+#[test]
+fn errors_behind_the_password_are_for_the_client_those_about_it_are_not() {
+    let mut login = connecting(ask());
+    login.feed(&message(b'R', &[0, 0, 0, 0]), None, &mut Vec::new());
+    let bytes = error("FATAL", "3D000");
+    assert_eq!(failure(&mut login, &bytes, None).verbatim, Some(bytes));
+    let wrong = failure(&mut connecting(ask()), &error("FATAL", "28P01"), None);
+    assert!(wrong.wrong_password && wrong.verbatim.is_none());
+}
+
+#[test]
+fn a_server_that_skips_its_proof_is_not_trusted() {
+    let mut login = connecting(ask());
+    let mut out = Vec::new();
+    login.feed(
+        &message(b'R', b"\0\0\0\x0aSCRAM-SHA-256\0\0"),
+        None,
+        &mut out,
+    );
+    failure(&mut login, &message(b'R', &[0, 0, 0, 0]), None);
+    let mut login = connecting(ask());
+    login.feed(
+        &message(b'R', b"\0\0\0\x0aSCRAM-SHA-256\0\0"),
+        None,
+        &mut out,
+    );
+    failure(
+        &mut login,
+        &message(b'R', b"\0\0\0\x0br=x,s=AAAA,i=4096"),
+        None,
+    );
+}
