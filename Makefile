@@ -67,6 +67,12 @@ test-e2e: python ## Run the tests on a real cluster
 	$(call step,End-to-end tests,$(PYTEST) --timeout 600 -n 4 --dist loadgroup -m 'not alone' tests/e2e)
 	$(call step,End-to-end tests that disturb others,$(PYTEST) --timeout 600 -m alone tests/e2e)
 
+.PHONY: bench
+bench: python ## Measure this proxy beside direct PostgreSQL and PgBouncer (BENCH_ROUNDS, BENCH_SECONDS)
+	@$(NODE) require build database
+	@$(NODE) install
+	@$(BIN)/python -m tests.bench
+
 # -- daily work -----------------------------------------------------------------------------------
 
 .PHONY: lint

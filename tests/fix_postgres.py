@@ -27,7 +27,7 @@ from tests.servers import (
 )
 
 
-def _make_template(home: Path) -> None:
+def make_template(home: Path) -> None:
     data = home / "data"
     passwords = home / "password"
     passwords.write_text(PASSWORDS[SUPERUSER])
@@ -90,7 +90,7 @@ def postgres_template() -> Iterator[Path]:
     """A stopped server with all roles and databases, to be copied."""
     home = new_home("template")
     try:
-        _make_template(home)
+        make_template(home)
         yield home
     finally:
         shutil.rmtree(home, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import hmac
 import os
@@ -70,6 +71,12 @@ def error_fields(payload: bytes) -> dict[str, str]:
     """An ErrorResponse's fields by their letters."""
     parts = [part for part in payload.split(b"\0") if part]
     return {part[:1].decode(): part[1:].decode() for part in parts}
+
+
+@functools.lru_cache(maxsize=64)
+def salted_password(password: str, salt: bytes, rounds: int) -> bytes:
+    """The slow part of SCRAM, which is the same for all log-ins with one verifier."""
+    return hashlib.pbkdf2_hmac("sha256", password.encode(), salt, rounds)
 
 
 class RawClient:
@@ -174,7 +181,7 @@ class RawClient:
     def _proof(self, password: str, bare: str, challenge: str) -> bytes:
         fields = dict(part.split("=", 1) for part in challenge.split(","))
         salt, rounds = base64.b64decode(fields["s"]), int(fields["i"])
-        salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, rounds)
+        salted = salted_password(password, salt, rounds)
         key = hmac.digest(salted, b"Client Key", "sha256")
         final = f"c=biws,r={fields['r']}"
         stored = hashlib.sha256(key).digest()

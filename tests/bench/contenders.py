@@ -1,0 +1,209 @@
+"""What is measured: the server itself, PgBouncer and this proxy, each over the same server.
+
+`plan` starts them for a pool of a given size; each says where it listens and which process's CPU
+time and memory count.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from tests.certificates import Authority
+from tests.fix_proxy import Proxy
+from tests.servers import (
+    DATABASE,
+    DEADLINE,
+    HOST,
+    PASSWORDS,
+    Postgres,
+    free_port,
+    new_home,
+    own,
+    wait_until,
+)
+
+USER = "app"
+# What the server keeps for superusers, and what our pods' probes hold: neither is the pool's.
+NOT_POOLED = 5
+# A pool's size must be a whole percent of what is left.
+POOLABLE = 400
+MAX_CONNECTIONS = POOLABLE + NOT_POOLED
+# Scheduler's clock of a whole process, dead threads included: see clock_getcpuclockid(3).
+PROCESS_CLOCK = 2
+
+POSTGRESQL, PGBOUNCER, DBPROXY = "PostgreSQL", "PgBouncer", "DBProxy"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """How many server connections; `sessions` makes PgBouncer keep one per client."""
+
+    size: int
+    sessions: bool = False
+
+
+class Contender(ABC):
+    """Something that answers queries on a port of its own."""
+
+    name: str
+    port: int
+
+    @property
+    @abstractmethod
+    def pid(self) -> int | None:
+        """The process whose CPU time and memory count; None where they do not."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End it."""
+
+    def dsn(self, sslmode: str = "disable") -> str:
+        return (
+            f"host={HOST} port={self.port} user={USER} dbname={DATABASE} connect_timeout=20"
+            f" password={PASSWORDS[USER]} sslmode={sslmode} gssencmode=disable"
+        )
+
+    def cpu_seconds(self) -> float:
+        """User and system time of the process up to now."""
+        return 0.0 if self.pid is None else time.clock_gettime((~self.pid << 3) | PROCESS_CLOCK)
+
+    def resident(self) -> int:
+        """Bytes of memory that the process has now."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def wait_answers(self) -> None:
+        """Return once a query is answered."""
+
+        def answers() -> bool:
+            try:
+                with psycopg.connect(self.dsn()) as connection:
+                    return connection.execute("SELECT 1").fetchone() == (1,)
+            except psycopg.OperationalError:
+                return False
+
+        wait_until(answers, f"{self.name} answers a query")
+
+
+class Direct(Contender):
+    """The server with nothing before it; it outlives its contender."""
+
+    name = POSTGRESQL
+    pid = None
+
+    def __init__(self, server: Postgres) -> None:
+        self.port = server.port
+
+    def close(self) -> None:
+        pass
+
+
+class PgBouncer(Contender):
+    """Debian's PgBouncer, which has the server's own SCRAM verifier of the user."""
+
+    name = PGBOUNCER
+
+    def __init__(self, server: Postgres, authority: Authority, pool: Pool) -> None:
+        self.port = free_port()
+        self._home = new_home("pgbouncer")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._write_users(server)
+        self._write_settings(server, authority, pool)
+        own(self._home)
+
+    def start(self) -> PgBouncer:
+        program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+        if program is None:
+            raise FileNotFoundError("pgbouncer is not installed")
+        self._process = subprocess.Popen(
+            [program, "-q", str(self._home / "pgbouncer.ini")],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self.wait_answers()
+        return self
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "PgBouncer has not been started"
+        return self._process.pid
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(DEADLINE)
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def _write_users(self, server: Postgres) -> None:
+        verifier = server.value("SELECT rolpassword FROM pg_authid WHERE rolname = %s", USER)
+        (self._home / "users").write_text(f'"{USER}" "{verifier}"\n')
+
+    def _write_settings(self, server: Postgres, authority: Authority, pool: Pool) -> None:
+        for path in (authority.certificate, authority.key):
+            shutil.copy(path, self._home)
+        settings = {
+            "listen_addr": HOST,
+            "listen_port": self.port,
+            "unix_socket_dir": "",
+            "auth_type": "scram-sha-256",
+            "auth_file": self._home / "users",
+            "logfile": self._home / "log",
+            "log_connections": 0,
+            "log_disconnections": 0,
+            "pool_mode": "session" if pool.sessions else "transaction",
+            "default_pool_size": pool.size,
+            "max_client_conn": 10_000,
+            "ignore_startup_parameters": "extra_float_digits",
+            "client_tls_sslmode": "allow",
+            "client_tls_cert_file": self._home / authority.certificate.name,
+            "client_tls_key_file": self._home / authority.key.name,
+            "server_tls_sslmode": "disable",
+        }
+        if os.getuid() == 0:
+            # It refuses to run as root.
+            settings["user"] = "postgres"
+        lines = [f"{key} = {value}" for key, value in settings.items()]
+        database = f"{DATABASE} = host={HOST} port={server.port}"
+        text = "\n".join(["[databases]", database, "[pgbouncer]", *lines, ""])
+        (self._home / "pgbouncer.ini").write_text(text)
+
+
+class DBProxy(Contender):
+    """This proxy as it runs from files, agent and all."""
+
+    name = DBPROXY
+
+    def __init__(self, server: Postgres, authority: Authority, pool: Pool) -> None:
+        self._proxy = Proxy(Path(tempfile.mkdtemp(prefix="dbproxy-bench-")), [server], authority)
+        self.port = self._proxy.port
+        percent, rest = divmod(pool.size * 100, POOLABLE)
+        assert rest == 0, f"{pool.size} is no whole percent of {POOLABLE}"
+        limits: dict[str, Any] = {
+            "maxConnectionsPercent": percent,
+            "maxIdleConnectionsPercent": percent,
+        }
+        self._proxy.write_group(tls={"mode": "DISABLED"})
+        self._proxy.write_pool(**limits)
+
+    def start(self) -> DBProxy:
+        self._proxy.start()
+        self.wait_answers()
+        return self
+
+    @property
+    def pid(self) -> int:
+        return self._proxy.pid
+
+    def close(self) -> None:
+        self._proxy.close()

@@ -1,0 +1,129 @@
+"""What was measured, as medians and ratios: the table that a person reads, and `bench.json`."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from tests.bench.contenders import DBPROXY, PGBOUNCER, POSTGRESQL
+
+NAMES = (POSTGRESQL, PGBOUNCER, DBPROXY)
+NOTES = (
+    "Medians over all rounds; the contenders take turns in each. Ratio: DBProxy / PgBouncer.",
+    "Throughput: higher is better. Everything else: lower is better.",
+    "* prepared: a pool of 16, one connection per client. PgBouncer's transaction pooling knows no",
+    "  named statements before 1.21: it pools sessions here. DBProxy pins sessions that use them.",
+)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Something with a figure per contender and round. `goal` is the highest ratio we accept."""
+
+    group: str
+    label: str
+    unit: str
+    goal: float | None = None
+    # The highest figure that we accept, whatever the peers have.
+    limit: float | None = None
+
+
+@dataclass
+class Results:
+    """Everything that one run has measured."""
+
+    figures: dict[Measure, dict[str, list[float]]] = field(default_factory=dict)
+
+    def add(self, measure: Measure, contender: str, figure: float) -> None:
+        self.figures.setdefault(measure, {}).setdefault(contender, []).append(figure)
+
+    def median(self, measure: Measure, contender: str) -> float | None:
+        found = self.figures[measure].get(contender)
+        return median(found) if found else None
+
+    def ratio(self, measure: Measure) -> float | None:
+        """DBProxy's median by PgBouncer's."""
+        ours, theirs = self.median(measure, DBPROXY), self.median(measure, PGBOUNCER)
+        return ours / theirs if ours is not None and theirs else None
+
+    def verdict(self, measure: Measure) -> str:
+        """Whether the goal is met, where there is one."""
+        told = []
+        ratio, ours = self.ratio(measure), self.median(measure, DBPROXY)
+        if measure.goal is not None and ratio is not None:
+            # As many digits as the table shows.
+            told.append(_word(round(ratio, 2) <= measure.goal, f"ratio <= {measure.goal:.2f}"))
+        if measure.limit is not None and ours is not None:
+            told.append(_word(ours <= measure.limit, f"<= {measure.limit:g}"))
+        return ", ".join(told)
+
+    def table(self) -> str:
+        """The table, a block for each group of measures."""
+        lines = []
+        head = "".join(f"{name:>12}" for name in NAMES)
+        group = ""
+        for measure in self.figures:
+            if measure.group != group:
+                group = measure.group
+                lines += ["", f"{group + ', ' + measure.unit:50}{head}{'ratio':>8}   goal"]
+            lines.append(self._line(measure))
+        return "\n".join([*lines, "", *NOTES])
+
+    def write(self, path: Path, about: dict[str, Any]) -> None:
+        """Leave everything for programs to read."""
+        measures = [
+            {
+                "group": measure.group,
+                "measure": measure.label,
+                "unit": measure.unit,
+                "medians": {name: self.median(measure, name) for name in figures},
+                "ratio": self.ratio(measure),
+                "verdict": self.verdict(measure),
+                "rounds": figures,
+            }
+            for measure, figures in self.figures.items()
+        ]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        document = {"about": about, "measures": measures}
+        path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+    def _line(self, measure: Measure) -> str:
+        cells = "".join(f"{_figure(self.median(measure, name)):>12}" for name in NAMES)
+        ratio = self.ratio(measure)
+        shown = "" if ratio is None else f"{ratio:.2f}"
+        return f"  {measure.label:48}{cells}{shown:>8}   {self.verdict(measure)}".rstrip()
+
+
+def percentile(values: Sequence[int], percent: float) -> float:
+    """The smallest value that this percentage of all is no higher than."""
+    ordered = sorted(values)
+    return float(ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)])
+
+
+def machine() -> dict[str, Any]:
+    """Where and when this was."""
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpus": len(os.sched_getaffinity(0)),
+        "kernel": platform.release(),
+        "architecture": platform.machine(),
+        "load": os.getloadavg()[0],
+    }
+
+
+def _word(met: bool, goal: str) -> str:
+    return f"{goal}: {'met' if met else 'MISSED'}"
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 1_000 else f"{value:,.2f}"
