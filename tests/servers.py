@@ -88,7 +88,7 @@ def wait_until(what: Callable[[], T], message: str, deadline: float = DEADLINE) 
 
 
 def free_port() -> int:
-    """A port that nobody listens on, outside the range that the system gives to outgoing sockets."""
+    """A port that nobody listens on, out of the range that outgoing sockets get."""
     while True:
         port = random.randrange(18_000, 32_000)
         with socket.socket() as sock, contextlib.suppress(OSError):

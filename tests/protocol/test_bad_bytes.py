@@ -93,7 +93,7 @@ def test_bytes_behind_an_encryption_request_close_their_client(
         b"Q" + struct.pack("!i", 2**31 - 1),
         b"\x01" + struct.pack("!i", 4),
         b"Q" + struct.pack("!i", 8) + b"abcd",
-        message(b"B", b"\0\0\xff\xff\0\0") + SYNC,
+        message(b"D", b"?\0") + SYNC,
     ],
 )
 def test_a_broken_message_closes_its_client_with_a_violation(

@@ -85,7 +85,7 @@ def test_a_simple_query_is_answered_as_by_the_database(
         ([parse("SELECT generate_series(1, 9)"), bind(), execute(rows=4), execute(), SYNC], 1),
         ([bind("missing"), execute(), SYNC], 1),
         ([message(b"E", b"\0"), SYNC, query("SELECT 1")], 2),
-        ([message(b"D", b"?\0"), SYNC, query("SELECT 1")], 2),
+        ([message(b"B", b"\0\0\xff\xff\0\0"), SYNC, query("SELECT 1")], 2),
         ([query("SELECT 1"), query("SELECT 2"), query("SELECT 3")], 3),
         ([query("BEGIN"), query("SELECT 1"), query("SELECT 1/0"), query("ROLLBACK")], 4),
     ],
