@@ -105,15 +105,18 @@ class Proxy:
 
     # --- life -----------------------------------------------------------------------------------
 
-    def start(self, *, ready: bool = True, **env: str) -> Proxy:
-        """Start the program; once it takes clients, return."""
+    def start(self, *, ready: bool = True, descriptors: int | None = None) -> Proxy:
+        """Start the program, with so many descriptors at most; once it takes clients, return."""
+        command = self.command()
+        if descriptors is not None:
+            command = ["prlimit", f"--nofile={descriptors}:{descriptors}", *command]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self.command(),
+                command,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env=os.environ | {"PYTHONPATH": str(PACKAGE)} | env,
+                env=os.environ | {"PYTHONPATH": str(PACKAGE)},
                 start_new_session=True,
             )
         if ready:
