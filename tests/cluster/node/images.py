@@ -34,6 +34,14 @@ def make(wanted: list[str]) -> None:
             into_local_node(name)
 
 
+def identity(name: str) -> str:
+    """Tells one build of an image from another, though both have the tag `dev`."""
+    image = f"{PREFIX}-{name}:dev"
+    if packages.docker_with_kind():
+        return run(["docker", "image", "inspect", "--format", "{{.Id}}", image]).strip()
+    return containerd.images()[image]
+
+
 def into_local_node(name: str) -> None:
     image, base = f"{PREFIX}-{name}", base_key()
     sources = [FILES / name]
