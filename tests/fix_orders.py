@@ -85,10 +85,6 @@ class Writing:
             books["pinned"],
         )
 
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.communicate()
-
 
 @dataclass
 class Timing:
@@ -191,6 +187,13 @@ class Orders(Shop):
         ]
         return len(found) == replicas and ready == [True] * replicas
 
+    def becomes(self, database: str, state: str, reason: str) -> None:
+        """Wait until a target's health is this."""
+        try:
+            eventually(lambda: self.health(database) == (state, reason), "", 60)
+        except pytest.fail.Exception:
+            pytest.fail(f"{database} is not {state}/{reason} but {self.status()}")
+
     def metrics(self, pod: str) -> str:
         path = f"/api/v1/namespaces/{self.name}/pods/{pod}:8080/proxy/metrics"
         return self.cluster.kubectl("get", "--raw", path)
@@ -214,17 +217,17 @@ class Orders(Shop):
             return False
         return True
 
-    def begin(self, *words: str, pod: str = "client") -> subprocess.Popen[str]:
-        """Start a program in a pod; it reads what the test writes."""
+    @contextlib.contextmanager
+    def running(self, *words: str, pod: str = "client") -> Iterator[subprocess.Popen[str]]:
+        """A program in a pod, which reads what the test writes; it is ended at last."""
         where = ["--kubeconfig", str(self.cluster.kubeconfig), "-n", self.name]
         pipe = subprocess.PIPE
-        return subprocess.Popen(
-            [tool("kubectl"), *where, "exec", "-i", pod, "--", *words],
-            stdin=pipe,
-            stdout=pipe,
-            stderr=pipe,
-            text=True,
-        )
+        command = [tool("kubectl"), *where, "exec", "-i", pod, "--", *words]
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     @contextlib.contextmanager
     def writing(self, **order: Any) -> Iterator[Writing]:
@@ -232,12 +235,8 @@ class Orders(Shop):
         run = uuid4().hex
         full = {"host": f"orders.{self.name}.svc", "password": PASSWORD, "run": run, **order}
         program = ["env", "PYTHONPATH=/programs", "python3", "-m", "tests.e2e.ledger"]
-        process = self.begin(*program, json.dumps(full))
-        try:
+        with self.running(*program, json.dumps(full)) as process:
             yield Writing(process, run)
-        finally:
-            process.kill()
-            process.communicate()
 
     def rows(self, kept: Kept, database: str) -> list[tuple[int, int]]:
         """What a run's clients wrote into this very database, not what was copied to it."""
