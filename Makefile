@@ -67,6 +67,12 @@ test-e2e: python ## Run the tests on a real cluster
 	$(call step,End-to-end tests,$(PYTEST) --timeout 600 -n 4 --dist loadgroup -m 'not alone' tests/e2e)
 	$(call step,End-to-end tests that disturb others,$(PYTEST) --timeout 600 -m alone tests/e2e)
 
+.PHONY: sim
+sim: ## Replay one seed of the simulation with its trace (make sim SEED=7)
+	@test -n "$(SEED)" || { echo 'which seed? make sim SEED=7' >&2; exit 1; }
+	SEED=$(SEED) $(CARGO) test --manifest-path proxy/rust/Cargo.toml -p dbproxy-server \
+	  --test sim replay -- --nocapture
+
 .PHONY: bench
 bench: python ## Measure this proxy beside direct PostgreSQL and PgBouncer (BENCH_ROUNDS, BENCH_SECONDS)
 	@$(NODE) require build database

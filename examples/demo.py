@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 NAMESPACE = "shop"
 SYSTEM = "dbproxy-system"
 CLIENTS = 8
-SECONDS = 15
+SECONDS = 20
 FLIP_AFTER = 5
 # A client that is never answered would keep pgbench waiting for ever.
 LIMIT = ["timeout", "--kill-after=5", str(SECONDS + 45)]
@@ -130,7 +130,12 @@ def fail_over() -> tuple[Flip, Pause, str]:
         if bench.returncode == 124:
             raise StepError(f"pgbench ran into its time limit: a client got no answer\n{report}")
         log = in_client("sh", "-c", "cat /tmp/bench.*")
-    return flip, longest_pause(log, flip.began), report
+    try:
+        return flip, longest_pause(log, flip.began), report
+    except ValueError as error:
+        raise StepError(
+            f"{error}: the failover outlasted pgbench's {SECONDS} s\n{report}"
+        ) from error
 
 
 def flip_writer() -> Flip:
@@ -161,7 +166,8 @@ def count(report: str, what: str) -> int:
 
 def tell(flip: Flip, pause: Pause, report: str) -> None:
     kubectl("wait", "--for=condition=Ready", "pod/db-0", "pod/db-1", "--timeout=60s")
-    kubectl("wait", "--for=condition=Ready", "dbproxytargetgroup/orders-db", "--timeout=60s")
+    for condition in ("TargetsAvailable", "Ready"):
+        kubectl("wait", f"--for=condition={condition}", "dbptg/orders-db", "--timeout=60s")
     show("get", "dbproxy,dbproxytargetgroup,dbproxyendpoint")
     show("get", "pods,services")
     columns = "TARGETS:.status.targets[*].name,ROLES:.status.targets[*].role"
