@@ -229,6 +229,9 @@ impl<E: Engine, D: Driver> Shared<E, D> {
     /// Swaps in a new desired state: the workers first, then the front thread, which answers.
     pub fn apply(&self, mut snapshot: Snapshot) -> mpsc::Receiver<Result<(), String>> {
         lock(&self.book).open(&mut snapshot);
+        let endpoints = snapshot.listeners.iter().map(|listener| &listener.name);
+        let targets = snapshot.targets.iter().flatten().map(|target| &target.name);
+        self.stats.open(endpoints, targets);
         let snapshot = Arc::new(snapshot);
         for worker in &self.workers {
             worker.post(Letter::Snapshot(snapshot.clone()));

@@ -233,6 +233,21 @@ impl Stats {
         register(&self.targets, name)
     }
 
+    /// Makes the series of these names exist from now on, at zero.
+    pub fn open<'a>(
+        &self,
+        endpoints: impl Iterator<Item = &'a Arc<str>>,
+        targets: impl Iterator<Item = &'a Arc<str>>,
+    ) {
+        let mut sets = self
+            .endpoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        endpoints.for_each(|name| drop(sets.entry(name.clone()).or_default()));
+        let mut sets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        targets.for_each(|name| drop(sets.entry(name.clone()).or_default()));
+    }
+
     /// The sums by endpoint.
     pub fn endpoints(&self) -> BTreeMap<Arc<str>, EndpointSum> {
         sums(&self.endpoints, EndpointSum::add)
@@ -251,11 +266,13 @@ fn register<T: Default>(sets: &Sets<T>, name: &Arc<str>) -> Arc<T> {
     one
 }
 
-fn sums<T, S: Default>(sets: &Sets<T>, add: fn(&mut S, &T)) -> BTreeMap<Arc<str>, S> {
+fn sums<T: Default, S: Default>(sets: &Sets<T>, add: fn(&mut S, &T)) -> BTreeMap<Arc<str>, S> {
     let sets = sets.lock().unwrap_or_else(PoisonError::into_inner);
     sets.iter()
         .map(|(name, all)| {
             let mut sum = S::default();
+            // Every reason has its series, even before any thread has met this name.
+            add(&mut sum, &T::default());
             all.iter().for_each(|one| add(&mut sum, one));
             (name.clone(), sum)
         })
@@ -265,6 +282,16 @@ fn sums<T, S: Default>(sets: &Sets<T>, add: fn(&mut S, &T)) -> BTreeMap<Arc<str>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_met_yet_is_there_at_zero() {
+        let stats = Stats::default();
+        let name: Arc<str> = "orders-ro".into();
+        stats.open(std::iter::once(&name), std::iter::empty());
+        let sum = stats.endpoints().remove(&name).unwrap_or_default();
+        assert_eq!(sum.pins.len(), PinReason::ALL.len());
+        assert_eq!(sum.queries, 0);
+    }
 
     #[test]
     fn a_scrape_adds_up_what_the_threads_saw() {

@@ -135,7 +135,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
             LoginProgress::Cancel(key) => {
                 self.pass_on_cancel(key);
                 self.count(socket, CloseReason::CancelRequest);
-                self.remove(socket);
+                self.linger(socket);
                 false
             }
             LoginProgress::Close(reason) => {
@@ -192,7 +192,6 @@ impl<E: Engine, D: Driver> Front<E, D> {
     /// little for it to leave: closing at once would take the error from it.
     pub(super) fn refuse(&mut self, socket: Token, failure: Option<Failure>, reason: CloseReason) {
         self.count(socket, reason);
-        let deadline = self.driver.now().after(LINGER);
         let Some(guest) = self.guests.get_mut(&socket) else {
             return;
         };
@@ -201,9 +200,6 @@ impl<E: Engine, D: Driver> Front<E, D> {
             guest.login.refuse(failure, &mut out);
             guest.wire.push(&mut self.driver, &out);
         }
-        guest.wire.finish(&mut self.driver);
-        guest.stage = Stage::Lingering;
-        guest.deadline = deadline;
         let user = guest.login.claimed_user().to_owned();
         let event = match reason {
             CloseReason::AuthenticationFailed => "login_failed",
@@ -215,6 +211,17 @@ impl<E: Engine, D: Driver> Front<E, D> {
             .text("peer", guest.peer.to_string())
             .text("reason", reason.label());
         self.shared.notices.push(notice);
+        self.linger(socket);
+    }
+
+    /// Says goodbye (within TLS too) and waits a little for the client to leave.
+    fn linger(&mut self, socket: Token) {
+        let deadline = self.driver.now().after(LINGER);
+        if let Some(guest) = self.guests.get_mut(&socket) {
+            guest.wire.finish(&mut self.driver);
+            guest.stage = Stage::Lingering;
+            guest.deadline = deadline;
+        }
     }
 
     pub(super) fn count(&mut self, socket: Token, reason: CloseReason) {

@@ -65,6 +65,7 @@ pub struct Worker<E: Engine, D: Driver> {
     logins_in_flight: u32,
     swept_at: Time,
     sought_at: Time,
+    pleaded_at: Time,
     random: Random,
     draining: bool,
 }
@@ -94,6 +95,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             logins_in_flight: 0,
             swept_at: Time::default(),
             sought_at: Time::default(),
+            pleaded_at: Time::default(),
             random,
             draining: false,
         }

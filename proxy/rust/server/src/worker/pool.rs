@@ -118,7 +118,6 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         if waiting <= *lane.opening_mut(role) || self.logins_in_flight >= MAX_LOGINS {
             return;
         }
-        let identity = lane.identity.clone();
         let Way::To(target) = self.way(role, None) else {
             return;
         };
@@ -141,7 +140,6 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         } else if !self.evict_idle(target.id) {
             // Saturated: the book is not asked again for each new waiter, but when room is told of.
             self.exhausted_until.insert(target.id, now.after(SATURATED));
-            self.plead(identity, target.id);
         }
     }
 

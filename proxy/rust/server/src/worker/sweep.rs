@@ -22,13 +22,17 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         if self.anybody_waits() {
             next = next.min(self.sought_at.after(SEEK));
         }
-        self.timers.next().map_or(next, |timer| timer.min(next))
+        let rare = [self.timers.next(), self.plea_due()];
+        rare.into_iter().flatten().fold(next, Time::min)
     }
 
     /// Does what is due.
     pub(super) fn sweep(&mut self, now: Time) {
         while let Some(timer) = self.timers.due(now) {
             self.ring(timer);
+        }
+        if self.anybody_waits() {
+            self.plead(now);
         }
         if now >= self.sought_at.after(SEEK) && self.anybody_waits() {
             self.sought_at = now;

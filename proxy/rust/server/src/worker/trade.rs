@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use dbproxy_driver::Driver;
+use dbproxy_driver::{Driver, Duration, Time};
 use dbproxy_engine::{Engine, KillReason};
 
 use crate::shared::{Letter, Loan, Plea, NOBODY};
@@ -13,12 +13,33 @@ use super::pool::Way;
 use super::state::{Backend, BackendPlace, Owner};
 use super::{Todo, Worker};
 
+/// How long a waiter waits before other workers are asked for an idle backend.
+const PATIENCE: Duration = Duration::from_millis(2);
+
 impl<E: Engine, D: Driver> Worker<E, D> {
-    pub(super) fn plead(&self, identity: dbproxy_engine::Identity, target: TargetId) {
+    /// Asks workers that have idle backends for one, for waiters that have waited for a while: a
+    /// backend that changes hands costs more than the moment until one of our own comes free.
+    pub(super) fn plead(&mut self, now: Time) {
+        if !self.others_idle() || now < self.pleaded_at.after(PATIENCE) {
+            return;
+        }
+        let Some((lane, role, since)) = self.oldest_lane(|_, _| true) else {
+            return;
+        };
+        let Way::To(target) = self.way(role, None) else {
+            return;
+        };
+        if since.after(PATIENCE) > now {
+            return;
+        }
+        let Some(lane) = self.lanes.all.get(lane) else {
+            return;
+        };
+        self.pleaded_at = now;
         let plea = Plea {
             worker: self.index,
-            identity,
-            target,
+            identity: lane.identity.clone(),
+            target: target.id,
         };
         for (worker, signs) in self.shared.signs.iter().enumerate() {
             if worker != self.index && signs.idle.get() > 0 {
@@ -27,6 +48,20 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 }
             }
         }
+    }
+
+    /// When the oldest waiter will have waited long enough for a plea, if that may help.
+    pub(super) fn plea_due(&self) -> Option<Time> {
+        if !self.anybody_waits() || !self.others_idle() {
+            return None;
+        }
+        let (_, _, since) = self.oldest_lane(|_, _| true)?;
+        Some(since.max(self.pleaded_at).after(PATIENCE))
+    }
+
+    fn others_idle(&self) -> bool {
+        let mut signs = self.shared.signs.iter().enumerate();
+        signs.any(|(worker, signs)| worker != self.index && signs.idle.get() > 0)
     }
 
     /// Another worker has a waiter and no backend: gives it an idle one, or makes room.
