@@ -298,6 +298,17 @@ impl<E: Engine, D: Driver> Shared<E, D> {
             .map(|(worker, since)| (worker, Time(since)))
     }
 
+    /// Takes a worker's oldest waiter off the sign, so that nobody else sends it a backend too.
+    /// The worker puts up its next one at its next turn. Says whether it was still there.
+    pub fn claim_waiter(&self, worker: usize, since: Time) -> bool {
+        let signs = self.signs.get(worker);
+        signs.is_some_and(|signs| {
+            let sign = &signs.waiting_since;
+            sign.compare_exchange(since.0, NOBODY, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        })
+    }
+
     /// A worker took over a snapshot.
     pub fn worker_caught_up(&self, worker: usize, sequence: u64) {
         lock(&self.book).worker_caught_up(worker, sequence);

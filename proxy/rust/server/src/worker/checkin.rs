@@ -79,10 +79,14 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let own = self.oldest_of_lane(lane_key, target);
         let own_since = own.map(|(_, since)| since);
         if let Some((worker, since)) = self.shared.oldest_waiter(Some(self.index)) {
-            if older(since, own_since, OTHER_WORKER_LEAD) && self.same_key_waits(worker, lane_key) {
-                return self.depart(key, worker);
-            }
-            if older(since, own_since, OTHER_KEY_LEAD) && self.waits_for(worker, target) {
+            let same =
+                older(since, own_since, OTHER_WORKER_LEAD) && self.same_key_waits(worker, lane_key);
+            let other = older(since, own_since, OTHER_KEY_LEAD) && self.waits_for(worker, target);
+            // One backend for one waiter, however many come free before its worker has a turn.
+            if (same || other) && self.shared.claim_waiter(worker, since) {
+                if same {
+                    return self.depart(key, worker);
+                }
                 return self.kill(key, KillReason::Evicted);
             }
         }

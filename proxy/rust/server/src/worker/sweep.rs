@@ -37,6 +37,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         if now >= self.sought_at.after(SEEK) && self.anybody_waits() {
             self.sought_at = now;
             self.time_out_waiters(now);
+            self.publish_waiters();
             self.seek_all();
         }
         if now >= self.swept_at.after(SWEEP) {
