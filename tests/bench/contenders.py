@@ -193,11 +193,13 @@ class DBProxy(Contender):
             "maxConnectionsPercent": percent,
             "maxIdleConnectionsPercent": percent,
         }
-        self._proxy.write_group(tls={"mode": "DISABLED"})
+        # No election: as files it is looked at 50 times a second, which no pod has to do.
+        self._proxy.write_group(tls={"mode": "DISABLED"}, writerElection=None)
         self._proxy.write_pool(**limits)
 
     def start(self) -> DBProxy:
-        self._proxy.start()
+        self._proxy.start(ready=False)
+        self._proxy.wait_ready()
         self.wait_answers()
         return self
 

@@ -39,7 +39,7 @@ class Row:
     work: Work
 
     def run(self, contender: Contender, seconds: int) -> load.Run:
-        return load.pgbench(contender, self.work, f"--time={seconds}")
+        return load.pgbench_for(contender, self.work, seconds)
 
     def figures(self, run: load.Run) -> Figures:
         """What one run of this row tells."""
