@@ -36,7 +36,8 @@ class Pairing:
         if newest is not None and not self._newer(settings.revision, newest.revision):
             return False
         # Older ones are of use only until newer ones have their credentials.
-        self._settings = [*self._settings[-1:], settings]
+        served = self.newest()
+        self._settings = [served.settings, settings] if served else [settings]
         return True
 
     def learn_credentials(self, credentials: Credentials) -> bool:

@@ -43,6 +43,14 @@ def test_settings_wait_for_their_credentials_and_the_old_ones_go_on() -> None:
     assert pairing.problem == ""
 
 
+def test_the_settings_that_are_served_outlive_any_number_that_wait() -> None:
+    pairing = pairing_of(10, 5, 5)
+    for revision in (11, 12, 13):
+        pairing.learn_settings(settings_of(revision=revision, secretRevision=9))
+    pairing.learn_credentials(credentials_of(revision=7))
+    assert revisions(pairing.newest()) == (10, 7)
+
+
 def test_newer_credentials_go_with_the_settings_that_are_there() -> None:
     pairing = pairing_of(10, 5, 5)
     pairing.learn_credentials(credentials_of(revision=9))
