@@ -190,7 +190,7 @@ class Orders(Shop):
     def becomes(self, database: str, state: str, reason: str) -> None:
         """Wait until a target's health is this."""
         try:
-            eventually(lambda: self.health(database) == (state, reason), "", 60)
+            eventually(lambda: self.health(database) == (state, reason), "", 120)
         except pytest.fail.Exception:
             pytest.fail(f"{database} is not {state}/{reason} but {self.status()}")
 
