@@ -70,7 +70,8 @@ class Results:
         lines = []
         head = "".join(f"{name:>12}" for name in NAMES)
         group = ""
-        for measure in self.figures:
+        groups = list(dict.fromkeys(measure.group for measure in self.figures))
+        for measure in sorted(self.figures, key=lambda measure: groups.index(measure.group)):
             if measure.group != group:
                 group = measure.group
                 lines += ["", f"{group + ', ' + measure.unit:50}{head}{'ratio':>8}   goal"]
