@@ -178,14 +178,15 @@ def tell(flip: Flip, pause: Pause, report: str) -> None:
     after = max(0.0, pause.ended - flip.announced)
     print(
         f"""
-{count(report, "processed")} transactions went through. {count(report, "retried")} surely did not
-commit; their clients were told so (40001), kept their connection, and pgbench tried again.
-{report.count("committed is unknown")} clients got no answer to a COMMIT that was under way; they
-were told that its outcome is unknown (08007), and pgbench gave them up.
+{count(report, "processed")} transactions went through.
+{count(report, "retried")} surely did not commit: their clients were told so (40001), stayed
+connected, and pgbench tried them again.
+{report.count("committed is unknown")} clients waited for the answer to a COMMIT: they were told
+that its outcome is unknown (08007), and pgbench gave them up.
 
-Writes paused for {pause.seconds:.2f} s: from the shutdown of the old writer to the first
-transaction on the new one. Of that, shutdown and promotion took {flip.promoted - flip.began:.2f} s;
-the first transaction came {after:.2f} s after the ConfigMap had named the new writer.
+No transaction ended for {pause.seconds:.2f} s. Shutting the old writer down and promoting the new
+one took the demo {flip.promoted - flip.began:.2f} s; the first transaction came {after:.2f} s after
+the ConfigMap had named the new writer.
 
 Go on with:
   export KUBECONFIG={paths.KUBECONFIG}
