@@ -18,8 +18,8 @@ from dbproxy_operator.world import Object
 log = logging.getLogger(__name__)
 
 NAME = "dbproxy-operator"
-DURATION = 15
-RENEW_WITHIN = 10.0
+DURATION = 30
+RENEW_WITHIN = 20.0
 EVERY = 2.0
 
 
