@@ -52,6 +52,31 @@ fn a_transaction_lost_while_idle_is_told_at_the_next_statement() {
 }
 
 #[test]
+fn the_commit_of_a_transaction_lost_while_idle_fails_and_ends_it() {
+    for text in ["COMMIT", " end; "] {
+        let mut bench = in_transaction();
+        bench.lose();
+        bench.client(&query(text));
+        assert_eq!(bench.told(), "E:40001 Z:I");
+        bench.idle = vec![link()];
+        assert_eq!(bench.client(&query("SELECT 1")), "Q:SELECT 1");
+    }
+    let mut bench = in_transaction();
+    bench.lose();
+    bench.client(&concat(&[run("COMMIT"), sync()]));
+    assert_eq!(bench.told(), "E:40001 Z:I");
+    assert!(bench.session.at_boundary());
+}
+
+#[test]
+fn the_rollback_of_a_transaction_lost_while_idle_is_one() {
+    let mut bench = in_transaction();
+    bench.lose();
+    bench.client(&query("ROLLBACK"));
+    assert_eq!(bench.told(), "C:ROLLBACK Z:I");
+}
+
+#[test]
 fn a_text_that_begins_with_rollback_runs_where_there_is_nothing_to_roll_back() {
     let mut bench = in_transaction();
     bench.lose();

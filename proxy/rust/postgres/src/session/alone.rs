@@ -110,6 +110,10 @@ impl Session {
             frontend::PARSE => parse_text(body),
             _ => None,
         };
+        if whole && self.failed == Virtual::Untold && text.is_some_and(commits) {
+            self.refuse_commit(tag, out);
+            return;
+        }
         let rolls_back = whole && text.is_some_and(ends_transaction);
         let empty = whole && text.is_some_and(|text| text.trim_ascii().is_empty());
         match tag {
@@ -152,6 +156,20 @@ impl Session {
                 self.tell_aborted(&mut bytes);
                 self.skipping = true;
             }
+        }
+        say(bytes, out);
+    }
+
+    /// The COMMIT of a client that doesn't know yet that nothing is left to commit. Drivers don't look
+    /// whether one was answered with `ROLLBACK`; as one that fails, it ends the transaction.
+    fn refuse_commit(&mut self, tag: u8, out: &mut Steps) {
+        let mut bytes = Vec::new();
+        texts::LOST.write(&mut bytes);
+        self.failed = Virtual::No;
+        if tag == frontend::QUERY {
+            build::ready(&mut bytes, b'I');
+        } else {
+            self.skipping = true;
         }
         say(bytes, out);
     }
@@ -241,6 +259,13 @@ fn ends_transaction(text: &[u8]) -> bool {
             text.get(at..at + 5)
                 .is_some_and(|word| word.eq_ignore_ascii_case(b"chain"))
         })
+}
+
+/// Whether a text does nothing but commit.
+fn commits(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    let text = text.strip_suffix(b";").unwrap_or(text);
+    ends_transaction(text) && plain_effects(text) == Effects::COMMIT
 }
 
 /// Whether a text begins with a whole ROLLBACK and goes on: then the rest is for a database, which
