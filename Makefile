@@ -48,7 +48,8 @@ test: ## Run every test of the project, from unit to end-to-end
 
 .PHONY: test-unit
 test-unit: python ## Run the tests that need no server, with 2,000 seeds of the simulation
-	@$(NODE) require build cluster
+	@$(NODE) require build cluster database
+	@$(NODE) install
 	@$(NODE) binaries
 	$(call step,Unit and contract tests,$(PYTEST) -n auto tests/unit tests/contract)
 	$(call step,Rust tests and simulation,$(CARGO) test $(WORKSPACE))
