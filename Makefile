@@ -15,6 +15,9 @@ BIN := $(DBPROXY_CACHE)/venv/bin
 HELM := $(firstword $(wildcard $(DBPROXY_CACHE)/bin/helm) helm)
 NODE := python3 -m tests.cluster.node
 PYTEST := $(BIN)/python -m pytest -o cache_dir=$(DBPROXY_CACHE)/pytest
+E2E := $(PYTEST) --timeout 600
+# They share one installation, which takes most of a small node.
+DATA_PLANE := test_dataplane.py test_failover.py test_rollout.py
 CARGO := cargo --locked --quiet
 WORKSPACE := --manifest-path proxy/rust/Cargo.toml --workspace
 MYPY := operator/dbproxy_operator proxy/dbproxy tests examples helm
@@ -65,8 +68,9 @@ test-e2e: python ## Run the tests on a real cluster
 	@$(NODE) require build cluster
 	@$(NODE) up
 	@$(MAKE) images
-	$(call step,End-to-end tests,$(PYTEST) --timeout 600 -n 4 --dist loadgroup -m 'not alone' tests/e2e)
-	$(call step,End-to-end tests that disturb others,$(PYTEST) --timeout 600 -m alone tests/e2e)
+	$(call step,End-to-end tests: the operator,$(E2E) -n 4 -m 'not alone' $(addprefix --ignore tests/e2e/,$(DATA_PLANE)) tests/e2e)
+	$(call step,End-to-end tests: the data plane,$(E2E) -m 'not alone' $(addprefix tests/e2e/,$(DATA_PLANE)))
+	$(call step,End-to-end tests: those that disturb all others,$(E2E) -m alone tests/e2e)
 
 .PHONY: sim
 sim: ## Replay one seed of the simulation with its trace (make sim SEED=7)
