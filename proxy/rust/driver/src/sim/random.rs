@@ -11,7 +11,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -21,7 +21,7 @@ impl Random {
 
     /// A number under `end`; zero if that is zero.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next().checked_rem(end).unwrap_or(0)
+        self.number().checked_rem(end).unwrap_or(0)
     }
 
     /// An index under `end`.
@@ -47,7 +47,7 @@ impl Random {
     /// Fills a buffer.
     pub fn fill(&mut self, bytes: &mut [u8]) {
         for byte in bytes {
-            *byte = (self.next() >> 32) as u8;
+            *byte = (self.number() >> 32) as u8;
         }
     }
 
@@ -61,7 +61,7 @@ impl Random {
     /// A generator of its own for a part of the run, so that the parts don't disturb each other.
     #[must_use]
     pub fn fork(&mut self) -> Self {
-        Self(self.next())
+        Self(self.number())
     }
 }
 

@@ -284,6 +284,8 @@ impl World {
             return self.plan(MUTED_FOR.as_nanos() as u64, Action::Deliver(from));
         }
         let most = 1 + self.random.below(pair.chunk) as usize;
+        // Small pieces are for what is small; bulk moves in bulk, or no run would ever end.
+        let most = most.max(pair.ends[from.side].outgoing.len() / 4);
         let (low, high) = pair.ends.split_at_mut(1);
         let (source, sink) = match from.side {
             0 => (&mut low[0], &mut high[0]),
