@@ -10,7 +10,7 @@ use crate::slab::Key;
 use crate::stats::count_kill;
 
 use super::opening::local_failure;
-use super::state::{BackendPlace, ClientPlace, Timer};
+use super::state::{Backend, BackendPlace, ClientPlace, Timer};
 use super::Worker;
 
 /// How long a server may take to close after a goodbye.
@@ -92,6 +92,11 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     pub(super) fn kill(&mut self, key: Key, reason: KillReason) {
         self.unlist(key);
         let deadline = self.driver.now().after(CLOSE_TIMEOUT);
+        let orphaned = |backend: &Backend<E>| matches!(backend.place, BackendPlace::Orphaned);
+        if self.backends.get(key).is_some_and(orphaned) {
+            // It still counts as borrowed by the client that went away.
+            self.part(None, key);
+        }
         let Some(backend) = self.backends.get_mut(key) else {
             return;
         };

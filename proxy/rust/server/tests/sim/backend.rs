@@ -1,0 +1,476 @@
+//! One session of the model PostgreSQL: just enough of its semantics for what the scripts send.
+//!
+//! Every row carries the session's name, the request's token, and who last changed the session's
+//! state, so that a client can tell another's rows or state from its own.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use dbproxy_driver::{Duration, Time};
+
+use crate::wire;
+use crate::witness::{token_in, Token, Witness};
+
+/// The columns of every result.
+const COLUMNS: [&str; 3] = ["session", "token", "owner"];
+const PID_BASE: u32 = 1_000_000;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Status {
+    Idle,
+    Transaction,
+    Failed,
+}
+
+impl Status {
+    fn letter(self) -> u8 {
+        match self {
+            Status::Idle => b'I',
+            Status::Transaction => b'T',
+            Status::Failed => b'E',
+        }
+    }
+}
+
+pub struct Session {
+    /// What is to be sent.
+    pub out: Vec<u8>,
+    database: usize,
+    number: u64,
+    secret: u32,
+    inbox: Vec<u8>,
+    status: Status,
+    /// Inserted, not committed.
+    writes: Vec<Token>,
+    /// Who last changed this session's state.
+    owner: String,
+    listening: bool,
+    statements: BTreeMap<String, String>,
+    portal: Option<(String, Option<String>)>,
+    /// After an error in the extended protocol.
+    skipping: bool,
+    copying_in: Option<Token>,
+    /// The answer since the last ReadyForQuery, and whose it is.
+    batch: Vec<u8>,
+    batch_token: Option<Token>,
+    /// Statements of the current Query that are still to run.
+    pending: VecDeque<String>,
+    sleeping: Option<(Time, Token)>,
+    cancelled: bool,
+}
+
+impl Session {
+    pub fn new(database: usize, number: u64, secret: u32) -> Self {
+        Self {
+            out: Vec::new(),
+            database,
+            number,
+            secret,
+            inbox: Vec::new(),
+            status: Status::Idle,
+            writes: Vec::new(),
+            owner: "-".into(),
+            listening: false,
+            statements: BTreeMap::new(),
+            portal: None,
+            skipping: false,
+            copying_in: None,
+            batch: Vec::new(),
+            batch_token: None,
+            pending: VecDeque::new(),
+            sleeping: None,
+            cancelled: false,
+        }
+    }
+
+    pub fn welcome(&mut self) -> Vec<u8> {
+        let mut bytes = wire::message(b'R', &[0, 0, 0, 0]);
+        for (name, value) in [
+            ("server_version", "17.0"),
+            ("client_encoding", "UTF8"),
+            ("standard_conforming_strings", "on"),
+            ("DateStyle", "ISO, MDY"),
+            ("TimeZone", "UTC"),
+            ("integer_datetimes", "on"),
+        ] {
+            bytes.extend(wire::message(b'S', &wire::texts(&[name, value])));
+        }
+        let key = [self.pid().to_be_bytes(), self.secret.to_be_bytes()].concat();
+        bytes.extend(wire::message(b'K', &key));
+        bytes.extend(wire::ready(b'I'));
+        bytes
+    }
+
+    fn pid(&self) -> u32 {
+        PID_BASE + self.number as u32
+    }
+
+    pub fn is(&self, pid: u32, secret: u32) -> bool {
+        (self.pid(), self.secret) == (pid, secret)
+    }
+
+    pub fn busy_until(&self) -> Option<Time> {
+        self.sleeping.map(|(until, _)| until)
+    }
+
+    /// Says whether something was running.
+    pub fn cancel(&mut self) -> bool {
+        self.cancelled = self.sleeping.is_some();
+        if let Some((until, _)) = &mut self.sleeping {
+            *until = Time(0);
+        }
+        self.cancelled
+    }
+
+    pub fn notification(&self) -> Option<Vec<u8>> {
+        let quiet = self.sleeping.is_none() && self.inbox.is_empty() && self.batch.is_empty();
+        (self.listening && quiet).then(|| {
+            let mut body = self.pid().to_be_bytes().to_vec();
+            body.extend(wire::texts(&["channel", &self.owner]));
+            wire::message(b'A', &body)
+        })
+    }
+
+    /// Takes in bytes and time; false when the session is over.
+    pub fn feed(
+        &mut self,
+        bytes: &[u8],
+        now: Time,
+        read_only: bool,
+        witness: &mut Witness,
+    ) -> bool {
+        self.inbox.extend(bytes);
+        let goes_on = self.go_on(now, read_only, witness);
+        if let Some(token) = self.batch_token {
+            witness.partial.insert(token, self.batch.clone());
+        }
+        goes_on
+    }
+
+    fn go_on(&mut self, now: Time, read_only: bool, witness: &mut Witness) -> bool {
+        loop {
+            if let Some((until, token)) = self.sleeping {
+                if until > now {
+                    return true;
+                }
+                self.wake_up(token);
+            }
+            while let Some(sql) = self.pending.pop_front() {
+                self.simple(&sql, now, read_only, witness);
+                if self.sleeping.is_some() || self.copying_in.is_some() {
+                    break;
+                }
+                if self.pending.is_empty() {
+                    self.ready(witness);
+                }
+            }
+            if self.sleeping.is_some() {
+                continue;
+            }
+            let Some(message) = wire::take_message(&mut self.inbox) else {
+                return true;
+            };
+            if !self.handle(&message, now, read_only, witness) {
+                return false;
+            }
+        }
+    }
+
+    fn wake_up(&mut self, token: Token) {
+        self.sleeping = None;
+        if std::mem::take(&mut self.cancelled) {
+            self.fail("57014", "db: canceling statement due to user request");
+            self.pending.clear();
+        } else {
+            self.rows(token, 1, true);
+            self.complete("SELECT 1");
+        }
+        // Its ReadyForQuery follows as after any other Query.
+        if self.pending.is_empty() {
+            self.pending.push_back(String::new());
+        }
+    }
+
+    fn handle(
+        &mut self,
+        message: &[u8],
+        now: Time,
+        read_only: bool,
+        witness: &mut Witness,
+    ) -> bool {
+        let body = message.get(5..).unwrap_or_default();
+        match message[0] {
+            b'X' => return false,
+            b'Q' => {
+                self.skipping = false;
+                let parts = wire::text_at(body).split(';').map(str::trim);
+                self.pending = parts
+                    .filter(|sql| !sql.is_empty())
+                    .map(Into::into)
+                    .collect();
+                if self.pending.is_empty() {
+                    self.emit(wire::message(b'I', &[]));
+                    self.ready(witness);
+                }
+            }
+            b'S' if self.copying_in.is_none() => {
+                self.skipping = false;
+                if self.status == Status::Idle {
+                    self.commit(witness);
+                }
+                self.ready(witness);
+            }
+            b'd' | b'c' | b'f' => self.copy_data(message, witness),
+            _ if self.skipping || self.copying_in.is_some() => {}
+            b'P' => {
+                let name = wire::text_at(body).to_owned();
+                let sql = wire::text_at(&body[name.len() + 1..]).to_owned();
+                self.begin(token_in(&sql), witness);
+                self.statements.insert(name, sql);
+                self.emit(wire::message(b'1', &[]));
+            }
+            b'B' => self.bind(body, witness),
+            b'D' => self.emit(wire::row_description(&COLUMNS)),
+            b'E' => self.execute(now, read_only, witness),
+            b'H' => {}
+            other => {
+                witness.violation(format!("db{} got a message {other:?}", self.database));
+                return false;
+            }
+        }
+        true
+    }
+
+    fn bind(&mut self, body: &[u8], witness: &mut Witness) {
+        let name = wire::text_at(&body[1..]).to_owned();
+        let Some(sql) = self.statements.get(&name).cloned() else {
+            self.fail("26000", "db: no such prepared statement");
+            self.skipping = true;
+            return;
+        };
+        let at = 1 + name.len() + 1 + 2;
+        let count = body.get(at..at + 2) == Some(&[0, 1]);
+        let parameter = count.then(|| {
+            let end = body.len() - 2;
+            String::from_utf8_lossy(&body[at + 6..end]).into_owned()
+        });
+        self.begin(parameter.as_deref().and_then(token_in), witness);
+        self.portal = Some((sql, parameter));
+        self.emit(wire::message(b'2', &[]));
+    }
+
+    fn execute(&mut self, now: Time, read_only: bool, witness: &mut Witness) {
+        let Some((sql, parameter)) = self.portal.clone() else {
+            self.skipping = true;
+            return self.fail("34000", "db: no such portal");
+        };
+        let sql = match parameter {
+            Some(parameter) => sql.replace("$1", &format!("'{parameter}'")),
+            None => sql,
+        };
+        if !self.run(&sql, false, now, read_only, witness) {
+            self.skipping = true;
+        }
+    }
+
+    /// A statement of a Query; without an explicit transaction each commits by itself.
+    fn simple(&mut self, sql: &str, now: Time, read_only: bool, witness: &mut Witness) {
+        if sql.is_empty() {
+            return;
+        }
+        let before = self.status;
+        if !self.run(sql, true, now, read_only, witness) {
+            self.pending.clear();
+        } else if self.status == Status::Idle && before == Status::Idle && self.pending.is_empty() {
+            self.commit(witness);
+        }
+    }
+
+    fn begin(&mut self, token: Option<Token>, witness: &mut Witness) {
+        if let Some(token) = token {
+            witness.executed(self.database, token);
+            self.batch_token.get_or_insert(token);
+        }
+    }
+
+    fn run(
+        &mut self,
+        sql: &str,
+        described: bool,
+        now: Time,
+        read_only: bool,
+        witness: &mut Witness,
+    ) -> bool {
+        let token = token_in(sql);
+        self.begin(token, witness);
+        let verb = sql.split_whitespace().next().unwrap_or_default();
+        if self.status == Status::Failed && !matches!(verb, "ROLLBACK" | "COMMIT") {
+            self.fail("25P02", "db: current transaction is aborted");
+            return false;
+        }
+        let tag = match verb {
+            "BEGIN" => {
+                self.status = Status::Transaction;
+                "BEGIN"
+            }
+            "COMMIT" if self.status != Status::Failed => {
+                self.commit(witness);
+                self.status = Status::Idle;
+                "COMMIT"
+            }
+            "COMMIT" | "ROLLBACK" => {
+                self.writes.clear();
+                self.status = Status::Idle;
+                "ROLLBACK"
+            }
+            "INSERT" if read_only => {
+                self.fail(
+                    "25006",
+                    "db: cannot execute INSERT in a read-only transaction",
+                );
+                return false;
+            }
+            "INSERT" => {
+                let token = token.unwrap_or_default();
+                self.writes.push(token);
+                self.rows(token, 1, described);
+                "INSERT 0 1"
+            }
+            // The proxy's own: what clients call themselves is nobody's state.
+            "SET" | "RESET" if sql.contains("application_name") => verb,
+            "SET" | "LISTEN" => {
+                self.owner = token.map_or("proxy".into(), |token| format!("t{token}"));
+                self.listening |= verb == "LISTEN";
+                verb
+            }
+            "DISCARD" => {
+                self.owner = "-".into();
+                self.listening = false;
+                self.statements.clear();
+                self.portal = None;
+                "DISCARD ALL"
+            }
+            "COPY" => return self.copy(sql, token.unwrap_or_default(), read_only),
+            "SELECT" if sql.contains("nowhere") => {
+                self.fail("42P01", "db: relation \"nowhere\" does not exist");
+                return false;
+            }
+            "SELECT" if sql.contains("pg_sleep") && described => {
+                let until = now.after(Duration::from_millis(300));
+                self.sleeping = Some((until, token.unwrap_or_default()));
+                return true;
+            }
+            "SELECT" => {
+                let big = sql.contains("big");
+                let rows = if big {
+                    2000
+                } else {
+                    1 + (token.unwrap_or_default() % 3)
+                };
+                self.rows(token.unwrap_or_default(), rows, described);
+                return self.complete(&format!("SELECT {rows}"));
+            }
+            _ => {
+                witness.violation(format!("db{} can't run {sql:?}", self.database));
+                self.fail("42601", "db: syntax error");
+                return false;
+            }
+        };
+        self.complete(tag)
+    }
+
+    fn copy(&mut self, sql: &str, token: Token, read_only: bool) -> bool {
+        if sql.contains("STDOUT") {
+            self.emit(wire::message(b'H', &[0, 0, 0]));
+            for row in 0..50 {
+                let line = format!("{}\t{row}\tt{token}\n", self.name());
+                self.emit(wire::message(b'd', line.as_bytes()));
+            }
+            self.emit(wire::message(b'c', &[]));
+            return self.complete("COPY 50");
+        }
+        if read_only {
+            self.fail(
+                "25006",
+                "db: cannot execute COPY FROM in a read-only transaction",
+            );
+            return false;
+        }
+        self.emit(wire::message(b'G', &[0, 0, 0]));
+        self.copying_in = Some(token);
+        true
+    }
+
+    fn copy_data(&mut self, message: &[u8], witness: &mut Witness) {
+        // What comes after an error is dropped, as PostgreSQL does.
+        let Some(token) = self.copying_in else {
+            return;
+        };
+        match message[0] {
+            b'd' => {
+                let text = String::from_utf8_lossy(&message[5..]).into_owned();
+                if token_in(&text) != Some(token) {
+                    witness.violation(format!("COPY t{token} got {text:?}"));
+                }
+                return;
+            }
+            b'c' => {
+                self.writes.push(token);
+                self.complete("COPY 1");
+                if self.status == Status::Idle {
+                    self.commit(witness);
+                }
+            }
+            _ => {
+                self.fail("57014", "db: COPY from stdin failed");
+            }
+        }
+        self.copying_in = None;
+        self.ready(witness);
+    }
+
+    fn name(&self) -> String {
+        format!("db{}-{}", self.database, self.number)
+    }
+
+    fn rows(&mut self, token: Token, count: u64, described: bool) {
+        if described {
+            self.emit(wire::row_description(&COLUMNS));
+        }
+        let row = wire::data_row(&[&self.name(), &format!("t{token}"), &self.owner]);
+        for _ in 0..count {
+            self.emit(row.clone());
+        }
+    }
+
+    fn complete(&mut self, tag: &str) -> bool {
+        self.emit(wire::message(b'C', &wire::texts(&[tag])));
+        true
+    }
+
+    fn fail(&mut self, code: &str, text: &str) {
+        self.emit(wire::error("ERROR", code, text));
+        self.writes.clear();
+        if self.status == Status::Transaction {
+            self.status = Status::Failed;
+        }
+    }
+
+    fn commit(&mut self, witness: &mut Witness) {
+        for token in self.writes.drain(..) {
+            witness.commit(self.database, token);
+        }
+    }
+
+    fn emit(&mut self, bytes: Vec<u8>) {
+        self.out.extend(&bytes);
+        self.batch.extend(bytes);
+    }
+
+    fn ready(&mut self, witness: &mut Witness) {
+        let bytes = std::mem::take(&mut self.batch);
+        if let Some(token) = self.batch_token.take() {
+            witness.answered_by(self.database, token, bytes);
+        }
+        self.out.extend(wire::ready(self.status.letter()));
+    }
+}

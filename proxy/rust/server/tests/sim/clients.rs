@@ -1,0 +1,454 @@
+//! Scripted clients: they ask, misbehave, and hold what they are told against the witness.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use dbproxy_driver::sim::{Network, Random, SimDriver};
+use dbproxy_driver::{Buffer, Driver, Duration, Event, Time, Token};
+
+use crate::judge::Judge;
+use crate::script::{Kind, Mood, Script};
+use crate::wire;
+use crate::witness::{Witness, PER_CLIENT};
+
+pub const USER: &str = "app";
+pub const PASSWORD: &str = "secret";
+
+/// The longest that a request may stay unanswered.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    Away,
+    LoggingIn,
+    Ready,
+    /// Asked, and waits for all the answers.
+    Asking,
+}
+
+struct Client {
+    stage: Stage,
+    socket: Option<Token>,
+    inbox: Vec<u8>,
+    judge: Judge,
+    key: Option<(u32, u32)>,
+    /// When it does its next thing.
+    next_at: Time,
+    asked_at: Time,
+    requests_left: u64,
+    next_token: u64,
+    prepared: bool,
+    misbehaves: bool,
+    reads_again_at: Option<Time>,
+    address: SocketAddr,
+    writes: bool,
+}
+
+/// All clients of a run; they share one host.
+pub struct Clients {
+    driver: SimDriver,
+    network: Network,
+    clients: Vec<Client>,
+    by_socket: BTreeMap<Token, usize>,
+    cancels: BTreeMap<Token, (u32, u32)>,
+    witness: Rc<RefCell<Witness>>,
+    random: Random,
+    events: Vec<Event<<SimDriver as Driver>::Socket>>,
+    /// No new faults of their own: they only finish what they began.
+    pub calm: bool,
+    /// The proxy is going down: it may close whom it likes.
+    pub draining: bool,
+}
+
+impl Clients {
+    pub fn new(
+        driver: SimDriver,
+        network: Network,
+        witness: Rc<RefCell<Witness>>,
+        random: Random,
+    ) -> Self {
+        Self {
+            driver,
+            network,
+            clients: Vec::new(),
+            by_socket: BTreeMap::new(),
+            cancels: BTreeMap::new(),
+            witness,
+            random,
+            events: Vec::new(),
+            calm: false,
+            draining: false,
+        }
+    }
+
+    pub fn add(&mut self, address: SocketAddr, writes: bool, requests: u64) {
+        let id = self.clients.len() as u64 + 1;
+        let misbehaves = self.random.one_in(3);
+        let delay = Duration::from_micros(self.random.below(200_000));
+        self.clients.push(Client {
+            stage: Stage::Away,
+            socket: None,
+            inbox: Vec::new(),
+            judge: Judge::new(id),
+            key: None,
+            next_at: self.driver.now().after(delay),
+            asked_at: Time::default(),
+            requests_left: requests,
+            next_token: id * PER_CLIENT,
+            prepared: false,
+            misbehaves,
+            reads_again_at: None,
+            address,
+            writes,
+        });
+        if writes {
+            self.witness.borrow_mut().writers.insert(id);
+        }
+    }
+
+    /// All scripts are at their end.
+    pub fn finished(&self) -> bool {
+        let done = |client: &Client| client.requests_left == 0 && client.stage == Stage::Away;
+        self.clients.iter().all(done) && self.cancels.is_empty()
+    }
+
+    /// The network broke a connection of theirs: they may be in any state now.
+    pub fn turn(&mut self) {
+        let waits = self.clients.iter().filter_map(Client::due).min();
+        let tick = self.driver.now().after(Duration::from_secs(5));
+        let deadline = waits.map_or(tick, |at| at.min(tick));
+        let mut events = std::mem::take(&mut self.events);
+        self.driver.wait(Some(deadline), &mut events);
+        for event in events.drain(..) {
+            self.event(event);
+        }
+        self.events = events;
+        let now = self.driver.now();
+        for at in 0..self.clients.len() {
+            if self.clients[at].due().is_some_and(|due| due <= now) {
+                self.act(at);
+            }
+            self.look_for_stuck(at);
+        }
+    }
+
+    fn look_for_stuck(&mut self, at: usize) {
+        let client = &mut self.clients[at];
+        let waits = matches!(client.stage, Stage::Asking | Stage::LoggingIn);
+        if waits && self.driver.now().since(client.asked_at) > PATIENCE {
+            let expects = format!("{:?} {:?}", client.stage, client.judge);
+            let text = format!("client {} waits in vain: {expects}", at + 1);
+            self.witness.borrow_mut().violation(text);
+            client.asked_at = self.driver.now();
+        }
+    }
+
+    fn event(&mut self, event: Event<<SimDriver as Driver>::Socket>) {
+        match event {
+            Event::Connected { socket } => match self.by_socket.get(&socket) {
+                Some(at) => {
+                    let hello = wire::startup(USER, "shop");
+                    let now = self.driver.now();
+                    self.clients[*at].asked_at = now;
+                    self.driver.arm(socket, true);
+                    self.driver.send(socket, Buffer::from_vec(hello));
+                }
+                None => {
+                    if let Some((pid, secret)) = self.cancels.get(&socket) {
+                        let bytes = wire::cancel(*pid, *secret);
+                        self.driver.arm(socket, true);
+                        self.driver.send(socket, Buffer::from_vec(bytes));
+                    }
+                }
+            },
+            Event::Received { socket, data } => {
+                if let Some(at) = self.by_socket.get(&socket).copied() {
+                    self.clients[at].inbox.extend(data.as_slice());
+                    self.read(at);
+                }
+                self.driver.recycle(data);
+            }
+            Event::Closed { socket, error } => {
+                self.cancels.remove(&socket);
+                if let Some(at) = self.by_socket.remove(&socket) {
+                    self.cut_off(at, error.is_some());
+                }
+                self.driver.close(socket);
+            }
+            _ => {}
+        }
+    }
+
+    /// The proxy (or the network) closed the connection.
+    fn cut_off(&mut self, at: usize, broken: bool) {
+        let excused = broken || self.draining;
+        let client = &mut self.clients[at];
+        let logged_in = client.stage != Stage::LoggingIn;
+        let mut witness = self.witness.borrow_mut();
+        client.judge.closed(logged_in, excused, &mut witness);
+        self.network
+            .note(|| format!("client {}: closed by the proxy", at + 1));
+        drop(witness);
+        self.away(at);
+    }
+
+    fn away(&mut self, at: usize) {
+        let pause = Duration::from_micros(self.random.below(300_000));
+        let client = &mut self.clients[at];
+        client.stage = Stage::Away;
+        client.socket = None;
+        client.key = None;
+        client.prepared = false;
+        client.reads_again_at = None;
+        client.inbox.clear();
+        client.judge.begin();
+        client.next_at = self.driver.now().after(pause);
+        if self.draining {
+            client.requests_left = 0;
+        }
+    }
+
+    fn leave(&mut self, at: usize) {
+        if let Some(socket) = self.clients[at].socket {
+            self.by_socket.remove(&socket);
+            self.driver.close(socket);
+        }
+        self.away(at);
+    }
+
+    fn read(&mut self, at: usize) {
+        while let Some(message) = wire::take_message(&mut self.clients[at].inbox) {
+            self.message(at, &message);
+        }
+    }
+
+    fn message(&mut self, at: usize, message: &[u8]) {
+        let network = self.network.clone();
+        let client = &mut self.clients[at];
+        let Some(socket) = client.socket else {
+            return;
+        };
+        let body = message.get(5..).unwrap_or_default();
+        // Rows would drown the rest.
+        if !matches!(message[0], b'D' | b'd' | b'T' | b'S') {
+            network.note(|| format!("client {}: gets {}", at + 1, readable(message)));
+        }
+        if client.stage == Stage::LoggingIn {
+            match message[0] {
+                b'R' if body.get(..4) == Some(&[0, 0, 0, 5]) => {
+                    let answer = wire::md5_answer(USER, PASSWORD, &body[4..8]);
+                    let answer = wire::message(b'p', &wire::texts(&[&answer]));
+                    self.driver.send(socket, Buffer::from_vec(answer));
+                }
+                b'K' => {
+                    let half = |from: usize| {
+                        let bytes = body.get(from..from + 4).and_then(|b| b.try_into().ok());
+                        u32::from_be_bytes(bytes.unwrap_or_default())
+                    };
+                    client.key = Some((half(0), half(4)));
+                }
+                b'Z' => {
+                    client.stage = Stage::Ready;
+                    client.next_at = self.driver.now();
+                }
+                b'E' => {
+                    let (code, text) = wire::error_fields(message);
+                    let mut witness = self.witness.borrow_mut();
+                    witness.refused += 1;
+                    if !matches!(code.as_str(), "53300" | "57P01" | "57P03" | "08006") {
+                        witness.violation(format!("client {}: log-in {code} {text}", at + 1));
+                    }
+                }
+                _ => {}
+            }
+            return;
+        }
+        let mut witness = self.witness.borrow_mut();
+        if client.judge.hear(message, &mut witness) {
+            drop(witness);
+            self.answer_copy(at, socket);
+        }
+        let client = &mut self.clients[at];
+        if client.stage == Stage::Asking && client.judge.content() {
+            client.stage = Stage::Ready;
+            let pause = match self.random.below(10) {
+                0 => self.random.below(2_000_000),
+                1 | 2 => self.random.below(20_000),
+                _ => 0,
+            };
+            client.next_at = self.driver.now().after(Duration::from_micros(pause));
+        }
+    }
+
+    fn answer_copy(&mut self, at: usize, socket: Token) {
+        let Some((token, fails)) = self.clients[at].judge.copying() else {
+            return;
+        };
+        let mut bytes = Vec::new();
+        for row in 0..self.random.below(200) {
+            let line = format!("t{token}\t{row}\n");
+            bytes.extend(wire::message(b'd', line.as_bytes()));
+        }
+        if !self.calm && self.clients[at].misbehaves && self.random.one_in(4) {
+            self.network
+                .note(|| format!("client {}: leaves inside a COPY", at + 1));
+            self.driver.send(socket, Buffer::from_vec(bytes));
+            return self.leave(at);
+        }
+        bytes.extend(match fails {
+            true => wire::message(b'f', b"no more\0"),
+            false => wire::message(b'c', &[]),
+        });
+        self.driver.send(socket, Buffer::from_vec(bytes));
+    }
+
+    /// A client's time has come.
+    fn act(&mut self, at: usize) {
+        let now = self.driver.now();
+        let client = &mut self.clients[at];
+        match client.stage {
+            Stage::Away if client.requests_left > 0 => {
+                let socket = self.driver.connect(client.address);
+                client.socket = Some(socket);
+                client.stage = Stage::LoggingIn;
+                client.asked_at = now;
+                self.by_socket.insert(socket, at);
+            }
+            Stage::Ready if client.requests_left == 0 && client.judge.mood() == Mood::Idle => {
+                if let Some(socket) = client.socket {
+                    let goodbye = wire::message(b'X', &[]);
+                    self.driver.send(socket, Buffer::from_vec(goodbye));
+                }
+                self.leave(at);
+            }
+            Stage::Ready => self.ask(at),
+            Stage::Asking => self.asking(at),
+            Stage::Away | Stage::LoggingIn => {}
+        }
+    }
+
+    fn ask(&mut self, at: usize) {
+        let now = self.driver.now();
+        let client = &mut self.clients[at];
+        let Some(socket) = client.socket else {
+            return;
+        };
+        client.requests_left = client.requests_left.saturating_sub(1);
+        let mood = client.judge.mood();
+        let (random, token) = (&mut self.random, &mut client.next_token);
+        let script = Script::new(random, token, client.writes, &mut client.prepared);
+        let mut request = script.next(mood);
+        self.network.note(|| {
+            let first = request
+                .expects
+                .first()
+                .map(|e| (e.kind, e.tokens.first().copied()));
+            format!(
+                "client {}: asks {first:?} (+{})",
+                at + 1,
+                request.expects.len() - 1
+            )
+        });
+        let sleeps = request.expects.iter().any(|e| e.kind == Kind::Sleep);
+        client.judge.ask(request.expects);
+        client.stage = Stage::Asking;
+        client.asked_at = now;
+        client.next_at = Time(u64::MAX);
+        if client.misbehaves && !self.calm && self.random.one_in(12) {
+            return self.misbehave(at, socket, &mut request.bytes);
+        }
+        if sleeps && self.random.one_in(2) {
+            client.next_at = now.after(Duration::from_micros(self.random.below(400_000)));
+        }
+        self.driver.send(socket, Buffer::from_vec(request.bytes));
+    }
+
+    /// While it waits for an answer, it changes its mind.
+    fn asking(&mut self, at: usize) {
+        let now = self.driver.now();
+        let client = &mut self.clients[at];
+        if client.reads_again_at.take().is_some() {
+            if let Some(socket) = client.socket {
+                self.driver.arm(socket, true);
+            }
+        } else if let Some(key) = client.key {
+            client.judge.cancelled();
+            let socket = self.driver.connect(client.address);
+            self.cancels.insert(socket, key);
+            self.network.note(|| format!("client {}: cancels", at + 1));
+        }
+        self.clients[at].next_at = Time(u64::MAX).min(now.after(PATIENCE.saturating_mul(4)));
+        self.clients[at].key = None;
+    }
+
+    fn misbehave(&mut self, at: usize, socket: Token, bytes: &mut Vec<u8>) {
+        let how = self.random.below(4);
+        self.network
+            .note(|| format!("client {}: misbehaves ({how})", at + 1));
+        match how {
+            // Reads nothing for a while.
+            0 => {
+                self.driver.arm(socket, false);
+                let until = Duration::from_millis(self.random.between(10, 3000));
+                let client = &mut self.clients[at];
+                client.reads_again_at = Some(self.driver.now().after(until));
+                client.next_at = self.driver.now().after(until);
+                self.driver
+                    .send(socket, Buffer::from_vec(std::mem::take(bytes)));
+            }
+            // Goes in the middle of what it says.
+            1 => {
+                bytes.truncate(self.random.index(bytes.len() + 1));
+                self.driver
+                    .send(socket, Buffer::from_vec(std::mem::take(bytes)));
+                self.leave(at);
+            }
+            // Says all of it and is gone before the answer, properly or not.
+            2 => {
+                self.driver
+                    .send(socket, Buffer::from_vec(std::mem::take(bytes)));
+                if self.random.one_in(2) {
+                    self.driver.finish(socket);
+                }
+                self.leave(at);
+            }
+            // Talks nonsense.
+            _ => {
+                let mut nonsense = vec![0; 1 + self.random.index(40)];
+                self.random.fill(&mut nonsense);
+                nonsense[0] = b'!';
+                self.driver.send(socket, Buffer::from_vec(nonsense));
+                self.clients[at].judge.talked_nonsense();
+            }
+        }
+    }
+
+    /// How its requests stand, for the report of a failure.
+    pub fn waiting(&self) -> VecDeque<String> {
+        let busy = self.clients.iter().enumerate();
+        let busy = busy.filter(|(_, c)| c.stage != Stage::Away || c.requests_left > 0);
+        busy.map(|(at, c)| format!("client {}: {:?} {:?}", at + 1, c.stage, c.judge))
+            .collect()
+    }
+}
+
+/// A message as the trace shows it.
+fn readable(message: &[u8]) -> String {
+    let kind = char::from(message[0]);
+    let body = String::from_utf8_lossy(message.get(5..).unwrap_or_default());
+    let printable = |c: &char| c.is_ascii_graphic() || *c == ' ';
+    let text: String = body.chars().filter(printable).take(80).collect();
+    format!("{kind} {text}")
+}
+
+impl Client {
+    fn due(&self) -> Option<Time> {
+        match self.stage {
+            Stage::Away if self.requests_left == 0 => None,
+            Stage::LoggingIn => None,
+            _ => Some(self.next_at),
+        }
+    }
+}

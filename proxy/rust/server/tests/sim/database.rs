@@ -1,0 +1,250 @@
+//! The model PostgreSQL: sockets and log-ins here, statements in `backend`.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use dbproxy_driver::sim::{Random, SimDriver};
+use dbproxy_driver::{Buffer, Driver, Duration, Event, Time, Token};
+
+use crate::backend::Session;
+use crate::wire;
+use crate::witness::Witness;
+
+/// A connection to the database.
+enum Peer {
+    /// Nothing understood yet.
+    New(Vec<u8>),
+    /// Waiting for an MD5 answer.
+    Challenged(Vec<u8>),
+    Session(Box<Session>),
+}
+
+/// A model database server.
+pub struct Database {
+    pub index: usize,
+    pub read_only: bool,
+    driver: SimDriver,
+    address: SocketAddr,
+    listener: Option<Token>,
+    peers: BTreeMap<Token, Peer>,
+    witness: Rc<RefCell<Witness>>,
+    random: Random,
+    asks_md5: bool,
+    max_sessions: usize,
+    next_session: u64,
+    events: Vec<Event<<SimDriver as Driver>::Socket>>,
+}
+
+impl Database {
+    pub fn new(
+        index: usize,
+        driver: SimDriver,
+        address: SocketAddr,
+        witness: Rc<RefCell<Witness>>,
+        mut random: Random,
+        max_sessions: usize,
+    ) -> Self {
+        let asks_md5 = random.one_in(2);
+        Self {
+            index,
+            read_only: false,
+            driver,
+            address,
+            listener: None,
+            peers: BTreeMap::new(),
+            witness,
+            random,
+            asks_md5,
+            max_sessions,
+            next_session: 0,
+            events: Vec::new(),
+        }
+    }
+
+    pub fn start(&mut self) {
+        if self.listener.is_none() {
+            self.listener = self.driver.listen(self.address).ok();
+        }
+    }
+
+    /// All sessions end at once; what wasn't committed is lost.
+    pub fn crash(&mut self) {
+        for token in std::mem::take(&mut self.peers).into_keys() {
+            self.driver.close(token);
+        }
+        self.witness.borrow_mut().ghosts.remove(&self.index);
+        if let Some(listener) = self.listener.take() {
+            self.driver.close(listener);
+        }
+    }
+
+    /// A smart administrator ends all sessions with a FATAL.
+    pub fn shut_down_sessions(&mut self) {
+        let goodbye = wire::error("FATAL", "57P01", "db: terminating connection");
+        for (token, peer) in std::mem::take(&mut self.peers) {
+            if matches!(peer, Peer::Session(_)) {
+                self.driver.send(token, Buffer::from_vec(goodbye.clone()));
+            }
+            self.driver.finish(token);
+            self.driver.close(token);
+        }
+    }
+
+    pub fn sessions(&self) -> usize {
+        let session = |peer: &&Peer| matches!(peer, Peer::Session(_));
+        self.peers.values().filter(session).count()
+    }
+
+    pub fn turn(&mut self) {
+        let busy = |peer: &Peer| match peer {
+            Peer::Session(session) => session.busy_until(),
+            _ => None,
+        };
+        let due = self.peers.values().filter_map(busy).min();
+        let tick = self.driver.now().after(Duration::from_secs(1));
+        let deadline = due.map_or(tick, |due| due.min(tick));
+        let mut events = std::mem::take(&mut self.events);
+        self.driver.wait(Some(deadline), &mut events);
+        for event in events.drain(..) {
+            self.event(event);
+        }
+        self.events = events;
+        let now = self.driver.now();
+        let due = |peer: &Peer| busy(peer).is_some_and(|at| at <= now);
+        let due: Vec<Token> = self
+            .peers
+            .iter()
+            .filter(|p| due(p.1))
+            .map(|p| *p.0)
+            .collect();
+        for token in due {
+            self.advance(token, Vec::new());
+        }
+        self.notify();
+    }
+
+    /// Now and then a listening session hears something.
+    fn notify(&mut self) {
+        if !self.random.one_in(40) {
+            return;
+        }
+        for (token, peer) in &self.peers {
+            if let Peer::Session(session) = peer {
+                if let Some(bytes) = session.notification() {
+                    self.driver.send(*token, Buffer::from_vec(bytes));
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event<<SimDriver as Driver>::Socket>) {
+        match event {
+            Event::Accepted { socket, .. } => {
+                self.driver.arm(socket, true);
+                self.peers.insert(socket, Peer::New(Vec::new()));
+            }
+            Event::Received { socket, data } => {
+                let bytes = data.as_slice().to_vec();
+                self.driver.recycle(data);
+                self.advance(socket, bytes);
+            }
+            Event::Closed { socket, error } => {
+                let session = matches!(self.peers.remove(&socket), Some(Peer::Session(_)));
+                if session && error.is_some() {
+                    let mut witness = self.witness.borrow_mut();
+                    let ghosts = witness.ghosts.entry(self.index).or_default();
+                    *ghosts = ghosts.saturating_sub(1);
+                }
+                self.driver.close(socket);
+            }
+            _ => {}
+        }
+    }
+
+    fn advance(&mut self, token: Token, bytes: Vec<u8>) {
+        let Some(peer) = self.peers.remove(&token) else {
+            return;
+        };
+        let kept = match peer {
+            Peer::New(mut buffer) => {
+                buffer.extend(bytes);
+                self.greet(token, buffer)
+            }
+            Peer::Challenged(mut buffer) => {
+                buffer.extend(bytes);
+                match wire::take_message(&mut buffer) {
+                    Some(_) => self.admit(token),
+                    None => Some(Peer::Challenged(buffer)),
+                }
+            }
+            Peer::Session(session) => self.serve(token, session, &bytes),
+        };
+        match kept {
+            Some(peer) => {
+                self.peers.insert(token, peer);
+            }
+            None => self.driver.close(token),
+        }
+    }
+
+    fn greet(&mut self, token: Token, mut buffer: Vec<u8>) -> Option<Peer> {
+        let Some(packet) = wire::take_packet(&mut buffer) else {
+            return Some(Peer::New(buffer));
+        };
+        let number = |at: usize| {
+            let bytes = packet.get(at..at + 4).and_then(|b| b.try_into().ok());
+            bytes.map_or(0, u32::from_be_bytes)
+        };
+        if number(4) == 80_877_102 {
+            self.cancel(number(8), number(12));
+            return None;
+        }
+        if self.asks_md5 {
+            let challenge = wire::message(b'R', &[0, 0, 0, 5, 1, 2, 3, 4]);
+            self.driver.send(token, Buffer::from_vec(challenge));
+            return Some(Peer::Challenged(buffer));
+        }
+        self.admit(token)
+    }
+
+    fn admit(&mut self, token: Token) -> Option<Peer> {
+        let open = self.sessions() + 1;
+        if open > self.max_sessions {
+            let refusal = wire::error("FATAL", "53300", "db: too many clients already");
+            self.driver.send(token, Buffer::from_vec(refusal));
+            return None;
+        }
+        self.witness.borrow_mut().sessions(self.index, open);
+        self.next_session += 1;
+        let mut session = Session::new(self.index, self.next_session, self.random.number() as u32);
+        let welcome = session.welcome();
+        self.driver.send(token, Buffer::from_vec(welcome));
+        Some(Peer::Session(Box::new(session)))
+    }
+
+    fn serve(&mut self, token: Token, mut session: Box<Session>, bytes: &[u8]) -> Option<Peer> {
+        let mut witness = self.witness.borrow_mut();
+        let now: Time = self.driver.now();
+        let goes_on = session.feed(bytes, now, self.read_only, &mut witness);
+        drop(witness);
+        let out = std::mem::take(&mut session.out);
+        if !out.is_empty() {
+            self.driver.send(token, Buffer::from_vec(out));
+        }
+        goes_on.then_some(Peer::Session(session))
+    }
+
+    fn cancel(&mut self, pid: u32, secret: u32) {
+        let target = self.peers.iter_mut().find_map(|(token, peer)| match peer {
+            Peer::Session(session) if session.is(pid, secret) => Some((*token, session)),
+            _ => None,
+        });
+        if let Some((token, session)) = target {
+            if session.cancel() {
+                self.advance(token, Vec::new());
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What goes wrong in a run: resets, crashes, stalls, silence, a writer that moves.
+
+use dbproxy_driver::sim::{Random, SimDriver};
+use dbproxy_driver::{Driver, Duration, Time};
+
+use crate::fleet::Fleet;
+
+/// How long faults go on.
+const TROUBLE: Duration = Duration::from_secs(6);
+
+enum Later {
+    Start(usize),
+    Unmute(usize),
+    OpenWriter(u64),
+}
+
+pub struct Faults {
+    driver: Option<SimDriver>,
+    random: Random,
+    later: Vec<(Time, Later)>,
+    next_at: Time,
+    ends_at: Time,
+    over: bool,
+}
+
+impl Faults {
+    pub fn new(driver: SimDriver, random: Random) -> Self {
+        let now = driver.now();
+        Self {
+            driver: Some(driver),
+            random,
+            later: Vec::new(),
+            next_at: now.after(Duration::from_millis(50)),
+            ends_at: now.after(TROUBLE),
+            over: false,
+        }
+    }
+
+    /// In the place of one that is having its turn.
+    pub fn gone() -> Self {
+        Self {
+            driver: None,
+            random: Random::new(0),
+            later: Vec::new(),
+            next_at: Time(u64::MAX),
+            ends_at: Time(u64::MAX),
+            over: true,
+        }
+    }
+
+    pub fn turn(&mut self, fleet: &mut Fleet) {
+        let Some(driver) = &mut self.driver else {
+            return;
+        };
+        let later = self.later.iter().map(|(at, _)| *at).min();
+        let next = if self.over { None } else { Some(self.next_at) };
+        let deadline = later.into_iter().chain(next).min();
+        driver.wait(deadline, &mut Vec::new());
+        let now = driver.now();
+        for (at, what) in std::mem::take(&mut self.later) {
+            if at <= now {
+                self.carry_out(what, fleet);
+            } else {
+                self.later.push((at, what));
+            }
+        }
+        if self.over || now < self.next_at {
+            return;
+        }
+        let pause = Duration::from_micros(self.random.between(1_000, 900_000));
+        self.next_at = now.after(pause);
+        if now >= self.ends_at {
+            self.over = true;
+            fleet.clients.1.calm = true;
+            fleet.reader_available = true;
+            fleet.apply();
+            if fleet.plan.drains {
+                fleet.network.note(|| "drain".into());
+                fleet.clients.1.draining = true;
+                fleet.shared.drain();
+            }
+        } else if !fleet.plan.calm {
+            self.strike(now, fleet);
+        }
+    }
+
+    fn carry_out(&mut self, what: Later, fleet: &mut Fleet) {
+        match what {
+            Later::Start(at) => {
+                fleet.network.note(|| format!("db{at} starts"));
+                fleet.databases[at].1.start();
+            }
+            Later::Unmute(at) => fleet.network.mute(fleet.databases[at].0, false),
+            Later::OpenWriter(epoch) if fleet.writer.epoch == epoch => {
+                fleet.network.note(|| format!("epoch {epoch} opens"));
+                fleet.writer.open = true;
+                fleet.apply();
+            }
+            Later::OpenWriter(_) => {}
+        }
+    }
+
+    fn soon(&mut self, now: Time, most: u64, what: Later) {
+        let delay = Duration::from_millis(self.random.between(1, most));
+        self.later.push((now.after(delay), what));
+    }
+
+    fn strike(&mut self, now: Time, fleet: &mut Fleet) {
+        let database = self.random.index(2);
+        let host = fleet.databases[database].0;
+        match self.random.below(20) {
+            0..=4 => self.reset(fleet, true),
+            5 | 6 => self.reset(fleet, false),
+            7 | 8 => {
+                fleet.network.note(|| format!("db{database} crashes"));
+                fleet.databases[database].1.crash();
+                self.soon(now, 1500, Later::Start(database));
+            }
+            9 => {
+                fleet
+                    .network
+                    .note(|| format!("db{database} ends all sessions"));
+                fleet.databases[database].1.shut_down_sessions();
+            }
+            10..=12 => {
+                let worker = self.random.index(fleet.workers.len());
+                let stall = Duration::from_millis(self.random.between(1, 400));
+                fleet.network.stall(fleet.workers[worker].0, stall);
+            }
+            13 => {
+                let stall = Duration::from_millis(self.random.between(1, 400));
+                fleet.network.stall(fleet.front.0, stall);
+            }
+            14 | 15 => {
+                fleet.network.mute(host, true);
+                self.soon(now, 800, Later::Unmute(database));
+            }
+            16 => {
+                fleet.reader_available = self.random.one_in(2);
+                fleet.apply();
+            }
+            _ => self.move_writer(now, fleet),
+        }
+    }
+
+    fn reset(&mut self, fleet: &mut Fleet, backend: bool) {
+        let databases: Vec<_> = fleet.databases.iter().map(|d| d.0).collect();
+        let mut links = fleet.network.links();
+        links.retain(|link| databases.contains(&link.to) == backend);
+        let Some(link) = self.random.pick(&links) else {
+            return;
+        };
+        if let Some(at) = databases.iter().position(|host| *host == link.to) {
+            *fleet.witness.borrow_mut().ghosts.entry(at).or_default() += 1;
+        }
+        fleet.network.note(|| format!("reset #{}", link.id));
+        fleet.network.reset(link.id);
+    }
+
+    fn move_writer(&mut self, now: Time, fleet: &mut Fleet) {
+        let old = usize::from(fleet.writer.target.0);
+        let new = 1 - old;
+        fleet.writer.target = fleet.shared.target_id(&format!("db{new}")).0;
+        fleet.writer.epoch += 1;
+        fleet.writer.open = self.random.one_in(3);
+        let epoch = fleet.writer.epoch;
+        fleet
+            .network
+            .note(|| format!("epoch {epoch}: db{new} becomes the writer"));
+        fleet.witness.borrow_mut().forbidden.remove(&new);
+        fleet.databases[old].1.read_only = self.random.one_in(2);
+        fleet.databases[new].1.read_only = false;
+        fleet.apply();
+        if !fleet.writer.open {
+            self.soon(now, 600, Later::OpenWriter(epoch));
+        }
+    }
+}

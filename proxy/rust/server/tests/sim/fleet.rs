@@ -1,0 +1,387 @@
+//! A whole proxy between model databases and scripted clients, in one thread under a seed.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+
+use dbproxy_driver::sim::{HostId, Network, Random, SimDriver};
+use dbproxy_driver::{Driver, Duration};
+use dbproxy_engine::{User, UserMethod, Users};
+use dbproxy_postgres::Postgres;
+use dbproxy_server::{
+    BackendTls, Front, Listener, Notices, Role, Shared, Snapshot, Target, TlsMode, Worker, Writer,
+};
+
+use crate::clients::{Clients, PASSWORD, USER};
+use crate::database::Database;
+use crate::faults::Faults;
+use crate::witness::Witness;
+
+const WRITE_PORT: u16 = 15432;
+const READ_PORT: u16 = 15433;
+
+/// Bytes that may wait in one host's drivers per connection.
+const QUEUE_LIMIT: usize = 1024 * 1024;
+
+type Proxy = Shared<Postgres, SimDriver>;
+
+/// What follows from the seed before anything runs.
+pub struct Plan {
+    pub workers: usize,
+    pub clients: u64,
+    pub budget: u32,
+    pub calm: bool,
+    pub drains: bool,
+}
+
+pub struct Fleet {
+    pub network: Network,
+    pub shared: Arc<Proxy>,
+    pub witness: Rc<RefCell<Witness>>,
+    pub databases: Vec<(HostId, Database)>,
+    pub workers: Vec<(HostId, Worker<Postgres, SimDriver>)>,
+    pub front: (HostId, Front<Postgres, SimDriver>),
+    pub clients: (HostId, Clients),
+    pub writer: Writer,
+    pub plan: Plan,
+    pub reader_available: bool,
+    faults: (HostId, Faults),
+}
+
+/// How a run ended well.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    pub answered: u64,
+    pub acknowledged: u64,
+    pub unknown: u64,
+    pub aborted: u64,
+    pub refused: u64,
+    pub pinned_lost: u64,
+    pub cancelled: u64,
+    pub drained: u64,
+    pub turns: u64,
+}
+
+/// How it didn't.
+pub struct Failure {
+    pub violations: Vec<String>,
+    pub trace: Vec<String>,
+}
+
+fn ip(last: u8) -> IpAddr {
+    IpAddr::from([10, 0, 0, last])
+}
+
+fn users() -> Arc<Users> {
+    static USERS: OnceLock<Arc<Users>> = OnceLock::new();
+    let make = || {
+        let fleet_secret = vec![7; 32];
+        let verifier = dbproxy_postgres::verifier(USER, PASSWORD, &fleet_secret);
+        let user = User {
+            name: USER.into(),
+            method: UserMethod::Md5,
+            passwords: vec![PASSWORD.into()],
+            verifiers: vec![verifier],
+        };
+        Arc::new(Users {
+            by_name: [(USER.into(), Arc::new(user))].into(),
+            fleet_secret,
+        })
+    };
+    USERS.get_or_init(make).clone()
+}
+
+impl Summary {
+    /// Adds another run's.
+    pub fn add(&mut self, other: &Summary) {
+        self.answered += other.answered;
+        self.acknowledged += other.acknowledged;
+        self.unknown += other.unknown;
+        self.aborted += other.aborted;
+        self.refused += other.refused;
+        self.pinned_lost += other.pinned_lost;
+        self.cancelled += other.cancelled;
+        self.drained += other.drained;
+        self.turns += other.turns;
+    }
+
+    /// Everything that the invariants are about did occur.
+    pub fn is_telling(&self) -> bool {
+        let counts = [
+            self.answered,
+            self.acknowledged,
+            self.unknown,
+            self.aborted,
+            self.refused,
+            self.pinned_lost,
+            self.cancelled,
+            self.drained,
+        ];
+        counts.iter().all(|count| *count > 0)
+    }
+}
+
+impl Fleet {
+    pub fn new(seed: u64, traced: bool) -> Self {
+        let network = Network::new(seed);
+        if traced {
+            network.start_trace();
+        }
+        let mut random = Random::new(seed ^ 0x5eed);
+        let plan = Plan {
+            workers: random.between(1, 3) as usize,
+            clients: random.between(2, 14),
+            budget: random.between(1, 6) as u32,
+            calm: random.one_in(6),
+            drains: random.one_in(5),
+        };
+        let witness = Rc::new(RefCell::new(Witness {
+            budget: plan.budget as usize,
+            ledgers: vec![Default::default(); 2],
+            ..Witness::default()
+        }));
+        let databases = (0..2).map(|index| {
+            let ip = ip(20 + index as u8);
+            let (host, driver) = network.host(&format!("db{index}"), ip);
+            let address = SocketAddr::new(ip, 5432);
+            let most = plan.budget as usize + random.index(2) - usize::from(plan.budget > 2);
+            let random = random.fork();
+            let database = Database::new(index, driver, address, witness.clone(), random, most);
+            (host, database)
+        });
+        let databases: Vec<_> = databases.collect();
+        let (front_host, front_driver) = network.host("front", ip(1));
+        let seats = (0..plan.workers).map(|n| network.host(&format!("worker{n}"), ip(1)));
+        let seats: Vec<_> = seats.collect();
+        let wakers = seats.iter().map(|(_, driver)| driver.waker()).collect();
+        let notices = Notices::new(Arc::new(|| ()));
+        let shared = Arc::new(Proxy::new(front_driver.waker(), wakers, notices));
+        let mut bytes = || -> dbproxy_server::Random {
+            let mut random = random.fork();
+            Box::new(move |buffer| random.fill(buffer))
+        };
+        let front = Front::new(front_driver, shared.clone(), ip(1), bytes());
+        let workers = seats
+            .into_iter()
+            .enumerate()
+            .map(|(index, (host, driver))| {
+                (host, Worker::new(index, driver, shared.clone(), bytes()))
+            });
+        let workers = workers.collect();
+        let (client_host, driver) = network.host("clients", ip(40));
+        let client_random = random.fork();
+        let mut clients = Clients::new(driver, network.clone(), witness.clone(), client_random);
+        for _ in 0..plan.clients {
+            let writes = !random.one_in(5);
+            let port = if writes { WRITE_PORT } else { READ_PORT };
+            clients.add(SocketAddr::new(ip(1), port), writes, random.between(5, 30));
+        }
+        let (fault_host, driver) = network.host("faults", ip(50));
+        let (target, _) = shared.target_id("db0");
+        shared.target_id("db1");
+        Self {
+            network,
+            shared,
+            witness,
+            databases,
+            workers,
+            front: (front_host, front),
+            clients: (client_host, clients),
+            writer: Writer {
+                target,
+                epoch: 1,
+                open: true,
+            },
+            plan,
+            reader_available: true,
+            faults: (fault_host, Faults::new(driver, random)),
+        }
+    }
+
+    /// Hands the desired state of now to the proxy.
+    pub fn apply(&self) {
+        let listener = |name: &str, port, role| {
+            let name = name.into();
+            Arc::new(Listener { name, port, role })
+        };
+        let target = |index: u8| {
+            let name = format!("db{index}");
+            let (id, load) = self.shared.target_id(&name);
+            Some(Arc::new(Target {
+                id,
+                name: name.as_str().into(),
+                addresses: vec![SocketAddr::new(ip(20 + index), 5432)],
+                server_name: name.as_str().into(),
+                reader: id != self.writer.target,
+                available: id == self.writer.target || self.reader_available,
+                max_connections: self.plan.budget,
+                max_idle: self.plan.budget / 2,
+                load,
+            }))
+        };
+        // The front answers at its next turn; the scheduler sees to that.
+        drop(self.shared.apply(Snapshot {
+            listeners: vec![
+                listener("orders", WRITE_PORT, Role::ReadWrite),
+                listener("orders-ro", READ_PORT, Role::ReadOnly),
+            ],
+            client_tls: None,
+            require_tls: false,
+            users: users(),
+            targets: vec![target(0), target(1)],
+            writer: Some(self.writer),
+            backend_tls: Arc::new(BackendTls::new(TlsMode::Disabled, None).expect("no TLS")),
+            borrow_timeout: Duration::from_secs(20),
+            idle_client_timeout: Duration::from_secs(1800),
+            client_write_timeout: Duration::from_secs(5),
+            idle_backend_timeout: Duration::from_secs(10),
+            init_query: None,
+            max_clients: 1000,
+            term: 0,
+            sequence: 0,
+        }));
+    }
+
+    /// One host's turn; false when nothing will ever happen again.
+    fn step(&mut self) -> bool {
+        let Some(turn) = self.network.next_turn() else {
+            return false;
+        };
+        if std::env::var("DBG").is_ok() {
+            eprintln!("TURN {turn:?} {}", self.network.now().0 / 1000);
+        }
+        if turn == self.front.0 {
+            self.front.1.turn();
+        } else if turn == self.clients.0 {
+            self.clients.1.turn();
+        } else if turn == self.faults.0 {
+            let mut faults = std::mem::replace(&mut self.faults.1, Faults::gone());
+            faults.turn(self);
+            self.faults.1 = faults;
+        } else if let Some(worker) = self.workers.iter_mut().find(|w| w.0 == turn) {
+            worker.1.turn();
+            let queued = self.network.queued(turn);
+            let most = QUEUE_LIMIT * (self.plan.clients as usize + self.plan.budget as usize);
+            if queued > most {
+                let text = format!("{queued} bytes wait in one worker");
+                self.witness.borrow_mut().violation(text);
+            }
+        } else if let Some(database) = self.databases.iter_mut().find(|d| d.0 == turn) {
+            database.1.turn();
+        }
+        self.hear_notices();
+        true
+    }
+
+    fn hear_notices(&mut self) {
+        for notice in self.shared.notices.take() {
+            self.network.note(|| format!("notice {notice:?}"));
+            if notice.event != "writer_drained" {
+                continue;
+            }
+            let mut witness = self.witness.borrow_mut();
+            let text = format!("{:?}", notice.fields);
+            let unconfirmed = text.contains("Flag(true)");
+            let latest = text.contains(&format!("Number({})", self.writer.epoch));
+            for index in 0..2 {
+                let left = text.contains(&format!("db{index}"));
+                if left && latest && !unconfirmed && self.writer.target.0 != index {
+                    witness.drained += 1;
+                    witness.forbidden.insert(index.into());
+                }
+            }
+        }
+    }
+
+    fn failed(&self) -> bool {
+        !self.witness.borrow().violations.is_empty()
+    }
+
+    fn run_until(
+        &mut self,
+        limit: Duration,
+        turns: &mut u64,
+        done: impl Fn(&Self) -> bool,
+    ) -> bool {
+        let end = self.network.now().after(limit);
+        while !done(self) {
+            *turns += 1;
+            if self.failed() || self.network.now() > end || !self.step() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Runs scripts and faults to their end; then everything must have come to rest.
+    pub fn run(mut self) -> Result<Summary, Failure> {
+        let mut turns = 0;
+        self.databases.iter_mut().for_each(|d| d.1.start());
+        self.databases[1].1.read_only = true;
+        self.apply();
+        let finished = self.run_until(Duration::from_secs(600), &mut turns, |fleet| {
+            fleet.clients.1.finished()
+        });
+        if !finished && !self.failed() {
+            let waiting = self.clients.1.waiting();
+            let text = format!("not at rest: {waiting:#?}");
+            self.witness.borrow_mut().violation(text);
+        }
+        // Longer than any deadline of the proxy's own.
+        let start = self.network.now();
+        self.run_until(Duration::from_secs(60), &mut turns, |fleet| {
+            fleet.network.now().since(start) > Duration::from_secs(30)
+        });
+        if !self.failed() {
+            self.check_rest();
+        }
+        let trace = self.network.trace(400);
+        let witness = self.witness.borrow();
+        if witness.violations.is_empty() {
+            Ok(Summary {
+                answered: witness.answered,
+                acknowledged: witness.acknowledged,
+                unknown: witness.unknown,
+                aborted: witness.aborted,
+                refused: witness.refused,
+                pinned_lost: witness.pinned_lost,
+                cancelled: witness.cancelled,
+                drained: witness.drained,
+                turns,
+            })
+        } else {
+            Err(Failure {
+                violations: witness.violations.clone(),
+                trace,
+            })
+        }
+    }
+
+    /// Nothing is borrowed, nothing is lost.
+    fn check_rest(&mut self) {
+        let mut witness = self.witness.borrow_mut();
+        let clients = self.shared.clients();
+        if clients != 0 {
+            witness.violation(format!("{clients} clients counted, all are gone"));
+        }
+        for (name, sum) in self.shared.stats.targets() {
+            if sum.borrowed != 0 {
+                witness.violation(format!("{name}: {} still borrowed", sum.borrowed));
+            }
+        }
+        for (_, database) in &self.databases {
+            let (id, load) = self.shared.target_id(&format!("db{}", database.index));
+            let used = self.shared.usage(id).0 as usize;
+            let open = database.sessions();
+            if used != open {
+                let text = format!("db{}: {used} permits, {open} sessions", database.index);
+                witness.violation(text);
+            }
+            let load = load.load(std::sync::atomic::Ordering::Relaxed);
+            if load != 0 {
+                witness.violation(format!("db{}: load {load}", database.index));
+            }
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! One client's judgement: whether what it hears is what it must hear.
+
+use std::collections::VecDeque;
+
+use crate::script::{Expect, Kind, Mood};
+use crate::wire;
+use crate::witness::{Token, Witness, PER_CLIENT};
+
+#[derive(Debug)]
+pub struct Judge {
+    id: u64,
+    expects: VecDeque<Expect>,
+    status: u8,
+    /// What was written in the open transaction, and where it runs.
+    transaction: Vec<Token>,
+    backend: Option<String>,
+    /// The answer since the last ReadyForQuery.
+    heard: Vec<u8>,
+    rows: Option<String>,
+    tag: String,
+    error: Option<(String, String)>,
+    /// Session state was left on the backend.
+    pinned: bool,
+    asked_cancel: bool,
+    nonsense: bool,
+    fatal: Option<String>,
+}
+
+impl Judge {
+    pub fn new(id: u64) -> Self {
+        Self {
+            id,
+            expects: VecDeque::new(),
+            status: b'I',
+            transaction: Vec::new(),
+            backend: None,
+            heard: Vec::new(),
+            rows: None,
+            tag: String::new(),
+            error: None,
+            pinned: false,
+            asked_cancel: false,
+            nonsense: false,
+            fatal: None,
+        }
+    }
+
+    /// A new connection of the same client.
+    pub fn begin(&mut self) {
+        *self = Self::new(self.id);
+    }
+
+    pub fn mood(&self) -> Mood {
+        match self.status {
+            b'T' => Mood::Transaction,
+            b'E' => Mood::Failed,
+            _ => Mood::Idle,
+        }
+    }
+
+    pub fn ask(&mut self, expects: Vec<Expect>) {
+        self.pinned |= expects.iter().any(|e| e.kind == Kind::State);
+        self.expects.extend(expects);
+    }
+
+    pub fn cancelled(&mut self) {
+        self.asked_cancel = true;
+    }
+
+    pub fn talked_nonsense(&mut self) {
+        self.nonsense = true;
+    }
+
+    /// Everything was answered.
+    pub fn content(&self) -> bool {
+        self.expects.is_empty()
+    }
+
+    /// The COPY IN that is to be sent now, and whether it shall fail.
+    pub fn copying(&self) -> Option<(Token, bool)> {
+        let expect = self.expects.front()?;
+        match expect.kind {
+            Kind::CopyIn { fails } => Some((*expect.tokens.first()?, fails)),
+            _ => None,
+        }
+    }
+
+    fn fault(&self, witness: &mut Witness, text: String) {
+        witness.violation(format!("client {}: {text}", self.id));
+    }
+
+    /// Takes in a message; true when the database waits for COPY data.
+    pub fn hear(&mut self, message: &[u8], witness: &mut Witness) -> bool {
+        match message[0] {
+            b'S' | b'N' => return false,
+            b'A' => {
+                let owner = String::from_utf8_lossy(message).into_owned();
+                let ours = owner.split('\0').any(|text| self.is_mine(text));
+                if !ours {
+                    self.fault(witness, format!("another's notification: {owner:?}"));
+                }
+                return false;
+            }
+            b'Z' => {
+                self.ready(message[5], witness);
+                return false;
+            }
+            _ => {}
+        }
+        if self.expects.is_empty() && message[0] != b'E' {
+            self.fault(
+                witness,
+                format!("unasked for: {:?}", char::from(message[0])),
+            );
+        }
+        match message[0] {
+            b'E' => {
+                let (code, text) = wire::error_fields(message);
+                let fatal = message.windows(6).any(|part| part == b"SFATAL");
+                if fatal {
+                    self.fatal = Some(code.clone());
+                }
+                if !text.starts_with("db:") || fatal {
+                    self.judge_error(&code, &text, witness);
+                } else {
+                    self.judge_cancel(&code, witness);
+                    self.heard.extend(message);
+                }
+                self.error = Some((code, text));
+                return false;
+            }
+            b'D' => self.row(message, witness),
+            b'C' => self.tag = wire::text_at(&message[5..]).to_owned(),
+            _ => {}
+        }
+        self.heard.extend(message);
+        message[0] == b'G'
+    }
+
+    fn is_mine(&self, text: &str) -> bool {
+        let token = text.strip_prefix('t').and_then(|t| t.parse::<u64>().ok());
+        token.is_some_and(|token| token / PER_CLIENT == self.id)
+    }
+
+    fn row(&mut self, message: &[u8], witness: &mut Witness) {
+        let values = wire::values(message);
+        let [session, token, owner] = values.as_slice() else {
+            return self.fault(witness, format!("a strange row: {values:?}"));
+        };
+        let expected = self.expects.front().map(|e| e.tokens.as_slice());
+        let number = token.strip_prefix('t').and_then(|t| t.parse().ok());
+        let asked = number.is_some_and(|n| expected.unwrap_or_default().contains(&n));
+        if !asked {
+            self.fault(witness, format!("a row of {token}, expected {expected:?}"));
+        }
+        if owner != "-" && !self.is_mine(owner) {
+            self.fault(witness, format!("another's session state: {owner}"));
+        }
+        if self.status == b'T' {
+            match &self.backend {
+                Some(before) if before != session => {
+                    let text = format!("transaction moved from {before} to {session}");
+                    self.fault(witness, text);
+                }
+                _ => self.backend = Some(session.clone()),
+            }
+        }
+        self.rows = Some(session.clone());
+    }
+
+    /// Only who asked for it is cancelled (and COPY that its client ends).
+    fn judge_cancel(&mut self, code: &str, witness: &mut Witness) {
+        let front = self.expects.front().map(|expect| expect.kind);
+        if code == "57014" && front != Some(Kind::CopyIn { fails: true }) {
+            witness.cancelled += 1;
+            if !self.asked_cancel {
+                self.fault(witness, format!("cancelled by somebody else: {front:?}"));
+            }
+        }
+    }
+
+    /// An error of the proxy's own, or one that ends the session.
+    fn judge_error(&mut self, code: &str, text: &str, witness: &mut Witness) {
+        let asked = !self.expects.is_empty();
+        let fine = match code {
+            // The outcome of what was asked is unknown.
+            "08007" => {
+                witness.unknown += 1;
+                asked || self.status != b'I'
+            }
+            "40001" => {
+                witness.aborted += 1;
+                asked || self.status != b'I'
+            }
+            "25P02" => self.status == b'E' || self.error.is_some(),
+            "57014" => self.asked_cancel,
+            "53300" => asked,
+            "08P01" => self.nonsense,
+            "57P01" => {
+                witness.pinned_lost += 1;
+                true
+            }
+            // A reader is gone or a log-in failed.
+            "08006" => asked,
+            _ => false,
+        };
+        if !fine {
+            let front = self.expects.front();
+            self.fault(witness, format!("error {code} {text:?} for {front:?}"));
+        }
+    }
+
+    fn ready(&mut self, status: u8, witness: &mut Witness) {
+        let Some(expect) = self.expects.pop_front() else {
+            return self.fault(witness, "a ReadyForQuery too many".into());
+        };
+        witness.answered += 1;
+        let error = self.error.take();
+        let heard = std::mem::take(&mut self.heard);
+        self.compare(&expect, &heard, error.as_ref(), witness);
+        let session = self.rows.take();
+        let code = error.map(|(code, _)| code);
+        self.settle(&expect, status, code.as_deref(), session, witness);
+        self.status = status;
+        self.tag.clear();
+    }
+
+    /// What was heard is exactly what the database produced; the proxy's own error may cut it short.
+    fn compare(
+        &self,
+        expect: &Expect,
+        heard: &[u8],
+        error: Option<&(String, String)>,
+        witness: &mut Witness,
+    ) {
+        let Some(token) = expect.tokens.first() else {
+            return;
+        };
+        let own_error = error.is_some_and(|(_, text)| !text.starts_with("db:"));
+        let produced = witness.produced.get(token).map(|p| p.bytes.as_slice());
+        let fits = match produced {
+            Some(bytes) if own_error => bytes.starts_with(heard),
+            Some(bytes) => bytes == heard,
+            // It failed there, and the connection broke before the database saw the Sync.
+            None if error.is_some() && !own_error => witness
+                .partial
+                .get(token)
+                .is_some_and(|bytes| bytes == heard),
+            None => own_error,
+        };
+        if !fits {
+            let lengths = (heard.len(), produced.map(<[u8]>::len));
+            let text = format!("{expect:?}: heard and produced differ: {lengths:?} {error:?}");
+            self.fault(witness, text);
+        }
+    }
+
+    /// What the answer says of commits.
+    fn settle(
+        &mut self,
+        expect: &Expect,
+        status: u8,
+        error: Option<&str>,
+        session: Option<String>,
+        witness: &mut Witness,
+    ) {
+        let place = |name: &str| {
+            let digits = name.strip_prefix("db").and_then(|n| n.split('-').next());
+            digits.and_then(|n| n.parse::<usize>().ok())
+        };
+        let produced = expect.tokens.first().and_then(|t| witness.produced.get(t));
+        let here = session
+            .as_deref()
+            .and_then(place)
+            .or(produced.map(|p| p.database));
+        let writes = matches!(expect.kind, Kind::Write | Kind::CopyIn { .. });
+        match (self.status, status) {
+            (b'I', b'I') if writes && error.is_some() => witness.deny(&expect.tokens),
+            (b'I', b'I') if writes => witness.acknowledge(here.unwrap_or(0), &expect.tokens),
+            (_, b'T') if writes => self.transaction.extend(&expect.tokens),
+            (_, b'T' | b'E') => {}
+            (b'T' | b'E', _) if expect.kind == Kind::Commit && self.tag == "COMMIT" => {
+                let first = self
+                    .transaction
+                    .first()
+                    .and_then(|t| witness.produced.get(t));
+                let first = first.map(|p| p.database);
+                if let Some(here) = self.backend.as_deref().and_then(place).or(first) {
+                    witness.acknowledge(here, &self.transaction);
+                }
+            }
+            (b'T' | b'E', _) if matches!(expect.kind, Kind::Commit | Kind::Rollback) => {
+                // A COMMIT fails when its transaction was lost before.
+                let refused = expect.kind == Kind::Commit && error == Some("40001");
+                if self.tag != "ROLLBACK" && !refused {
+                    let text = format!("{:?} answered {:?} {error:?}", expect.kind, self.tag);
+                    self.fault(witness, text);
+                }
+                witness.deny(&self.transaction);
+            }
+            (b'T' | b'E', _) => {
+                self.fault(witness, format!("{expect:?} ended the transaction"));
+            }
+            _ => {}
+        }
+        if status == b'E' {
+            let lost = std::mem::take(&mut self.transaction);
+            witness.deny(&lost);
+            if writes {
+                witness.deny(&expect.tokens);
+            }
+        }
+        if status == b'I' {
+            self.transaction.clear();
+            self.backend = None;
+        }
+    }
+
+    /// The connection ended without the client's doing.
+    pub fn closed(&mut self, logged_in: bool, excused: bool, witness: &mut Witness) {
+        let reason = self.fatal.take();
+        let asked = !self.expects.is_empty() || self.status != b'I';
+        if excused || self.nonsense || !logged_in || reason.is_some() || asked || self.pinned {
+            return;
+        }
+        self.fault(witness, "an idle client was closed without a word".into());
+    }
+}

@@ -1,0 +1,247 @@
+//! What a scripted client may ask for next, and what it must be told.
+
+use dbproxy_driver::sim::Random;
+
+use crate::wire;
+use crate::witness::Token;
+
+/// What one answer, up to its ReadyForQuery, is an answer to.
+#[derive(Clone, Debug)]
+pub struct Expect {
+    pub tokens: Vec<Token>,
+    pub kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Read,
+    Write,
+    Begin,
+    Commit,
+    Rollback,
+    CopyIn {
+        fails: bool,
+    },
+    CopyOut,
+    Sleep,
+    /// Binds the session to its backend.
+    State,
+    /// Fails on purpose.
+    Broken,
+}
+
+/// One turn of a script: bytes, and the answers they must get.
+pub struct Request {
+    pub bytes: Vec<u8>,
+    pub expects: Vec<Expect>,
+}
+
+/// What the client is in the middle of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mood {
+    Idle,
+    Transaction,
+    Failed,
+}
+
+pub struct Script<'a> {
+    pub random: &'a mut Random,
+    pub next_token: &'a mut Token,
+    pub writes: bool,
+    /// The named statement was prepared.
+    pub prepared: &'a mut bool,
+    bytes: Vec<u8>,
+    expects: Vec<Expect>,
+}
+
+impl<'a> Script<'a> {
+    pub fn new(
+        random: &'a mut Random,
+        next_token: &'a mut Token,
+        writes: bool,
+        prepared: &'a mut bool,
+    ) -> Self {
+        let (bytes, expects) = (Vec::new(), Vec::new());
+        Self {
+            random,
+            next_token,
+            writes,
+            prepared,
+            bytes,
+            expects,
+        }
+    }
+
+    /// The next request of a client in that mood.
+    pub fn next(mut self, mood: Mood) -> Request {
+        match (mood, self.random.below(100)) {
+            (Mood::Failed, 0..=19) => self.read(),
+            (Mood::Failed, 20..=59) => self.plain("COMMIT", Kind::Commit),
+            (Mood::Failed, _) => self.plain("ROLLBACK", Kind::Rollback),
+            (Mood::Transaction, 0..=34) => self.plain("COMMIT", Kind::Commit),
+            (Mood::Transaction, 35..=44) => self.plain("ROLLBACK", Kind::Rollback),
+            (Mood::Transaction, 45..=49) => self.broken(),
+            (Mood::Transaction, 50..=59) => self.copy_in(),
+            (Mood::Transaction, 60..=79) => self.write(),
+            (Mood::Transaction, _) => self.read(),
+            (Mood::Idle, 0..=24) => self.plain("BEGIN", Kind::Begin),
+            (Mood::Idle, 25..=39) => self.write(),
+            (Mood::Idle, 40..=44) => self.copy_in(),
+            (Mood::Idle, 45..=49) => self.copy_out(),
+            (Mood::Idle, 50..=54) => self.broken(),
+            (Mood::Idle, 55..=59) => self.sleep(),
+            (Mood::Idle, 60..=62) => self.big(),
+            (Mood::Idle, 63..=64) => self.state(),
+            (Mood::Idle, 65..=67) => self.named(),
+            (Mood::Idle, 68..=77) => {
+                for _ in 0..self.random.between(2, 6) {
+                    match self.random.below(4) {
+                        0 => self.write(),
+                        1 => self.broken(),
+                        _ => self.read(),
+                    }
+                }
+            }
+            (Mood::Idle, _) => self.read(),
+        }
+        Request {
+            bytes: self.bytes,
+            expects: self.expects,
+        }
+    }
+
+    fn token(&mut self) -> Token {
+        *self.next_token += 1;
+        *self.next_token
+    }
+
+    fn simple(&mut self, sql: &str) {
+        self.bytes.extend(wire::query(sql));
+    }
+
+    fn expect(&mut self, tokens: Vec<Token>, kind: Kind) {
+        self.expects.push(Expect { tokens, kind });
+    }
+
+    fn plain(&mut self, sql: &str, kind: Kind) {
+        if self.random.one_in(3) {
+            self.extended(sql, false);
+            self.bytes.extend(wire::sync());
+        } else {
+            self.simple(sql);
+        }
+        self.expect(Vec::new(), kind);
+    }
+
+    fn extended(&mut self, sql: &str, rows: bool) {
+        self.bytes.extend(wire::parse("", sql));
+        self.bytes.extend(wire::bind("", None));
+        if rows {
+            self.bytes.extend(wire::describe_portal());
+        }
+        self.bytes.extend(wire::execute());
+    }
+
+    fn read(&mut self) {
+        let token = self.token();
+        let sql = format!("SELECT 't{token}'");
+        if self.random.one_in(2) {
+            self.simple(&sql);
+        } else {
+            self.extended(&sql, true);
+            self.bytes.extend(wire::sync());
+        }
+        self.expect(vec![token], Kind::Read);
+    }
+
+    fn write(&mut self) {
+        if !self.writes {
+            return self.read();
+        }
+        let insert = |token| format!("INSERT INTO t VALUES ('t{token}') RETURNING session");
+        let mut tokens = vec![self.token()];
+        match self.random.below(3) {
+            0 => self.simple(&insert(tokens[0])),
+            1 => {
+                tokens.push(self.token());
+                let both: Vec<String> = tokens.iter().map(|token| insert(*token)).collect();
+                self.simple(&both.join("; "));
+            }
+            _ => {
+                for _ in 0..self.random.below(3) {
+                    tokens.push(self.token());
+                }
+                for token in &tokens {
+                    self.extended(&insert(*token), true);
+                }
+                self.bytes.extend(wire::sync());
+            }
+        }
+        self.expect(tokens, Kind::Write);
+    }
+
+    fn broken(&mut self) {
+        let token = self.token();
+        let sql = format!("SELECT x FROM nowhere WHERE t = 't{token}'");
+        if self.random.one_in(2) {
+            self.simple(&sql);
+        } else {
+            self.extended(&sql, true);
+            // Skipped, since the first one fails.
+            self.extended(&format!("SELECT 't{token}'"), true);
+            self.bytes.extend(wire::sync());
+        }
+        self.expect(vec![token], Kind::Broken);
+    }
+
+    fn big(&mut self) {
+        let token = self.token();
+        self.simple(&format!("SELECT * FROM big WHERE t = 't{token}'"));
+        self.expect(vec![token], Kind::Read);
+    }
+
+    fn sleep(&mut self) {
+        let token = self.token();
+        self.simple(&format!("SELECT pg_sleep(1), 't{token}'"));
+        self.expect(vec![token], Kind::Sleep);
+    }
+
+    fn state(&mut self) {
+        let token = self.token();
+        if self.random.one_in(2) {
+            self.simple(&format!("LISTEN t{token}"));
+        } else {
+            self.simple(&format!("SET app.owner = 't{token}'"));
+        }
+        self.expect(vec![token], Kind::State);
+    }
+
+    fn named(&mut self) {
+        let token = self.token();
+        if !std::mem::replace(self.prepared, true) {
+            self.bytes.extend(wire::parse("s", "SELECT $1"));
+        }
+        self.bytes
+            .extend(wire::bind("s", Some(&format!("t{token}"))));
+        self.bytes.extend(wire::describe_portal());
+        self.bytes.extend(wire::execute());
+        self.bytes.extend(wire::sync());
+        self.expect(vec![token], Kind::Read);
+    }
+
+    fn copy_in(&mut self) {
+        if !self.writes {
+            return self.read();
+        }
+        let token = self.token();
+        self.simple(&format!("COPY t{token} FROM STDIN"));
+        let fails = self.random.one_in(4);
+        self.expect(vec![token], Kind::CopyIn { fails });
+    }
+
+    fn copy_out(&mut self) {
+        let token = self.token();
+        self.simple(&format!("COPY (SELECT 't{token}') TO STDOUT"));
+        self.expect(vec![token], Kind::CopyOut);
+    }
+}
