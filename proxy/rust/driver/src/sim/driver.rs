@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
+use super::host::Slot;
 use super::pair::{EndId, Fin, Holder};
-use super::world::{Backlog, Slot, World};
+use super::world::{Backlog, World};
 use super::Network;
 use crate::{Buffer, BufferPool, Driver, Event, Time, Token, Waker, BUFFER_SIZE};
 

@@ -7,6 +7,7 @@
 //! silent, connections that reset. Everything that happens can be traced.
 
 mod driver;
+mod host;
 mod pair;
 mod random;
 mod world;
@@ -19,7 +20,8 @@ pub use driver::{SimDriver, SimSocket, SimWaker};
 pub use random::Random;
 
 use crate::{Duration, Time};
-use world::{Host, World};
+use host::Host;
+use world::World;
 
 /// A simulated network; clones are the same one.
 #[derive(Clone, Debug)]

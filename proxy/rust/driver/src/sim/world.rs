@@ -1,10 +1,11 @@
 //! The state of a simulated network, and what happens in it as its time goes on.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
+use super::host::{Host, Slot};
 use super::pair::{End, EndId, Fin, Holder, Pair};
 use super::random::Random;
 use crate::{Duration, Time, Token};
@@ -14,68 +15,6 @@ const MUTED_FOR: Duration = Duration::from_millis(20);
 
 /// Lines of the trace that are kept.
 const TRACE_LINES: usize = 20_000;
-
-/// What a token names.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Slot {
-    Free,
-    Listener(SocketAddr),
-    End(EndId),
-    Departed,
-}
-
-#[derive(Debug)]
-pub(super) struct Host {
-    pub name: String,
-    pub ip: IpAddr,
-    pub entries: Vec<(u32, Slot)>,
-    pub free: Vec<u32>,
-    pub departed: Vec<Token>,
-    /// Places in the table that may have something to tell.
-    pub dirty: BTreeSet<u32>,
-    pub woken: bool,
-    /// When it wants its next turn; `None` for never.
-    pub deadline: Option<Time>,
-    pub stalled_until: Time,
-    pub muted: bool,
-}
-
-impl Host {
-    pub fn at(&self, token: Token) -> Slot {
-        match self.entries.get(token.index as usize) {
-            Some((generation, slot)) if *generation == token.generation => *slot,
-            _ => Slot::Free,
-        }
-    }
-
-    pub fn insert(&mut self, slot: Slot) -> Token {
-        let index = self.free.pop().unwrap_or(self.entries.len() as u32);
-        if index as usize == self.entries.len() {
-            self.entries.push((0, slot));
-        }
-        let entry = &mut self.entries[index as usize];
-        entry.1 = slot;
-        let generation = entry.0;
-        Token { index, generation }
-    }
-
-    pub fn remove(&mut self, token: Token) {
-        if self.at(token) != Slot::Free {
-            self.entries[token.index as usize] = (token.generation.wrapping_add(1), Slot::Free);
-            self.free.push(token.index);
-            self.dirty.remove(&token.index);
-        }
-    }
-
-    fn runnable(&self, now: Time) -> bool {
-        let due = self.deadline.is_some_and(|at| at <= now);
-        self.stalled_until <= now && (due || self.has_news())
-    }
-
-    pub fn has_news(&self) -> bool {
-        self.woken || !self.dirty.is_empty()
-    }
-}
 
 #[derive(Debug)]
 pub(super) struct Backlog {

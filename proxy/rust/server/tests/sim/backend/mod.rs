@@ -3,9 +3,11 @@
 //! Every row carries the session's name, the request's token, and who last changed the session's
 //! state, so that a client can tell another's rows or state from its own.
 
+mod statements;
+
 use std::collections::{BTreeMap, VecDeque};
 
-use dbproxy_driver::{Duration, Time};
+use dbproxy_driver::Time;
 
 use crate::wire;
 use crate::witness::{token_in, Token, Witness};
@@ -261,7 +263,8 @@ impl Session {
     fn execute(&mut self, now: Time, read_only: bool, witness: &mut Witness) {
         let Some((sql, parameter)) = self.portal.clone() else {
             self.skipping = true;
-            return self.fail("34000", "db: no such portal");
+            self.fail("34000", "db: no such portal");
+            return;
         };
         let sql = match parameter {
             Some(parameter) => sql.replace("$1", &format!("'{parameter}'")),
@@ -289,175 +292,6 @@ impl Session {
         if let Some(token) = token {
             witness.executed(self.database, token);
             self.batch_token.get_or_insert(token);
-        }
-    }
-
-    fn run(
-        &mut self,
-        sql: &str,
-        described: bool,
-        now: Time,
-        read_only: bool,
-        witness: &mut Witness,
-    ) -> bool {
-        let token = token_in(sql);
-        self.begin(token, witness);
-        let verb = sql.split_whitespace().next().unwrap_or_default();
-        if self.status == Status::Failed && !matches!(verb, "ROLLBACK" | "COMMIT") {
-            self.fail("25P02", "db: current transaction is aborted");
-            return false;
-        }
-        let tag = match verb {
-            "BEGIN" => {
-                self.status = Status::Transaction;
-                "BEGIN"
-            }
-            "COMMIT" if self.status != Status::Failed => {
-                self.commit(witness);
-                self.status = Status::Idle;
-                "COMMIT"
-            }
-            "COMMIT" | "ROLLBACK" => {
-                self.writes.clear();
-                self.status = Status::Idle;
-                "ROLLBACK"
-            }
-            "INSERT" if read_only => {
-                self.fail(
-                    "25006",
-                    "db: cannot execute INSERT in a read-only transaction",
-                );
-                return false;
-            }
-            "INSERT" => {
-                let token = token.unwrap_or_default();
-                self.writes.push(token);
-                self.rows(token, 1, described);
-                "INSERT 0 1"
-            }
-            // The proxy's own: what clients call themselves is nobody's state.
-            "SET" | "RESET" if sql.contains("application_name") => verb,
-            "SET" | "LISTEN" => {
-                self.owner = token.map_or("proxy".into(), |token| format!("t{token}"));
-                self.listening |= verb == "LISTEN";
-                verb
-            }
-            "DISCARD" => {
-                self.owner = "-".into();
-                self.listening = false;
-                self.statements.clear();
-                self.portal = None;
-                "DISCARD ALL"
-            }
-            "COPY" => return self.copy(sql, token.unwrap_or_default(), read_only),
-            "SELECT" if sql.contains("nowhere") => {
-                self.fail("42P01", "db: relation \"nowhere\" does not exist");
-                return false;
-            }
-            "SELECT" if sql.contains("pg_sleep") && described => {
-                let until = now.after(Duration::from_millis(300));
-                self.sleeping = Some((until, token.unwrap_or_default()));
-                return true;
-            }
-            "SELECT" => {
-                let big = sql.contains("big");
-                let rows = if big {
-                    2000
-                } else {
-                    1 + (token.unwrap_or_default() % 3)
-                };
-                self.rows(token.unwrap_or_default(), rows, described);
-                return self.complete(&format!("SELECT {rows}"));
-            }
-            _ => {
-                witness.violation(format!("db{} can't run {sql:?}", self.database));
-                self.fail("42601", "db: syntax error");
-                return false;
-            }
-        };
-        self.complete(tag)
-    }
-
-    fn copy(&mut self, sql: &str, token: Token, read_only: bool) -> bool {
-        if sql.contains("STDOUT") {
-            self.emit(wire::message(b'H', &[0, 0, 0]));
-            for row in 0..50 {
-                let line = format!("{}\t{row}\tt{token}\n", self.name());
-                self.emit(wire::message(b'd', line.as_bytes()));
-            }
-            self.emit(wire::message(b'c', &[]));
-            return self.complete("COPY 50");
-        }
-        if read_only {
-            self.fail(
-                "25006",
-                "db: cannot execute COPY FROM in a read-only transaction",
-            );
-            return false;
-        }
-        self.emit(wire::message(b'G', &[0, 0, 0]));
-        self.copying_in = Some(token);
-        true
-    }
-
-    fn copy_data(&mut self, message: &[u8], witness: &mut Witness) {
-        // What comes after an error is dropped, as PostgreSQL does.
-        let Some(token) = self.copying_in else {
-            return;
-        };
-        match message[0] {
-            b'd' => {
-                let text = String::from_utf8_lossy(&message[5..]).into_owned();
-                if token_in(&text) != Some(token) {
-                    witness.violation(format!("COPY t{token} got {text:?}"));
-                }
-                return;
-            }
-            b'c' => {
-                self.writes.push(token);
-                self.complete("COPY 1");
-                if self.status == Status::Idle {
-                    self.commit(witness);
-                }
-            }
-            _ => {
-                self.fail("57014", "db: COPY from stdin failed");
-            }
-        }
-        self.copying_in = None;
-        self.ready(witness);
-    }
-
-    fn name(&self) -> String {
-        format!("db{}-{}", self.database, self.number)
-    }
-
-    fn rows(&mut self, token: Token, count: u64, described: bool) {
-        if described {
-            self.emit(wire::row_description(&COLUMNS));
-        }
-        let row = wire::data_row(&[&self.name(), &format!("t{token}"), &self.owner]);
-        for _ in 0..count {
-            self.emit(row.clone());
-        }
-    }
-
-    fn complete(&mut self, tag: &str) -> bool {
-        self.emit(wire::message(b'C', &wire::texts(&[tag])));
-        true
-    }
-
-    fn fail(&mut self, code: &str, text: &str) {
-        self.emit(wire::error("ERROR", code, text));
-        self.writes.clear();
-        if self.status == Status::Transaction {
-            self.status = Status::Failed;
-        }
-    }
-
-    fn commit(&mut self, witness: &mut Witness) {
-        for token in self.writes.drain(..) {
-            witness.commit(self.database, token);
         }
     }
 

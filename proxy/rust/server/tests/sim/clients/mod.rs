@@ -1,5 +1,7 @@
 //! Scripted clients: they ask, misbehave, and hold what they are told against the witness.
 
+mod mischief;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -230,40 +232,12 @@ impl Clients {
         let Some(socket) = client.socket else {
             return;
         };
-        let body = message.get(5..).unwrap_or_default();
         // Rows would drown the rest.
         if !matches!(message[0], b'D' | b'd' | b'T' | b'S') {
             network.note(|| format!("client {}: gets {}", at + 1, readable(message)));
         }
         if client.stage == Stage::LoggingIn {
-            match message[0] {
-                b'R' if body.get(..4) == Some(&[0, 0, 0, 5]) => {
-                    let answer = wire::md5_answer(USER, PASSWORD, &body[4..8]);
-                    let answer = wire::message(b'p', &wire::texts(&[&answer]));
-                    self.driver.send(socket, Buffer::from_vec(answer));
-                }
-                b'K' => {
-                    let half = |from: usize| {
-                        let bytes = body.get(from..from + 4).and_then(|b| b.try_into().ok());
-                        u32::from_be_bytes(bytes.unwrap_or_default())
-                    };
-                    client.key = Some((half(0), half(4)));
-                }
-                b'Z' => {
-                    client.stage = Stage::Ready;
-                    client.next_at = self.driver.now();
-                }
-                b'E' => {
-                    let (code, text) = wire::error_fields(message);
-                    let mut witness = self.witness.borrow_mut();
-                    witness.refused += 1;
-                    if !matches!(code.as_str(), "53300" | "57P01" | "57P03" | "08006") {
-                        witness.violation(format!("client {}: log-in {code} {text}", at + 1));
-                    }
-                }
-                _ => {}
-            }
-            return;
+            return self.logging_in(at, socket, message);
         }
         let mut witness = self.witness.borrow_mut();
         if client.judge.hear(message, &mut witness) {
@@ -282,26 +256,36 @@ impl Clients {
         }
     }
 
-    fn answer_copy(&mut self, at: usize, socket: Token) {
-        let Some((token, fails)) = self.clients[at].judge.copying() else {
-            return;
-        };
-        let mut bytes = Vec::new();
-        for row in 0..self.random.below(200) {
-            let line = format!("t{token}\t{row}\n");
-            bytes.extend(wire::message(b'd', line.as_bytes()));
+    fn logging_in(&mut self, at: usize, socket: Token, message: &[u8]) {
+        let client = &mut self.clients[at];
+        let body = message.get(5..).unwrap_or_default();
+        match message[0] {
+            b'R' if body.get(..4) == Some(&[0, 0, 0, 5]) => {
+                let answer = wire::md5_answer(USER, PASSWORD, &body[4..8]);
+                let answer = wire::message(b'p', &wire::texts(&[&answer]));
+                self.driver.send(socket, Buffer::from_vec(answer));
+            }
+            b'K' => {
+                let half = |from: usize| {
+                    let bytes = body.get(from..from + 4).and_then(|b| b.try_into().ok());
+                    u32::from_be_bytes(bytes.unwrap_or_default())
+                };
+                client.key = Some((half(0), half(4)));
+            }
+            b'Z' => {
+                client.stage = Stage::Ready;
+                client.next_at = self.driver.now();
+            }
+            b'E' => {
+                let (code, text) = wire::error_fields(message);
+                let mut witness = self.witness.borrow_mut();
+                witness.refused += 1;
+                if !matches!(code.as_str(), "53300" | "57P01" | "57P03" | "08006") {
+                    witness.violation(format!("client {}: log-in {code} {text}", at + 1));
+                }
+            }
+            _ => {}
         }
-        if !self.calm && self.clients[at].misbehaves && self.random.one_in(4) {
-            self.network
-                .note(|| format!("client {}: leaves inside a COPY", at + 1));
-            self.driver.send(socket, Buffer::from_vec(bytes));
-            return self.leave(at);
-        }
-        bytes.extend(match fails {
-            true => wire::message(b'f', b"no more\0"),
-            false => wire::message(b'c', &[]),
-        });
-        self.driver.send(socket, Buffer::from_vec(bytes));
     }
 
     /// A client's time has come.
@@ -363,66 +347,6 @@ impl Clients {
             client.next_at = now.after(Duration::from_micros(self.random.below(400_000)));
         }
         self.driver.send(socket, Buffer::from_vec(request.bytes));
-    }
-
-    /// While it waits for an answer, it changes its mind.
-    fn asking(&mut self, at: usize) {
-        let now = self.driver.now();
-        let client = &mut self.clients[at];
-        if client.reads_again_at.take().is_some() {
-            if let Some(socket) = client.socket {
-                self.driver.arm(socket, true);
-            }
-        } else if let Some(key) = client.key {
-            client.judge.cancelled();
-            let socket = self.driver.connect(client.address);
-            self.cancels.insert(socket, key);
-            self.network.note(|| format!("client {}: cancels", at + 1));
-        }
-        self.clients[at].next_at = Time(u64::MAX).min(now.after(PATIENCE.saturating_mul(4)));
-        self.clients[at].key = None;
-    }
-
-    fn misbehave(&mut self, at: usize, socket: Token, bytes: &mut Vec<u8>) {
-        let how = self.random.below(4);
-        self.network
-            .note(|| format!("client {}: misbehaves ({how})", at + 1));
-        match how {
-            // Reads nothing for a while.
-            0 => {
-                self.driver.arm(socket, false);
-                let until = Duration::from_millis(self.random.between(10, 3000));
-                let client = &mut self.clients[at];
-                client.reads_again_at = Some(self.driver.now().after(until));
-                client.next_at = self.driver.now().after(until);
-                self.driver
-                    .send(socket, Buffer::from_vec(std::mem::take(bytes)));
-            }
-            // Goes in the middle of what it says.
-            1 => {
-                bytes.truncate(self.random.index(bytes.len() + 1));
-                self.driver
-                    .send(socket, Buffer::from_vec(std::mem::take(bytes)));
-                self.leave(at);
-            }
-            // Says all of it and is gone before the answer, properly or not.
-            2 => {
-                self.driver
-                    .send(socket, Buffer::from_vec(std::mem::take(bytes)));
-                if self.random.one_in(2) {
-                    self.driver.finish(socket);
-                }
-                self.leave(at);
-            }
-            // Talks nonsense.
-            _ => {
-                let mut nonsense = vec![0; 1 + self.random.index(40)];
-                self.random.fill(&mut nonsense);
-                nonsense[0] = b'!';
-                self.driver.send(socket, Buffer::from_vec(nonsense));
-                self.clients[at].judge.talked_nonsense();
-            }
-        }
     }
 
     /// How its requests stand, for the report of a failure.

@@ -1,0 +1,181 @@
+//! What the statements of the scripts do in a session of the model PostgreSQL.
+
+use dbproxy_driver::{Duration, Time};
+
+use super::{Session, Status, COLUMNS};
+use crate::wire;
+use crate::witness::{token_in, Token, Witness};
+
+impl Session {
+    pub(super) fn run(
+        &mut self,
+        sql: &str,
+        described: bool,
+        now: Time,
+        read_only: bool,
+        witness: &mut Witness,
+    ) -> bool {
+        let token = token_in(sql);
+        self.begin(token, witness);
+        let verb = sql.split_whitespace().next().unwrap_or_default();
+        if self.status == Status::Failed && !matches!(verb, "ROLLBACK" | "COMMIT") {
+            self.fail("25P02", "db: current transaction is aborted");
+            return false;
+        }
+        let about = token.unwrap_or_default();
+        match verb {
+            "INSERT" if read_only => {
+                let text = "db: cannot execute INSERT in a read-only transaction";
+                self.fail("25006", text)
+            }
+            "INSERT" => {
+                self.writes.push(about);
+                self.rows(about, 1, described);
+                self.complete("INSERT 0 1")
+            }
+            "COPY" => self.copy(sql, about, read_only),
+            "SELECT" if sql.contains("nowhere") => {
+                self.fail("42P01", "db: relation \"nowhere\" does not exist")
+            }
+            "SELECT" if sql.contains("pg_sleep") && described => {
+                self.sleeping = Some((now.after(Duration::from_millis(300)), about));
+                true
+            }
+            "SELECT" => {
+                let rows = if sql.contains("big") {
+                    2000
+                } else {
+                    1 + about % 3
+                };
+                self.rows(about, rows, described);
+                self.complete(&format!("SELECT {rows}"))
+            }
+            _ => match self.control(verb, sql, token, witness) {
+                Some(tag) => self.complete(&tag),
+                None => {
+                    witness.violation(format!("db{} can't run {sql:?}", self.database));
+                    self.fail("42601", "db: syntax error")
+                }
+            },
+        }
+    }
+
+    /// Transactions and session state; the tag of what was done.
+    fn control(
+        &mut self,
+        verb: &str,
+        sql: &str,
+        token: Option<Token>,
+        witness: &mut Witness,
+    ) -> Option<String> {
+        match verb {
+            "BEGIN" => self.status = Status::Transaction,
+            "COMMIT" if self.status != Status::Failed => {
+                self.commit(witness);
+                self.status = Status::Idle;
+            }
+            "COMMIT" | "ROLLBACK" => {
+                self.writes.clear();
+                self.status = Status::Idle;
+                return Some("ROLLBACK".into());
+            }
+            // The proxy's own: what clients call themselves is nobody's state.
+            "SET" | "RESET" if sql.contains("application_name") => {}
+            "SET" | "LISTEN" => {
+                self.owner = token.map_or("proxy".into(), |token| format!("t{token}"));
+                self.listening |= verb == "LISTEN";
+            }
+            "DISCARD" => {
+                self.owner = "-".into();
+                self.listening = false;
+                self.statements.clear();
+                self.portal = None;
+                return Some("DISCARD ALL".into());
+            }
+            _ => return None,
+        }
+        Some(verb.into())
+    }
+
+    pub(super) fn copy(&mut self, sql: &str, token: Token, read_only: bool) -> bool {
+        if sql.contains("STDOUT") {
+            self.emit(wire::message(b'H', &[0, 0, 0]));
+            for row in 0..50 {
+                let line = format!("{}\t{row}\tt{token}\n", self.name());
+                self.emit(wire::message(b'd', line.as_bytes()));
+            }
+            self.emit(wire::message(b'c', &[]));
+            return self.complete("COPY 50");
+        }
+        if read_only {
+            let text = "db: cannot execute COPY FROM in a read-only transaction";
+            return self.fail("25006", text);
+        }
+        self.emit(wire::message(b'G', &[0, 0, 0]));
+        self.copying_in = Some(token);
+        true
+    }
+
+    pub(super) fn copy_data(&mut self, message: &[u8], witness: &mut Witness) {
+        // What comes after an error is dropped, as PostgreSQL does.
+        let Some(token) = self.copying_in else {
+            return;
+        };
+        match message[0] {
+            b'd' => {
+                let text = String::from_utf8_lossy(&message[5..]).into_owned();
+                if token_in(&text) != Some(token) {
+                    witness.violation(format!("COPY t{token} got {text:?}"));
+                }
+                return;
+            }
+            b'c' => {
+                self.writes.push(token);
+                self.complete("COPY 1");
+                if self.status == Status::Idle {
+                    self.commit(witness);
+                }
+            }
+            _ => {
+                self.fail("57014", "db: COPY from stdin failed");
+            }
+        }
+        self.copying_in = None;
+        self.ready(witness);
+    }
+
+    pub(super) fn name(&self) -> String {
+        format!("db{}-{}", self.database, self.number)
+    }
+
+    pub(super) fn rows(&mut self, token: Token, count: u64, described: bool) {
+        if described {
+            self.emit(wire::row_description(&COLUMNS));
+        }
+        let row = wire::data_row(&[&self.name(), &format!("t{token}"), &self.owner]);
+        for _ in 0..count {
+            self.emit(row.clone());
+        }
+    }
+
+    pub(super) fn complete(&mut self, tag: &str) -> bool {
+        self.emit(wire::message(b'C', &wire::texts(&[tag])));
+        true
+    }
+
+    /// Always false: the statement failed.
+    pub(super) fn fail(&mut self, code: &str, text: &str) -> bool {
+        self.emit(wire::error("ERROR", code, text));
+        self.writes.clear();
+        if self.status == Status::Transaction {
+            self.status = Status::Failed;
+        }
+        false
+    }
+
+    pub(super) fn commit(&mut self, witness: &mut Witness) {
+        for token in self.writes.drain(..) {
+            witness.commit(self.database, token);
+        }
+    }
+}
