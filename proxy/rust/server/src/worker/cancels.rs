@@ -80,9 +80,12 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     }
 
     /// The server closed the cancel's connection: the cancel was delivered. A connection that never
-    /// came about delivered nothing, so the backend is as free.
-    pub(super) fn cancel_closed(&mut self, key: Key, _error: Option<ErrorKind>) {
-        self.end_cancel(key, true);
+    /// came about delivered nothing, so the backend is as free. One that broke with the request on
+    /// its way confirms nothing: the server may still read it.
+    pub(super) fn cancel_closed(&mut self, key: Key, error: Option<ErrorKind>) {
+        let unsent = |cancel: &Cancel| !cancel.request.is_empty();
+        let confirmed = error.is_none() || self.cancels.get(key).is_some_and(unsent);
+        self.end_cancel(key, confirmed);
     }
 
     /// Ends a cancel; one that was not confirmed may still strike, so its backend must go.

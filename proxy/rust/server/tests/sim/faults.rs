@@ -8,10 +8,14 @@ use crate::fleet::Fleet;
 /// How long faults go on.
 const TROUBLE: Duration = Duration::from_secs(6);
 
+/// How long after the last fault a request may still be refused: a borrow timeout, and some.
+const AFTERMATH: Duration = Duration::from_secs(25);
+
 enum Later {
     Start(usize),
     Unmute(usize),
     OpenWriter(u64),
+    Calm,
 }
 
 pub struct Faults {
@@ -74,6 +78,7 @@ impl Faults {
             fleet.clients.1.calm = true;
             fleet.reader_available = true;
             fleet.apply();
+            self.later.push((now.after(AFTERMATH), Later::Calm));
             if fleet.plan.drains {
                 fleet.network.note(|| "drain".into());
                 fleet.clients.1.draining = true;
@@ -97,6 +102,7 @@ impl Faults {
                 fleet.apply();
             }
             Later::OpenWriter(_) => {}
+            Later::Calm => fleet.witness.borrow_mut().calm = true,
         }
     }
 

@@ -194,7 +194,7 @@ impl Judge {
             }
             "25P02" => self.status == b'E' || self.error.is_some(),
             "57014" => self.asked_cancel,
-            "53300" => asked,
+            "53300" => asked && !witness.calm,
             "08P01" => self.nonsense,
             "57P01" => {
                 witness.pinned_lost += 1;

@@ -23,6 +23,8 @@ pub struct Produced {
 pub struct Witness {
     pub violations: Vec<String>,
     pub produced: BTreeMap<Token, Produced>,
+    /// Nothing went wrong for longer than a request may wait: none may be refused any more.
+    pub calm: bool,
     /// What a request produced that was never complete.
     pub partial: BTreeMap<Token, Vec<u8>>,
     /// Committed tokens, per database.
