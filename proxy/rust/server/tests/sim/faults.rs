@@ -173,7 +173,10 @@ impl Faults {
         fleet
             .network
             .note(|| format!("epoch {epoch}: db{new} becomes the writer"));
-        fleet.witness.borrow_mut().forbidden.remove(&new);
+        let mut witness = fleet.witness.borrow_mut();
+        witness.forbidden.remove(&new);
+        witness.undrained.insert(epoch, now);
+        drop(witness);
         fleet.databases[old].1.read_only = self.random.one_in(2);
         fleet.databases[new].1.read_only = false;
         fleet.apply();

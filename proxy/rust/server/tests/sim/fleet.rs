@@ -10,12 +10,14 @@ use dbproxy_driver::{Driver, Duration};
 use dbproxy_engine::{User, UserMethod, Users};
 use dbproxy_postgres::Postgres;
 use dbproxy_server::{
-    BackendTls, Front, Listener, Notices, Role, Shared, Snapshot, Target, TlsMode, Worker, Writer,
+    BackendTls, Field, Front, Listener, Notice, Notices, Role, Shared, Snapshot, Target, TlsMode,
+    Worker, Writer,
 };
 
 use crate::clients::{Clients, PASSWORD, USER};
 use crate::database::Database;
 use crate::faults::Faults;
+use crate::summary::Summary;
 use crate::witness::Witness;
 
 const WRITE_PORT: u16 = 15432;
@@ -23,6 +25,9 @@ const READ_PORT: u16 = 15433;
 
 /// Bytes that may wait in one host's drivers per connection.
 const QUEUE_LIMIT: usize = 1024 * 1024;
+
+/// The longest that the former writer's connections may live on.
+const DRAINED_WITHIN: Duration = Duration::from_secs(5);
 
 type Proxy = Shared<Postgres, SimDriver>;
 
@@ -47,20 +52,6 @@ pub struct Fleet {
     pub plan: Plan,
     pub reader_available: bool,
     faults: (HostId, Faults),
-}
-
-/// How a run ended well.
-#[derive(Clone, Debug, Default)]
-pub struct Summary {
-    pub answered: u64,
-    pub acknowledged: u64,
-    pub unknown: u64,
-    pub aborted: u64,
-    pub refused: u64,
-    pub pinned_lost: u64,
-    pub cancelled: u64,
-    pub drained: u64,
-    pub turns: u64,
 }
 
 /// How it didn't.
@@ -90,36 +81,6 @@ fn users() -> Arc<Users> {
         })
     };
     USERS.get_or_init(make).clone()
-}
-
-impl Summary {
-    /// Adds another run's.
-    pub fn add(&mut self, other: &Summary) {
-        self.answered += other.answered;
-        self.acknowledged += other.acknowledged;
-        self.unknown += other.unknown;
-        self.aborted += other.aborted;
-        self.refused += other.refused;
-        self.pinned_lost += other.pinned_lost;
-        self.cancelled += other.cancelled;
-        self.drained += other.drained;
-        self.turns += other.turns;
-    }
-
-    /// Everything that the invariants are about did occur.
-    pub fn is_telling(&self) -> bool {
-        let counts = [
-            self.answered,
-            self.acknowledged,
-            self.unknown,
-            self.aborted,
-            self.refused,
-            self.pinned_lost,
-            self.cancelled,
-            self.drained,
-        ];
-        counts.iter().all(|count| *count > 0)
-    }
 }
 
 impl Fleet {
@@ -277,20 +238,33 @@ impl Fleet {
     fn hear_notices(&mut self) {
         for notice in self.shared.notices.take() {
             self.network.note(|| format!("notice {notice:?}"));
-            if notice.event != "writer_drained" {
-                continue;
+            if notice.event == "writer_drained" {
+                self.drained(&notice);
             }
-            let mut witness = self.witness.borrow_mut();
-            let text = format!("{:?}", notice.fields);
-            let unconfirmed = text.contains("Flag(true)");
-            let latest = text.contains(&format!("Number({})", self.writer.epoch));
-            for index in 0..2 {
-                let left = text.contains(&format!("db{index}"));
-                if left && latest && !unconfirmed && self.writer.target.0 != index {
-                    witness.drained += 1;
-                    witness.forbidden.insert(index.into());
-                }
+        }
+    }
+
+    /// From here on no byte of a writing client may reach the former writer.
+    fn drained(&mut self, notice: &Notice) {
+        let field = |name: &str| notice.fields.iter().find(|f| f.0 == name).map(|f| &f.1);
+        let (Some(Field::Number(epoch)), Some(Field::Text(from))) =
+            (field("epoch"), field("target"))
+        else {
+            return;
+        };
+        let mut witness = self.witness.borrow_mut();
+        let now = self.network.now();
+        if let Some(since) = witness.undrained.remove(epoch) {
+            let took = now.since(since);
+            if took > DRAINED_WITHIN {
+                witness.violation(format!("epoch {epoch} took {took:?} to drain"));
             }
+        }
+        let unconfirmed = field("unconfirmed") == Some(&Field::Flag(true));
+        let left = from.strip_prefix("db").and_then(|n| n.parse().ok());
+        if let (Some(left), false, true) = (left, unconfirmed, *epoch == self.writer.epoch) {
+            witness.drained += 1;
+            witness.forbidden.insert(left);
         }
     }
 
@@ -361,6 +335,10 @@ impl Fleet {
     /// Nothing is borrowed, nothing is lost.
     fn check_rest(&mut self) {
         let mut witness = self.witness.borrow_mut();
+        if !witness.undrained.is_empty() {
+            let text = format!("never drained: {:?}", witness.undrained);
+            witness.violation(text);
+        }
         let clients = self.shared.clients();
         if clients != 0 {
             witness.violation(format!("{clients} clients counted, all are gone"));

@@ -8,12 +8,14 @@ mod faults;
 mod fleet;
 mod judge;
 mod script;
+mod summary;
 mod wire;
 mod witness;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
-use fleet::{Failure, Fleet, Summary};
+use fleet::{Failure, Fleet};
+use summary::Summary;
 
 /// Seeds of an ordinary run of the tests.
 const SEEDS: u64 = 2000;

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use dbproxy_driver::Time;
+
 /// A request's token.
 pub type Token = u64;
 
@@ -35,6 +37,9 @@ pub struct Witness {
     pub writers: BTreeSet<u64>,
     /// Databases that must not hear of a writing client any more.
     pub forbidden: BTreeSet<usize>,
+    /// Epochs whose former writer still has connections of ours, as far as the proxy said, and
+    /// since when.
+    pub undrained: BTreeMap<u64, Time>,
     /// Sessions that the network reset and whose database doesn't know yet.
     pub ghosts: BTreeMap<usize, usize>,
     /// The most sessions of ours that a database may have.

@@ -1,0 +1,45 @@
+//! What occurred in runs that ended well: counts that show that the invariants were put to the test.
+
+/// How a run ended well.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    pub answered: u64,
+    pub acknowledged: u64,
+    pub unknown: u64,
+    pub aborted: u64,
+    pub refused: u64,
+    pub pinned_lost: u64,
+    pub cancelled: u64,
+    pub drained: u64,
+    pub turns: u64,
+}
+
+impl Summary {
+    /// Adds another run's.
+    pub fn add(&mut self, other: &Summary) {
+        self.answered += other.answered;
+        self.acknowledged += other.acknowledged;
+        self.unknown += other.unknown;
+        self.aborted += other.aborted;
+        self.refused += other.refused;
+        self.pinned_lost += other.pinned_lost;
+        self.cancelled += other.cancelled;
+        self.drained += other.drained;
+        self.turns += other.turns;
+    }
+
+    /// Everything that the invariants are about did occur.
+    pub fn is_telling(&self) -> bool {
+        let counts = [
+            self.answered,
+            self.acknowledged,
+            self.unknown,
+            self.aborted,
+            self.refused,
+            self.pinned_lost,
+            self.cancelled,
+            self.drained,
+        ];
+        counts.iter().all(|count| *count > 0)
+    }
+}
