@@ -243,9 +243,13 @@ impl Stats {
             .endpoints
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        endpoints.for_each(|name| drop(sets.entry(name.clone()).or_default()));
+        for name in endpoints {
+            sets.entry(name.clone()).or_default();
+        }
         let mut sets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        targets.for_each(|name| drop(sets.entry(name.clone()).or_default()));
+        for name in targets {
+            sets.entry(name.clone()).or_default();
+        }
     }
 
     /// The sums by endpoint.
