@@ -113,7 +113,8 @@ fn endpoint_families(endpoints: &Endpoints) -> Vec<Value> {
         "Sessions pinned, by reason",
         by_reason(|s| s.pins.iter().map(|(k, v)| (*k, *v)).collect()),
     ));
-    let histograms: [(&str, &str, fn(&EndpointSum) -> &HistogramSum); 2] = [
+    type Pick = fn(&EndpointSum) -> &HistogramSum;
+    let histograms: [(&str, &str, Pick); 2] = [
         (
             "borrow_latency_seconds",
             "Time from asking for a database connection to having it",

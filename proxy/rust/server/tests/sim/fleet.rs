@@ -83,6 +83,41 @@ fn users() -> Arc<Users> {
     USERS.get_or_init(make).clone()
 }
 
+fn databases(
+    network: &Network,
+    plan: &Plan,
+    witness: &Rc<RefCell<Witness>>,
+    random: &mut Random,
+) -> Vec<(HostId, Database)> {
+    let made = (0..2).map(|index| {
+        let ip = ip(20 + index as u8);
+        let (host, driver) = network.host(&format!("db{index}"), ip);
+        let address = SocketAddr::new(ip, 5432);
+        let most = plan.budget as usize + random.index(2) - usize::from(plan.budget > 2);
+        let random = random.fork();
+        let database = Database::new(index, driver, address, witness.clone(), random, most);
+        (host, database)
+    });
+    made.collect()
+}
+
+fn clients(
+    network: &Network,
+    plan: &Plan,
+    witness: &Rc<RefCell<Witness>>,
+    random: &mut Random,
+) -> (HostId, Clients) {
+    let (client_host, driver) = network.host("clients", ip(40));
+    let client_random = random.fork();
+    let mut clients = Clients::new(driver, network.clone(), witness.clone(), client_random);
+    for _ in 0..plan.clients {
+        let writes = !random.one_in(5);
+        let port = if writes { WRITE_PORT } else { READ_PORT };
+        clients.add(SocketAddr::new(ip(1), port), writes, random.between(5, 30));
+    }
+    (client_host, clients)
+}
+
 impl Fleet {
     pub fn new(seed: u64, traced: bool) -> Self {
         let network = Network::new(seed);
@@ -102,16 +137,7 @@ impl Fleet {
             ledgers: vec![Default::default(); 2],
             ..Witness::default()
         }));
-        let databases = (0..2).map(|index| {
-            let ip = ip(20 + index as u8);
-            let (host, driver) = network.host(&format!("db{index}"), ip);
-            let address = SocketAddr::new(ip, 5432);
-            let most = plan.budget as usize + random.index(2) - usize::from(plan.budget > 2);
-            let random = random.fork();
-            let database = Database::new(index, driver, address, witness.clone(), random, most);
-            (host, database)
-        });
-        let databases: Vec<_> = databases.collect();
+        let databases = databases(&network, &plan, &witness, &mut random);
         let (front_host, front_driver) = network.host("front", ip(1));
         let seats = (0..plan.workers).map(|n| network.host(&format!("worker{n}"), ip(1)));
         let seats: Vec<_> = seats.collect();
@@ -130,14 +156,7 @@ impl Fleet {
                 (host, Worker::new(index, driver, shared.clone(), bytes()))
             });
         let workers = workers.collect();
-        let (client_host, driver) = network.host("clients", ip(40));
-        let client_random = random.fork();
-        let mut clients = Clients::new(driver, network.clone(), witness.clone(), client_random);
-        for _ in 0..plan.clients {
-            let writes = !random.one_in(5);
-            let port = if writes { WRITE_PORT } else { READ_PORT };
-            clients.add(SocketAddr::new(ip(1), port), writes, random.between(5, 30));
-        }
+        let clients = clients(&network, &plan, &witness, &mut random);
         let (fault_host, driver) = network.host("faults", ip(50));
         let (target, _) = shared.target_id("db0");
         shared.target_id("db1");
@@ -148,7 +167,7 @@ impl Fleet {
             databases,
             workers,
             front: (front_host, front),
-            clients: (client_host, clients),
+            clients,
             writer: Writer {
                 target,
                 epoch: 1,
