@@ -113,8 +113,8 @@ fn endpoint_families(endpoints: &Endpoints) -> Vec<Value> {
         "Sessions pinned, by reason",
         by_reason(|s| s.pins.iter().map(|(k, v)| (*k, *v)).collect()),
     ));
-    type Pick = fn(&EndpointSum) -> &HistogramSum;
-    let histograms: [(&str, &str, Pick); 2] = [
+    type PickHistogram = fn(&EndpointSum) -> &HistogramSum;
+    let histograms: [(&str, &str, PickHistogram); 2] = [
         (
             "borrow_latency_seconds",
             "Time from asking for a database connection to having it",
