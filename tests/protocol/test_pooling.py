@@ -67,6 +67,33 @@ def test_the_budget_is_never_exceeded(
     assert proxy.metric("dbproxy_max_database_connections_allowed", target="db-0") == 4
 
 
+def test_a_lowered_limit_closes_what_is_above_it_once_it_is_free(
+    make_postgres: PostgresFactory, make_proxy: ProxyFactory
+) -> None:
+    proxy = make_proxy(make_postgres())
+
+    def connections() -> float:
+        return proxy.metric("dbproxy_database_connections", target="db-0")
+
+    clients = [proxy.connect() for _ in range(8)]
+    for client in clients:
+        client.execute("BEGIN")
+        client.execute("SELECT 1")
+    for client in clients[:2]:
+        client.execute("COMMIT")
+    assert connections() == 8
+    proxy.write_pool(maxConnectionsPercent=10)
+    proxy.wait_config()
+    wait_until(lambda: connections() == 6, "the idle ones are closed")
+    for client in clients[2:]:
+        client.execute("COMMIT")
+    wait_until(lambda: connections() == 4, "those that came free are closed")
+    for client in clients:
+        client.execute("SELECT 1")
+        client.close()
+    assert proxy.metric("dbproxy_database_connections_closed_total", reason="over_limit") == 4
+
+
 def test_no_connection_within_the_borrow_timeout_is_told_and_the_client_stays(
     make_postgres: PostgresFactory, make_proxy: ProxyFactory
 ) -> None:

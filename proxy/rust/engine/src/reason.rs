@@ -129,6 +129,8 @@ labelled! {
         Idle => "idle",
         /// Its place in the budget is needed for another key.
         Evicted => "evicted",
+        /// Its target's limit was lowered.
+        OverLimit => "over_limit",
         /// It belongs to settings or credentials of before.
         Outdated => "outdated",
         /// Its session was pinned, and closing it is cheaper than cleaning it.

@@ -14,6 +14,8 @@ pub struct Permit {
     /// The target it is for.
     pub target: TargetId,
     term: u64,
+    /// Its connection is being closed because the limit was lowered.
+    shed: bool,
 }
 
 impl Permit {
@@ -27,7 +29,15 @@ impl Permit {
 struct Account {
     limit: u32,
     used: u32,
+    /// Of the used ones, those that are being closed because the limit was lowered.
+    shed: u32,
     by_term: BTreeMap<u64, u32>,
+}
+
+impl Account {
+    fn over_limit(&self) -> bool {
+        self.used.saturating_sub(self.shed) > self.limit
+    }
 }
 
 /// A change of writer whose old connections aren't all gone yet.
@@ -115,13 +125,33 @@ impl Book {
         }
         account.used += 1;
         *account.by_term.entry(term).or_default() += 1;
-        Some(Permit { target, term })
+        let shed = false;
+        Some(Permit { target, term, shed })
+    }
+
+    /// Whether this connection must go because the limit was lowered below what is used. One that
+    /// goes already counts for the others.
+    pub fn shed(&mut self, permit: &mut Permit) -> bool {
+        let Some(account) = self.accounts.get_mut(&permit.target) else {
+            return false;
+        };
+        if !permit.shed && account.over_limit() {
+            account.shed += 1;
+            permit.shed = true;
+        }
+        permit.shed
+    }
+
+    /// Whether some target has more connections than it may have.
+    pub fn over_limit(&self) -> bool {
+        self.accounts.values().any(Account::over_limit)
     }
 
     /// A connection is gone; `confirmed` says that the server's EOF (or reset) was seen.
     pub fn give_back(&mut self, permit: Permit, confirmed: bool) {
         if let Some(account) = self.accounts.get_mut(&permit.target) {
             account.used = account.used.saturating_sub(1);
+            account.shed = account.shed.saturating_sub(u32::from(permit.shed));
             if let Some(count) = account.by_term.get_mut(&permit.term) {
                 *count = count.saturating_sub(1);
                 if *count == 0 {
@@ -222,6 +252,27 @@ mod tests {
         book.give_back(first, true);
         assert!(book.take(A, 0).is_some());
         assert_eq!(book.usage(A), (2, 2));
+    }
+
+    #[test]
+    fn a_lowered_limit_sheds_what_is_above_it_and_no_more() {
+        let mut book = Book::new(1);
+        let mut snapshot = world(Some((A, 1)));
+        book.open(&mut snapshot);
+        let mut first = book.take(A, 0).expect("room for one");
+        let mut second = book.take(A, 0).expect("room for two");
+        assert!(!book.over_limit() && !book.shed(&mut first));
+        if let Some(target) = snapshot.targets[0].as_mut() {
+            Arc::make_mut(target).max_connections = 1;
+        }
+        book.open(&mut snapshot);
+        assert!(book.over_limit() && book.shed(&mut first));
+        assert!(!book.over_limit() && !book.shed(&mut second));
+        assert!(book.shed(&mut first), "it is told so until it is gone");
+        book.give_back(first, true);
+        assert!(book.take(A, 0).is_none(), "the limit is one now");
+        book.give_back(second, true);
+        assert!(book.take(A, 0).is_some());
     }
 
     #[test]

@@ -175,6 +175,8 @@ pub struct Shared<E: Engine, D: Driver> {
     /// The threads shall end.
     pub stopping: AtomicBool,
     book: Mutex<Book>,
+    /// Some target has more connections than it may have; written under the book's lock.
+    over_limit: AtomicBool,
     templates: Mutex<Templates<E>>,
     targets: Mutex<Vec<(Arc<str>, Arc<AtomicU32>)>>,
 }
@@ -201,6 +203,7 @@ impl<E: Engine, D: Driver> Shared<E, D> {
             guests: Gauge::default(),
             stopping: AtomicBool::new(false),
             book: Mutex::new(Book::new(count)),
+            over_limit: AtomicBool::new(false),
             templates: Mutex::default(),
             targets: Mutex::default(),
         }
@@ -228,7 +231,7 @@ impl<E: Engine, D: Driver> Shared<E, D> {
 
     /// Swaps in a new desired state: the workers first, then the front thread, which answers.
     pub fn apply(&self, mut snapshot: Snapshot) -> mpsc::Receiver<Result<(), String>> {
-        lock(&self.book).open(&mut snapshot);
+        self.open_book(&mut snapshot);
         let endpoints = snapshot.listeners.iter().map(|listener| &listener.name);
         let targets = snapshot.targets.iter().flatten().map(|target| &target.name);
         self.stats.open(endpoints, targets);
@@ -239,6 +242,12 @@ impl<E: Engine, D: Driver> Shared<E, D> {
         let (answer, receiver) = mpsc::sync_channel(1);
         self.front.post(FrontLetter::Snapshot(snapshot, answer));
         receiver
+    }
+
+    fn open_book(&self, snapshot: &mut Snapshot) {
+        let mut book = lock(&self.book);
+        book.open(snapshot);
+        self.over_limit.store(book.over_limit(), Ordering::Relaxed);
     }
 
     /// No new clients; those that are here go at their transactions' ends.
@@ -269,10 +278,25 @@ impl<E: Engine, D: Driver> Shared<E, D> {
         lock(&self.book).take(target, term)
     }
 
+    /// Whether a free connection must be closed, because its target's limit was lowered.
+    pub fn sheds(&self, permit: &mut Permit) -> bool {
+        // The lock is for the rare moment in which some target is over its limit.
+        if !self.over_limit.load(Ordering::Relaxed) {
+            return false;
+        }
+        let mut book = lock(&self.book);
+        let sheds = book.shed(permit);
+        self.over_limit.store(book.over_limit(), Ordering::Relaxed);
+        sheds
+    }
+
     /// A connection is gone: whoever waits longest may open one.
     pub fn return_permit(&self, permit: Permit, confirmed: bool) {
         let target = permit.target;
-        lock(&self.book).give_back(permit, confirmed);
+        let mut book = lock(&self.book);
+        book.give_back(permit, confirmed);
+        self.over_limit.store(book.over_limit(), Ordering::Relaxed);
+        drop(book);
         self.report_drained();
         self.offer_permit(target);
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::host::Slot;
 use super::pair::{EndId, Fin, Holder};
 use super::world::{Backlog, World};
-use super::Network;
+use super::{Act, Network};
 use crate::{Buffer, BufferPool, Driver, Event, Time, Token, Waker, BUFFER_SIZE};
 
 /// One host's driver; see [`Network::host`].
@@ -124,8 +124,9 @@ impl SimDriver {
             let taken = taken.min(end.inbox.len());
             let mut data = self.pool.take();
             data.vec_mut().extend(end.inbox.drain(..taken));
-            events.push(Event::Received { socket, data });
             let more = !end.inbox.is_empty() || end.eof || end.broken.is_some();
+            world.see(self.host, id, || Act::Received(data.as_slice().to_vec()));
+            events.push(Event::Received { socket, data });
             if more {
                 world.mark(id);
             }
@@ -275,6 +276,7 @@ impl Driver for SimDriver {
 
     fn send(&mut self, socket: Token, data: Buffer) -> usize {
         let queued = self.with(socket, |world, id| {
+            world.see(self.host, id, || Act::Sent(data.as_slice().to_vec()));
             let pair = world.pairs.get_mut(&id.pair)?;
             let (room, established) = (pair.room, pair.established);
             let end = &mut pair.ends[id.side];
@@ -319,7 +321,10 @@ impl Driver for SimDriver {
         let slot = world.hosts[self.host].at(token);
         world.hosts[self.host].remove(token);
         match slot {
-            Slot::End(end) => world.close(end),
+            Slot::End(end) => {
+                world.see(self.host, end, || Act::Closed);
+                world.close(end);
+            }
             Slot::Listener(address) => {
                 if let Some(backlog) = world.backlogs.remove(&address) {
                     for (end, _) in backlog.waiting {

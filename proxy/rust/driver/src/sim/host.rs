@@ -29,6 +29,8 @@ pub(super) struct Host {
     pub deadline: Option<Time>,
     pub stalled_until: Time,
     pub muted: bool,
+    /// What it does is written down.
+    pub watched: bool,
 }
 
 impl Host {

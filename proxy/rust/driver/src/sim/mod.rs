@@ -42,6 +42,30 @@ pub struct Link {
     pub to: HostId,
 }
 
+/// What a watched host did with one of its connections.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Act {
+    /// It read these bytes.
+    Received(Vec<u8>),
+    /// It sent these.
+    Sent(Vec<u8>),
+    /// It closed its end.
+    Closed,
+}
+
+/// Something that a watched host did, see [`Network::watch`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Seen {
+    /// Who.
+    pub host: HostId,
+    /// On which connection ([`Link::id`]).
+    pub link: u64,
+    /// The host's side connected (and didn't accept).
+    pub dialed: bool,
+    /// What.
+    pub act: Act,
+}
+
 impl Network {
     /// An empty network whose weather follows from a seed.
     pub fn new(seed: u64) -> Self {
@@ -65,6 +89,7 @@ impl Network {
             deadline: Some(now),
             stalled_until: now,
             muted: false,
+            watched: false,
         });
         drop(world);
         (HostId(id), SimDriver::new(self.clone(), id))
@@ -122,13 +147,26 @@ impl Network {
         self.world().reset(id);
     }
 
-    /// Bytes that wait in a host's drivers' queues, for all its connections.
-    pub fn queued(&self, host: HostId) -> usize {
+    /// Bytes in the longest of a host's drivers' queues.
+    pub fn longest_queue(&self, host: HostId) -> usize {
         let world = self.world();
         let ends = world.pairs.values().flat_map(|pair| &pair.ends);
         let held =
             |end: &&pair::End| matches!(end.holder, pair::Holder::Host(at, _) if at == host.0);
-        ends.filter(held).map(|end| end.queue.len()).sum()
+        let queues = ends.filter(held).map(|end| end.queue.len());
+        queues.max().unwrap_or(0)
+    }
+
+    /// Begins to write down what a host reads, sends and closes.
+    pub fn watch(&self, host: HostId) {
+        if let Some(host) = self.world().hosts.get_mut(host.0) {
+            host.watched = true;
+        }
+    }
+
+    /// What watched hosts did since the last call, in order.
+    pub fn take_seen(&self) -> Vec<Seen> {
+        std::mem::take(&mut self.world().seen)
     }
 
     /// Begins to keep a trace.

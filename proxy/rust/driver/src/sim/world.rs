@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use super::host::{Host, Slot};
 use super::pair::{End, EndId, Fin, Holder, Pair};
 use super::random::Random;
+use super::{Act, HostId, Seen};
 use crate::{Duration, Time, Token};
 
 /// How long what touches a muted host is put off at a time.
@@ -40,6 +41,7 @@ pub(super) struct World {
     /// Turns are given by the scheduler; waits never let the time go on.
     pub scheduled: bool,
     pub trace: Option<VecDeque<String>>,
+    pub seen: Vec<Seen>,
     agenda: BinaryHeap<Reverse<(Time, u64, Action)>>,
     planned: u64,
     next_pair: u64,
@@ -56,10 +58,23 @@ impl World {
             backlogs: BTreeMap::new(),
             scheduled: false,
             trace: None,
+            seen: Vec::new(),
             agenda: BinaryHeap::new(),
             planned: 0,
             next_pair: 0,
             next_port: 20_000,
+        }
+    }
+
+    /// Writes down what a host does, if it is watched.
+    pub fn see(&mut self, host: usize, end: EndId, act: impl FnOnce() -> Act) {
+        if self.hosts[host].watched {
+            self.seen.push(Seen {
+                host: HostId(host),
+                link: end.pair,
+                dialed: end.side == 0,
+                act: act(),
+            });
         }
     }
 

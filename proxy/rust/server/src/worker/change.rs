@@ -32,6 +32,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             }
         }
         self.retire_departed(&snapshot);
+        self.shed_idle();
         self.retry_at.clear();
         self.exhausted_until.clear();
         self.shared.worker_caught_up(self.index, sequence);
@@ -66,6 +67,18 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                     self.kill(key, KillReason::Outdated);
                 }
                 _ => backend.retired = true,
+            }
+        }
+    }
+
+    /// A lowered limit closes idle backends now; lent ones go when they are free.
+    fn shed_idle(&mut self) {
+        for key in self.backends.keys() {
+            let backend = self.backends.get_mut(key);
+            let idle = backend.filter(|backend| matches!(backend.place, BackendPlace::Idle));
+            let permit = idle.and_then(|backend| backend.permit.as_mut());
+            if permit.is_some_and(|permit| self.shared.sheds(permit)) {
+                self.kill(key, KillReason::OverLimit);
             }
         }
     }

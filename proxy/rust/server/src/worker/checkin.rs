@@ -69,11 +69,15 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     /// A free backend (in no list yet) goes to whoever should have it.
     pub(super) fn offer(&mut self, key: Key) {
-        let Some(backend) = self.backends.get(key) else {
+        let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
         if !matches!(backend.place, BackendPlace::Idle) {
             return;
+        }
+        let permit = backend.permit.as_mut();
+        if permit.is_some_and(|permit| self.shared.sheds(permit)) {
+            return self.kill(key, KillReason::OverLimit);
         }
         let (lane_key, target) = (backend.lane, backend.target.id);
         let own = self.oldest_of_lane(lane_key, target);

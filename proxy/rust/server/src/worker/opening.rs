@@ -22,6 +22,8 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// The first pause after a failed log-in; it doubles up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// SQLSTATE of a server that has no connection left.
+const TOO_MANY_CONNECTIONS: &str = "53300";
 
 impl<E: Engine, D: Driver> Worker<E, D> {
     /// Begins a new connection for the waiters of a lane.
@@ -283,9 +285,13 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 .text("sqlstate", failure.sqlstate.clone())
                 .text("message", failure.message.clone()),
         );
-        if !is_final(failure) {
-            return;
+        if failure.sqlstate == TOO_MANY_CONNECTIONS {
+            // Others took what our budget still promises: a place of our own must do.
+            self.evict_idle(target.id);
         }
+        let Some(lane) = self.lanes.all.get(lane_key).filter(|_| is_final(failure)) else {
+            return;
+        };
         self.shared.unlearn(&lane.identity);
         // What the database says of this user, database or setting, its clients are told.
         let waiting: Vec<Key> = lane.waiting(role).iter().copied().collect();

@@ -16,8 +16,8 @@ use crate::witness::Witness;
 enum Peer {
     /// Nothing understood yet.
     New(Vec<u8>),
-    /// Waiting for an MD5 answer.
-    Challenged(Vec<u8>),
+    /// Waiting for an MD5 answer, to a session of that database name.
+    Challenged(Vec<u8>, String),
     Session(Box<Session>),
 }
 
@@ -172,11 +172,11 @@ impl Database {
                 buffer.extend(bytes);
                 self.greet(token, buffer)
             }
-            Peer::Challenged(mut buffer) => {
+            Peer::Challenged(mut buffer, name) => {
                 buffer.extend(bytes);
                 match wire::take_message(&mut buffer) {
-                    Some(_) => self.admit(token),
-                    None => Some(Peer::Challenged(buffer)),
+                    Some(_) => self.admit(token, name),
+                    None => Some(Peer::Challenged(buffer, name)),
                 }
             }
             Peer::Session(session) => self.serve(token, session, &bytes),
@@ -201,24 +201,27 @@ impl Database {
             self.cancel(number(8), number(12));
             return None;
         }
+        let name = wire::startup_setting(&packet, "database").unwrap_or_default();
         if self.asks_md5 {
             let challenge = wire::message(b'R', &[0, 0, 0, 5, 1, 2, 3, 4]);
             self.driver.send(token, Buffer::from_vec(challenge));
-            return Some(Peer::Challenged(buffer));
+            return Some(Peer::Challenged(buffer, name));
         }
-        self.admit(token)
+        self.admit(token, name)
     }
 
-    fn admit(&mut self, token: Token) -> Option<Peer> {
+    fn admit(&mut self, token: Token, name: String) -> Option<Peer> {
         let open = self.sessions() + 1;
         if open > self.max_sessions {
             let refusal = wire::error("FATAL", "53300", "db: too many clients already");
             self.driver.send(token, Buffer::from_vec(refusal));
             return None;
         }
-        self.witness.borrow_mut().sessions(self.index, open);
+        let now = self.driver.now();
+        self.witness.borrow_mut().sessions(self.index, open, now);
         self.next_session += 1;
-        let mut session = Session::new(self.index, self.next_session, self.random.number() as u32);
+        let secret = self.random.number() as u32;
+        let mut session = Session::new(self.index, name, self.next_session, secret);
         let welcome = session.welcome();
         self.driver.send(token, Buffer::from_vec(welcome));
         Some(Peer::Session(Box::new(session)))

@@ -114,7 +114,7 @@ impl Faults {
     fn strike(&mut self, now: Time, fleet: &mut Fleet) {
         let database = self.random.index(2);
         let host = fleet.databases[database].0;
-        match self.random.below(20) {
+        match self.random.below(22) {
             0..=4 => self.reset(fleet, true),
             5 | 6 => self.reset(fleet, false),
             7 | 8 => {
@@ -145,7 +145,14 @@ impl Faults {
                 fleet.reader_available = self.random.one_in(2);
                 fleet.apply();
             }
-            _ => self.move_writer(now, fleet),
+            17..=19 => self.move_writer(now, fleet),
+            _ => {
+                fleet.plan.budget = self.random.between(1, 6) as u32;
+                let budget = fleet.plan.budget as usize;
+                fleet.network.note(|| format!("budget {budget}"));
+                fleet.witness.borrow_mut().allow(budget, now);
+                fleet.apply();
+            }
         }
     }
 

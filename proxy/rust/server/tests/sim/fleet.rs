@@ -14,17 +14,20 @@ use dbproxy_server::{
     Worker, Writer,
 };
 
+use crate::backend::INIT_QUERY;
 use crate::clients::{Clients, PASSWORD, USER};
 use crate::database::Database;
 use crate::faults::Faults;
+use crate::order::Order;
 use crate::summary::Summary;
-use crate::witness::Witness;
+use crate::witness::{Class, Witness};
 
 const WRITE_PORT: u16 = 15432;
 const READ_PORT: u16 = 15433;
 
-/// Bytes that may wait in one host's drivers per connection.
-const QUEUE_LIMIT: usize = 1024 * 1024;
+/// Bytes that may wait on one leg: when it has more than the high-water mark, its peer is not read
+/// for, and what was read before is at most one request's beginning and one read.
+const QUEUE_LIMIT: usize = (64 + 256 + 16) * 1024;
 
 /// The longest that the former writer's connections may live on.
 const DRAINED_WITHIN: Duration = Duration::from_secs(5);
@@ -36,6 +39,9 @@ pub struct Plan {
     pub workers: usize,
     pub clients: u64,
     pub budget: u32,
+    pub init_query: bool,
+    /// Idle connections stay, so that only a lowered limit closes any.
+    pub keeps_idle: bool,
     pub calm: bool,
     pub drains: bool,
 }
@@ -52,6 +58,7 @@ pub struct Fleet {
     pub plan: Plan,
     pub reader_available: bool,
     faults: (HostId, Faults),
+    order: Order,
 }
 
 /// How it didn't.
@@ -113,7 +120,9 @@ fn clients(
     for _ in 0..plan.clients {
         let writes = !random.one_in(5);
         let port = if writes { WRITE_PORT } else { READ_PORT };
-        clients.add(SocketAddr::new(ip(1), port), writes, random.between(5, 30));
+        let database = if random.one_in(4) { "till" } else { "shop" };
+        let class = Class { database, writes };
+        clients.add(SocketAddr::new(ip(1), port), class, random.between(5, 30));
     }
     (client_host, clients)
 }
@@ -129,11 +138,14 @@ impl Fleet {
             workers: random.between(1, 3) as usize,
             clients: random.between(2, 14),
             budget: random.between(1, 6) as u32,
+            init_query: random.one_in(3),
+            keeps_idle: random.one_in(2),
             calm: random.one_in(6),
             drains: random.one_in(5),
         };
         let witness = Rc::new(RefCell::new(Witness {
             budget: plan.budget as usize,
+            initialised: plan.init_query,
             ledgers: vec![Default::default(); 2],
             ..Witness::default()
         }));
@@ -141,6 +153,7 @@ impl Fleet {
         let (front_host, front_driver) = network.host("front", ip(1));
         let seats = (0..plan.workers).map(|n| network.host(&format!("worker{n}"), ip(1)));
         let seats: Vec<_> = seats.collect();
+        seats.iter().for_each(|(host, _)| network.watch(*host));
         let wakers = seats.iter().map(|(_, driver)| driver.waker()).collect();
         let notices = Notices::new(Arc::new(|| ()));
         let shared = Arc::new(Proxy::new(front_driver.waker(), wakers, notices));
@@ -160,6 +173,7 @@ impl Fleet {
         let (fault_host, driver) = network.host("faults", ip(50));
         let (target, _) = shared.target_id("db0");
         shared.target_id("db1");
+        let order = Order::new(witness.clone());
         Self {
             network,
             shared,
@@ -176,6 +190,7 @@ impl Fleet {
             plan,
             reader_available: true,
             faults: (fault_host, Faults::new(driver, random)),
+            order,
         }
     }
 
@@ -215,8 +230,8 @@ impl Fleet {
             borrow_timeout: Duration::from_secs(20),
             idle_client_timeout: Duration::from_secs(1800),
             client_write_timeout: Duration::from_secs(5),
-            idle_backend_timeout: Duration::from_secs(10),
-            init_query: None,
+            idle_backend_timeout: Duration::from_secs(if self.plan.keeps_idle { 3600 } else { 10 }),
+            init_query: self.plan.init_query.then(|| INIT_QUERY.into()),
             max_clients: 1000,
             term: 0,
             sequence: 0,
@@ -228,9 +243,6 @@ impl Fleet {
         let Some(turn) = self.network.next_turn() else {
             return false;
         };
-        if std::env::var("DBG").is_ok() {
-            eprintln!("TURN {turn:?} {}", self.network.now().0 / 1000);
-        }
         if turn == self.front.0 {
             self.front.1.turn();
         } else if turn == self.clients.0 {
@@ -241,14 +253,16 @@ impl Fleet {
             self.faults.1 = faults;
         } else if let Some(worker) = self.workers.iter_mut().find(|w| w.0 == turn) {
             worker.1.turn();
-            let queued = self.network.queued(turn);
-            let most = QUEUE_LIMIT * (self.plan.clients as usize + self.plan.budget as usize);
-            if queued > most {
-                let text = format!("{queued} bytes wait in one worker");
+            let queued = self.network.longest_queue(turn);
+            if queued > QUEUE_LIMIT {
+                let text = format!("{queued} bytes wait on one leg");
                 self.witness.borrow_mut().violation(text);
             }
         } else if let Some(database) = self.databases.iter_mut().find(|d| d.0 == turn) {
             database.1.turn();
+        }
+        for seen in self.network.take_seen() {
+            self.order.see(&seen);
         }
         self.hear_notices();
         true
@@ -341,6 +355,7 @@ impl Fleet {
                 pinned_lost: witness.pinned_lost,
                 cancelled: witness.cancelled,
                 drained: witness.drained,
+                queued: witness.queued,
                 turns,
             })
         } else {
@@ -371,6 +386,9 @@ impl Fleet {
             let (id, load) = self.shared.target_id(&format!("db{}", database.index));
             let used = self.shared.usage(id).0 as usize;
             let open = database.sessions();
+            if open > self.plan.budget as usize {
+                witness.violation(format!("db{}: {open} sessions at rest", database.index));
+            }
             if used != open {
                 let text = format!("db{}: {used} permits, {open} sessions", database.index);
                 witness.violation(text);

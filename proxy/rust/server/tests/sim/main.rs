@@ -7,6 +7,7 @@ mod database;
 mod faults;
 mod fleet;
 mod judge;
+mod order;
 mod script;
 mod summary;
 mod wire;

@@ -11,6 +11,7 @@ pub struct Summary {
     pub pinned_lost: u64,
     pub cancelled: u64,
     pub drained: u64,
+    pub queued: u64,
     pub turns: u64,
 }
 
@@ -25,6 +26,7 @@ impl Summary {
         self.pinned_lost += other.pinned_lost;
         self.cancelled += other.cancelled;
         self.drained += other.drained;
+        self.queued += other.queued;
         self.turns += other.turns;
     }
 
@@ -39,6 +41,7 @@ impl Summary {
             self.pinned_lost,
             self.cancelled,
             self.drained,
+            self.queued,
         ];
         counts.iter().all(|count| *count > 0)
     }

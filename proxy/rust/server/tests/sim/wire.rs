@@ -150,6 +150,18 @@ pub fn take_packet(buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
     (buffer.len() >= whole).then(|| buffer.drain(..whole).collect())
 }
 
+/// A setting of a startup packet.
+pub fn startup_setting(packet: &[u8], name: &str) -> Option<String> {
+    let settings = String::from_utf8_lossy(packet.get(8..)?).into_owned();
+    let mut words = settings.split('\0');
+    while let (Some(key), Some(value)) = (words.next(), words.next()) {
+        if key == name {
+            return Some(value.to_owned());
+        }
+    }
+    None
+}
+
 /// The NUL-ended text at the start of some bytes.
 pub fn text_at(bytes: &[u8]) -> &str {
     let end = bytes.iter().position(|byte| *byte == 0);

@@ -5,13 +5,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dbproxy_driver::Time;
+use dbproxy_driver::{Duration, Time};
 
 /// A request's token.
 pub type Token = u64;
 
 /// Tokens per client.
 pub const PER_CLIENT: u64 = 1_000_000;
+
+/// Whose requests queue together: their database's name, and whether their endpoint writes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Class {
+    pub database: &'static str,
+    pub writes: bool,
+}
+
+/// The longest that a log-in to a database is under way.
+const LOGIN: Duration = Duration::from_secs(15);
 
 /// What one request did on a database.
 #[derive(Debug)]
@@ -33,8 +43,8 @@ pub struct Witness {
     pub ledgers: Vec<BTreeSet<Token>>,
     /// Tokens whose clients were told that they are not committed.
     pub denied: BTreeSet<Token>,
-    /// Clients of the READ_WRITE endpoint.
-    pub writers: BTreeSet<u64>,
+    /// Where each client belongs.
+    pub classes: BTreeMap<u64, Class>,
     /// Databases that must not hear of a writing client any more.
     pub forbidden: BTreeSet<usize>,
     /// Epochs whose former writer still has connections of ours, as far as the proxy said, and
@@ -44,6 +54,12 @@ pub struct Witness {
     pub ghosts: BTreeMap<usize, usize>,
     /// The most sessions of ours that a database may have.
     pub budget: usize,
+    /// The most of before, and until when connections made under it may still come up.
+    pub former_budget: (Time, usize),
+    /// Sessions must have run the init query before they serve anybody.
+    pub initialised: bool,
+    /// Requests that were seen to come in and to be forwarded in turn.
+    pub queued: u64,
     pub acknowledged: u64,
     pub answered: u64,
     pub refused: u64,
@@ -59,13 +75,19 @@ impl Witness {
         self.violations.push(text);
     }
 
-    /// A database begins with a request.
-    pub fn executed(&mut self, database: usize, token: Token) {
-        let client = token / PER_CLIENT;
-        if self.forbidden.contains(&database) && self.writers.contains(&client) {
+    /// A database begins with a request, in a session of that database name.
+    pub fn executed(&mut self, database: usize, token: Token, name: &str) {
+        let Some(class) = self.classes.get(&(token / PER_CLIENT)).copied() else {
+            return self.violation(format!("t{token} is nobody's"));
+        };
+        if self.forbidden.contains(&database) && class.writes {
             self.violation(format!(
                 "t{token} reached db{database} after it was drained"
             ));
+        }
+        if class.database != name {
+            let right = class.database;
+            self.violation(format!("t{token} for {right} ran in a session of {name}"));
         }
     }
 
@@ -108,11 +130,21 @@ impl Witness {
         }
     }
 
-    /// A database counts its sessions.
-    pub fn sessions(&mut self, database: usize, open: usize) {
+    /// The desired state allows another number of sessions.
+    pub fn allow(&mut self, budget: usize, now: Time) {
+        let (until, before) = self.former_budget;
+        let before = if now > until { 0 } else { before };
+        self.former_budget = (now.after(LOGIN), before.max(self.budget));
+        self.budget = budget;
+    }
+
+    /// A database let one more in.
+    pub fn sessions(&mut self, database: usize, open: usize, now: Time) {
         let ghosts = self.ghosts.get(&database).copied().unwrap_or(0);
-        if open > self.budget + ghosts {
-            let budget = self.budget;
+        let (until, before) = self.former_budget;
+        let before = if now > until { 0 } else { before };
+        let budget = self.budget.max(before);
+        if open > budget + ghosts {
             self.violation(format!(
                 "db{database}: {open} sessions, budget {budget} (+{ghosts})"
             ));
@@ -122,6 +154,11 @@ impl Witness {
 
 /// The first token in a statement.
 pub fn token_in(sql: &str) -> Option<Token> {
-    let mut words = sql.split(|c: char| !c.is_ascii_alphanumeric());
-    words.find_map(|word| word.strip_prefix('t')?.parse().ok())
+    tokens_in(sql).next()
+}
+
+/// All tokens in a text.
+pub fn tokens_in(text: &str) -> impl Iterator<Item = Token> + '_ {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    words.filter_map(|word| word.strip_prefix('t')?.parse().ok())
 }

@@ -5,6 +5,8 @@
 
 mod statements;
 
+pub use statements::INIT_QUERY;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use dbproxy_driver::Time;
@@ -37,6 +39,8 @@ pub struct Session {
     /// What is to be sent.
     pub out: Vec<u8>,
     database: usize,
+    /// The database name that was logged in to.
+    database_name: String,
     number: u64,
     secret: u32,
     inbox: Vec<u8>,
@@ -46,6 +50,8 @@ pub struct Session {
     /// Who last changed this session's state.
     owner: String,
     listening: bool,
+    /// The init query ran since the last DISCARD.
+    initialised: bool,
     statements: BTreeMap<String, String>,
     portal: Option<(String, Option<String>)>,
     /// After an error in the extended protocol.
@@ -61,10 +67,11 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn new(database: usize, number: u64, secret: u32) -> Self {
+    pub fn new(database: usize, database_name: String, number: u64, secret: u32) -> Self {
         Self {
             out: Vec::new(),
             database,
+            database_name,
             number,
             secret,
             inbox: Vec::new(),
@@ -72,6 +79,7 @@ impl Session {
             writes: Vec::new(),
             owner: "-".into(),
             listening: false,
+            initialised: false,
             statements: BTreeMap::new(),
             portal: None,
             skipping: false,
@@ -290,7 +298,11 @@ impl Session {
 
     fn begin(&mut self, token: Option<Token>, witness: &mut Witness) {
         if let Some(token) = token {
-            witness.executed(self.database, token);
+            witness.executed(self.database, token, &self.database_name);
+            if witness.initialised && !self.initialised {
+                let session = self.name();
+                witness.violation(format!("t{token} ran in {session} before the init query"));
+            }
             self.batch_token.get_or_insert(token);
         }
     }

@@ -6,6 +6,9 @@ use super::{Session, Status, COLUMNS};
 use crate::wire;
 use crate::witness::{token_in, Token, Witness};
 
+/// What the proxy runs on each new session, in fleets that have one.
+pub const INIT_QUERY: &str = "SET app.init = 'on'";
+
 impl Session {
     pub(super) fn run(
         &mut self,
@@ -81,6 +84,7 @@ impl Session {
             }
             // The proxy's own: what clients call themselves is nobody's state.
             "SET" | "RESET" if sql.contains("application_name") => {}
+            "SET" if sql == INIT_QUERY => self.initialised = true,
             "SET" | "LISTEN" => {
                 self.owner = token.map_or("proxy".into(), |token| format!("t{token}"));
                 self.listening |= verb == "LISTEN";
@@ -88,6 +92,7 @@ impl Session {
             "DISCARD" => {
                 self.owner = "-".into();
                 self.listening = false;
+                self.initialised = false;
                 self.statements.clear();
                 self.portal = None;
                 return Some("DISCARD ALL".into());

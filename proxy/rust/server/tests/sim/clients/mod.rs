@@ -13,7 +13,7 @@ use dbproxy_driver::{Buffer, Driver, Duration, Event, Time, Token};
 use crate::judge::Judge;
 use crate::script::{Kind, Mood, Script};
 use crate::wire;
-use crate::witness::{Witness, PER_CLIENT};
+use crate::witness::{Class, Witness, PER_CLIENT};
 
 pub const USER: &str = "app";
 pub const PASSWORD: &str = "secret";
@@ -45,7 +45,7 @@ struct Client {
     misbehaves: bool,
     reads_again_at: Option<Time>,
     address: SocketAddr,
-    writes: bool,
+    class: Class,
 }
 
 /// All clients of a run; they share one host.
@@ -85,7 +85,7 @@ impl Clients {
         }
     }
 
-    pub fn add(&mut self, address: SocketAddr, writes: bool, requests: u64) {
+    pub fn add(&mut self, address: SocketAddr, class: Class, requests: u64) {
         let id = self.clients.len() as u64 + 1;
         let misbehaves = self.random.one_in(3);
         let delay = Duration::from_micros(self.random.below(200_000));
@@ -103,11 +103,9 @@ impl Clients {
             misbehaves,
             reads_again_at: None,
             address,
-            writes,
+            class,
         });
-        if writes {
-            self.witness.borrow_mut().writers.insert(id);
-        }
+        self.witness.borrow_mut().classes.insert(id, class);
     }
 
     /// All scripts are at their end.
@@ -149,14 +147,8 @@ impl Clients {
 
     fn event(&mut self, event: Event<<SimDriver as Driver>::Socket>) {
         match event {
-            Event::Connected { socket } => match self.by_socket.get(&socket) {
-                Some(at) => {
-                    let hello = wire::startup(USER, "shop");
-                    let now = self.driver.now();
-                    self.clients[*at].asked_at = now;
-                    self.driver.arm(socket, true);
-                    self.driver.send(socket, Buffer::from_vec(hello));
-                }
+            Event::Connected { socket } => match self.by_socket.get(&socket).copied() {
+                Some(at) => self.greet(at, socket),
                 None => {
                     if let Some((pid, secret)) = self.cancels.get(&socket) {
                         let bytes = wire::cancel(*pid, *secret);
@@ -181,6 +173,20 @@ impl Clients {
             }
             _ => {}
         }
+    }
+
+    fn greet(&mut self, at: usize, socket: Token) {
+        let client = &mut self.clients[at];
+        client.asked_at = self.driver.now();
+        let mut hello = wire::startup(USER, client.class.database);
+        if client.misbehaves && !self.calm && self.random.one_in(20) {
+            // The proxy must lose its patience before this run does.
+            hello.truncate(self.random.index(hello.len()));
+            self.network
+                .note(|| format!("client {}: never finishes its log-in", at + 1));
+        }
+        self.driver.arm(socket, true);
+        self.driver.send(socket, Buffer::from_vec(hello));
     }
 
     /// The proxy (or the network) closed the connection.
@@ -322,7 +328,7 @@ impl Clients {
         client.requests_left = client.requests_left.saturating_sub(1);
         let mood = client.judge.mood();
         let (random, token) = (&mut self.random, &mut client.next_token);
-        let script = Script::new(random, token, client.writes, &mut client.prepared);
+        let script = Script::new(random, token, client.class.writes, &mut client.prepared);
         let mut request = script.next(mood);
         self.network.note(|| {
             let first = request

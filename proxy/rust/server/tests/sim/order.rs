@@ -1,0 +1,167 @@
+//! Whether every worker serves its waiters in the order in which their requests came: first come,
+//! first served per pool key and role.
+//!
+//! It sees what a worker reads and sends, and nothing of its queues. A request that was complete
+//! before the first byte of another came must not be forwarded after it. Clients that hold a
+//! backend (in a transaction, or with state on it) don't queue.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use dbproxy_driver::sim::{Act, HostId, Seen};
+
+use crate::wire;
+use crate::witness::{token_in, tokens_in, Class, Token, Witness, PER_CLIENT};
+
+/// What one client's connection has said.
+#[derive(Default)]
+struct Client {
+    inbox: Vec<u8>,
+    outbox: Vec<u8>,
+    /// When the first byte of the request that is coming in came.
+    begun: Option<u64>,
+    /// The token of that request.
+    token: Option<Token>,
+    /// It leaves state on its backend.
+    keeps: bool,
+    holds: bool,
+    unanswered: u32,
+    in_transaction: bool,
+}
+
+/// A request that waits for a backend, or was not forwarded yet.
+struct Waiter {
+    link: u64,
+    token: Token,
+    class: Class,
+    begun: u64,
+    complete: u64,
+}
+
+/// One worker.
+#[derive(Default)]
+struct Queue {
+    clients: BTreeMap<u64, Client>,
+    waiters: Vec<Waiter>,
+    /// Tokens that were sent to a database, perhaps before their requests were complete.
+    forwarded: BTreeSet<Token>,
+}
+
+/// All workers of a fleet.
+pub struct Order {
+    witness: Rc<RefCell<Witness>>,
+    queues: BTreeMap<HostId, Queue>,
+    now: u64,
+}
+
+impl Order {
+    pub fn new(witness: Rc<RefCell<Witness>>) -> Self {
+        let (queues, now) = (BTreeMap::new(), 0);
+        Self {
+            witness,
+            queues,
+            now,
+        }
+    }
+
+    /// A worker did something.
+    pub fn see(&mut self, seen: &Seen) {
+        self.now += 1;
+        let mut witness = self.witness.borrow_mut();
+        let queue = self.queues.entry(seen.host).or_default();
+        match (&seen.act, seen.dialed) {
+            (Act::Received(bytes), false) => queue.asked(seen.link, bytes, self.now, &witness),
+            (Act::Sent(bytes), false) => queue.answered(seen.link, bytes),
+            (Act::Sent(bytes), true) => {
+                for token in tokens_in(&String::from_utf8_lossy(bytes)) {
+                    queue.forwarded(token, &mut witness);
+                }
+            }
+            (Act::Closed, false) => {
+                queue.clients.remove(&seen.link);
+                queue.forget(seen.link);
+            }
+            (Act::Received(_) | Act::Closed, true) => {}
+        }
+    }
+}
+
+impl Queue {
+    fn forget(&mut self, link: u64) {
+        self.waiters.retain(|waiter| waiter.link != link);
+    }
+
+    fn asked(&mut self, link: u64, bytes: &[u8], now: u64, witness: &Witness) {
+        let client = self.clients.entry(link).or_default();
+        client.inbox.extend(bytes);
+        client.begun.get_or_insert(now);
+        while let Some(message) = wire::take_message(&mut client.inbox) {
+            let begun = *client.begun.get_or_insert(now);
+            if !client.reads(&message) {
+                continue;
+            }
+            client.begun = (!client.inbox.is_empty()).then_some(now);
+            let queues = client.unanswered == 0 && !client.in_transaction && !client.holds;
+            client.holds |= std::mem::take(&mut client.keeps);
+            client.unanswered += 1;
+            let token = client.token.take();
+            let class = token.and_then(|token| witness.classes.get(&(token / PER_CLIENT)));
+            let token = token.filter(|token| !self.forwarded.contains(token));
+            if let (true, Some(token), Some(class)) = (queues, token, class) {
+                self.waiters.push(Waiter {
+                    link,
+                    token,
+                    class: *class,
+                    begun,
+                    complete: now,
+                });
+            }
+        }
+    }
+
+    fn answered(&mut self, link: u64, bytes: &[u8]) {
+        let client = self.clients.entry(link).or_default();
+        client.outbox.extend(bytes);
+        while let Some(message) = wire::take_message(&mut client.outbox) {
+            match message[0] {
+                b'Z' => {
+                    client.unanswered = client.unanswered.saturating_sub(1);
+                    client.in_transaction = message[5] != b'I';
+                }
+                b'E' => {}
+                _ => continue,
+            }
+            // It was forwarded, or it never will be.
+            self.waiters.retain(|waiter| waiter.link != link);
+        }
+    }
+
+    fn forwarded(&mut self, token: Token, witness: &mut Witness) {
+        self.forwarded.insert(token);
+        let Some(at) = self.waiters.iter().position(|w| w.token == token) else {
+            return;
+        };
+        let this = self.waiters.swap_remove(at);
+        witness.queued += 1;
+        let mut others = self.waiters.iter();
+        let overtaken = others.find(|w| w.class == this.class && w.complete < this.begun);
+        if let Some(overtaken) = overtaken {
+            let late = overtaken.token;
+            witness.violation(format!("t{token} was served before t{late}, which waited"));
+        }
+    }
+}
+
+impl Client {
+    /// Takes note of a message; true when it completes a request.
+    fn reads(&mut self, message: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(&message[5..]);
+        if matches!(message[0], b'Q' | b'P' | b'B') {
+            self.token = self.token.or(token_in(&text));
+            let named = message[0] == b'P' && !text.starts_with('\0');
+            self.keeps |= named || text.starts_with("SET") || text.starts_with("LISTEN");
+        }
+        matches!(message[0], b'Q' | b'S')
+    }
+}
