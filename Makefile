@@ -61,7 +61,7 @@ test-unit: python ## Run the tests that need no server, with 2,000 seeds of the 
 test-protocol: python ## Run real clients against the proxy and a real PostgreSQL, and break things
 	@$(NODE) require build database
 	@$(NODE) install
-	$(call step,Protocol and fault tests,$(PYTEST) tests/protocol tests/fault)
+	$(call step,Protocol and fault tests,$(PYTEST) -n 4 tests/protocol tests/fault)
 
 .PHONY: test-e2e
 test-e2e: python ## Run the tests on a real cluster
@@ -73,7 +73,7 @@ test-e2e: python ## Run the tests on a real cluster
 	$(call step,End-to-end tests: those that disturb all others,$(E2E) -m alone tests/e2e)
 
 .PHONY: sim
-sim: ## Replay one seed of the simulation with its trace (make sim SEED=7)
+sim: python ## Replay one seed of the simulation with its trace (make sim SEED=7)
 	@test -n "$(SEED)" || { echo 'which seed? make sim SEED=7' >&2; exit 1; }
 	SEED=$(SEED) $(CARGO) test --manifest-path proxy/rust/Cargo.toml -p dbproxy-server \
 	  --test sim replay -- --nocapture

@@ -7,16 +7,16 @@ The fixtures of fix_postgres.py make them. Servers listen on loopback only and r
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pwd
-import random
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, LiteralString, TypeVar
 
@@ -87,13 +87,23 @@ def wait_until(what: Callable[[], T], message: str, deadline: float = DEADLINE) 
         time.sleep(0.01)
 
 
+def own_ports() -> Iterator[int]:
+    """Ports below those that outgoing sockets get; test processes at work together share none."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 18_000 + worker % 14 * 1_000
+    return itertools.cycle(range(first, first + 1_000))
+
+
+PORTS = own_ports()
+
+
 def free_port() -> int:
-    """A port that nobody listens on, out of the range that outgoing sockets get."""
-    while True:
-        port = random.randrange(18_000, 32_000)
+    """A port that nobody listens on, and that won't be given away again soon."""
+    for port in PORTS:
         with socket.socket() as sock, contextlib.suppress(OSError):
             sock.bind((HOST, port))
             return port
+    raise AssertionError("the ports never end")
 
 
 def binaries() -> Path:
