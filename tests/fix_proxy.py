@@ -34,6 +34,9 @@ Document = dict[str, Any]
 class Proxy:
     """One proxy over some servers; the first is the writer, by an election of its own."""
 
+    # More than one on any machine, so that connections change hands. None: as many as suit.
+    workers: int | None = 2
+
     def __init__(self, home: Path, servers: list[Postgres], authority: Authority) -> None:
         self.home = home
         self.config_dir = home / "config"
@@ -129,6 +132,7 @@ class Proxy:
             *(sys.executable, "-m", "dbproxy", "--listen-address", HOST),
             *("--config-dir", str(self.config_dir), "--election-dir", str(self.election_dir)),
             *("--http-port", str(self.http_port)),
+            *(("--workers", str(self.workers)) if self.workers else ()),
         ]
 
     def wait_ready(self) -> None:

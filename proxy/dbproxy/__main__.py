@@ -40,8 +40,21 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--http-port", type=int, default=8080, help="probes and metrics; 0: none")
     parser.add_argument("--listen-address", default="0.0.0.0", help="for clients and probes")
+    parser.add_argument(
+        "--workers",
+        type=positive,
+        help="threads that serve clients; by default one for each CPU but one, and no more than a"
+        " quarter of a target's connections",
+    )
     parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING"])
     return parser.parse_args(arguments)
+
+
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number
 
 
 def check(directory: Path) -> int:
@@ -87,6 +100,7 @@ async def serve(arguments: argparse.Namespace) -> int:
         election_dir=arguments.election_dir,
         listen_address=arguments.listen_address,
         max_clients=raise_descriptor_limit(),
+        workers=arguments.workers,
         pod=os.environ.get("POD_NAME", "local"),
         kube=kube,
         start_engine=start_engine,

@@ -51,6 +51,8 @@ class Options:
     election_dir: Path | None
     listen_address: str
     max_clients: int
+    # None: as many as suit the CPUs and the smallest target.
+    workers: int | None
     pod: str
     kube: Kube | None
     start_engine: Callable[[EngineOptions], Engine]
@@ -253,16 +255,20 @@ class Agent:
         left = self._first_plan_at + FIRST_PROBES - now
         if left > 0 and any(target.state == "REGISTERING" for target in plan.targets):
             return left
-        workers = available_cpus()
-        budget = self._planner.smallest_budget()
-        if budget is not None:
-            workers = max(1, min(workers, budget // 4))
+        workers = self._options.workers or self._suitable_workers()
         options = EngineOptions(workers, self._options.listen_address)
         self.dataplane = Dataplane(self._options.start_engine(options))
         self.dataplane.listen(self._on_event)
         self._health.dataplane = self.dataplane
         log.info("engine_started", workers=workers, max_clients=self._options.max_clients)
         return None
+
+    def _suitable_workers(self) -> int:
+        # The front thread and this program share one CPU. More workers than CPUs to run them would
+        # only wake each other's processors: each gets less done per turn.
+        workers = max(1, available_cpus() - 1)
+        budget = self._planner.smallest_budget()
+        return workers if budget is None else max(1, min(workers, budget // 4))
 
     async def _apply(self, plan: Plan) -> bool:
         """Hand the snapshot to the engine if it is a new one; says whether it is in force."""

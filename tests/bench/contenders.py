@@ -186,6 +186,7 @@ class DBProxy(Contender):
 
     def __init__(self, server: Postgres, authority: Authority, pool: Pool) -> None:
         self._proxy = Proxy(Path(tempfile.mkdtemp(prefix="dbproxy-bench-")), [server], authority)
+        self._proxy.workers = None
         self.port = self._proxy.port
         percent, rest = divmod(pool.size * 100, POOLABLE)
         assert rest == 0, f"{pool.size} is no whole percent of {POOLABLE}"

@@ -39,6 +39,8 @@ pub struct Epoll {
     pool: BufferPool,
     /// What happened outside of `wait`, or in the current one.
     ready: Vec<Event<Socket>>,
+    /// The last `wait` told these without asking the kernel.
+    told_early: bool,
     departed: Vec<Token>,
     paused: VecDeque<(Time, Token)>,
     readiness: Vec<epoll::Event>,
@@ -62,6 +64,7 @@ impl Epoll {
             slots: Slots::default(),
             pool: BufferPool::default(),
             ready: Vec::new(),
+            told_early: false,
             departed: Vec::new(),
             paused: VecDeque::new(),
             readiness: Vec::with_capacity(BATCH),
@@ -229,6 +232,11 @@ impl Driver for Epoll {
     fn wait(&mut self, deadline: Option<Time>, events: &mut Vec<Event<Socket>>) {
         for token in self.departed.drain(..) {
             self.slots.remove(token);
+        }
+        // Not twice in a row: the kernel's news must not starve.
+        self.told_early = !self.ready.is_empty() && !self.told_early;
+        if self.told_early {
+            return events.append(&mut self.ready);
         }
         self.sleep(deadline);
         self.resume();

@@ -110,7 +110,9 @@ impl<E: Engine, D: Driver> Front<E, D> {
         let (consumed, progress) = guest.login.feed(guest.wire.input(), &mut env, &mut out);
         guest.wire.consume(&mut self.driver, consumed);
         guest.wire.push(&mut self.driver, &out);
-        if guest.wire.flush(&mut self.driver).is_err() {
+        // The last answer to one that may come in leaves in one write with its worker's welcome.
+        let admitted = matches!(progress, LoginProgress::Admitted(_));
+        if !admitted && guest.wire.flush(&mut self.driver).is_err() {
             self.refuse(socket, None, CloseReason::TlsFailed);
             return false;
         }
@@ -152,7 +154,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
         }
     }
 
-    /// An admitted client leaves for its worker as soon as its last answer is on the way.
+    /// An admitted client leaves for its worker as soon as all that was sent is on the way.
     pub(super) fn hand_over(&mut self, socket: Token) {
         if let Some(guest) = self.guests.get_mut(&socket) {
             if matches!(guest.stage, Stage::Leaving(_)) && self.driver.queued(socket) == 0 {
