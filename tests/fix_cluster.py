@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -161,6 +161,37 @@ class Cluster:
 
     def within(self, namespace: str) -> "Cluster":
         return replace(self, namespace=namespace)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What operator and proxies said belongs to the report of a test that failed on them."""
+    report = yield
+    given = [getattr(value, "cluster", value) for value in getattr(item, "funcargs", {}).values()]
+    clusters = [cluster for cluster in given if isinstance(cluster, Cluster)]
+    if report.failed and clusters:
+        own = [cluster for cluster in clusters if cluster.namespace not in ("default", SYSTEM)]
+        report.sections += testimony((own or clusters)[0])
+    return report
+
+
+def testimony(cluster: Cluster) -> list[tuple[str, str]]:
+    """Titles and texts."""
+    commands = {
+        "pods": ("get", "pods", "-A", "-o", "wide"),
+        "operator": ("logs", "-n", SYSTEM, "deployment/dbproxy-operator", "--tail=200"),
+        "proxies": ("logs", "-l", "dbproxy.dev/proxy", "--tail=100", "--prefix"),
+        "resources": ("get", "dbp,dbptg,dbpe", "-o", "yaml"),
+    }
+    found = []
+    for title, command in commands.items():
+        try:
+            found.append((title, cluster.kubectl(*command)))
+        except (RefusedError, subprocess.SubprocessError) as error:
+            found.append((title, str(error)))
+    return found
 
 
 def manifest(*objects: Object) -> str:

@@ -7,7 +7,6 @@ import secrets
 import signal
 import sys
 import time
-import uuid
 from collections.abc import Callable, Coroutine
 
 import kopf
@@ -57,7 +56,9 @@ async def run(settings: Settings) -> int:
         if not await _unless(stop, _prepare(kube, settings)):
             return 0
         alive.ready = True
-        identity = f"{settings.pod_name}_{uuid.uuid4()}"
+        # No pod runs two processes of us at a time: one that follows another that was killed goes
+        # on at once, with the Lease of its pod.
+        identity = settings.pod_name
         elector = Elector(kube, settings.pod_namespace, identity, time.monotonic, time.time)
         log.info("waiting for the lease", extra={"identity": identity})
         if not await _unless(stop, elector.acquire()):

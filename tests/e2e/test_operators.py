@@ -47,7 +47,7 @@ def leaders(cluster: Cluster) -> list[str]:
 def holder(cluster: Cluster) -> str:
     lease = cluster.within(SYSTEM).get("lease", "dbproxy-operator")
     assert lease is not None
-    return str(lease["spec"]["holderIdentity"]).partition("_")[0]
+    return str(lease["spec"]["holderIdentity"])
 
 
 def applied(shop: Shop, seconds: int) -> bool:

@@ -70,6 +70,14 @@ async def test_the_second_waits_until_the_first_has_been_silent_for_the_whole_du
     assert not await first.try_once()
 
 
+async def test_a_process_that_follows_a_killed_one_in_the_same_pod_goes_on_at_once() -> None:
+    leases, clock = Leases(), Clock()
+    assert await elector(leases, clock, "pod-1").try_once()
+    assert await elector(leases, clock, "pod-1").try_once()
+    assert leases.stored is not None
+    assert leases.stored["spec"]["leaseTransitions"] == 0
+
+
 async def test_a_released_lease_is_taken_at_once() -> None:
     leases, clock = Leases(), Clock()
     first, second = elector(leases, clock, "a"), elector(leases, clock, "b")
