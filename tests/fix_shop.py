@@ -97,9 +97,12 @@ class Shop:
         return {}
 
     def expect(
-        self, kind: str, name: str, wanted: str, status: str, reason: str, seconds: float = 30
+        self, kind: str, name: str, wanted: str, status: str, reason: str, seconds: float = 60
     ) -> str:
-        """Wait for a condition with this status and reason; its message."""
+        """Wait for a condition with this status and reason; its message.
+
+        An operator that loses its node's attention may be replaced after 30 s.
+        """
 
         def holds() -> Object | None:
             seen = self.condition(kind, name, wanted)
@@ -118,7 +121,7 @@ class Shop:
             ready, stalled = (self.condition(kind, name, one) for one in ("Ready", "Stalled"))
             return bool(ready["reason"] != reason and stalled["status"] == "False")
 
-        eventually(healed, f"{kind} {name} forgets {reason}", 30)
+        eventually(healed, f"{kind} {name} forgets {reason}")
 
     def events(self, name: str, reason: str) -> list[Object]:
         text = f"involvedObject.name={name},reason={reason}"

@@ -174,5 +174,5 @@ def test_a_user_that_the_database_refuses_is_named_in_status(shop: Shop) -> None
         assert seen is not None
         return [one for one in seen["status"].get("logins", []) if not one["ok"]]
 
-    (failed,) = eventually(told, "the log-in that fails is told", 30)
+    (failed,) = eventually(told, "the log-in that fails is told")
     assert (failed["user"], failed["target"]) == ("ghost", "db-0")

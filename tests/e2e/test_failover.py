@@ -59,7 +59,7 @@ def flip_the_writer(orders: Orders) -> Flip:
     ):
         orders.promote(new)
         raised = raise_epoch(orders, new, epoch)
-        eventually(lambda: orders.acknowledged(epoch), "both pods acknowledge the epoch", 30)
+        eventually(lambda: orders.acknowledged(epoch), "both pods acknowledge the epoch")
         acknowledged = time.time()
         left = int(orders.on(old, APP_SESSIONS))
         report, told = bench.communicate(timeout=60)
@@ -183,7 +183,7 @@ def test_a_writer_that_is_down_is_told_and_waited_for(orders: Orders) -> None:
         began = time.time()
         orders.start(writer)
         orders.becomes(writer, "AVAILABLE", "")
-        eventually(orders.writes, "writes get through", 30)
+        eventually(orders.writes, "writes get through")
         kept = writing.finish()
     assert kept.idle == ["ok"] * 4
     assert max(kept.committed.values()) > began

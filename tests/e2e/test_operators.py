@@ -73,10 +73,10 @@ def test_of_two_operators_one_works_and_the_other_takes_over(
     install(as_before, "--set", "replicas=2")
     wait_for_operator(as_before)
     eventually(lambda: len(operators(as_before)) == 2, "two operators run")
-    (leader,) = eventually(lambda: leaders(as_before), "one of them leads", 30)
+    (leader,) = eventually(lambda: leaders(as_before), "one of them leads")
     assert holder(as_before) == leader
     change(shop, 101)
-    eventually(lambda: applied(shop, 101), "a change is applied", 30)
+    eventually(lambda: applied(shop, 101), "a change is applied")
     as_before.within(SYSTEM).kubectl("delete", "pod", leader, "--force", "--grace-period=0")
     change(shop, 102)
     eventually(lambda: applied(shop, 102), "the other one applies the next change", 60)
@@ -94,7 +94,7 @@ def test_an_upgrade_to_another_pod_template_restarts_no_proxy_until_asked(
     message = shop.expect("dbproxy", "orders", "UpgradeAvailable", "True", "NewerTemplate", 60)
     assert "annotate the DBProxy with dbproxy.dev/upgrade=" in message
     change(shop, 103)
-    eventually(lambda: applied(shop, 103), "settings still reach the pods", 30)
+    eventually(lambda: applied(shop, 103), "settings still reach the pods")
     assert shop.pods() == pods
     assert shop.restarts() == 0
     shop.cluster.kubectl("annotate", "dbproxy", "orders", "dbproxy.dev/upgrade=now")

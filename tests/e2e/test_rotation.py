@@ -26,7 +26,7 @@ def open_with(shop: Shop, user: str, grace: int) -> None:
 def rotate(shop: Shop, user: str) -> None:
     on_database(shop.cluster, f"alter role {user} password 'two'")
     shop.cluster.apply(basic_auth("rotating", user, "two"))
-    eventually(lambda: shop.works(user=user, password="two"), "the new password logs in", 30)
+    eventually(lambda: shop.works(user=user, password="two"), "the new password logs in")
 
 
 def test_sessions_go_on_and_new_logins_use_the_new_password(shop: Shop, user: str) -> None:

@@ -90,16 +90,15 @@ impl Engine {
 
     /// All counters and histograms, as JSON.
     fn stats<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        let endpoints = self.shared.stats.endpoints().into_iter();
+        let endpoints: Vec<_> = self.shared.stats.endpoints().into_iter().collect();
         let targets = self.shared.stats.targets().into_iter();
-        let endpoints = endpoints
-            .map(|(name, sum)| (name.to_string(), sum))
+        let targets: Vec<_> = targets
+            .map(|(name, sum)| {
+                let (_, limit) = self.shared.usage(self.shared.target_id(&name).0);
+                (name, metrics::TargetRow { sum, limit })
+            })
             .collect();
-        let targets = targets.map(|(name, sum)| {
-            let usage = self.shared.usage(self.shared.target_id(&name).0);
-            (name.to_string(), sum, usage)
-        });
-        let text = metrics::families(&endpoints, &targets.collect(), Epoll::NAME);
+        let text = metrics::families(&endpoints, &targets, Epoll::NAME);
         PyBytes::new(py, &text)
     }
 

@@ -1,16 +1,153 @@
 //! The engine's counters as metric families, in the JSON that `metrics.py` turns into Prometheus'.
 
+use std::sync::Arc;
+
 use dbproxy_server::{EndpointSum, HistogramSum, TargetSum, BOUNDS_US};
 use serde_json::{json, Value};
 
-type Endpoints = Vec<(String, EndpointSum)>;
-/// Name, sums, and connections open and allowed.
-pub type Targets = Vec<(String, TargetSum, (u32, u32))>;
+/// A target's counters, and the connections that it allows this pod.
+pub struct TargetRow {
+    pub sum: TargetSum,
+    pub limit: u32,
+}
+
+/// What is counted for each endpoint, or for each target, by their names.
+pub type Rows<R> = [(Arc<str>, R)];
+
+/// Name, kind, help, and where a row has the number.
+type Number<R> = (&'static str, &'static str, &'static str, fn(&R) -> u64);
+
+const ENDPOINT_NUMBERS: [Number<EndpointSum>; 11] = [
+    (
+        "client_connections_received",
+        "counter",
+        "Connections accepted",
+        |row| row.received,
+    ),
+    (
+        "client_connections_setup_succeeded",
+        "counter",
+        "Log-ins that succeeded",
+        |row| row.admitted,
+    ),
+    (
+        "client_connections_setup_failed_auth",
+        "counter",
+        "Log-ins with a wrong password or an unknown user",
+        |row| row.auth_failed,
+    ),
+    (
+        "client_connections",
+        "gauge",
+        "Clients connected now",
+        |row| row.clients,
+    ),
+    (
+        "client_connections_tls",
+        "gauge",
+        "Clients connected now over TLS",
+        |row| row.clients_tls,
+    ),
+    ("query_requests", "counter", "Requests answered", |row| {
+        row.queries
+    }),
+    (
+        "query_requests_tls",
+        "counter",
+        "Requests answered over TLS",
+        |row| row.queries_tls,
+    ),
+    (
+        "borrow_timeouts",
+        "counter",
+        "Requests that found no connection within the borrow timeout",
+        |row| row.borrow_timeouts,
+    ),
+    (
+        "clients_waiting",
+        "gauge",
+        "Clients waiting for a connection now",
+        |row| row.waiting,
+    ),
+    ("sessions_pinned", "gauge", "Sessions pinned now", |row| {
+        row.pinned
+    }),
+    (
+        "cancel_requests",
+        "counter",
+        "Cancel requests passed to a database",
+        |row| row.cancels,
+    ),
+];
+
+const TARGET_NUMBERS: [Number<TargetRow>; 7] = [
+    (
+        "database_connections",
+        "gauge",
+        "Database connections open now",
+        |row| row.sum.connections,
+    ),
+    (
+        "database_connections_currently_borrowed",
+        "gauge",
+        "Database connections lent to a client now",
+        |row| row.sum.borrowed,
+    ),
+    (
+        "database_connections_with_tls",
+        "gauge",
+        "Database connections open now over TLS",
+        |row| row.sum.connections_tls,
+    ),
+    (
+        "database_connections_setup_succeeded",
+        "counter",
+        "Database log-ins that succeeded",
+        |row| row.sum.opened,
+    ),
+    (
+        "database_connections_setup_failed",
+        "counter",
+        "Database log-ins that failed",
+        |row| row.sum.failed,
+    ),
+    (
+        "database_connection_requests",
+        "counter",
+        "Check-outs",
+        |row| row.sum.borrows,
+    ),
+    (
+        "max_database_connections_allowed",
+        "gauge",
+        "This pod's share of the target's connections",
+        |row| u64::from(row.limit),
+    ),
+];
 
 /// All families.
-pub fn families(endpoints: &Endpoints, targets: &Targets, driver: &str) -> Vec<u8> {
-    let mut all = endpoint_families(endpoints);
-    all.extend(target_families(targets));
+pub fn families(endpoints: &Rows<EndpointSum>, targets: &Rows<TargetRow>, driver: &str) -> Vec<u8> {
+    let mut all = numbers("endpoint", endpoints, &ENDPOINT_NUMBERS);
+    all.push(by_reason(
+        "client_connections_closed",
+        "Clients closed, by reason",
+        ("endpoint", endpoints),
+        |row| row.closed.iter().map(|(k, v)| (*k, *v)).collect(),
+    ));
+    all.push(by_reason(
+        "session_pins",
+        "Sessions pinned, by reason",
+        ("endpoint", endpoints),
+        |row| row.pins.iter().map(|(k, v)| (*k, *v)).collect(),
+    ));
+    all.extend(histograms(endpoints));
+    all.extend(numbers("target", targets, &TARGET_NUMBERS));
+    all.push(by_reason(
+        "database_connections_closed",
+        "Database connections closed by the proxy, by reason",
+        ("target", targets),
+        |row| row.sum.killed.iter().map(|(k, v)| (*k, *v)).collect(),
+    ));
     all.push(family(
         "io_driver_info",
         "gauge",
@@ -20,99 +157,33 @@ pub fn families(endpoints: &Endpoints, targets: &Targets, driver: &str) -> Vec<u
     json!({ "metrics": all }).to_string().into_bytes()
 }
 
-fn endpoint_families(endpoints: &Endpoints) -> Vec<Value> {
-    type Pick = fn(&EndpointSum) -> u64;
-    let numbers: [(&str, &str, &str, Pick); 11] = [
-        (
-            "client_connections_received",
-            "counter",
-            "Connections accepted",
-            |s| s.received,
-        ),
-        (
-            "client_connections_setup_succeeded",
-            "counter",
-            "Log-ins that succeeded",
-            |s| s.admitted,
-        ),
-        (
-            "client_connections_setup_failed_auth",
-            "counter",
-            "Log-ins with a wrong password or an unknown user",
-            |s| s.auth_failed,
-        ),
-        (
-            "client_connections",
-            "gauge",
-            "Clients connected now",
-            |s| s.clients,
-        ),
-        (
-            "client_connections_tls",
-            "gauge",
-            "Clients connected now over TLS",
-            |s| s.clients_tls,
-        ),
-        ("query_requests", "counter", "Requests answered", |s| {
-            s.queries
-        }),
-        (
-            "query_requests_tls",
-            "counter",
-            "Requests answered over TLS",
-            |s| s.queries_tls,
-        ),
-        (
-            "borrow_timeouts",
-            "counter",
-            "Requests that found no connection within the borrow timeout",
-            |s| s.borrow_timeouts,
-        ),
-        (
-            "clients_waiting",
-            "gauge",
-            "Clients waiting for a connection now",
-            |s| s.waiting,
-        ),
-        ("sessions_pinned", "gauge", "Sessions pinned now", |s| {
-            s.pinned
-        }),
-        (
-            "cancel_requests",
-            "counter",
-            "Cancel requests passed to a database",
-            |s| s.cancels,
-        ),
-    ];
-    let mut all: Vec<Value> = numbers
-        .iter()
-        .map(|(name, kind, help, pick)| {
-            let samples = endpoints.iter().map(
-                |(endpoint, sum)| json!({"labels": {"endpoint": endpoint}, "value": pick(sum)}),
-            );
-            family(name, kind, help, samples.collect())
+fn numbers<R>(label: &str, rows: &Rows<R>, numbers: &[Number<R>]) -> Vec<Value> {
+    let each = numbers.iter().map(|(name, kind, help, pick)| {
+        let samples = rows
+            .iter()
+            .map(|(of, row)| json!({"labels": {label: **of}, "value": pick(row)}));
+        family(name, kind, help, samples.collect())
+    });
+    each.collect()
+}
+
+/// A counter with a series for each reason that occurred.
+fn by_reason<R>(
+    name: &str,
+    help: &str,
+    (label, rows): (&str, &Rows<R>),
+    pick: fn(&R) -> Vec<(&'static str, u64)>,
+) -> Value {
+    let samples = rows.iter().flat_map(|(of, row)| {
+        let reasons = pick(row).into_iter();
+        reasons.map(move |(reason, value)| {
+            json!({"labels": {label: **of, "reason": reason}, "value": value})
         })
-        .collect();
-    let by_reason = |pick: fn(&EndpointSum) -> Vec<(&'static str, u64)>| {
-        let each = endpoints.iter().flat_map(move |(endpoint, sum)| {
-            pick(sum).into_iter().map(move |(reason, value)| {
-                json!({"labels": {"endpoint": endpoint, "reason": reason}, "value": value})
-            })
-        });
-        each.collect::<Vec<Value>>()
-    };
-    all.push(family(
-        "client_connections_closed",
-        "counter",
-        "Clients closed, by reason",
-        by_reason(|s| s.closed.iter().map(|(k, v)| (*k, *v)).collect()),
-    ));
-    all.push(family(
-        "session_pins",
-        "counter",
-        "Sessions pinned, by reason",
-        by_reason(|s| s.pins.iter().map(|(k, v)| (*k, *v)).collect()),
-    ));
+    });
+    family(name, "counter", help, samples.collect())
+}
+
+fn histograms(endpoints: &Rows<EndpointSum>) -> Vec<Value> {
     type PickHistogram = fn(&EndpointSum) -> &HistogramSum;
     let histograms: [(&str, &str, PickHistogram); 2] = [
         (
@@ -126,82 +197,11 @@ fn endpoint_families(endpoints: &Endpoints) -> Vec<Value> {
             |s| &s.response,
         ),
     ];
-    for (name, help, pick) in histograms {
-        let samples = endpoints
-            .iter()
-            .map(|(endpoint, sum)| histogram(endpoint, pick(sum)));
-        all.push(family(name, "histogram", help, samples.collect()));
-    }
-    all
-}
-
-fn target_families(targets: &Targets) -> Vec<Value> {
-    type Pick = fn(&TargetSum, (u32, u32)) -> u64;
-    let numbers: [(&str, &str, &str, Pick); 7] = [
-        (
-            "database_connections",
-            "gauge",
-            "Database connections open now",
-            |s, _| s.connections,
-        ),
-        (
-            "database_connections_currently_borrowed",
-            "gauge",
-            "Database connections lent to a client now",
-            |s, _| s.borrowed,
-        ),
-        (
-            "database_connections_with_tls",
-            "gauge",
-            "Database connections open now over TLS",
-            |s, _| s.connections_tls,
-        ),
-        (
-            "database_connections_setup_succeeded",
-            "counter",
-            "Database log-ins that succeeded",
-            |s, _| s.opened,
-        ),
-        (
-            "database_connections_setup_failed",
-            "counter",
-            "Database log-ins that failed",
-            |s, _| s.failed,
-        ),
-        (
-            "database_connection_requests",
-            "counter",
-            "Check-outs",
-            |s, _| s.borrows,
-        ),
-        (
-            "max_database_connections_allowed",
-            "gauge",
-            "This pod's share of the target's connections",
-            |_, (_, limit)| u64::from(limit),
-        ),
-    ];
-    let mut all: Vec<Value> = numbers
-        .iter()
-        .map(|(name, kind, help, pick)| {
-            let samples = targets.iter().map(|(target, sum, usage)| {
-                json!({"labels": {"target": target}, "value": pick(sum, *usage)})
-            });
-            family(name, kind, help, samples.collect())
-        })
-        .collect();
-    let killed = targets.iter().flat_map(|(target, sum, _)| {
-        sum.killed.iter().map(move |(reason, value)| {
-            json!({"labels": {"target": target, "reason": reason}, "value": value})
-        })
+    let each = histograms.iter().map(|(name, help, pick)| {
+        let samples = endpoints.iter().map(|(of, row)| histogram(of, pick(row)));
+        family(name, "histogram", help, samples.collect())
     });
-    all.push(family(
-        "database_connections_closed",
-        "counter",
-        "Database connections closed by the proxy, by reason",
-        killed.collect(),
-    ));
-    all
+    each.collect()
 }
 
 fn family(name: &str, kind: &str, help: &str, samples: Vec<Value>) -> Value {
