@@ -97,12 +97,9 @@ class Shop:
         return {}
 
     def expect(
-        self, kind: str, name: str, wanted: str, status: str, reason: str, seconds: float = 60
+        self, kind: str, name: str, wanted: str, status: str, reason: str, seconds: float = 90
     ) -> str:
-        """Wait for a condition with this status and reason; its message.
-
-        An operator that loses its node's attention may be replaced after 30 s.
-        """
+        """Wait for a condition with this status and reason; its message."""
 
         def holds() -> Object | None:
             seen = self.condition(kind, name, wanted)
