@@ -27,7 +27,7 @@ def test_a_missing_secret_is_waited_for_then_stalls_then_heals(shop: Shop) -> No
     assert shop.condition("dbproxy", "orders", "Reconciling")["status"] == "True"
     assert shop.condition("dbproxy", "orders", "Stalled")["status"] == "False"
     told_once(shop, "dbproxy", "orders", "SecretNotFound")
-    shop.expect("dbproxy", "orders", "Stalled", "True", "SecretNotFound", seconds=75)
+    shop.expect("dbproxy", "orders", "Stalled", "True", "SecretNotFound")
     assert shop.condition("dbproxy", "orders", "Reconciling")["status"] == "False"
     told_once(shop, "dbproxy", "orders", "SecretNotFound")
     shop.open()

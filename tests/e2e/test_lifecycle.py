@@ -139,7 +139,7 @@ def test_what_is_edited_by_hand_comes_back(shop: Shop) -> None:
             now = shop.cluster.get(kind, name)
             return now is not None and meaning(kind, now) == wanted
 
-        eventually(repaired, f"{what} come back", 20)
+        eventually(repaired, f"{what} come back")
     shop.ready("dbproxy/orders")
     assert shop.works()
 
