@@ -204,12 +204,29 @@ def test_kubectl_get_dbproxy_finds_one_by_name(namespace: Cluster) -> None:
 
 
 def test_pods_share_the_status_of_a_group_without_touching_each_other(namespace: Cluster) -> None:
+    # The operator takes back what pods that don't exist have said.
+    namespace.apply(waiting_pod("a"), waiting_pod("b"))
     namespace.create(group())
     for pod_name, revision in (("a", 1), ("b", 2), ("a", 3)):
         report(namespace, pod_name, [{"pod": pod_name, "revision": revision, "listeners": [15432]}])
     assert reports(namespace) == {"a": 3, "b": 2}
     report(namespace, "a", [])
     assert reports(namespace) == {"b": 2}
+
+
+def waiting_pod(name: str) -> Object:
+    """A pod of the proxy that no node ever gets."""
+    contained = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"dbproxy.dev/proxy": "orders"}},
+        "spec": {
+            "schedulingGates": [{"name": "dbproxy.dev/never"}],
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{"name": "proxy", "image": "none", "securityContext": contained}],
+        },
+    }
 
 
 def report(namespace: Cluster, manager: str, entries: list[Object]) -> None:
