@@ -1,5 +1,7 @@
 //! The epoll driver keeps the drivers' contract, on loopback sockets.
 
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
 
 use dbproxy_driver::{driver_contract, Driver, Duration, Event, Waker};
@@ -36,4 +38,43 @@ fn a_wake_ends_a_sleep_that_has_begun() {
         turns.send(()).expect("the waking side");
     }
     thread.join().expect("the waking thread");
+}
+
+#[test]
+fn what_the_driver_knows_already_never_starves_what_the_kernel_knows() {
+    let mut driver = pair().0;
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let listener = driver.listen(any).expect("a listener");
+    let address = driver.listening_on(listener).expect("its address");
+    let mut speaker = TcpStream::connect(address).expect("the backlog has room");
+    let _other = TcpStream::connect(address).expect("the backlog has room");
+    let deadline = driver.now().after(Duration::from_secs(20));
+    let mut accepted = Vec::new();
+    let mut events = Vec::new();
+    while accepted.len() < 2 {
+        driver.wait(Some(deadline), &mut events);
+        let sockets = events.drain(..).filter_map(|event| match event {
+            Event::Accepted { socket, .. } => Some(socket),
+            _ => None,
+        });
+        accepted.extend(sockets);
+    }
+    for socket in &accepted {
+        driver.arm(*socket, true);
+    }
+    // Each turn leaves something to tell: one of the two sockets goes and comes back.
+    let mut wanderer = accepted[1];
+    speaker.write_all(b"hello").expect("sent");
+    for _ in 0..20 {
+        driver.detach(wanderer);
+        driver.wait(Some(deadline), &mut events);
+        for event in events.drain(..) {
+            match event {
+                Event::Received { data, .. } => return assert_eq!(data.as_slice(), b"hello"),
+                Event::Detached { detached, .. } => wanderer = driver.attach(detached),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    panic!("the kernel's news starved");
 }

@@ -19,6 +19,7 @@ use crate::clients::{Clients, PASSWORD, USER};
 use crate::database::Database;
 use crate::faults::Faults;
 use crate::order::Order;
+use crate::plan::Plan;
 use crate::summary::Summary;
 use crate::witness::{Class, Witness};
 
@@ -33,18 +34,6 @@ const QUEUE_LIMIT: usize = (64 + 256 + 16) * 1024;
 const DRAINED_WITHIN: Duration = Duration::from_secs(5);
 
 type Proxy = Shared<Postgres, SimDriver>;
-
-/// What follows from the seed before anything runs.
-pub struct Plan {
-    pub workers: usize,
-    pub clients: u64,
-    pub budget: u32,
-    pub init_query: bool,
-    /// Idle connections stay, so that only a lowered limit closes any.
-    pub keeps_idle: bool,
-    pub calm: bool,
-    pub drains: bool,
-}
 
 pub struct Fleet {
     pub network: Network,
@@ -134,15 +123,7 @@ impl Fleet {
             network.start_trace();
         }
         let mut random = Random::new(seed ^ 0x5eed);
-        let plan = Plan {
-            workers: random.between(1, 3) as usize,
-            clients: random.between(2, 14),
-            budget: random.between(1, 6) as u32,
-            init_query: random.one_in(3),
-            keeps_idle: random.one_in(2),
-            calm: random.one_in(6),
-            drains: random.one_in(5),
-        };
+        let plan = Plan::draw(&mut random);
         let witness = Rc::new(RefCell::new(Witness {
             budget: plan.budget as usize,
             initialised: plan.init_query,

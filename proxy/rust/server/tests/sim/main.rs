@@ -8,6 +8,7 @@ mod faults;
 mod fleet;
 mod judge;
 mod order;
+mod plan;
 mod script;
 mod summary;
 mod wire;
