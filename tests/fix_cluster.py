@@ -67,10 +67,7 @@ def tool(name: str) -> str:
 
 
 def eventually(ask: Callable[[], T | None], what: str, seconds: float = 90) -> T:
-    """The first answer of `ask` that is true, asked again until a deadline.
-
-    Beside this test another may end the operator as a lost node would: its Lease then lasts 30 s.
-    """
+    """The first answer of `ask` that is true, asked again until a deadline."""
     deadline = time.monotonic() + seconds
     while True:
         answer = ask()

@@ -161,6 +161,7 @@ def test_what_is_deleted_by_hand_comes_back(shop: Shop) -> None:
     eventually(shop.works, "psql goes through again")
 
 
+@pytest.mark.alone
 def test_an_operator_killed_at_any_moment_converges_after_its_restart(shop: Shop) -> None:
     shop.cluster.apply(
         basic_auth("app", "app", "app-1"), basic_auth("monitor", "monitor", "monitor-1")
@@ -173,6 +174,7 @@ def test_an_operator_killed_at_any_moment_converges_after_its_restart(shop: Shop
     assert shop.works()
 
 
+@pytest.mark.alone
 def test_a_restart_of_the_operator_restarts_no_proxy(shop: Shop) -> None:
     shop.open()
     pods = shop.pods()
