@@ -62,7 +62,7 @@ class Shop:
         return self.cluster.namespace
 
     def open(self, *, group_spec: dict[str, Any] | None = None, **proxy_spec: Any) -> None:
-        """Apply the usual objects and wait until they are Ready."""
+        """Apply the usual objects; wait until they are Ready, and their Service is reached."""
         pool = {"maxConnectionsPercent": 10, "connectionBorrowTimeout": 20}
         self.cluster.apply(
             basic_auth("app", "app", "app-1"),
@@ -78,6 +78,7 @@ class Shop:
             ),
         )
         self.ready("dbproxy/orders", "dbproxytargetgroup/orders-db")
+        eventually(self.reached, "the node's kube-proxy knows the Service")
 
     def add_endpoint(self, **spec: Any) -> None:
         self.cluster.apply(endpoint(**spec))
@@ -164,6 +165,16 @@ class Shop:
         environment = [f"PGPASSWORD={password}", "PGCONNECT_TIMEOUT=10", "PGSSLMODE=require"]
         options = ["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", host, "-U", user, "-d", "shop"]
         return ["env", *environment, "psql", *options]
+
+    def reached(self) -> bool:
+        """Whether the proxy answers at its Service, whatever it says."""
+        try:
+            self.psql("select 1")
+        except RefusedError as refusal:
+            return not any(
+                told in str(refusal) for told in ("onnection refused", "timeout expired")
+            )
+        return True
 
     def works(self, **login: str) -> bool:
         """Whether a statement gets through now."""
