@@ -114,7 +114,7 @@ impl Clients {
         self.clients.iter().all(done) && self.cancels.is_empty()
     }
 
-    /// The network broke a connection of theirs: they may be in any state now.
+    /// Lets them hear what came, and do what is due.
     pub fn turn(&mut self) {
         let waits = self.clients.iter().filter_map(Client::due).min();
         let tick = self.driver.now().after(Duration::from_secs(5));
