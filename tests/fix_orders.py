@@ -209,6 +209,9 @@ class Orders(Shop):
         words = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql]
         return self.in_client("env", *settings, *words).strip()
 
+    def must_work(self, **login: str) -> None:
+        assert self.ask("select 1", **login) == "1"
+
     def writes(self) -> bool:
         """Whether a write gets through now."""
         try:
@@ -263,6 +266,7 @@ class Orders(Shop):
             lambda: all(self.health(name)[0] == "AVAILABLE" for name in DATABASES),
             "both targets are available",
         )
+        eventually(self.reached, "the node knows the proxy's Service")
 
 
 def example(namespace: str, name: str) -> list[Object]:
@@ -311,6 +315,7 @@ def open_orders(cluster: Cluster) -> Orders:
     orders.timing.ready = time.monotonic() - began
     cluster.apply(*client(name))
     orders.ready("pod/client")
+    eventually(orders.reached, "the node knows the proxy's Service")
     orders.ask(TABLE)
     orders.in_client("pgbench", "--initialize", "--quiet")
     return orders

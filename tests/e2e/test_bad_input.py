@@ -31,7 +31,7 @@ def test_a_missing_secret_is_waited_for_then_stalls_then_heals(shop: Shop) -> No
     assert shop.condition("dbproxy", "orders", "Reconciling")["status"] == "False"
     told_once(shop, "dbproxy", "orders", "SecretNotFound")
     shop.open()
-    assert shop.works()
+    shop.must_work()
 
 
 SECRETS: dict[str, tuple[Object, str, str]] = {
@@ -80,7 +80,7 @@ def test_a_second_target_group_stalls_until_the_first_goes(shop: Shop) -> None:
     assert shop.condition("dbptg", "orders-db", "Ready")["status"] == "True"
     shop.cluster.kubectl("delete", "dbptg", "orders-db")
     shop.ready("dbptg/second")
-    assert shop.works()
+    shop.must_work()
 
 
 def test_group_and_endpoint_of_an_unknown_proxy_wait_for_it(shop: Shop) -> None:
@@ -101,7 +101,7 @@ def test_a_host_that_does_not_resolve_is_an_unavailable_target(shop: Shop) -> No
     assert seen is not None
     health = seen["status"]["targets"][1]["targetHealth"]
     assert (health["state"], health["reason"]) == ("UNAVAILABLE", "UNREACHABLE")
-    assert shop.works()
+    shop.must_work()
     shop.cluster.patch("dbptg", "orders-db", {"spec": {"targets": targets()}})
     shop.expect("dbptg", "orders-db", "TargetsAvailable", "True", "AllAvailable")
 

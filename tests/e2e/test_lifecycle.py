@@ -83,7 +83,7 @@ def test_kubectl_scale_changes_the_number_of_pods(shop: Shop) -> None:
     shop.ready("dbproxy/orders")
     shop.cluster.kubectl("scale", "dbp", "orders", "--replicas=1")
     eventually(lambda: len(shop.pods()) == 1, "one pod is left")
-    assert shop.works()
+    shop.must_work()
 
 
 EDITS: dict[str, tuple[str, str, Object]] = {
@@ -141,7 +141,7 @@ def test_what_is_edited_by_hand_comes_back(shop: Shop) -> None:
 
         eventually(repaired, f"{what} come back")
     shop.ready("dbproxy/orders")
-    assert shop.works()
+    shop.must_work()
 
 
 def test_what_is_deleted_by_hand_comes_back(shop: Shop) -> None:
@@ -171,7 +171,7 @@ def test_an_operator_killed_at_any_moment_converges_after_its_restart(shop: Shop
     restart_operator(shop.cluster)
     shop.open()
     assert children(shop) == CHILDREN
-    assert shop.works()
+    shop.must_work()
 
 
 @pytest.mark.alone
@@ -227,4 +227,4 @@ def test_a_group_without_its_proxy_waits_for_it(shop: Shop) -> None:
     shop.cluster.apply(group())
     shop.expect("dbptg", "orders-db", "Ready", "False", "ProxyNotFound")
     shop.open()
-    assert shop.works()
+    shop.must_work()

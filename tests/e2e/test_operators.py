@@ -125,7 +125,7 @@ def test_an_operator_of_chosen_namespaces_serves_only_those(
             )
             elsewhere.apply(basic_auth("app", "app", "app-1"), proxy(replicas=1))
             shop.open()
-            assert shop.works()
+            shop.must_work()
             seen = elsewhere.get("dbproxy", "orders")
             assert seen is not None
             assert seen["status"]["observedGeneration"] == -1

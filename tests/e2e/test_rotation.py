@@ -36,7 +36,7 @@ def test_sessions_go_on_and_new_logins_use_the_new_password(shop: Shop, user: st
         assert session.ask("select 1") == "1"
         rotate(shop, user)
         assert session.ask("select 2") == "2"
-        assert shop.works(user=user, password="one"), "the former password is in its grace"
+        shop.must_work(user=user, password="one")
         assert session.ask("select 3") == "3"
     assert shop.pods() == pods
     assert shop.restarts() == 0
