@@ -59,13 +59,18 @@ pub(crate) enum Expect {
         extended: bool,
     },
     FunctionCall,
-    /// A batch of extended messages; `empty`: a Sync with nothing before it.
+    /// A batch of extended messages; `empty`: a Sync with nothing before it. `parse`: which of its
+    /// messages parses the unnamed statement last.
     Sync {
         effects: Effects,
         empty: bool,
+        parse: Option<u32>,
     },
     /// CopyDone or CopyFail, sent before the server asked for data. It has no answer of its own.
-    CopyEnd,
+    /// `batch`: it stands in a batch of extended messages, whose Sync comes behind it.
+    CopyEnd {
+        batch: bool,
+    },
     /// A query of the proxy's own: everything up to its ReadyForQuery is dropped.
     Injected(Injected),
     /// A Parse or Close of the proxy's own: its completion is dropped, after `skip` others of the
@@ -112,12 +117,13 @@ pub(crate) enum Movers {
     Several,
 }
 
-/// Whose unnamed statement the backend has.
+/// Whose unnamed statement the backend may have. What is forwarded may fail, or be skipped behind
+/// something that fails, so only a message that is sure to be read takes one session's away.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Unnamed {
-    /// None at all.
+    /// Nobody else's.
     Nobody,
-    /// That which this session parsed last.
+    /// This session's, or none.
     Of(CancelKey),
     /// One that nobody may use any more.
     Stale,
@@ -150,6 +156,10 @@ pub struct Link {
     pub(crate) swallowed: u32,
     /// The count of replies is no longer certain: no further use after the next ReadyForQuery.
     pub(crate) ambiguous: bool,
+    /// How many batches in the queue parse the unnamed statement.
+    pub(crate) parses: u32,
+    /// Messages of the batch that is being answered which the server has carried out.
+    pub(crate) completed: u32,
     /// The client was given an error of the request that is being answered.
     pub(crate) reported: bool,
     /// The server said that it closes the connection.
@@ -177,6 +187,8 @@ impl Link {
             copy_in: CopyIn::Off,
             swallowed: 0,
             ambiguous: false,
+            parses: 0,
+            completed: 0,
             reported: false,
             closing: false,
             cutting: false,
@@ -234,18 +246,28 @@ impl Link {
 
     /// What the server answers next; the ends of data that nobody asked for have no answer.
     pub(crate) fn front(&self) -> Option<Expect> {
-        let answered = |expect: &&Expect| !matches!(expect, Expect::CopyEnd);
+        let answered = |expect: &&Expect| !matches!(expect, Expect::CopyEnd { .. });
         self.expected.iter().find(answered).copied()
     }
 
-    /// Takes that out of the queue, and ends of data around it.
+    /// Takes that out of the queue, and the ends of data that belong to it.
     pub(crate) fn pop_front(&mut self) {
-        while let Some(Expect::CopyEnd) = self.expected.front() {
+        while let Some(Expect::CopyEnd { .. }) = self.expected.front() {
             self.expected.pop_front();
         }
-        self.expected.pop_front();
-        while let Some(Expect::CopyEnd) = self.expected.front() {
+        let popped = self.expected.pop_front();
+        if let Some(Expect::Sync { parse: Some(_), .. }) = popped {
+            self.parses -= 1;
+        }
+        while let Some(Expect::CopyEnd { batch: false }) = self.expected.front() {
             self.expected.pop_front();
+        }
+    }
+
+    /// The server skips to the Sync: what the proxy put into the batch is never answered.
+    pub(crate) fn drop_extras(&mut self) {
+        while let Some(Expect::Extra { .. }) = self.front() {
+            self.pop_front();
         }
     }
 
@@ -275,8 +297,24 @@ impl Link {
     /// Puts a query of the proxy's own in front of what is forwarded next.
     pub(crate) fn inject(&mut self, why: Injected, sql: &str, out: &mut Vec<u8>) {
         build::query(out, sql.as_bytes());
+        self.destroys_unnamed();
         self.expected.push_back(Expect::Injected(why));
-        self.unnamed = Unnamed::Nobody;
+    }
+
+    /// A query destroys the unnamed statement, if it is run.
+    pub(crate) fn destroys_unnamed(&mut self) {
+        if self.settled() {
+            self.unnamed = Unnamed::Nobody;
+        }
+    }
+
+    /// Whether it may have an unnamed statement of a session that isn't this one.
+    pub(crate) fn has_anothers(&self, session: CancelKey) -> bool {
+        match self.unnamed {
+            Unnamed::Nobody => false,
+            Unnamed::Of(owner) => owner != session,
+            Unnamed::Stale => true,
+        }
     }
 }
 

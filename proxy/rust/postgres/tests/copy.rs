@@ -78,6 +78,77 @@ fn data_and_sync_sent_ahead_are_counted_right() {
 }
 
 #[test]
+fn data_sent_ahead_belongs_to_its_own_batch_not_to_the_query_before() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[
+        query("SELECT 1"),
+        run("COPY t FROM STDIN"),
+        data(b"1\n"),
+        bare(b'f'),
+        sync(),
+        run("SELECT 2"),
+        sync(),
+    ]));
+    bench.server(&concat(&[complete("SELECT 1"), ready(b'I')]));
+    bench.server(&concat(&[bare(b'1'), bare(b'2'), copy_in()]));
+    bench.server(&concat(&[error("ERROR", "57014"), ready(b'I')]));
+    bench.server(&concat(&[bare(b'1'), bare(b'2'), complete("SELECT 1")]));
+    assert!(bench.released.is_empty());
+    bench.server(&ready(b'I'));
+    assert_eq!(bench.released, [Release::Clean]);
+}
+
+#[test]
+fn data_of_a_second_copy_may_be_sent_while_the_first_one_ends() {
+    let mut bench = Bench::new();
+    bench.client(&query("COPY t FROM STDIN"));
+    bench.server(&copy_in());
+    bench.client(&concat(&[
+        bare(b'c'),
+        run("COPY t FROM STDIN"),
+        data(b"1\n"),
+        bare(b'c'),
+        sync(),
+    ]));
+    bench.server(&concat(&[complete("COPY 0"), ready(b'I')]));
+    bench.server(&concat(&[bare(b'1'), bare(b'2'), copy_in()]));
+    bench.server(&concat(&[complete("COPY 1"), ready(b'I')]));
+    assert_eq!(bench.released, [Release::Clean]);
+}
+
+#[test]
+fn a_batch_that_is_begun_behind_a_copy_stays_open() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[
+        run("COPY t FROM STDIN"),
+        bare(b'c'),
+        sync(),
+        run("SELECT 2"),
+    ]));
+    bench.server(&concat(&[bare(b'1'), bare(b'2'), copy_in()]));
+    bench.server(&concat(&[complete("COPY 0"), ready(b'I')]));
+    bench.server(&concat(&[bare(b'1'), bare(b'2'), complete("SELECT 1")]));
+    assert!(bench.released.is_empty());
+    bench.client(&sync());
+    bench.server(&ready(b'I'));
+    assert_eq!(bench.released, [Release::Clean]);
+}
+
+#[test]
+fn messages_sent_ahead_into_a_copy_make_its_backend_unfit() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[
+        query("COPY t FROM STDIN"),
+        run("SELECT 2"),
+        bare(b'c'),
+        sync(),
+    ]));
+    bench.server(&copy_in());
+    bench.server(&concat(&[error("ERROR", "08P01"), ready(b'I')]));
+    assert_eq!(bench.released, [Release::Kill(KillReason::Ambiguous)]);
+}
+
+#[test]
 fn a_failed_extended_copy_may_have_swallowed_a_sync_or_not_so_its_backend_is_closed() {
     let mut bench = Bench::new();
     bench.client(&concat(&[run("COPY t FROM STDIN"), sync()]));

@@ -122,6 +122,106 @@ fn anothers_unnamed_statement_is_never_used() {
     assert_eq!(second.released, [Release::Clean]);
 }
 
+/// A backend on which somebody else has parsed the unnamed statement.
+fn after_another(session: u32) -> Bench {
+    let mut first = Bench::named("", 1);
+    first.client(&concat(&[run("SELECT secret"), sync()]));
+    first.server(&reply(b'I'));
+    let mut second = Bench::named("", session);
+    second.idle = std::mem::take(&mut first.idle);
+    second
+}
+
+#[test]
+fn anothers_unnamed_statement_is_not_used_behind_a_parse_that_may_be_skipped() {
+    let mut bench = after_another(2);
+    let batches = concat(&[
+        bind("", "missing"),
+        parse("", "SELECT 2"),
+        sync(),
+        bind("", ""),
+        execute(""),
+        sync(),
+    ]);
+    assert_eq!(bench.client(&batches), "B P S P B E S");
+}
+
+#[test]
+fn anothers_unnamed_statement_is_not_used_behind_a_replay_that_may_be_skipped() {
+    let mut bench = Bench::named("", 2);
+    bench.client(&concat(&[run("SELECT 2"), sync()]));
+    bench.server(&reply(b'I'));
+    bench.idle = after_another(3).idle;
+    let batches = concat(&[
+        bind("", "missing"),
+        bind("", ""),
+        sync(),
+        bind("", ""),
+        bind("p", ""),
+        execute(""),
+        sync(),
+    ]);
+    assert_eq!(bench.client(&batches), "B P B S P B B E S");
+}
+
+#[test]
+fn anothers_unnamed_statement_is_not_used_behind_a_query_that_may_be_skipped() {
+    let mut bench = after_another(2);
+    let requests = concat(&[bind("", "missing"), query("SELECT 2"), bind("", ""), sync()]);
+    assert_eq!(bench.client(&requests), "B Q:SELECT 2 C:S B S");
+}
+
+#[test]
+fn a_parse_too_large_to_be_checked_has_anothers_statement_closed_before_it() {
+    let mut bench = after_another(2);
+    let large = parse("", &"x".repeat(3 * LIMIT));
+    let begun = bench.client(&large[..2 * LIMIT]);
+    assert!(begun.starts_with("C:S +"), "{begun}");
+}
+
+#[test]
+fn a_parse_whose_types_are_broken_is_a_violation() {
+    for tail in [&[0, 1][..], &[0, 0, 0], &[0], &[]] {
+        let mut bench = Bench::new();
+        let broken = message(b'P', &[b"\0SELECT 1\0", tail].concat());
+        bench.client(&concat(&[broken, sync()]));
+        assert_eq!(bench.closed, Some(CloseReason::ProtocolViolation));
+    }
+}
+
+#[test]
+fn an_error_behind_the_parse_leaves_the_unnamed_statement() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[query("BEGIN")]));
+    bench.server(&concat(&[complete("BEGIN"), ready(b'T')]));
+    bench.client(&concat(&[run("SELECT 1/$1"), sync()]));
+    bench.server(&concat(&[bare(b'1'), bare(b'2'), error("ERROR", "22012")]));
+    bench.server(&ready(b'E'));
+    assert_eq!(bench.client(&concat(&[bind("", ""), sync()])), "B S");
+    assert_eq!(bench.pin(), None);
+}
+
+#[test]
+fn replays_that_are_skipped_are_not_waited_for() {
+    let mut bench = after_another(2);
+    let close = message(b'C', b"S\0");
+    let batch = [
+        describe("P"),
+        bind("", ""),
+        close,
+        bind("", ""),
+        sync(),
+        query("SELECT 1"),
+    ];
+    assert_eq!(
+        bench.client(&concat(&batch)),
+        "D C:S B C:S C:S B S Q:SELECT 1"
+    );
+    bench.server(&concat(&[error("ERROR", "34000"), ready(b'I')]));
+    bench.server(&concat(&[complete("SELECT 1"), ready(b'I')]));
+    assert_eq!(bench.released, [Release::Clean]);
+}
+
 #[test]
 fn a_query_destroys_the_unnamed_statement() {
     let mut bench = Bench::new();

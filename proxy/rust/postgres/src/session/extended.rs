@@ -29,6 +29,7 @@ impl Session {
             return Verdict::Violation;
         };
         let class = match reader.cstr() {
+            Ok(_) if whole && !types(&mut reader) => return Verdict::Violation,
             Ok(text) => classify(text, link.dialect()),
             Err(_) if whole => return Verdict::Violation,
             Err(_) => Class::unknown(PinReason::StatementTooLarge),
@@ -36,15 +37,22 @@ impl Session {
         if !self.judge(link, &class, run, out) {
             return Verdict::GiveUp;
         }
-        link.unsynced = true;
-        self.batch.parses += 1;
         if !name.is_empty() {
+            link.unsynced = true;
+            self.batch.parses = self.batch.parses.saturating_add(1);
             self.pin(PinReason::NamedStatement, link, out);
             return Verdict::Forward;
         }
+        if !whole && link.has_anothers(self.id) {
+            // Its end may be broken, and then the server reads nothing of it.
+            self.close_unnamed(link, run, out);
+        }
+        self.owns_unnamed(link);
+        link.unsynced = true;
+        self.batch.parses = self.batch.parses.saturating_add(1);
         self.batch.parsed = true;
         self.batch.used = false;
-        link.unnamed = Unnamed::Of(self.id);
+        self.batch.parse = Some(self.batch.messages);
         let remembered = self.unnamed.get_or_insert_with(Box::default);
         remembered.effects = class.effects;
         remembered.parse.clear();
@@ -114,13 +122,13 @@ impl Session {
             Some((b'S', b"")) => {
                 self.forget_unnamed();
                 self.batch.parsed = false;
-                link.unnamed = Unnamed::Stale;
+                self.owns_unnamed(link);
             }
             Some((b'S' | b'P', _)) => {}
             _ => return Verdict::Violation,
         }
         link.unsynced = true;
-        self.batch.closes += 1;
+        self.batch.closes = self.batch.closes.saturating_add(1);
         Verdict::Forward
     }
 
@@ -133,29 +141,47 @@ impl Session {
         if link.unnamed == Unnamed::Of(self.id) {
             return;
         }
-        let mut bytes = Vec::new();
         let parse = self.unnamed.as_ref().map(|r| r.parse.as_slice());
         match parse.filter(|parse| !parse.is_empty()) {
             Some(parse) => {
-                bytes.extend_from_slice(parse);
-                link.unnamed = Unnamed::Of(self.id);
+                let bytes = parse.to_vec();
+                self.owns_unnamed(link);
                 link.expected.push_back(Expect::Extra {
                     tag: backend::PARSE_COMPLETE,
                     skip: self.batch.parses,
                 });
+                run.insert(run.at, bytes, out);
                 self.pin(PinReason::UnnamedStatement, link, out);
             }
             None if link.unnamed == Unnamed::Nobody => return,
-            None => {
-                build::close_unnamed(&mut bytes);
-                link.unnamed = Unnamed::Nobody;
-                link.expected.push_back(Expect::Extra {
-                    tag: backend::CLOSE_COMPLETE,
-                    skip: self.batch.closes,
-                });
-            }
+            None => self.close_unnamed(link, run, out),
         }
+        // Whatever of this batch is read comes behind it.
+        self.batch.parsed = true;
+        self.batch.used = true;
+    }
+
+    /// Puts a Close of the unnamed statement before the message at hand.
+    fn close_unnamed(&mut self, link: &mut Link, run: &mut Run, out: &mut Steps) {
+        let mut bytes = Vec::new();
+        build::close_unnamed(&mut bytes);
+        self.owns_unnamed(link);
+        link.expected.push_back(Expect::Extra {
+            tag: backend::CLOSE_COMPLETE,
+            skip: self.batch.closes,
+        });
         run.insert(run.at, bytes, out);
+    }
+
+    /// The message at hand replaces or closes the unnamed statement. If nothing before it can fail,
+    /// the server will read it; if not, nobody knows before it is answered.
+    fn owns_unnamed(&self, link: &mut Link) {
+        let surely_read = self.batch.messages == 0 && link.settled();
+        if surely_read || !link.has_anothers(self.id) {
+            link.unnamed = Unnamed::Of(self.id);
+        } else {
+            link.unnamed = Unnamed::Stale;
+        }
     }
 
     pub(super) fn forget_unnamed(&mut self) {
@@ -165,6 +191,13 @@ impl Session {
             *effects = Effects::UNKNOWN;
         }
     }
+}
+
+/// The rest of a Parse: its parameters' types, and nothing more.
+fn types(reader: &mut Reader<'_>) -> bool {
+    reader
+        .u16()
+        .is_ok_and(|count| reader.len() == 4 * usize::from(count))
 }
 
 /// Kind and name of Describe and Close.

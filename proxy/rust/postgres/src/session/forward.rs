@@ -5,7 +5,7 @@ use dbproxy_engine::{
     CloseReason, KillReason, Leg, Payload, PinReason, Reader, Release, Step, Steps,
 };
 
-use crate::link::{CopyIn, Expect, Injected, Link, Movers, Status, Unnamed};
+use crate::link::{CopyIn, Expect, Injected, Link, Movers, Status};
 use crate::message::{body, frontend, peek, Peek};
 use crate::statement::{classify, Class, Effects};
 
@@ -65,6 +65,7 @@ impl Session {
         if link.cutting || link.closing {
             return 0;
         }
+        self.reintroduce(link, input, out);
         let mut run = Run {
             start: 0,
             at: 0,
@@ -123,6 +124,15 @@ impl Session {
         run.at
     }
 
+    /// After a reset of its settings a pinned client has its name again, as soon as a query of the
+    /// proxy's own takes nothing from it: neither a portal nor the unnamed statement.
+    fn reintroduce(&mut self, link: &mut Link, input: &[u8], out: &mut Steps) {
+        let replaces = matches!(input.first(), Some(&(frontend::QUERY | frontend::PARSE)));
+        if self.nameless && replaces && link.settled() && link.status == Status::Idle {
+            self.introduce(link, out);
+        }
+    }
+
     /// Sends what came before, then ends: the session, or its hold on the backend.
     fn break_off(
         &mut self,
@@ -172,14 +182,18 @@ impl Session {
             _ if link.copy_in == CopyIn::Active => Verdict::Violation,
             frontend::QUERY => self.query(link, body, whole, run, out),
             frontend::FUNCTION_CALL => self.function_call(link, body, out),
-            frontend::PARSE => {
+            _ => {
                 let message = rest.get(..total).unwrap_or_default();
-                self.parse(link, message, body, whole, run, out)
+                let verdict = match tag {
+                    frontend::PARSE => self.parse(link, message, body, whole, run, out),
+                    frontend::BIND => self.bind(link, body, run, out),
+                    frontend::DESCRIBE => self.describe(link, body, run, out),
+                    frontend::EXECUTE => self.execute(link),
+                    _ => self.close_object(link, body),
+                };
+                self.batch.messages = self.batch.messages.saturating_add(1);
+                verdict
             }
-            frontend::BIND => self.bind(link, body, run, out),
-            frontend::DESCRIBE => self.describe(link, body, run, out),
-            frontend::EXECUTE => self.execute(link),
-            _ => self.close_object(link, body),
         }
     }
 
@@ -202,12 +216,12 @@ impl Session {
         if !self.judge(link, &class, run, out) {
             return Verdict::GiveUp;
         }
+        link.destroys_unnamed();
         let (batch, empty) = link.end_batch();
         link.expected.push_back(Expect::Query {
             effects: batch.then(&class.effects),
             extended: !empty,
         });
-        link.unnamed = Unnamed::Nobody;
         self.forget_unnamed();
         self.batch = Batch::default();
         Verdict::Forward
@@ -238,7 +252,13 @@ impl Session {
             self.pin(PinReason::UnnamedStatement, link, out);
         }
         let (effects, empty) = link.end_batch();
-        link.expected.push_back(Expect::Sync { effects, empty });
+        let parse = self.batch.parse;
+        link.parses += u32::from(parse.is_some());
+        link.expected.push_back(Expect::Sync {
+            effects,
+            empty,
+            parse,
+        });
         self.batch = Batch::default();
         Verdict::Forward
     }
@@ -262,12 +282,7 @@ impl Session {
                 return false;
             };
             let mut bytes = Vec::new();
-            let unnamed = link.unnamed;
             link.inject(Injected::Sequences, "DISCARD SEQUENCES", &mut bytes);
-            if link.unsynced && unnamed == Unnamed::Of(self.id) {
-                // It was parsed behind the place where the query is put.
-                link.unnamed = unnamed;
-            }
             link.movers = Movers::Nobody;
             run.insert(at, bytes, out);
         }
@@ -298,14 +313,15 @@ fn copy(link: &mut Link, tag: u8) -> Verdict {
     let ends = tag != frontend::COPY_DATA;
     match link.copy_in {
         CopyIn::Active if ends => link.copy_in = CopyIn::Ending,
-        CopyIn::Active | CopyIn::Ending => {}
-        // The server may be about to ask for it.
-        CopyIn::Off if link.unsynced || !link.expected.is_empty() => {
+        CopyIn::Active => {}
+        CopyIn::Off if !link.unsynced && link.expected.is_empty() => return Verdict::Drop,
+        // The server may be about to ask for it, perhaps in a COPY behind the one that ends.
+        CopyIn::Off | CopyIn::Ending => {
             if ends {
-                link.expected.push_back(Expect::CopyEnd);
+                let batch = link.unsynced;
+                link.expected.push_back(Expect::CopyEnd { batch });
             }
         }
-        CopyIn::Off => return Verdict::Drop,
     }
     Verdict::Forward
 }

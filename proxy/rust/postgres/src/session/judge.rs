@@ -8,7 +8,8 @@ use dbproxy_engine::{KillReason, Note, Step, Steps};
 use super::{fault, Session};
 use crate::backend_login::parameter;
 use crate::link::{CopyIn, Expect, Injected, Leave, Link, Status, Unnamed};
-use crate::message::{backend, error};
+use crate::message::{backend, build, error};
+use crate::statement::Effects;
 use crate::texts;
 
 /// As much of an ErrorResponse is waited for; severity and code stand in front.
@@ -63,13 +64,22 @@ pub(super) fn judge(
         backend::READY_FOR_QUERY => ready(session, link, body),
         backend::NOTICE_RESPONSE => unless_ours(front),
         _ if !owed => Verdict::Kill(KillReason::OutOfStep),
-        backend::PARSE_COMPLETE | backend::CLOSE_COMPLETE => completion(link, tag, front),
+        backend::PARSE_COMPLETE | backend::CLOSE_COMPLETE => completion(session, link, tag, front),
         backend::COPY_IN_RESPONSE => copy_in(session.is_some(), link, front),
         backend::COMMAND_COMPLETE => {
             if link.copy_in != CopyIn::Off {
                 link.copy_in = CopyIn::Off;
                 link.swallowed = 0;
             }
+            link.completed = link.completed.saturating_add(1);
+            unless_ours(front)
+        }
+        backend::BIND_COMPLETE
+        | backend::ROW_DESCRIPTION
+        | backend::NO_DATA
+        | backend::EMPTY_QUERY_RESPONSE
+        | backend::PORTAL_SUSPENDED => {
+            link.completed = link.completed.saturating_add(1);
             unless_ours(front)
         }
         _ => unless_ours(front),
@@ -97,8 +107,11 @@ fn report(
         if matches!(front, Some(Expect::Injected(_))) {
             return Verdict::Drop;
         }
-        link.application_name = value.into();
-        return Verdict::Pass;
+        let before = std::mem::replace(&mut link.application_name, value.into());
+        return match session {
+            Some(session) => session.named(&before, value),
+            None => Verdict::Drop,
+        };
     }
     Arc::make_mut(&mut link.params).set(name, value);
     if let Some(session) = session {
@@ -108,7 +121,19 @@ fn report(
 }
 
 /// The completion of a Parse or Close: the client's, or the one that the proxy put in.
-fn completion(link: &mut Link, tag: u8, front: Option<Expect>) -> Verdict {
+fn completion(
+    session: Option<&mut Session>,
+    link: &mut Link,
+    tag: u8,
+    front: Option<Expect>,
+) -> Verdict {
+    if let Some(session) = session.filter(|session| link.has_anothers(session.id)) {
+        let ours = matches!(front, Some(Expect::Extra { tag: ours, skip: 0 }) if ours == tag);
+        if ours || session.parse_answered(link) == Some(link.completed) {
+            // It was replaced, or closed.
+            link.unnamed = Unnamed::Of(session.id);
+        }
+    }
     match front {
         Some(Expect::Extra { tag: ours, skip: 0 }) if ours == tag => {
             link.pop_front();
@@ -118,15 +143,18 @@ fn completion(link: &mut Link, tag: u8, front: Option<Expect>) -> Verdict {
             link.pop_front();
             let skip = skip - 1;
             link.expected.push_front(Expect::Extra { tag, skip });
+            link.completed = link.completed.saturating_add(1);
             Verdict::Pass
         }
         Some(Expect::Injected(_)) => Verdict::Kill(KillReason::OutOfStep),
-        _ => Verdict::Pass,
+        _ => {
+            link.completed = link.completed.saturating_add(1);
+            Verdict::Pass
+        }
     }
 }
 
-/// CopyInResponse. Syncs that were forwarded already are thrown away by the server, up to the end
-/// of the data, if that was forwarded too.
+/// CopyInResponse.
 fn copy_in(client: bool, link: &mut Link, front: Option<Expect>) -> Verdict {
     if !client {
         return Verdict::Kill(KillReason::ClientLost);
@@ -135,40 +163,64 @@ fn copy_in(client: bool, link: &mut Link, front: Option<Expect>) -> Verdict {
         return Verdict::Kill(KillReason::ResetFailed);
     }
     link.copy_in = CopyIn::Active;
-    let mut index = match front {
-        Some(Expect::Query { extended, .. }) => {
-            link.ambiguous |= extended;
-            1
-        }
-        _ => 0,
-    };
-    let simple = index == 1;
-    while let Some(next) = link.expected.get(index).copied() {
+    let simple = matches!(front, Some(Expect::Query { .. }));
+    link.ambiguous |= matches!(front, Some(Expect::Query { extended: true, .. }));
+    read_ahead(link, simple);
+    Verdict::Pass
+}
+
+/// What was forwarded before the server asked for data: it throws away the Syncs in front of the
+/// data's end. Over any other message it fails the COPY, and what it then reads is its affair.
+fn read_ahead(link: &mut Link, simple: bool) {
+    let mut at = usize::from(simple);
+    let mut swallowed = 0;
+    let mut effects = Effects::NONE;
+    while let Some(next) = link.expected.get(at).copied() {
+        let foreign = simple || swallowed > 0;
         match next {
-            Expect::Sync { effects, .. } => {
-                link.expected.remove(index);
-                link.swallowed += 1;
-                if !simple {
-                    link.unsynced = true;
-                    link.batch = effects.then(&link.batch);
-                }
+            Expect::Sync {
+                effects: more,
+                empty,
+                parse,
+            } => {
+                link.expected.remove(at);
+                link.parses -= u32::from(parse.is_some());
+                link.ambiguous |= foreign && !empty;
+                swallowed += 1;
+                effects = effects.then(&more);
             }
-            Expect::CopyEnd => {
-                link.expected.remove(index);
+            Expect::CopyEnd { batch } => {
+                link.expected.remove(at);
+                link.ambiguous |= foreign && batch;
                 link.copy_in = CopyIn::Ending;
                 break;
             }
-            // The server fails the COPY over it, and whether it reads it again is its affair.
             _ => {
                 link.ambiguous = true;
-                index += 1;
+                at += 1;
             }
         }
     }
-    if !simple && matches!(link.front(), Some(Expect::Sync { .. })) {
-        link.unsynced = false;
+    if link.copy_in == CopyIn::Active {
+        link.ambiguous |= link.unsynced && (simple || swallowed > 0);
     }
-    Verdict::Pass
+    link.swallowed += swallowed;
+    if !simple && swallowed > 0 {
+        reopen(link, &effects);
+    }
+}
+
+/// A batch whose Sync was thrown away runs on into what follows it.
+fn reopen(link: &mut Link, before: &Effects) {
+    for expect in &mut link.expected {
+        if let Expect::Sync { effects, empty, .. } = expect {
+            *effects = before.then(effects);
+            *empty = false;
+            return;
+        }
+    }
+    link.batch = before.then(&link.batch);
+    link.unsynced = true;
 }
 
 /// ErrorResponse.
@@ -209,9 +261,7 @@ fn failure(
             return Verdict::Drop;
         }
         Some(Expect::Injected(_)) => return Verdict::Kill(KillReason::ResetFailed),
-        Some(Expect::Extra { .. }) => {
-            link.pop_front();
-        }
+        Some(Expect::Extra { .. }) => link.drop_extras(),
         Some(Expect::Query { extended: true, .. }) => link.ambiguous = true,
         _ => {}
     }
@@ -235,8 +285,12 @@ fn ready(session: Option<&mut Session>, link: &mut Link, body: &[u8]) -> Verdict
     let Some(status) = status else {
         return Verdict::Kill(KillReason::OutOfStep);
     };
+    if link.reported {
+        link.drop_extras();
+    }
     let owed = link.front();
     link.pop_front();
+    link.completed = 0;
     let to_client = match owed {
         Some(Expect::Injected(_)) => false,
         Some(Expect::Query { .. } | Expect::Sync { .. } | Expect::FunctionCall) => {
@@ -264,11 +318,51 @@ fn ready(session: Option<&mut Session>, link: &mut Link, body: &[u8]) -> Verdict
 }
 
 impl Session {
-    /// After an error it isn't certain which unnamed statement the backend has.
-    fn doubt_unnamed(&mut self, link: &mut Link) {
-        if self.pin.is_none() && link.unnamed == Unnamed::Of(self.id) {
-            link.unnamed = Unnamed::Stale;
+    /// The server reports the client's name. Reset, it is none for the server, and for the client
+    /// the one that it came with.
+    fn named(&mut self, before: &str, now: &str) -> Verdict {
+        let own = &*self.application_name;
+        let known = if self.nameless { own } else { before };
+        let shown = if now.is_empty() { own } else { now };
+        self.nameless = now != shown;
+        if known == shown {
+            return Verdict::Drop;
+        }
+        let mut bytes = Vec::new();
+        build::parameter(&mut bytes, "application_name", shown);
+        Verdict::Instead(bytes)
+    }
+
+    /// An error: if it keeps the server from a Parse of the unnamed statement, that which the
+    /// session remembers isn't what the server has.
+    fn doubt_unnamed(&mut self, link: &Link) {
+        let Some(parse) = self.parse_answered(link) else {
+            return;
+        };
+        let parses = link.parses + u32::from(self.open_parse(link).is_some());
+        let replaced = parses > 1;
+        if parse >= link.completed && !replaced {
             self.forget_unnamed();
         }
+    }
+
+    /// Which message of the batch that is being answered parses the unnamed statement last.
+    fn parse_answered(&self, link: &Link) -> Option<u32> {
+        let requests = &mut link.expected.iter().filter(|expect| {
+            !matches!(
+                expect,
+                Expect::CopyEnd { .. } | Expect::Extra { .. } | Expect::Injected(_)
+            )
+        });
+        match requests.next() {
+            Some(Expect::Sync { parse, .. }) => *parse,
+            Some(_) => None,
+            None => self.open_parse(link),
+        }
+    }
+
+    /// The same for the batch whose Sync is still to come.
+    fn open_parse(&self, link: &Link) -> Option<u32> {
+        self.batch.parse.filter(|_| link.unsynced)
     }
 }

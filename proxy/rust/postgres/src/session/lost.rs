@@ -99,7 +99,7 @@ fn fate(link: &Link) -> Fate {
         let effects = match expect {
             Expect::Query { effects, .. } | Expect::Sync { effects, .. } => effects,
             Expect::FunctionCall => &Effects::WRITE,
-            Expect::CopyEnd | Expect::Injected(_) | Expect::Extra { .. } => continue,
+            Expect::CopyEnd { .. } | Expect::Injected(_) | Expect::Extra { .. } => continue,
         };
         // It failed and the client knows, or the server never had all of it.
         let cut = index == last && link.sending && !link.unsynced;
@@ -127,7 +127,7 @@ impl Teller {
         match expect {
             Expect::Sync { empty: true, .. } => {}
             Expect::Query { .. } | Expect::FunctionCall | Expect::Sync { .. } => self.error(),
-            Expect::CopyEnd | Expect::Injected(_) | Expect::Extra { .. } => return,
+            Expect::CopyEnd { .. } | Expect::Injected(_) | Expect::Extra { .. } => return,
         }
         let status = if self.aborted { b'E' } else { b'I' };
         build::ready(&mut self.bytes, status);

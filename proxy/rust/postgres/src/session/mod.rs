@@ -54,9 +54,12 @@ struct Batch {
     used: bool,
     /// A portal was bound.
     bound: bool,
-    /// Its Parse messages, and its Close messages.
+    /// Its messages so far, its Parse messages, and its Close messages.
+    messages: u32,
     parses: u32,
     closes: u32,
+    /// Which of its messages parses the unnamed statement last.
+    parse: Option<u32>,
 }
 
 /// A logged-in client.
@@ -76,6 +79,8 @@ pub struct Session {
     fresh: bool,
     /// It changed data since the backend was attached.
     changed: bool,
+    /// It had its settings reset; for the server that means no name.
+    nameless: bool,
     /// The client is in the middle of a request.
     begun: bool,
     /// Bytes of the input that are known to be whole messages of an unfinished request.
@@ -115,6 +120,7 @@ impl Session {
             closed: false,
             fresh: false,
             changed: false,
+            nameless: false,
             begun: false,
             scanned: 0,
             streaming: 0,
@@ -212,13 +218,7 @@ impl dbproxy_engine::Session for Session {
         self.changed = false;
         self.batch = Batch::default();
         self.tell_params(link, out);
-        if *link.application_name != *self.application_name {
-            let mut bytes = Vec::new();
-            let sql = set_application_name(&self.application_name);
-            link.inject(Injected::ApplicationName, &sql, &mut bytes);
-            link.application_name = self.application_name.as_ref().into();
-            tell(bytes, out);
-        }
+        self.introduce(link, out);
     }
 
     fn feed_server(
@@ -273,6 +273,18 @@ impl dbproxy_engine::Session for Session {
 }
 
 impl Session {
+    /// Tells the server the client's name.
+    fn introduce(&mut self, link: &mut Link, out: &mut Steps) {
+        self.nameless = false;
+        if *link.application_name != *self.application_name {
+            let mut bytes = Vec::new();
+            let sql = set_application_name(&self.application_name);
+            link.inject(Injected::ApplicationName, &sql, &mut bytes);
+            link.application_name = self.application_name.as_ref().into();
+            tell(bytes, out);
+        }
+    }
+
     /// Tells the client how the reports of this backend differ from those it knows.
     fn tell_params(&mut self, link: &Link, out: &mut Steps) {
         if Arc::ptr_eq(&self.told, &link.params) {

@@ -1,0 +1,283 @@
+"""Random scripts of a client: what sessions may say, in every mix, under a seed.
+
+For test_likeness.py, which wants of each script that the proxy answers as the database does. A
+script names only tables, channels and locks of its own client, so that what it is answered
+depends on nobody else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from tests.raw_client import FLUSH, SYNC, bind, cstring, describe, execute, message, parse, query
+
+PLAIN = [
+    "select 1, 'x', null",
+    "select generate_series(1, 40)",
+    "select repeat('y', 3000) from generate_series(1, 60)",
+    "",
+    ";;",
+    "select",
+    "bogus",
+    "select 1/0",
+    "select 1; select 'two'; select 3",
+    "select 1; select 1/0; select 3",
+    "values (1), (2)",
+    "explain (costs off) select 1",
+    "select current_user, session_user",
+    "select pg_sleep(0.001)",
+    "-- nothing but a comment",
+    "/* begin; */ select 5 /* ; */",
+    "do $$ begin raise notice 'told'; end $$",
+    "do $$ begin perform 1/0; end $$",
+]
+TRANSACTIONS = [
+    "begin",
+    "begin",
+    "start transaction read only",
+    "begin isolation level serializable",
+    "commit",
+    "commit",
+    "end",
+    "rollback",
+    "abort",
+    "commit and chain",
+    "rollback and no chain",
+    "savepoint a",
+    "rollback to a",
+    "release a",
+    "begin; select 1",
+    "begin; select 1; commit; select 2",
+    "select 1; commit",
+    "rollback; begin; select 7",
+    "insert into r{c} values (8); select 1/0",
+    "prepare transaction 'never'",
+    "set transaction read only",
+    "set constraints all deferred",
+]
+SETTINGS = [
+    "set work_mem = '3MB'",
+    "set local work_mem = '5MB'",
+    "show work_mem",
+    "show work_mem",
+    "reset work_mem",
+    "reset all",
+    "select set_config('work_mem', '6MB', false)",
+    "select set_config('work_mem', '7MB', true)",
+    "select current_setting('work_mem')",
+    "set timezone to 'Asia/Tokyo'",
+    "show timezone",
+    "set datestyle to german",
+    "select date '2026-11-21'",
+    "set application_name to 'mine'",
+    "set search_path to pg_catalog",
+    "show search_path",
+    "set session characteristics as transaction read only",
+    "show transaction_read_only",
+    "set role nobody_of_that_name",
+    "set my.own = 'mine'",
+    "select coalesce(current_setting('my.own', true), '')",
+    "discard all",
+    "discard plans",
+    "discard temp",
+    "discard sequences",
+]
+STATEFUL = [
+    "create temp table t (a int)",
+    "create temp table if not exists t (a int)",
+    "insert into t values (1) returning a + 1",
+    "select count(*) from t",
+    "drop table t",
+    "create temp table u on commit drop as select 1 as a",
+    "select count(*) from u",
+    "prepare s as select $1::int + 1",
+    "execute s(1)",
+    "deallocate s",
+    "deallocate all",
+    "select name, statement from pg_prepared_statements order by 1",
+    "declare c cursor for select generate_series(1, 10)",
+    "declare c cursor with hold for select generate_series(1, 10)",
+    "fetch 3 from c",
+    "move 2 in c",
+    "close c",
+    "close all",
+    "select name from pg_cursors where name <> '' order by 1",
+    "listen ch{c}",
+    "unlisten *",
+    "notify ch{c}, 'news'",
+    "select pg_notify('ch{c}', 'more')",
+    "select pg_listening_channels()",
+    "select pg_advisory_lock({c})",
+    "select pg_try_advisory_lock({c})",
+    "select pg_advisory_unlock({c})",
+    "select pg_advisory_unlock_all()",
+    "select pg_advisory_xact_lock({c})",
+    "select count(*) from pg_locks where locktype = 'advisory' and objid = {c}",
+    "select nextval('q{c}')",
+    "select currval('q{c}')",
+    "select lastval()",
+    "select setval('q{c}', 5)",
+]
+ROWS = [
+    "insert into r{c} values (1) returning a",
+    "insert into r{c} select generate_series(1, 20)",
+    "insert into r{c} values (null)",
+    "update r{c} set a = a + 1 where a < 3",
+    "delete from r{c} where a > 15",
+    "truncate r{c}",
+    "select count(*), sum(a) from r{c}",
+    "select a from r{c} order by a for update",
+    "lock table r{c}",
+    "call p{c}()",
+    "select f{c}()",
+    "with gone as (delete from r{c} where a = 2 returning a) select count(*) from gone",
+    "copy (select generate_series(1, 5)) to stdout",
+    "copy r{c} to stdout",
+    "vacuum r{c}",
+]
+KINDS = [(PLAIN, 3), (TRANSACTIONS, 5), (SETTINGS, 1), (STATEFUL, 1), (ROWS, 3)]
+QUIET = [(PLAIN, 3), (TRANSACTIONS, 5), (ROWS, 4)]
+"""What most clients say: nothing of it pins, so that backends change hands."""
+
+SCHEMA = """
+create table r{c} (a int not null);
+create sequence q{c};
+create procedure p{c}() language plpgsql as
+  $$ begin insert into r{c} values (30); commit; insert into r{c} values (31); end $$;
+create function f{c}() returns bigint language sql as
+  $$ insert into r{c} values (40); select count(*) from r{c} $$;
+"""
+RESET = "truncate r{c}; alter sequence q{c} restart;"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a client sends in one go, and how many ReadyForQuery it then waits for."""
+
+    said: list[str]
+    data: bytes
+    ready: int
+
+
+CLOSE_UNNAMED = message(b"C", b"S" + cstring(""))
+Part = tuple[str, bytes]
+Request = tuple[list[str], bytes]
+"""What is answered with one ReadyForQuery, in words and as it is sent."""
+
+
+class Author:
+    """Writes one client's script."""
+
+    def __init__(self, seed: int, client: int) -> None:
+        self._random = Random(f"{seed}/{client}")
+        self._client = client
+        self._kinds = KINDS if self._random.random() < 0.4 else QUIET
+        # Had the last batch failed, it may have left another unnamed statement than its last one.
+        # Then the proxy has none, so the next batch brings its own.
+        self._unclear = False
+
+    def script(self, steps: int = 24) -> list[Step]:
+        return [self._step() for _ in range(self._random.randint(1, steps))]
+
+    def _step(self) -> Step:
+        requests: list[Request] = []
+        for _ in range(self._random.choice([1, 1, 1, 2, 5])):
+            writes = [self._query, self._batch, self._copy, self._suspended]
+            requests += self._random.choices(writes, [10, 10, 2, 1])[0]()
+        said = [one for words, _ in requests for one in words]
+        return Step(said, b"".join(data for _, data in requests), len(requests))
+
+    def _sql(self) -> str:
+        texts, weights = zip(*self._kinds, strict=True)
+        chosen: list[str] = self._random.choices(texts, weights)[0]
+        return self._random.choice(chosen).replace("{c}", str(self._client))
+
+    def _query(self) -> list[Request]:
+        sql = self._sql()
+        return [([f"Q {sql}"], query(sql))]
+
+    def _copy(self) -> list[Request]:
+        """COPY FROM, by either protocol, with the data sent ahead of the server's answer.
+
+        None is left in the unnamed statement: PostgreSQL 15 dies of one that is executed again
+        and met by other messages than data.
+        """
+        sql = f"copy r{self._client} from stdin"
+        end = self._random.choice([message(b"c"), message(b"f", cstring("no more"))])
+        rows = b"".join(
+            message(b"d", self._random.choice([b"3\n", b"44\n5", b"\n", b"bad\n"]))
+            for _ in range(self._random.randint(0, 3))
+        )
+        if self._random.random() < 0.5:
+            return [([f"Q {sql}", repr(rows + end)], query(sql) + rows + end)]
+        extended = parse(sql) + bind() + execute() + rows + end + SYNC
+        after = joined([("P select 1", parse("select 1")), ("S", SYNC)])
+        return [([f"P {sql}", repr(rows + end), "S"], extended), after]
+
+    def _suspended(self) -> list[Request]:
+        """A portal that is read on in later batches of its transaction."""
+        first = [("B", bind()), ("E 2", execute(rows=2)), ("S", SYNC)]
+        on = [("E 3", execute(rows=3)), ("S", SYNC)]
+        sql = self._sql()
+        requests = [[(f"Q {word}", query(word))] for word in ("rollback", "begin")]
+        requests += [[(f"P {sql}", parse(sql)), *first], on, on]
+        return [joined(parts) for parts in requests]
+
+    def _batch(self) -> list[Request]:
+        """Extended messages up to a Sync: often a sensible row of them, sometimes any."""
+        if self._random.random() < 0.6:
+            parts = self._sensible()
+        else:
+            parts = self._any()
+            if self._unclear:
+                parts.insert(0, (f"P {PLAIN[0]}", parse(PLAIN[0])))
+        parses = [data[:1] == b"P" and data[5:6] == b"\0" for _, data in parts]
+        if any(parses):
+            self._unclear = parses.index(True) > 0 or parses.count(True) > 1
+        self._unclear |= any(data == CLOSE_UNNAMED for _, data in parts)
+        return [joined([*parts, ("S", SYNC)])]
+
+    def _sensible(self) -> list[Part]:
+        parts: list[Part] = []
+        for _ in range(self._random.choice([1, 1, 2, 3])):
+            sql = self._sql()
+            parts += [(f"P {sql}", parse(sql)), ("B", bind())]
+            if self._random.random() < 0.5:
+                parts.append(("D", describe()))
+            parts.append(("E", execute()))
+        return parts
+
+    def _any(self) -> list[Part]:
+        """Any messages, but none that executes what wasn't bound in the same batch.
+
+        PostgreSQL 15 dies of executing a portal that an aborted transaction left behind.
+        """
+        random = self._random
+        parts: list[Part] = []
+        bound = None
+        for _ in range(random.randint(0, 6)):
+            name = random.choice(["", "", "n"]) if self._kinds is KINDS else ""
+            portal = random.choice(["", "", "p"])
+            of, which = random.choice([(b"S", name), (b"P", portal)])
+            match random.choice("PPBBBDDEEECH" if bound is not None else "PPBBBDDCH"):
+                case "P":
+                    sql = self._sql()
+                    parts.append((f"P {name!r} {sql}", parse(sql, name)))
+                case "B":
+                    bound = portal
+                    parts.append((f"B {name!r} to {portal!r}", bind(name, portal)))
+                case "E":
+                    rows = random.choice([0, 0, 2])
+                    parts.append((f"E {bound!r} {rows}", execute(bound or "", rows)))
+                case "D":
+                    parts.append((f"D {of!r} {which!r}", describe(of, which)))
+                case "C":
+                    parts.append((f"C {of!r} {which!r}", message(b"C", of + cstring(which))))
+                case _:
+                    parts.append(("H", FLUSH))
+        return parts
+
+
+def joined(parts: list[Part]) -> Request:
+    return [word for word, _ in parts], b"".join(data for _, data in parts)
