@@ -115,8 +115,7 @@ STATEFUL = [
     "select pg_advisory_xact_lock({c})",
     "select count(*) from pg_locks where locktype = 'advisory' and objid = {c}",
     "select nextval('q{c}')",
-    "select currval('q{c}')",
-    "select lastval()",
+    "select nextval('q{c}'); select currval('q{c}'), lastval()",
     "select setval('q{c}', 5)",
 ]
 ROWS = [

@@ -160,6 +160,9 @@ pub struct Link {
     pub(crate) parses: u32,
     /// Messages of the batch that is being answered which the server has carried out.
     pub(crate) completed: u32,
+    /// Parse and Close among them, since the last one of the proxy's own.
+    pub(crate) parsed: u32,
+    pub(crate) closed: u32,
     /// The client was given an error of the request that is being answered.
     pub(crate) reported: bool,
     /// The server said that it closes the connection.
@@ -189,6 +192,8 @@ impl Link {
             ambiguous: false,
             parses: 0,
             completed: 0,
+            parsed: 0,
+            closed: 0,
             reported: false,
             closing: false,
             cutting: false,
@@ -248,6 +253,22 @@ impl Link {
     pub(crate) fn front(&self) -> Option<Expect> {
         let answered = |expect: &&Expect| !matches!(expect, Expect::CopyEnd { .. });
         self.expected.iter().find(answered).copied()
+    }
+
+    /// The client's request that is answered next, if it is all forwarded.
+    pub(crate) fn request(&self) -> Option<Expect> {
+        let request = |expect: &&Expect| {
+            matches!(
+                expect,
+                Expect::Query { .. } | Expect::FunctionCall | Expect::Sync { .. }
+            )
+        };
+        self.expected.iter().find(request).copied()
+    }
+
+    /// Whether the batch at hand has failed: the server throws away what comes before the Sync.
+    pub(crate) fn skips(&self) -> bool {
+        self.unsynced && self.reported && self.request().is_none()
     }
 
     /// Takes that out of the queue, and the ends of data that belong to it.

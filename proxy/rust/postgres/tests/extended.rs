@@ -223,6 +223,41 @@ fn replays_that_are_skipped_are_not_waited_for() {
 }
 
 #[test]
+fn completions_of_the_proxys_own_are_told_from_those_that_came_before() {
+    let mut bench = after_another(2);
+    let close = |name: &str| message(b'C', format!("{name}\0").as_bytes());
+    bench.client(&concat(&[close("Pp"), flush()]));
+    assert_eq!(bench.server(&bare(b'3')), "3");
+    let more = [bind("", ""), close("Pp"), close("S"), bind("", ""), sync()];
+    assert_eq!(bench.client(&concat(&more)), "C:S B C:Pp C:S C:S B S");
+    // No server would answer so; what matters is which completions are passed on.
+    let replies = [bare(b'3'), bare(b'2'), bare(b'3'), bare(b'3'), bare(b'3')];
+    assert_eq!(bench.server(&concat(&replies)), "2 3 3");
+    assert_eq!(bench.server(&concat(&[bare(b'2'), ready(b'I')])), "2 Z:I");
+    assert_eq!(bench.released, [Release::Clean]);
+}
+
+#[test]
+fn what_follows_an_error_in_its_batch_changes_nothing() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[run("SELECT 1"), sync()]));
+    bench.server(&reply(b'I'));
+    bench.client(&concat(&[bind("p", "missing"), flush()]));
+    assert_eq!(bench.server(&error("ERROR", "26000")), "E:26000");
+    let skipped = [
+        parse("", "LISTEN x"),
+        query("SELECT 2"),
+        sync(),
+        bind("", ""),
+        sync(),
+    ];
+    bench.client(&concat(&skipped));
+    bench.server(&concat(&[ready(b'I'), bare(b'2'), ready(b'I')]));
+    assert_eq!(bench.released, [Release::Clean, Release::Clean]);
+    assert_eq!(bench.pin(), None);
+}
+
+#[test]
 fn a_query_destroys_the_unnamed_statement() {
     let mut bench = Bench::new();
     bench.client(&concat(&[run("SELECT 1"), sync()]));

@@ -146,10 +146,7 @@ impl Session {
             Some(parse) => {
                 let bytes = parse.to_vec();
                 self.owns_unnamed(link);
-                link.expected.push_back(Expect::Extra {
-                    tag: backend::PARSE_COMPLETE,
-                    skip: self.batch.parses,
-                });
+                self.adds(backend::PARSE_COMPLETE, link);
                 run.insert(run.at, bytes, out);
                 self.pin(PinReason::UnnamedStatement, link, out);
             }
@@ -166,11 +163,23 @@ impl Session {
         let mut bytes = Vec::new();
         build::close_unnamed(&mut bytes);
         self.owns_unnamed(link);
-        link.expected.push_back(Expect::Extra {
-            tag: backend::CLOSE_COMPLETE,
-            skip: self.batch.closes,
-        });
+        self.adds(backend::CLOSE_COMPLETE, link);
         run.insert(run.at, bytes, out);
+    }
+
+    /// A Parse or Close of the proxy's own is put in, whose completion looks as this tag.
+    fn adds(&mut self, tag: u8, link: &mut Link) {
+        let batch = &mut self.batch;
+        let (sent, answered) = match tag {
+            backend::PARSE_COMPLETE => (batch.parses, link.parsed),
+            _ => (batch.closes, link.closed),
+        };
+        // Completions that came belong to this batch only if nothing else is waited for.
+        let answered = link.front().map_or(answered, |_| 0);
+        let skip = sent.saturating_sub(answered);
+        link.expected.push_back(Expect::Extra { tag, skip });
+        batch.parses = 0;
+        batch.closes = 0;
     }
 
     /// The message at hand replaces or closes the unnamed statement. If nothing before it can fail,

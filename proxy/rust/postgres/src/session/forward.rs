@@ -180,6 +180,7 @@ impl Session {
             frontend::FLUSH => Verdict::Drop,
             frontend::TERMINATE => Verdict::Leave,
             _ if link.copy_in == CopyIn::Active => Verdict::Violation,
+            _ if link.skips() => Verdict::Forward,
             frontend::QUERY => self.query(link, body, whole, run, out),
             frontend::FUNCTION_CALL => self.function_call(link, body, out),
             _ => {

@@ -137,21 +137,25 @@ fn completion(
     match front {
         Some(Expect::Extra { tag: ours, skip: 0 }) if ours == tag => {
             link.pop_front();
-            Verdict::Drop
+            link.parsed = 0;
+            link.closed = 0;
+            return Verdict::Drop;
         }
         Some(Expect::Extra { tag: ours, skip }) if ours == tag => {
             link.pop_front();
             let skip = skip - 1;
             link.expected.push_front(Expect::Extra { tag, skip });
-            link.completed = link.completed.saturating_add(1);
-            Verdict::Pass
         }
-        Some(Expect::Injected(_)) => Verdict::Kill(KillReason::OutOfStep),
-        _ => {
-            link.completed = link.completed.saturating_add(1);
-            Verdict::Pass
-        }
+        Some(Expect::Injected(_)) => return Verdict::Kill(KillReason::OutOfStep),
+        _ => {}
     }
+    let kind = match tag {
+        backend::PARSE_COMPLETE => &mut link.parsed,
+        _ => &mut link.closed,
+    };
+    *kind = kind.saturating_add(1);
+    link.completed = link.completed.saturating_add(1);
+    Verdict::Pass
 }
 
 /// CopyInResponse.
@@ -291,6 +295,8 @@ fn ready(session: Option<&mut Session>, link: &mut Link, body: &[u8]) -> Verdict
     let owed = link.front();
     link.pop_front();
     link.completed = 0;
+    link.parsed = 0;
+    link.closed = 0;
     let to_client = match owed {
         Some(Expect::Injected(_)) => false,
         Some(Expect::Query { .. } | Expect::Sync { .. } | Expect::FunctionCall) => {
@@ -348,14 +354,8 @@ impl Session {
 
     /// Which message of the batch that is being answered parses the unnamed statement last.
     fn parse_answered(&self, link: &Link) -> Option<u32> {
-        let requests = &mut link.expected.iter().filter(|expect| {
-            !matches!(
-                expect,
-                Expect::CopyEnd { .. } | Expect::Extra { .. } | Expect::Injected(_)
-            )
-        });
-        match requests.next() {
-            Some(Expect::Sync { parse, .. }) => *parse,
+        match link.request() {
+            Some(Expect::Sync { parse, .. }) => parse,
             Some(_) => None,
             None => self.open_parse(link),
         }

@@ -54,8 +54,9 @@ struct Batch {
     used: bool,
     /// A portal was bound.
     bound: bool,
-    /// Its messages so far, its Parse messages, and its Close messages.
+    /// Its messages so far.
     messages: u32,
+    /// Parse and Close among them, since the last one of the proxy's own.
     parses: u32,
     closes: u32,
     /// Which of its messages parses the unnamed statement last.
