@@ -10,7 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from tests.raw_client import FLUSH, SYNC, bind, cstring, describe, execute, message, parse, query
+from tests.raw_client import (
+    FLUSH,
+    SYNC,
+    TERMINATE,
+    bind,
+    cstring,
+    describe,
+    execute,
+    message,
+    parse,
+    query,
+)
 
 PLAIN = [
     "select 1, 'x', null",
@@ -132,7 +143,7 @@ ROWS = [
     "select f{c}()",
     "with gone as (delete from r{c} where a = 2 returning a) select count(*) from gone",
     "copy (select generate_series(1, 5)) to stdout",
-    "copy r{c} to stdout",
+    "copy (select a from r{c} order by a) to stdout",
     "vacuum r{c}",
 ]
 KINDS = [(PLAIN, 3), (TRANSACTIONS, 5), (SETTINGS, 1), (STATEFUL, 1), (ROWS, 3)]
@@ -147,6 +158,19 @@ create procedure p{c}() language plpgsql as
 create function f{c}() returns bigint language sql as
   $$ insert into r{c} values (40); select count(*) from r{c} $$;
 """
+PARTING = [
+    b"",
+    TERMINATE,
+    query("select 1")[:7],
+    parse("select 1") + bind(),
+    parse("insert into r{c} values (9)") + bind() + execute(),
+    query("begin; insert into r{c} values (9)"),
+    query("copy r{c} from stdin") + message(b"d", b"9\n"),
+    query("copy r{c} from stdin") + message(b"d", b"9\n")[:6],
+    query("select repeat('z', 9000) from generate_series(1, 3000)"),
+    query("select pg_sleep(0.02)"),
+]
+"""With what a client leaves: nothing of it lasts."""
 RESET = "truncate r{c}; alter sequence q{c} restart;"
 
 
@@ -178,6 +202,10 @@ class Author:
 
     def script(self, steps: int = 24) -> list[Step]:
         return [self._step() for _ in range(self._random.randint(1, steps))]
+
+    def parting(self) -> bytes:
+        words = self._random.choice(PARTING)
+        return words.replace(b"{c}", b"%3d" % self._client)
 
     def _step(self) -> Step:
         requests: list[Request] = []

@@ -292,6 +292,12 @@ impl Link {
         }
     }
 
+    /// Whether the server reads the next message whatever becomes of those before: nothing of the
+    /// client's is open, and a query of the proxy's own runs to its end or ends the backend.
+    pub(crate) fn awaits_requests(&self) -> bool {
+        self.request().is_none() && !self.unsynced && self.copy_in == CopyIn::Off
+    }
+
     /// What becomes of it when it is settled and nobody holds it.
     pub(crate) fn release(&self) -> Release {
         if self.cutting {
@@ -324,7 +330,7 @@ impl Link {
 
     /// A query destroys the unnamed statement, if it is run.
     pub(crate) fn destroys_unnamed(&mut self) {
-        if self.settled() {
+        if self.awaits_requests() {
             self.unnamed = Unnamed::Nobody;
         }
     }

@@ -165,6 +165,18 @@ fn anothers_unnamed_statement_is_not_used_behind_a_replay_that_may_be_skipped() 
 }
 
 #[test]
+fn a_replay_that_was_skipped_is_repeated() {
+    let mut bench = Bench::named("", 2);
+    bench.client(&concat(&[run("SELECT 2"), sync()]));
+    bench.server(&reply(b'I'));
+    bench.idle = vec![link()];
+    let failing = [bind("", "missing"), bind("", ""), sync()];
+    assert_eq!(bench.client(&concat(&failing)), "B P B S");
+    bench.server(&concat(&[error("ERROR", "26000"), ready(b'I')]));
+    assert_eq!(bench.client(&concat(&[bind("", ""), sync()])), "P B S");
+}
+
+#[test]
 fn anothers_unnamed_statement_is_not_used_behind_a_query_that_may_be_skipped() {
     let mut bench = after_another(2);
     let requests = concat(&[bind("", "missing"), query("SELECT 2"), bind("", ""), sync()]);
@@ -254,6 +266,17 @@ fn what_follows_an_error_in_its_batch_changes_nothing() {
     bench.client(&concat(&skipped));
     bench.server(&concat(&[ready(b'I'), bare(b'2'), ready(b'I')]));
     assert_eq!(bench.released, [Release::Clean, Release::Clean]);
+    assert_eq!(bench.pin(), None);
+}
+
+#[test]
+fn a_statement_whose_use_a_failed_batch_throws_away_does_not_pin() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[parse("", "SELECT x FROM t"), flush()]));
+    bench.server(&error("ERROR", "42P01"));
+    bench.client(&concat(&[bind("", ""), execute(""), sync()]));
+    bench.server(&ready(b'I'));
+    assert_eq!(bench.released, [Release::Clean]);
     assert_eq!(bench.pin(), None);
 }
 

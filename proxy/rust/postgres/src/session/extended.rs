@@ -145,12 +145,14 @@ impl Session {
         match parse.filter(|parse| !parse.is_empty()) {
             Some(parse) => {
                 let bytes = parse.to_vec();
-                self.owns_unnamed(link);
+                if self.surely_read(link) {
+                    link.unnamed = Unnamed::Of(self.id);
+                }
                 self.adds(backend::PARSE_COMPLETE, link);
                 run.insert(run.at, bytes, out);
                 self.pin(PinReason::UnnamedStatement, link, out);
             }
-            None if link.unnamed == Unnamed::Nobody => return,
+            None if !link.has_anothers(self.id) => return,
             None => self.close_unnamed(link, run, out),
         }
         // Whatever of this batch is read comes behind it.
@@ -182,15 +184,19 @@ impl Session {
         batch.closes = 0;
     }
 
-    /// The message at hand replaces or closes the unnamed statement. If nothing before it can fail,
-    /// the server will read it; if not, nobody knows before it is answered.
+    /// The message at hand replaces or closes the unnamed statement: from here on it is nobody
+    /// else's. If it may be skipped, that isn't known before it is answered.
     fn owns_unnamed(&self, link: &mut Link) {
-        let surely_read = self.batch.messages == 0 && link.settled();
-        if surely_read || !link.has_anothers(self.id) {
+        if self.surely_read(link) || !link.has_anothers(self.id) {
             link.unnamed = Unnamed::Of(self.id);
         } else {
             link.unnamed = Unnamed::Stale;
         }
+    }
+
+    /// Whether the server will read the message at hand: nothing before it can fail.
+    fn surely_read(&self, link: &Link) -> bool {
+        self.batch.messages == 0 && link.awaits_requests()
     }
 
     pub(super) fn forget_unnamed(&mut self) {

@@ -249,7 +249,7 @@ impl Session {
             link.swallowed += 1;
             return Verdict::Forward;
         }
-        if self.batch.parsed && !self.batch.used {
+        if self.batch.parsed && !self.batch.used && !link.skips() {
             self.pin(PinReason::UnnamedStatement, link, out);
         }
         let (effects, empty) = link.end_batch();

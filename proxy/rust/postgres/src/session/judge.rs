@@ -127,7 +127,7 @@ fn completion(
     tag: u8,
     front: Option<Expect>,
 ) -> Verdict {
-    if let Some(session) = session.filter(|session| link.has_anothers(session.id)) {
+    if let Some(session) = session.filter(|session| link.unnamed != Unnamed::Of(session.id)) {
         let ours = matches!(front, Some(Expect::Extra { tag: ours, skip: 0 }) if ours == tag);
         if ours || session.parse_answered(link) == Some(link.completed) {
             // It was replaced, or closed.
