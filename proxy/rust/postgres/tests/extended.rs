@@ -177,6 +177,24 @@ fn a_replay_that_was_skipped_is_repeated() {
 }
 
 #[test]
+fn a_pinned_sessions_statement_is_replayed_where_anothers_may_be() {
+    let mut bench = after_another(2);
+    let batches = [
+        bind("", "missing"),
+        parse("s", "SELECT 1"),
+        parse("", "SELECT 2"),
+        sync(),
+        parse("", "SELECT 3"),
+        sync(),
+        bind("", ""),
+        sync(),
+    ];
+    assert_eq!(bench.client(&concat(&batches)), "B P:s P S P S P B S");
+    let replayed = concat(&[parse("", "SELECT 3"), bind("", ""), sync()]);
+    assert!(bench.to_server.ends_with(&replayed));
+}
+
+#[test]
 fn anothers_unnamed_statement_is_not_used_behind_a_query_that_may_be_skipped() {
     let mut bench = after_another(2);
     let requests = concat(&[bind("", "missing"), query("SELECT 2"), bind("", ""), sync()]);

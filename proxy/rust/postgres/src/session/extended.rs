@@ -56,7 +56,8 @@ impl Session {
         let remembered = self.unnamed.get_or_insert_with(Box::default);
         remembered.effects = class.effects;
         remembered.parse.clear();
-        if self.pin.is_none() {
+        // A pinned session needs it only as long as another's may be in its place.
+        if self.pin.is_none() || link.has_anothers(self.id) {
             if whole && message.len() <= LONGEST_REMEMBERED {
                 remembered.parse.extend_from_slice(message);
             } else {
