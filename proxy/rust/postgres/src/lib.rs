@@ -17,6 +17,7 @@
 
 mod auth;
 mod backend_login;
+mod expect;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod link;

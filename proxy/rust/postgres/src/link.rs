@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use dbproxy_engine::{CancelKey, KillReason, Release};
 
+use crate::expect::{Expect, Injected};
 use crate::message::build;
 use crate::params::Params;
 use crate::startup;
@@ -48,48 +49,6 @@ impl Status {
             _ => None,
         }
     }
-}
-
-/// What the server owes an answer for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Expect {
-    /// A simple query; `extended`: unsynced extended messages stand before it.
-    Query {
-        effects: Effects,
-        extended: bool,
-    },
-    FunctionCall,
-    /// A batch of extended messages; `empty`: a Sync with nothing before it. `parse`: which of its
-    /// messages parses the unnamed statement last.
-    Sync {
-        effects: Effects,
-        empty: bool,
-        parse: Option<u32>,
-    },
-    /// CopyDone or CopyFail, sent before the server asked for data. It has no answer of its own.
-    /// `batch`: it stands in a batch of extended messages, whose Sync comes behind it.
-    CopyEnd {
-        batch: bool,
-    },
-    /// A query of the proxy's own: everything up to its ReadyForQuery is dropped.
-    Injected(Injected),
-    /// A Parse or Close of the proxy's own: its completion is dropped, after `skip` others of the
-    /// client's.
-    Extra {
-        tag: u8,
-        skip: u32,
-    },
-}
-
-/// Why the proxy runs a query of its own.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Injected {
-    /// `SET application_name`; nothing depends on it.
-    ApplicationName,
-    /// `DISCARD SEQUENCES`.
-    Sequences,
-    /// `ROLLBACK`, `DISCARD ALL`, the init query.
-    Reset,
 }
 
 /// COPY FROM STDIN.

@@ -4,7 +4,8 @@
 
 use dbproxy_engine::{PinReason, Reader, Steps};
 
-use crate::link::{Expect, Link, Unnamed};
+use crate::expect::Expect;
+use crate::link::{Link, Unnamed};
 use crate::message::{backend, build};
 use crate::statement::{classify, Class, Effects};
 

@@ -5,7 +5,8 @@ use dbproxy_engine::{
     CloseReason, KillReason, Leg, Payload, PinReason, Reader, Release, Step, Steps,
 };
 
-use crate::link::{CopyIn, Expect, Injected, Link, Movers, Status};
+use crate::expect::{Expect, Injected};
+use crate::link::{CopyIn, Link, Movers, Status};
 use crate::message::{body, frontend, peek, Peek};
 use crate::statement::{classify, Class, Effects};
 

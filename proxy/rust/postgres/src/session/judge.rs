@@ -7,7 +7,8 @@ use dbproxy_engine::{KillReason, Note, Step, Steps};
 
 use super::{fault, Session};
 use crate::backend_login::parameter;
-use crate::link::{CopyIn, Expect, Injected, Leave, Link, Status, Unnamed};
+use crate::expect::{Expect, Injected};
+use crate::link::{CopyIn, Leave, Link, Status, Unnamed};
 use crate::message::{backend, build, error};
 use crate::statement::Effects;
 use crate::texts;

@@ -7,7 +7,8 @@
 
 use dbproxy_engine::{CloseReason, Outcome, Steps};
 
-use crate::link::{CopyIn, Expect, Link, Status};
+use crate::expect::Expect;
+use crate::link::{CopyIn, Link, Status};
 use crate::message::build;
 use crate::message::error::Fault;
 use crate::statement::{Effects, State};

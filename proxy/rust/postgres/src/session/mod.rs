@@ -19,7 +19,8 @@ use dbproxy_engine::{
     Release, Step, Steps,
 };
 
-use crate::link::{CopyIn, Injected, Leave, Link};
+use crate::expect::Injected;
+use crate::link::{CopyIn, Leave, Link};
 use crate::message::error::Fault;
 use crate::message::{backend, build};
 use crate::params::Params;
