@@ -158,19 +158,6 @@ create procedure p{c}() language plpgsql as
 create function f{c}() returns bigint language sql as
   $$ insert into r{c} values (40); select count(*) from r{c} $$;
 """
-PARTING = [
-    b"",
-    TERMINATE,
-    query("select 1")[:7],
-    parse("select 1") + bind(),
-    parse("insert into r{c} values (9)") + bind() + execute(),
-    query("begin; insert into r{c} values (9)"),
-    query("copy r{c} from stdin") + message(b"d", b"9\n"),
-    query("copy r{c} from stdin") + message(b"d", b"9\n")[:6],
-    query("select repeat('z', 9000) from generate_series(1, 3000)"),
-    query("select pg_sleep(0.02)"),
-]
-"""With what a client leaves: nothing of it lasts."""
 RESET = "truncate r{c}; alter sequence q{c} restart;"
 
 
@@ -204,8 +191,21 @@ class Author:
         return [self._step() for _ in range(self._random.randint(1, steps))]
 
     def parting(self) -> bytes:
-        words = self._random.choice(PARTING)
-        return words.replace(b"{c}", b"%3d" % self._client)
+        """With what the client leaves: nothing of it lasts."""
+        table = f"r{self._client}"
+        words = [
+            b"",
+            TERMINATE,
+            query("select 1")[:7],
+            parse("select 1") + bind(),
+            parse(f"insert into {table} values (9)") + bind() + execute(),
+            query(f"begin; insert into {table} values (9)"),
+            query(f"copy {table} from stdin") + message(b"d", b"9\n"),
+            query(f"copy {table} from stdin") + message(b"d", b"9\n")[:6],
+            query("select repeat('z', 9000) from generate_series(1, 3000)"),
+            query("select pg_sleep(0.02)"),
+        ]
+        return self._random.choice(words)
 
     def _step(self) -> Step:
         requests: list[Request] = []

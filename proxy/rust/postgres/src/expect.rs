@@ -33,6 +33,16 @@ pub(crate) enum Expect {
     },
 }
 
+impl Expect {
+    /// Whether it is a request of the client's, answered with a ReadyForQuery.
+    pub(crate) fn is_request(&self) -> bool {
+        matches!(
+            self,
+            Self::Query { .. } | Self::FunctionCall | Self::Sync { .. }
+        )
+    }
+}
+
 /// Why the proxy runs a query of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Injected {

@@ -216,13 +216,7 @@ impl Link {
 
     /// The client's request that is answered next, if it is all forwarded.
     pub(crate) fn request(&self) -> Option<Expect> {
-        let request = |expect: &&Expect| {
-            matches!(
-                expect,
-                Expect::Query { .. } | Expect::FunctionCall | Expect::Sync { .. }
-            )
-        };
-        self.expected.iter().find(request).copied()
+        self.expected.iter().find(|one| one.is_request()).copied()
     }
 
     /// Whether the batch at hand has failed: the server throws away what comes before the Sync.
@@ -348,13 +342,7 @@ impl dbproxy_engine::Link for Link {
     }
 
     fn outstanding(&self) -> u32 {
-        let theirs = |expect: &&Expect| {
-            matches!(
-                expect,
-                Expect::Query { .. } | Expect::FunctionCall | Expect::Sync { .. }
-            )
-        };
-        let count = self.expected.iter().filter(theirs).count();
+        let count = self.expected.iter().filter(|one| one.is_request()).count();
         u32::try_from(count).unwrap_or(u32::MAX) + u32::from(self.unsynced)
     }
 

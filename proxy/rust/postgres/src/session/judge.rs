@@ -110,7 +110,7 @@ fn report(
         }
         let before = std::mem::replace(&mut link.application_name, value.into());
         return match session {
-            Some(session) => session.named(&before, value),
+            Some(session) => session.name_reported(&before, value),
             None => Verdict::Drop,
         };
     }
@@ -327,7 +327,7 @@ fn ready(session: Option<&mut Session>, link: &mut Link, body: &[u8]) -> Verdict
 impl Session {
     /// The server reports the client's name. Reset, it is none for the server, and for the client
     /// the one that it came with.
-    fn named(&mut self, before: &str, now: &str) -> Verdict {
+    fn name_reported(&mut self, before: &str, now: &str) -> Verdict {
         let own = &*self.application_name;
         let known = if self.nameless { own } else { before };
         let shown = if now.is_empty() { own } else { now };
