@@ -19,9 +19,11 @@ pub(crate) enum Expect {
         parse: Option<u32>,
     },
     /// CopyDone or CopyFail, sent before the server asked for data. It has no answer of its own.
-    /// `batch`: it stands in a batch of extended messages, whose Sync comes behind it.
+    /// `batch`: it stands in a batch of extended messages, whose Sync comes behind it. `count`: so
+    /// many in a row, one entry however many a client sends.
     CopyEnd {
         batch: bool,
+        count: u32,
     },
     /// A query of the proxy's own: everything up to its ReadyForQuery is dropped.
     Injected(Injected),

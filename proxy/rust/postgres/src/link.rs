@@ -233,8 +233,22 @@ impl Link {
         if let Some(Expect::Sync { parse: Some(_), .. }) = popped {
             self.parses -= 1;
         }
-        while let Some(Expect::CopyEnd { batch: false }) = self.expected.front() {
+        while let Some(Expect::CopyEnd { batch: false, .. }) = self.expected.front() {
             self.expected.pop_front();
+        }
+    }
+
+    /// An end of data is forwarded that the server may not have asked for yet.
+    pub(crate) fn push_copy_end(&mut self) {
+        let open = self.unsynced;
+        match self.expected.back_mut() {
+            Some(Expect::CopyEnd { batch, count }) if *batch == open => {
+                *count = count.saturating_add(1);
+            }
+            _ => self.expected.push_back(Expect::CopyEnd {
+                batch: open,
+                count: 1,
+            }),
         }
     }
 

@@ -117,6 +117,35 @@ fn data_of_a_second_copy_may_be_sent_while_the_first_one_ends() {
 }
 
 #[test]
+fn two_copies_of_one_batch_each_have_their_end() {
+    let mut bench = Bench::new();
+    let copy = concat(&[bind("", ""), execute(""), bare(b'c')]);
+    bench.client(&concat(&[
+        parse("", "COPY t FROM STDIN"),
+        copy.clone(),
+        copy,
+        sync(),
+    ]));
+    bench.server(&bare(b'1'));
+    for _ in 0..2 {
+        bench.server(&concat(&[bare(b'2'), copy_in(), complete("COPY 0")]));
+    }
+    bench.server(&ready(b'I'));
+    assert_eq!(bench.released, [Release::Clean]);
+}
+
+#[test]
+fn a_flood_of_ends_is_forwarded_and_forgotten_with_its_batch() {
+    let mut bench = Bench::new();
+    let flood = concat(&vec![bare(b'c'); 10_000]);
+    bench.client(&concat(&[run("SELECT 1"), flood, sync()]));
+    bench.server(&concat(&[bare(b'1'), bare(b'2'), complete("SELECT 1")]));
+    assert!(bench.released.is_empty());
+    bench.server(&ready(b'I'));
+    assert_eq!(bench.released, [Release::Clean]);
+}
+
+#[test]
 fn a_batch_that_is_begun_behind_a_copy_stays_open() {
     let mut bench = Bench::new();
     bench.client(&concat(&[

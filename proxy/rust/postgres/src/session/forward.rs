@@ -320,8 +320,7 @@ fn copy(link: &mut Link, tag: u8) -> Verdict {
         // The server may be about to ask for it, perhaps in a COPY behind the one that ends.
         CopyIn::Off | CopyIn::Ending => {
             if ends {
-                let batch = link.unsynced;
-                link.expected.push_back(Expect::CopyEnd { batch });
+                link.push_copy_end();
             }
         }
     }

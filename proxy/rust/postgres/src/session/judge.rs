@@ -194,8 +194,13 @@ fn read_ahead(link: &mut Link, simple: bool) {
                 swallowed += 1;
                 effects = effects.then(&more);
             }
-            Expect::CopyEnd { batch } => {
-                link.expected.remove(at);
+            Expect::CopyEnd { batch, count } => {
+                if let (Some(left), 2..) = (link.expected.get_mut(at), count) {
+                    let count = count - 1;
+                    *left = Expect::CopyEnd { batch, count };
+                } else {
+                    link.expected.remove(at);
+                }
                 link.ambiguous |= foreign && batch;
                 link.copy_in = CopyIn::Ending;
                 break;
