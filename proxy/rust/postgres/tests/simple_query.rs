@@ -116,6 +116,10 @@ fn a_pinned_client_that_resets_its_settings_keeps_its_name() {
     let reset = report("application_name", "");
     let reply = concat(&[complete("DISCARD ALL"), reset, ready(b'I')]);
     assert_eq!(bench.server(&reply), "C:DISCARD ALL Z:I");
+    // Not here: the unnamed statement would be gone.
+    bench.client(&concat(&[parse("s", "SELECT 1"), sync()]));
+    assert_eq!(show(&bench.to_server), "P:s S");
+    bench.server(&concat(&[bare(b'1'), ready(b'I')]));
     assert_eq!(
         bench.client(&query("SELECT 1")),
         "Q:SET application_name TO E'shop' Q:SELECT 1"

@@ -128,7 +128,11 @@ impl Session {
     /// After a reset of its settings a pinned client has its name again, as soon as a query of the
     /// proxy's own takes nothing from it: neither a portal nor the unnamed statement.
     fn reintroduce(&mut self, link: &mut Link, input: &[u8], out: &mut Steps) {
-        let replaces = matches!(input.first(), Some(&(frontend::QUERY | frontend::PARSE)));
+        // A Query, or a Parse whose name is empty.
+        let replaces = matches!(
+            input,
+            [frontend::QUERY, ..] | [frontend::PARSE, _, _, _, _, 0, ..]
+        );
         if self.nameless && replaces && link.settled() && link.status == Status::Idle {
             self.introduce(link, out);
         }
