@@ -11,7 +11,7 @@ from tests.resources import Object, group, proxy
 
 from dbproxy_operator import spec
 from dbproxy_operator.desired import certificates, config
-from dbproxy_operator.world import Key
+from dbproxy_operator.observe.world import Key
 
 NOW = 1_763_716_450.0
 KEY = Key("shop", "orders")

@@ -13,18 +13,19 @@ import kopf
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from dbproxy_operator import handlers, health, logs, rights, worker
+from dbproxy_operator import handlers
+from dbproxy_operator.decide.intent import Defaults
 from dbproxy_operator.desired.certificates import Material
 from dbproxy_operator.desired.config import FLEET_SECRET_BYTES
 from dbproxy_operator.errors import LeaseLostError, StartupError
-from dbproxy_operator.health import Health
-from dbproxy_operator.intent import Defaults
 from dbproxy_operator.kube import KINDS, Kube, KubeError, connect
-from dbproxy_operator.lease import Elector
-from dbproxy_operator.metrics import Metrics
-from dbproxy_operator.queue import Queue
 from dbproxy_operator.reconcile import Reconciler
-from dbproxy_operator.settings import Settings, from_environment
+from dbproxy_operator.run import health, logs, rights, worker
+from dbproxy_operator.run.health import Health
+from dbproxy_operator.run.lease import Elector
+from dbproxy_operator.run.metrics import Metrics
+from dbproxy_operator.run.queue import Queue
+from dbproxy_operator.run.settings import Settings, from_environment
 
 log = logging.getLogger("dbproxy_operator")
 

@@ -8,19 +8,20 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from dbproxy_operator import apply, events, reports, status, verdicts
-from dbproxy_operator.desired import names
+from dbproxy_operator.act import apply
+from dbproxy_operator.act.plan import plan
+from dbproxy_operator.decide.intent import Defaults, fleet, intend, soonest
+from dbproxy_operator.decide.resolve import Resolved, proxy_not_found, resolve, second_group
 from dbproxy_operator.desired.config import served
 from dbproxy_operator.errors import Problem
-from dbproxy_operator.intent import Defaults, fleet, intend, soonest
 from dbproxy_operator.kube import ConflictError, Kube, NotFoundError, RefusedError
-from dbproxy_operator.observe import observe
-from dbproxy_operator.plan import Ref, plan
-from dbproxy_operator.resolve import Resolved, proxy_not_found, resolve, second_group
-from dbproxy_operator.status import Verdict
-from dbproxy_operator.verdicts import Facts
-from dbproxy_operator.world import Key, Object, Observed, generation, name, uid
-from dbproxy_operator.world import status as status_of
+from dbproxy_operator.observe import names, reports
+from dbproxy_operator.observe.reading import observe
+from dbproxy_operator.observe.world import Key, Object, Observed, Ref, generation, name, uid
+from dbproxy_operator.observe.world import status as status_of
+from dbproxy_operator.tell import events, status, verdicts
+from dbproxy_operator.tell.status import Verdict
+from dbproxy_operator.tell.verdicts import Facts
 
 log = logging.getLogger(__name__)
 LOOK_AGAIN = 15.0

@@ -81,12 +81,12 @@ def raise_descriptor_limit() -> int:
 async def serve(arguments: argparse.Namespace) -> int:
     """Run until told to leave, or until something breaks that must not."""
     # Imported here: `--check` answers without them.
-    from dbproxy.agent import Agent, Options
     from dbproxy.dataplane import start_engine
-    from dbproxy.health import Health
-    from dbproxy.health import serve as serve_http
-    from dbproxy.leaving import Leaving
+    from dbproxy.run.agent import Agent, Options
+    from dbproxy.run.leaving import Leaving
     from dbproxy.tasks import Tasks
+    from dbproxy.tell.health import Health
+    from dbproxy.tell.health import serve as serve_http
 
     kube = None
     if arguments.kubernetes:

@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from dbproxy.decide.snapshot import Snapshot
 from dbproxy.errors import ListenerUnavailableError, SnapshotRefusedError
-from dbproxy.snapshot import Snapshot
 
 
 class Engine(Protocol):

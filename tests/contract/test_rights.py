@@ -7,10 +7,10 @@ from tests.composed import KEY, stored
 from tests.fix_contract import Object, Render
 from tests.resources import proxy
 
-from dbproxy_operator import lease
-from dbproxy_operator import rights as operator_rights
 from dbproxy_operator.desired import rbac
 from dbproxy_operator.kube import KINDS
+from dbproxy_operator.run import lease
+from dbproxy_operator.run import rights as operator_rights
 
 Right = tuple[str, str, str]
 

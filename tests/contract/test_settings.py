@@ -6,7 +6,7 @@ import pytest
 from tests.composed import NOW, Composed, compose
 
 from dbproxy import settings
-from dbproxy.planner import Planner
+from dbproxy.decide.planner import Planner
 
 
 def load(composed: Composed) -> settings.Config:

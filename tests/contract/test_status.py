@@ -11,10 +11,12 @@ from tests.composed import NOW, Composed, compose
 from tests.fix_contract import Object
 
 from dbproxy import settings
+from dbproxy.decide.planner import Plan, Planner
 from dbproxy.facts import Addresses, Election, Login, Probe, ServerFacts
-from dbproxy.planner import Plan, Planner
-from dbproxy.report import Destination, pod_entry
-from dbproxy_operator import fold, reports, spec
+from dbproxy.tell.report import Destination, pod_entry
+from dbproxy_operator import spec
+from dbproxy_operator.decide import fold
+from dbproxy_operator.observe import reports
 
 TYPES: dict[str, type | tuple[type, ...]] = {
     "string": str,

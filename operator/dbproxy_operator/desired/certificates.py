@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from dbproxy_operator.desired import names
 from dbproxy_operator.desired.config import decoded
-from dbproxy_operator.world import Key, Object
+from dbproxy_operator.observe import names
+from dbproxy_operator.observe.world import Key, Object
 
 CA_LIFE = dt.timedelta(days=3650)
 LEAF_LIFE = dt.timedelta(days=90)

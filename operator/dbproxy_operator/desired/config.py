@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from dbproxy_operator.desired import names
+from dbproxy_operator.observe import names
+from dbproxy_operator.observe.world import Key, Object, generation, name, uid
 from dbproxy_operator.spec import DBProxySpec, DBProxyTargetGroupSpec
-from dbproxy_operator.world import Key, Object, generation, name, uid
 
 FORMAT_VERSION = 1
 FLEET_SECRET_BYTES = 32

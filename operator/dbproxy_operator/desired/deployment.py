@@ -12,9 +12,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from dbproxy_operator.desired import names
+from dbproxy_operator.observe import names
+from dbproxy_operator.observe.world import UPGRADE_ANNOTATION, Key, Object, annotations
 from dbproxy_operator.spec import DBProxySpec, PodSpec
-from dbproxy_operator.world import UPGRADE_ANNOTATION, Key, Object, annotations
 
 HASH_ANNOTATION = "dbproxy.dev/template-hash"
 TEMPLATE_ANNOTATION = "dbproxy.dev/template"

@@ -1,7 +1,7 @@
 """The PodDisruptionBudget: node drains take one pod at a time, and never wait for a sick one."""
 
-from dbproxy_operator.desired import names
-from dbproxy_operator.world import Key, Object
+from dbproxy_operator.observe import names
+from dbproxy_operator.observe.world import Key, Object
 
 
 def pod_disruption_budget(key: Key, proxy: Object) -> Object:

@@ -1,7 +1,7 @@
 """What a proxy pod may do: read its own configuration and the election, report into its group."""
 
-from dbproxy_operator.desired import names
-from dbproxy_operator.world import Key, Object
+from dbproxy_operator.observe import names
+from dbproxy_operator.observe.world import Key, Object
 
 _READ = ["get", "list", "watch"]
 

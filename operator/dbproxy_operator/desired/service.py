@@ -1,8 +1,8 @@
 """Services of the default endpoint and of further ones."""
 
-from dbproxy_operator.desired import names
+from dbproxy_operator.observe import names
+from dbproxy_operator.observe.world import Key, Object
 from dbproxy_operator.spec import ServiceSpec
-from dbproxy_operator.world import Key, Object
 
 
 def service(key: Key, owner: Object, spec: ServiceSpec, port: int, listener_port: int) -> Object:

@@ -12,7 +12,7 @@ import kopf
 from dbproxy_operator.handlers import children, endpoints, pods, proxies, secrets, target_groups
 from dbproxy_operator.handlers.activities import register as register_activities
 from dbproxy_operator.handlers.wakes import Wakes
-from dbproxy_operator.queue import Queue
+from dbproxy_operator.run.queue import Queue
 
 __all__ = ["registry"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import kopf
 
-from dbproxy_operator.world import PROXY_LABEL
+from dbproxy_operator.observe.world import PROXY_LABEL
 
 LABELLED = (
     ("v1", "pods"),

@@ -5,7 +5,7 @@ from typing import Any
 import kopf
 
 from dbproxy_operator.handlers.wakes import Wakes, content
-from dbproxy_operator.world import PROXY_LABEL
+from dbproxy_operator.observe.world import PROXY_LABEL
 
 _KINDS = (
     ("v1", "services"),

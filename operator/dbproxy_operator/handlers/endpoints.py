@@ -4,8 +4,8 @@ from typing import Any
 
 import kopf
 
-from dbproxy_operator import references
 from dbproxy_operator.handlers.wakes import Wakes, content
+from dbproxy_operator.observe import references
 
 
 def register(registry: kopf.OperatorRegistry, wakes: Wakes) -> None:

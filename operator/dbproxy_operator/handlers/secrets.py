@@ -4,9 +4,9 @@ from typing import Any
 
 import kopf
 
-from dbproxy_operator import references
 from dbproxy_operator.handlers.wakes import Wakes, content
-from dbproxy_operator.world import PROXY_LABEL
+from dbproxy_operator.observe import references
+from dbproxy_operator.observe.world import PROXY_LABEL
 
 Reference = tuple[str | None, str]
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import kopf
 
-from dbproxy_operator import references, reports
 from dbproxy_operator.handlers.wakes import Wakes, content
+from dbproxy_operator.observe import references, reports
 
 
 def register(registry: kopf.OperatorRegistry, wakes: Wakes) -> None:

@@ -9,8 +9,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from dbproxy_operator.queue import Queue
-from dbproxy_operator.world import Key
+from dbproxy_operator.observe.world import Key
+from dbproxy_operator.run.queue import Queue
 
 _NOISE = ("managedFields", "resourceVersion", "generation")
 

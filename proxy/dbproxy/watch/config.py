@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbproxy.errors import ConfigError
-from dbproxy.files import follow
 from dbproxy.logs import Log
 from dbproxy.settings import SETTINGS_FILE, Settings, parse_settings
+from dbproxy.watch.files import follow
 
 if TYPE_CHECKING:
     from dbproxy.kube import Kube

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbproxy.errors import ConfigError
-from dbproxy.files import follow
 from dbproxy.logs import Log
 from dbproxy.settings import CREDENTIALS_FILE, SECRET_FILES, Credentials, parse_credentials
+from dbproxy.watch.files import follow
 
 if TYPE_CHECKING:
     from dbproxy.kube import Kube

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from dbproxy.errors import KubeError
 from dbproxy.facts import Election
-from dbproxy.files import follow
 from dbproxy.logs import Log
+from dbproxy.watch.files import follow
 
 if TYPE_CHECKING:
     from dbproxy.kube import Kube

@@ -10,9 +10,9 @@ from tests.composed import KEY, MATERIAL, NOW
 from tests.resources import Object, endpoint, group, proxy
 from tests.unit.dbproxy_operator.fake_kube import FakeKube, Killed
 
-from dbproxy_operator import status
-from dbproxy_operator.intent import Defaults
+from dbproxy_operator.decide.intent import Defaults
 from dbproxy_operator.reconcile import LOOK_AGAIN, Reconciler
+from dbproxy_operator.tell import status
 
 SECRET: Object = {
     "kind": "Secret",

@@ -1,0 +1,1 @@
+"""What is done about it: creates and deletes are planned, then everything is applied."""

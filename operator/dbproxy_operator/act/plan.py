@@ -1,0 +1,122 @@
+"""(desired, observed) -> actions: decides what is created, applied, deleted, and not ours.
+
+What should be there is always applied, whatever the diff; the API server stores no no-op. A name
+that somebody else's object has is never taken: it is a problem, and so is what depends on it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dbproxy_operator.errors import Problem
+from dbproxy_operator.observe.world import Object, Observed, Ref, controller, name, uid
+
+
+@dataclass(frozen=True)
+class Create:
+    """Without force: whoever was quicker by a moment keeps the name."""
+
+    obj: Object
+
+
+@dataclass(frozen=True)
+class Apply:
+    """With force, since our own objects are ours; `obj` names the UID that was observed."""
+
+    obj: Object
+
+
+@dataclass(frozen=True)
+class Delete:
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+
+
+Action = Create | Apply | Delete
+
+
+@dataclass(frozen=True)
+class Plan:
+    actions: tuple[Action, ...]
+    taken: Mapping[Ref, Problem] = field(default_factory=dict)
+
+
+def plan(
+    desired: Sequence[Object],
+    unwanted: Iterable[Ref],
+    needs: Mapping[Ref, frozenset[Ref]],
+    observed: Observed,
+) -> Plan:
+    """`needs`: what must be ours before an object may be; `unwanted`: ours that must go."""
+    actions: list[Action] = []
+    taken: dict[Ref, Problem] = {}
+    for obj in desired:
+        ref = (str(obj["kind"]), name(obj))
+        if needs.get(ref, frozenset()) & taken.keys():
+            continue
+        live = observed.child(*ref)
+        if live is None:
+            actions.append(Create(obj))
+        elif _is_ours(live, obj):
+            metadata = {**obj["metadata"], "uid": uid(live)}
+            actions.append(Apply({**obj, "metadata": metadata}))
+        else:
+            taken[ref] = _taken(live, obj)
+    for kind, child in unwanted:
+        live = observed.own_child(kind, child)
+        if live is not None:
+            actions.append(Delete(kind, observed.key.namespace, child, uid(live)))
+    return Plan(tuple(actions), taken)
+
+
+def prune(desired: Object, stored: Object) -> list[Object]:
+    """A JSON patch that removes what is foreign where nothing foreign may be; empty if nothing is.
+
+    Applying leaves the fields of other managers in place; in configuration, credentials and a
+    Service's ports they would change what is served.
+    """
+    operations: list[Object] = []
+    if desired["kind"] in ("ConfigMap", "Secret"):
+        for section in ("data", "binaryData"):
+            foreign = (stored.get(section) or {}).keys() - desired.get(section, {}).keys()
+            operations += [
+                {"op": "remove", "path": f"/{section}/{_escaped(key)}"} for key in sorted(foreign)
+            ]
+    if desired["kind"] == "Service":
+        wanted = {(port["port"], port["protocol"]) for port in desired["spec"]["ports"]}
+        found = list(enumerate(stored["spec"].get("ports") or ()))
+        # From the end, so that the indices stay right.
+        for index, port in reversed(found):
+            if (port["port"], port.get("protocol", "TCP")) not in wanted:
+                operations.append({"op": "remove", "path": f"/spec/ports/{index}"})
+    if not operations:
+        return []
+    version = stored["metadata"]["resourceVersion"]
+    return [{"op": "test", "path": "/metadata/resourceVersion", "value": version}, *operations]
+
+
+def _is_ours(live: Object, obj: Object) -> bool:
+    owner = controller(live)
+    return owner is not None and owner.get("uid") == obj["metadata"]["ownerReferences"][0]["uid"]
+
+
+def _taken(live: Object, obj: Object) -> Problem:
+    what = f"{obj['kind']} {name(obj)}"
+    owner, ours = controller(live), obj["metadata"]["ownerReferences"][0]
+    if owner and (owner.get("kind"), owner.get("name")) == (ours["kind"], ours["name"]):
+        return Problem(
+            "NameTaken",
+            f"the {what} still belongs to a {ours['kind']} of the same name that was deleted: "
+            "it is about to be collected",
+        )
+    return Problem(
+        "NameTaken",
+        f"there is a {what} that is not this {ours['kind']}'s: delete or rename it, "
+        f"or choose another name for the {ours['kind']}",
+        contradiction=True,
+    )
+
+
+def _escaped(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")

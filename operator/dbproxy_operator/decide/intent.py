@@ -1,0 +1,262 @@
+"""Everything that should exist for one DBProxy, from what was resolved: pure."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dbproxy_operator.decide import budget, fold, listeners
+from dbproxy_operator.decide.budget import Growth
+from dbproxy_operator.decide.fold import WriterState
+from dbproxy_operator.decide.listeners import Listeners
+from dbproxy_operator.decide.resolve import Resolved
+from dbproxy_operator.desired import certificates, config, pdb, rbac
+from dbproxy_operator.desired import deployment as deployments
+from dbproxy_operator.desired import service as services
+from dbproxy_operator.desired.certificates import Material
+from dbproxy_operator.desired.config import Served
+from dbproxy_operator.desired.deployment import PodTemplate
+from dbproxy_operator.observe import names, reports
+from dbproxy_operator.observe.references import election as election_name
+from dbproxy_operator.observe.reports import Report
+from dbproxy_operator.observe.world import (
+    Object,
+    Observed,
+    Ref,
+    is_alive,
+    is_ready,
+    name,
+    timestamp,
+)
+from dbproxy_operator.spec import DBProxySpec
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What comes from outside of the world that is observed."""
+
+    image: str
+    material: Material
+    fleet_secret: bytes
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """The pods as they are, and what they say."""
+
+    ready: tuple[str, ...]
+    alive: tuple[Object, ...]
+    reports: Mapping[str, Report]
+
+    @property
+    def heard(self) -> list[Report]:
+        """Reports of Ready pods: the only ones that count for what status says."""
+        return [self.reports[pod] for pod in self.ready if pod in self.reports]
+
+    def unheard(self, listener: int) -> list[str]:
+        """Ready pods that have not opened that port."""
+        return [
+            pod
+            for pod in self.ready
+            if pod not in self.reports or listener not in self.reports[pod].listeners
+        ]
+
+
+@dataclass(frozen=True)
+class Intent:
+    desired: tuple[Object, ...]
+    unwanted: tuple[Ref, ...]
+    needs: Mapping[Ref, frozenset[Ref]]
+    template: PodTemplate
+    growth: Growth
+    divisor: int
+    listeners: Listeners
+    writer: WriterState | None
+    wake_at: float | None
+
+
+def fleet(observed: Observed) -> Fleet:
+    alive = tuple(pod for pod in observed.pods if is_alive(pod))
+    pods = [name(pod) for pod in alive]
+    heard = reports.read(observed.groups[0], pods) if observed.groups else {}
+    ready = tuple(sorted(name(pod) for pod in alive if is_ready(pod)))
+    return Fleet(ready, alive, heard)
+
+
+def intend(
+    observed: Observed,
+    resolved: Resolved,
+    pods: Fleet,
+    before: Served,
+    defaults: Defaults,
+    now: float,
+) -> Intent:
+    """For a proxy whose spec could be parsed."""
+    key, proxy, spec = observed.key, observed.proxy, resolved.spec
+    if proxy is None or spec is None:
+        raise ValueError("there is nothing to intend without a proxy")
+    deployment = observed.own_child("Deployment", key.name)
+    template = deployments.pod_template(key, proxy, spec, defaults.image, deployment)
+    growth = budget.growth(
+        spec.replicas,
+        int(deployment["spec"].get("replicas", 1)) if deployment else None,
+        pods.ready if resolved.group else (),
+        pods.reports,
+    )
+    ports = _listeners(observed, resolved, before, now)
+    writer = _writer(observed, resolved, pods, now)
+    parts = budget.divisor(spec.replicas, len(pods.alive))
+    settings = config.settings(
+        proxy,
+        spec,
+        ports.all,
+        _target_group(resolved, writer),
+        budget_divisor=parts,
+        drain_timeout=min([spec.drain_timeout, *_drain_limits(template, pods)]),
+    )
+    configuration, wake_at = _configuration(
+        observed, resolved, before, settings, defaults, ports, now
+    )
+    desired = [
+        rbac.service_account(key, proxy),
+        rbac.role(key, proxy, *_role_names(resolved)),
+        rbac.role_binding(key, proxy),
+        *configuration,
+        services.service(key, proxy, spec.service, spec.service_port, names.DEFAULT_LISTENER_PORT),
+        pdb.pod_disruption_budget(key, proxy),
+        *([deployments.deployment(key, proxy, template, growth.replicas)] if configuration else []),
+        *_endpoint_services(observed, resolved, pods, ports, spec),
+    ]
+    unwanted: tuple[Ref, ...] = (("ConfigMap", names.ca_name(key.name)),) if spec.tls else ()
+    wake_at = soonest(ports.wake_at, wake_at)
+    needs = _needs(key.name)
+    return Intent(tuple(desired), unwanted, needs, template, growth, parts, ports, writer, wake_at)
+
+
+def soonest(*moments: float | None) -> float | None:
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _listeners(observed: Observed, resolved: Resolved, before: Served, now: float) -> Listeners:
+    wanted = [
+        (endpoint.obj, endpoint.spec.target_role)
+        for endpoint in resolved.endpoints
+        if endpoint.spec is not None and endpoint.problem is None
+    ]
+    former = config.former_listeners(before)
+    return listeners.allocate(observed.key.name, wanted, former, observed.services, now)
+
+
+def _target_group(resolved: Resolved, writer: WriterState | None) -> Object | None:
+    group = resolved.group
+    if group is None or group.spec is None or not group.servable:
+        return None
+    floor = fold.floor(group.spec, writer.record if writer else None)
+    return config.target_group(group.obj, group.spec, floor)
+
+
+def _configuration(
+    observed: Observed,
+    resolved: Resolved,
+    before: Served,
+    settings: Object,
+    defaults: Defaults,
+    ports: Listeners,
+    now: float,
+) -> tuple[list[Object], float | None]:
+    """Certificates, Secret and ConfigMap, in the order in which they are written.
+
+    Nothing as long as there is no user to serve, or no certificate: pods would have nothing to do.
+    """
+    key, proxy, spec = observed.key, observed.proxy, resolved.spec
+    if proxy is None or spec is None or not resolved.logins:
+        return [], None
+    objects: list[Object] = []
+    pair, renewal = resolved.certificate, None
+    if spec.tls is None:
+        moment = dt.datetime.fromtimestamp(now, dt.UTC)
+        stored = observed.own_child("Secret", names.ca_key_name(key.name))
+        authority = certificates.authority(stored, key.name, defaults.material, moment)
+        hosts = [
+            host
+            for listener in ports.all
+            if listener.retiring_since is None
+            for host in names.service_hosts(key.namespace, listener.name)
+        ]
+        pair = certificates.leaf(_pair(before), authority.signing, hosts, defaults.material, moment)
+        renewal = certificates.leaf_renewal(pair.certificate)
+        objects.append(certificates.ca_secret(key, proxy, authority))
+        objects.append(certificates.ca_config_map(key, proxy, authority))
+    if pair is None:
+        return [], None
+    files = {"tls.crt": pair.certificate, "tls.key": pair.key}
+    if resolved.group is not None and resolved.group.ca:
+        files["ca.crt"] = resolved.group.ca
+    content = config.credentials(
+        spec, resolved.logins, _monitor(resolved), before, defaults.fleet_secret, now
+    )
+    secret, revision = config.secret_object(key, proxy, content, files, before, now)
+    config_map, _ = config.config_map_object(key, proxy, settings, revision, before, now)
+    objects += [secret, config_map]
+    return objects, soonest(config.next_expiry(content), renewal.timestamp() if renewal else None)
+
+
+def _endpoint_services(
+    observed: Observed, resolved: Resolved, pods: Fleet, ports: Listeners, spec: DBProxySpec
+) -> list[Object]:
+    """A new Service only once every Ready pod listens; one that is there stays."""
+    found: list[Object] = []
+    for endpoint in resolved.endpoints:
+        port = ports.ports.get(name(endpoint.obj))
+        if endpoint.spec is None or port is None:
+            continue
+        there = ("Service", name(endpoint.obj)) in observed.children
+        if there or (pods.ready and not pods.unheard(port)):
+            found.append(
+                services.service(
+                    observed.key, endpoint.obj, endpoint.spec.service, spec.service_port, port
+                )
+            )
+    return found
+
+
+def _writer(observed: Observed, resolved: Resolved, pods: Fleet, now: float) -> WriterState | None:
+    group = resolved.group
+    if group is None or group.spec is None:
+        return None
+    return fold.writer(group.obj, group.spec, pods.heard, observed.election, timestamp(now))
+
+
+def _drain_limits(template: PodTemplate, pods: Fleet) -> list[int]:
+    """What pods can keep: their grace period is in the template, which settings never change."""
+    graces = [template.grace_seconds]
+    graces += [int(pod["spec"].get("terminationGracePeriodSeconds") or 30) for pod in pods.alive]
+    return [deployments.drain_seconds(grace) for grace in graces]
+
+
+def _role_names(resolved: Resolved) -> tuple[str | None, str | None]:
+    if resolved.group is None:
+        return None, None
+    return name(resolved.group.obj), election_name(resolved.group.obj)
+
+
+def _monitor(resolved: Resolved) -> tuple[str, str] | None:
+    if resolved.group is not None and resolved.group.monitor is not None:
+        return resolved.group.monitor
+    first = resolved.logins[0]
+    return first.user, first.password
+
+
+def _pair(before: Served) -> certificates.Pair | None:
+    certificate, key = before.files.get("tls.crt"), before.files.get("tls.key")
+    return certificates.Pair(certificate, key) if certificate and key else None
+
+
+def _needs(proxy: str) -> dict[Ref, frozenset[Ref]]:
+    """What must be in place, and ours, before the next is written."""
+    account, own_config = names.account_name(proxy), names.config_name(proxy)
+    secret, config_map = ("Secret", own_config), ("ConfigMap", own_config)
+    rights = {("ServiceAccount", account), ("Role", account), ("RoleBinding", account)}
+    return {
+        config_map: frozenset({secret}),
+        ("Deployment", proxy): frozenset({secret, config_map, *rights}),
+    }

@@ -1,0 +1,108 @@
+"""One reading of everything that concerns a DBProxy, live: no cache, no index.
+
+The election ConfigMap is read after the target groups, so that it is at least as new as what the
+pods reported of it.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+from dbproxy_operator.kube import Kube
+from dbproxy_operator.observe import names, references
+from dbproxy_operator.observe.world import (
+    PROXY_LABEL,
+    Key,
+    Object,
+    Observed,
+    Ref,
+    is_leaving,
+    name,
+    seniority,
+)
+
+
+async def observe(kube: Kube, key: Key) -> Observed:
+    proxy, groups, endpoints, pods, services = await asyncio.gather(
+        kube.get("DBProxy", key.namespace, key.name),
+        kube.list("DBProxyTargetGroup", key.namespace),
+        kube.list("DBProxyEndpoint", key.namespace),
+        kube.list("Pod", key.namespace, f"{PROXY_LABEL}={key.name}"),
+        kube.list("Service", key.namespace, f"{PROXY_LABEL}={key.name}"),
+    )
+    if proxy is not None and is_leaving(proxy):
+        proxy = None
+    groups = _belonging(groups, key)
+    endpoints = _belonging(endpoints, key)
+    if proxy is None:
+        return Observed(key, None, groups=tuple(groups), endpoints=tuple(endpoints))
+    children, secrets, election = await asyncio.gather(
+        _children(kube, key, endpoints),
+        _secrets(kube, key, [proxy, *groups[:1]]),
+        _election(kube, key, groups),
+    )
+    return Observed(
+        key,
+        proxy,
+        groups=tuple(groups),
+        endpoints=tuple(endpoints),
+        pods=tuple(pods),
+        children=children,
+        services=tuple(services),
+        secrets=secrets,
+        election=election,
+    )
+
+
+async def all_keys(kube: Kube, namespaces: Iterable[str]) -> set[Key]:
+    """Every DBProxy, and every one that a target group or an endpoint asks for."""
+    keys: set[Key] = set()
+    for namespace in tuple(namespaces) or (None,):
+        for proxy in await kube.list("DBProxy", namespace):
+            keys.add(Key(proxy["metadata"]["namespace"], name(proxy)))
+        for kind in ("DBProxyTargetGroup", "DBProxyEndpoint"):
+            for obj in await kube.list(kind, namespace):
+                proxy_name = references.proxy_of(obj)
+                if proxy_name is not None:
+                    keys.add(Key(obj["metadata"]["namespace"], proxy_name))
+    return keys
+
+
+def _belonging(objects: Iterable[Object], key: Key) -> list[Object]:
+    found = [obj for obj in objects if references.proxy_of(obj) == key.name and not is_leaving(obj)]
+    return sorted(found, key=seniority)
+
+
+async def _children(kube: Kube, key: Key, endpoints: Iterable[Object]) -> dict[Ref, Object]:
+    account, config = names.account_name(key.name), names.config_name(key.name)
+    wanted: list[Ref] = [
+        ("ServiceAccount", account),
+        ("Role", account),
+        ("RoleBinding", account),
+        ("Secret", config),
+        ("Secret", names.ca_key_name(key.name)),
+        ("ConfigMap", config),
+        ("ConfigMap", names.ca_name(key.name)),
+        ("Service", key.name),
+        ("PodDisruptionBudget", key.name),
+        ("Deployment", key.name),
+        *(("Service", name(endpoint)) for endpoint in endpoints),
+    ]
+    found = await asyncio.gather(*(kube.get(kind, key.namespace, child) for kind, child in wanted))
+    return {ref: child for ref, child in zip(wanted, found, strict=True) if child is not None}
+
+
+async def _secrets(kube: Kube, key: Key, owners: list[Object]) -> dict[str, Object]:
+    proxy, *groups = owners
+    wanted = references.proxy_secrets(proxy)
+    for group in groups:
+        wanted |= references.group_secrets(group)
+    ordered = sorted(wanted)
+    found = await asyncio.gather(*(kube.get("Secret", key.namespace, secret) for secret in ordered))
+    return {secret: obj for secret, obj in zip(ordered, found, strict=True) if obj is not None}
+
+
+async def _election(kube: Kube, key: Key, groups: list[Object]) -> Object | None:
+    config_map = references.election(groups[0]) if groups else None
+    if config_map is None:
+        return None
+    return await kube.get("ConfigMap", key.namespace, config_map)

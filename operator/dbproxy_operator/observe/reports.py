@@ -1,0 +1,172 @@
+"""What the pods say of themselves in status.proxies[]: untrusted, so checked and cut to size.
+
+A pod may write whatever it likes there, also in another pod's name. Nothing that is read here can
+do more than misinform: entries of pods that do not live are dropped, numbers are bounded, and the
+election's epoch is believed only as far as the operator reads it itself (`fold`).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from dbproxy_operator.observe.world import Object, status
+
+_LARGEST = 2**53
+_TEXT = 512
+_NAME = 253
+_ENTRIES = 512
+_LISTENERS = 128
+_TARGETS = 16
+_LOGINS = 201
+
+
+@dataclass(frozen=True)
+class WriterReport:
+    target: str
+    uid: str
+    epoch: int
+    open: bool
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class TargetReport:
+    name: str
+    role: str
+    state: str
+    reason: str
+    description: str
+    max_connections: int | None
+
+
+@dataclass(frozen=True)
+class LoginReport:
+    user: str
+    target: str
+    ok: bool
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Report:
+    pod: str
+    revision: int = 0
+    generation: int = 0
+    group_generation: int = 0
+    divisor: int = 0
+    listeners: frozenset[int] = frozenset()
+    writer: WriterReport | None = None
+    targets: tuple[TargetReport, ...] = ()
+    logins: tuple[LoginReport, ...] = ()
+    problem: str = ""
+
+
+def read(group: Object, pods: Iterable[str]) -> dict[str, Report]:
+    """The reports of those pods; of several in one pod's name the first counts."""
+    wanted = set(pods)
+    found: dict[str, Report] = {}
+    for entry in _entries(group):
+        pod = entry.get("pod")
+        if isinstance(pod, str) and pod in wanted and pod not in found:
+            found[pod] = _report(pod, entry)
+    return found
+
+
+def pods_named(group: Object) -> list[str]:
+    """The pods in whose names there are entries, there or gone."""
+    return [entry["pod"] for entry in _entries(group) if isinstance(entry.get("pod"), str)]
+
+
+def digest(group: Object) -> str:
+    """Equal while no pod has said anything new."""
+    text = json.dumps(status(group).get("proxies") or [], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _entries(group: Object) -> list[Object]:
+    entries = status(group).get("proxies")
+    if not isinstance(entries, list):
+        return []
+    return [entry for entry in entries[:_ENTRIES] if isinstance(entry, dict)]
+
+
+def _report(pod: str, entry: Object) -> Report:
+    return Report(
+        pod=pod,
+        revision=_number(entry.get("revision")),
+        generation=_number(entry.get("generation")),
+        group_generation=_number(entry.get("groupGeneration")),
+        divisor=_number(entry.get("budgetDivisor")),
+        listeners=frozenset(
+            port for port in _list(entry.get("listeners"), _LISTENERS) if isinstance(port, int)
+        ),
+        writer=_writer(entry.get("writer")),
+        targets=tuple(
+            _target(target)
+            for target in _list(entry.get("targets"), _TARGETS)
+            if isinstance(target, dict)
+        ),
+        logins=tuple(
+            _login(login)
+            for login in _list(entry.get("logins"), _LOGINS)
+            if isinstance(login, dict)
+        ),
+        problem=text(entry.get("problem")),
+    )
+
+
+def _writer(value: Any) -> WriterReport | None:
+    if not isinstance(value, dict):
+        return None
+    return WriterReport(
+        target=text(value.get("target"), 63),
+        uid=text(value.get("uid"), 64),
+        epoch=_number(value.get("epoch")),
+        open=value.get("state") == "OPEN",
+        reason=text(value.get("reason"), 64),
+        message=text(value.get("message")),
+    )
+
+
+def _target(value: Object) -> TargetReport:
+    most = _number(value.get("maxConnections"))
+    return TargetReport(
+        name=text(value.get("name"), 63),
+        role=text(value.get("role"), 16),
+        state=text(value.get("state"), 16),
+        reason=text(value.get("reason"), 64),
+        description=text(value.get("description")),
+        max_connections=most or None,
+    )
+
+
+def _login(value: Object) -> LoginReport:
+    return LoginReport(
+        user=text(value.get("user"), _NAME),
+        target=text(value.get("target"), 63),
+        ok=value.get("ok") is True,
+        reason=text(value.get("reason"), 64),
+        message=text(value.get("message")),
+    )
+
+
+def text(value: Any, limit: int = _TEXT) -> str:
+    """One printable line, cut to size."""
+    if not isinstance(value, str):
+        return ""
+    line = "".join(char if char.isprintable() else " " for char in value[: limit * 2])
+    return line[:limit]
+
+
+def _number(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return 0
+    return value if 0 <= value < _LARGEST else 0
+
+
+def _list(value: Any, limit: int) -> list[Any]:
+    return value[:limit] if isinstance(value, list) else []

@@ -1,0 +1,115 @@
+"""What `observe` has read, as plain facts: the pure rooms ask it, nobody changes it."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Object = dict[str, Any]
+# Kind and name of an object in the proxy's namespace.
+Ref = tuple[str, str]
+
+PROXY_LABEL = "dbproxy.dev/proxy"
+ALLOW_LABEL = "dbproxy.dev/allow"
+UPGRADE_ANNOTATION = "dbproxy.dev/upgrade"
+
+
+@dataclass(frozen=True, order=True)
+class Key:
+    """A DBProxy, there or not: the unit of reconciling."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One reading of everything that concerns one DBProxy. Objects being deleted are left out."""
+
+    key: Key
+    proxy: Object | None
+    groups: tuple[Object, ...] = ()
+    endpoints: tuple[Object, ...] = ()
+    pods: tuple[Object, ...] = ()
+    children: Mapping[tuple[str, str], Object] = field(default_factory=dict)
+    services: tuple[Object, ...] = ()
+    secrets: Mapping[str, Object] = field(default_factory=dict)
+    election: Object | None = None
+
+    def child(self, kind: str, name: str) -> Object | None:
+        return self.children.get((kind, name))
+
+    def own_child(self, kind: str, name: str) -> Object | None:
+        """The child if it is there and controlled by this very DBProxy."""
+        child = self.child(kind, name)
+        if child is None or self.proxy is None or controller_uid(child) != uid(self.proxy):
+            return None
+        return child
+
+
+def name(obj: Object) -> str:
+    return str(obj["metadata"]["name"])
+
+
+def uid(obj: Object) -> str:
+    return str(obj["metadata"]["uid"])
+
+
+def generation(obj: Object) -> int:
+    return int(obj["metadata"].get("generation", 0))
+
+
+def labels(obj: Object) -> dict[str, str]:
+    return obj["metadata"].get("labels") or {}
+
+
+def annotations(obj: Object) -> dict[str, str]:
+    return obj["metadata"].get("annotations") or {}
+
+
+def status(obj: Object) -> Object:
+    return obj.get("status") or {}
+
+
+def is_leaving(obj: Object) -> bool:
+    return bool(obj["metadata"].get("deletionTimestamp"))
+
+
+def seniority(obj: Object) -> tuple[str, str]:
+    """Sorts the oldest first, then the lower UID."""
+    return str(obj["metadata"].get("creationTimestamp", "")), uid(obj)
+
+
+def controller(obj: Object) -> Object | None:
+    for owner in obj["metadata"].get("ownerReferences") or ():
+        if owner.get("controller"):
+            return dict(owner)
+    return None
+
+
+def controller_uid(obj: Object) -> str | None:
+    owner = controller(obj)
+    return str(owner["uid"]) if owner else None
+
+
+def is_alive(pod: Object) -> bool:
+    """Has, or may yet have, connections open: terminating pods are alive until they are gone."""
+    return status(pod).get("phase") not in ("Succeeded", "Failed")
+
+
+def is_ready(pod: Object) -> bool:
+    """Ready, and here to stay."""
+    if is_leaving(pod):
+        return False
+    return any(
+        condition.get("type") == "Ready" and condition.get("status") == "True"
+        for condition in status(pod).get("conditions") or ()
+    )
+
+
+def timestamp(now: float) -> str:
+    """The moment as Kubernetes writes it."""
+    return dt.datetime.fromtimestamp(now, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

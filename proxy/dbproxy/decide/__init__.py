@@ -1,0 +1,1 @@
+"""Pure: facts to a Snapshot for the engine, and who the writer is."""

@@ -1,0 +1,347 @@
+"""Facts in, the data plane's Snapshot and this pod's report out; pure, and time is an argument.
+
+The agent calls `learn_*` for each fact as it arrives and then `plan`, which may be called at any
+time and says when it wants to be called again. Who the writer is, `writer.py` decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from dbproxy.decide.snapshot import (
+    Snapshot,
+    SnapshotListener,
+    SnapshotServerTls,
+    SnapshotTarget,
+    SnapshotTls,
+    SnapshotUser,
+    SnapshotWriter,
+    TargetRole,
+)
+from dbproxy.decide.writer import Acknowledged, HoldReason, Term, Verdict, Writer
+from dbproxy.facts import Addresses, Drained, Election, HealthReason, Login, Probe
+from dbproxy.probe.views import View
+from dbproxy.settings import Config, TargetGroup
+
+# What each pod itself holds open on a target: the standing probe, and one log-in being tried.
+PROBES_PER_POD = 2
+
+HealthState = Literal["REGISTERING", "AVAILABLE", "UNAVAILABLE"]
+
+
+@dataclass(frozen=True)
+class TargetHealth:
+    """What the status says of a target."""
+
+    name: str
+    role: TargetRole
+    state: HealthState
+    reason: HealthReason
+    description: str
+    max_connections: int | None
+
+
+@dataclass(frozen=True)
+class WriterReport:
+    target: str
+    uid: str
+    epoch: int
+    is_open: bool
+    reason: HoldReason
+    message: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be so now. `fast` asks for frequent probes, `suspended` targets for none."""
+
+    config: Config
+    snapshot: Snapshot
+    targets: tuple[TargetHealth, ...]
+    writer: WriterReport | None
+    acknowledged: Acknowledged | None
+    logins: tuple[Login, ...]
+    problem: str
+    term: Term | None
+    fast: bool
+    suspended: frozenset[str]
+    wake_in: float | None
+
+
+@dataclass(frozen=True)
+class Share:
+    """This pod's part of a target's connections."""
+
+    connections: int
+    idle: int
+
+
+def share(view: View, group: TargetGroup, divisor: int) -> Share:
+    """`max_connections` less the server's reserve and all pods' probes, in percent, divided."""
+    if view.server is None:
+        return Share(0, 0)
+    pool = group.connection_pool_config
+    reserved = view.server.reserved_connections + PROBES_PER_POD * divisor
+    usable = max(0, view.server.max_connections - reserved)
+    return Share(
+        usable * pool.max_connections_percent // 100 // divisor,
+        usable * pool.max_idle_connections_percent // 100 // divisor,
+    )
+
+
+class Planner:
+    """All that is known, and what follows from it."""
+
+    def __init__(self, max_clients: int) -> None:
+        self.writer = Writer()
+        self.config: Config | None = None
+        self._max_clients = max_clients
+        self._views: dict[str, View] = {}
+        self._election: Election | None = None
+        self._logins: dict[str, Login] = {}
+
+    def learn_config(self, config: Config) -> None:
+        """A complete pair of settings and credentials, newer than the last."""
+        group = config.settings.target_group
+        before = None if self.config is None else self.config.settings.target_group
+        places = {} if before is None else {t.name: (t.host, t.port) for t in before.targets}
+        self.config = config
+        views = {}
+        for target in group.targets if group else ():
+            same = places.get(target.name) == (target.host, target.port)
+            known = self._views.get(target.name) if same else None
+            views[target.name] = known or View(target.name)
+        self._views = views
+        elected = group.writer_election if group else None
+        if elected != (before.writer_election if before else None):
+            self._election = None
+
+    def learn_election(self, election: Election) -> None:
+        """The election ConfigMap; while it can't be read, what it said last still counts."""
+        last = self._election
+        if election.state == "UNREACHABLE" and last is not None and last.state == "FOUND":
+            return
+        self._election = election
+
+    def learn_probe(self, probe: Probe) -> None:
+        view = self._views.get(probe.target)
+        if view is not None and probe.target not in self.writer.draining:
+            self._views[probe.target] = view.fold(probe)
+
+    def learn_addresses(self, fact: Addresses) -> None:
+        view = self._views.get(fact.target)
+        if view is not None and fact.addresses:
+            self._views[fact.target] = replace(view, addresses=fact.addresses)
+
+    def learn_drained(self, event: Drained) -> None:
+        self.writer.drained(event)
+
+    def learn_logins(self, logins: Iterable[Login]) -> None:
+        self._logins = {login.user: login for login in logins}
+
+    def smallest_budget(self) -> int | None:
+        """The least share of a target whose size is known."""
+        group = self.config.settings.target_group if self.config else None
+        if self.config is None or group is None:
+            return None
+        divisor = self.config.settings.budget_divisor
+        known = [view for view in self._views.values() if view.server is not None]
+        return min((share(view, group, divisor).connections for view in known), default=None)
+
+    def plan(self, now: float, wall: float) -> Plan | None:
+        """What follows from all facts at this time; None before there is a configuration."""
+        config = self.config
+        if config is None:
+            return None
+        group = config.settings.target_group
+        if group is not None:
+            self._decide_writer(group, now)
+        targets = group.targets if group else ()
+        views = {target.name: self._views[target.name] for target in targets}
+        snapshot = self._snapshot(config, wall)
+        return Plan(
+            config=config,
+            snapshot=snapshot,
+            targets=tuple(self._health(view, config) for view in views.values()),
+            writer=self._writer_report() if group else None,
+            acknowledged=self.writer.acknowledged,
+            logins=tuple(
+                login
+                for user in config.credentials.file.users
+                if (login := self._logins.get(user.name)) is not None
+            ),
+            problem=self._problem(config),
+            term=self.writer.term,
+            fast=group is not None and self.writer.unsettled,
+            suspended=frozenset(self.writer.draining),
+            wake_in=self._wake_in(config, now, wall),
+        )
+
+    def _decide_writer(self, group: TargetGroup, now: float) -> None:
+        draining = set(self.writer.draining)
+        self.writer.observe(
+            self._election,
+            group.writer_floor,
+            self._views,
+            now,
+            elected=group.writer_election is not None,
+        )
+        for name in set(self.writer.draining) - draining:
+            if name in self._views:
+                self._views[name] = self._views[name].forget()
+
+    def _snapshot(self, config: Config, wall: float) -> Snapshot:
+        settings, credentials = config.settings, config.credentials
+        group = settings.target_group
+        pool = group.connection_pool_config if group else None
+        return Snapshot(
+            revision=max(settings.revision, credentials.revision),
+            listeners=tuple(
+                SnapshotListener(listener.name, listener.port, listener.target_role)
+                for listener in settings.listeners
+            ),
+            tls=SnapshotTls(credentials.certificate, credentials.key),
+            require_tls=settings.require_tls,
+            users=_users(config, wall),
+            fleet_secret=credentials.file.fleet_secret,
+            targets=self._targets(config),
+            writer=self._snapshot_writer(),
+            server_tls=SnapshotServerTls(
+                group.tls.mode if group else "PREFERRED", credentials.server_ca
+            ),
+            borrow_timeout_ms=1000 * (pool.connection_borrow_timeout if pool else 120),
+            idle_client_timeout_ms=1000 * settings.idle_client_timeout,
+            init_query=pool.init_query if pool else None,
+            max_clients=self._max_clients,
+        )
+
+    def _targets(self, config: Config) -> tuple[SnapshotTarget, ...]:
+        group = config.settings.target_group
+        if group is None:
+            return ()
+        result = []
+        for target in group.targets:
+            view = self._views[target.name]
+            part = share(view, group, config.settings.budget_divisor)
+            role = self._engine_role(view)
+            result.append(
+                SnapshotTarget(
+                    name=target.name,
+                    addresses=view.addresses,
+                    server_name=target.host,
+                    role=role,
+                    available=view.alive and role != "UNKNOWN" and part.connections > 0,
+                    max_connections=part.connections,
+                    max_idle=part.idle,
+                )
+            )
+        return tuple(result)
+
+    def _snapshot_writer(self) -> SnapshotWriter | None:
+        term = self.writer.term
+        if term is None or not term.target or term.target not in self._views:
+            return None
+        return SnapshotWriter(term.target, term.serial, self.writer.is_open)
+
+    def _is_writer(self, view: View) -> bool:
+        term = self.writer.term
+        several = self.writer.verdict.reason == "MultipleWriters"
+        return term is not None and term.target == view.target and not several
+
+    def _role(self, view: View) -> TargetRole:
+        """By what the target said last, also while it doesn't answer."""
+        if view.target in self.writer.draining or view.server is None:
+            return "UNKNOWN"
+        if view.server.in_recovery:
+            return "READ_ONLY"
+        return "READ_WRITE" if self._is_writer(view) else "UNKNOWN"
+
+    def _engine_role(self, view: View) -> TargetRole:
+        """A target that is down and not the writer may be a reader: its clients shall wait."""
+        role = self._role(view)
+        absent = not view.alive and view.target not in self.writer.draining
+        if role == "UNKNOWN" and absent and not self._is_writer(view):
+            return "READ_ONLY"
+        return role
+
+    def _health(self, view: View, config: Config) -> TargetHealth:
+        state, reason, description = self._state(view, config)
+        known = None if view.server is None else view.server.max_connections
+        return TargetHealth(view.target, self._role(view), state, reason, description, known)
+
+    def _state(self, view: View, config: Config) -> tuple[HealthState, HealthReason, str]:
+        group = config.settings.target_group
+        if view.target in self.writer.draining:
+            return "REGISTERING", "", "its connections are being closed, another target is writer"
+        if not view.registered:
+            return "REGISTERING", "", "not asked yet"
+        if not view.alive or view.reason == "AUTH_FAILURE":
+            return "UNAVAILABLE", view.reason, view.message
+        if group and share(view, group, config.settings.budget_divisor).connections < 1:
+            told = "its max_connections leave no connection for each pod"
+            return "UNAVAILABLE", "PENDING_PROXY_CAPACITY", told
+        if view.writes and not self._is_writer(view):
+            if self.writer.term is None and self.writer.verdict.reason != "MultipleWriters":
+                return "REGISTERING", "", "answers as writer; the writer is not known yet"
+            if view.was_reader:
+                return "UNAVAILABLE", "PROMOTED", "it was promoted, but is not named as the writer"
+            told = "it answers as writer, but is not the writer: make it a replica again"
+            return "UNAVAILABLE", "INVALID_REPLICATION_STATE", told
+        return "AVAILABLE", "", ""
+
+    def _writer_report(self) -> WriterReport:
+        term = self.writer.term or Term("", "", 0, 0, 0.0)
+        verdict: Verdict = self.writer.verdict
+        return WriterReport(
+            target=term.target,
+            uid=term.uid,
+            epoch=term.epoch,
+            is_open=self.writer.is_open,
+            reason=verdict.reason,
+            message=verdict.message,
+        )
+
+    def _problem(self, config: Config) -> str:
+        group = config.settings.target_group
+        if group is None:
+            return ""
+        divisor = config.settings.budget_divisor
+        small = [
+            f"{view.target} ({view.server.max_connections})"
+            for view in self._views.values()
+            if view.server is not None and share(view, group, divisor).connections < 1
+        ]
+        if not small:
+            return ""
+        return (
+            f"max_connections of {', '.join(small)} leave less than one connection for each of "
+            f"{divisor} pods: raise max_connections or maxConnectionsPercent, or use fewer replicas"
+        )
+
+    def _wake_in(self, config: Config, now: float, wall: float) -> float | None:
+        moments = [
+            previous.valid_until - wall
+            for user in config.credentials.file.users
+            for previous in user.previous
+            if previous.valid_until > wall
+        ]
+        deadline = self.writer.next_deadline()
+        if deadline is not None:
+            moments.append(deadline - now)
+        return min(moments, default=None)
+
+
+def _users(config: Config, wall: float) -> tuple[SnapshotUser, ...]:
+    return tuple(
+        SnapshotUser(
+            name=user.name,
+            passwords=(
+                user.password,
+                *(old.password for old in user.previous if old.valid_until > wall),
+            ),
+            method=("MD5" if user.client_password_auth_type == "POSTGRES_MD5" else "SCRAM_SHA_256"),
+        )
+        for user in config.credentials.file.users
+    )

@@ -1,0 +1,1 @@
+"""What runs it: the agent's loop, and leaving."""

@@ -1,0 +1,342 @@
+"""The agent's loop: facts come in, the planner says what follows, engine, probes and report obey.
+
+Started by `__main__`. It turns on events only: a raised epoch goes through it in milliseconds, and
+nothing on that way waits for a clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dbproxy.dataplane import Dataplane, Engine, EngineOptions
+from dbproxy.decide.pairing import Pairing
+from dbproxy.decide.planner import Plan, Planner
+from dbproxy.errors import ListenerUnavailableError, SnapshotRefusedError
+from dbproxy.facts import Addresses, Drained, Election, Login, Probe
+from dbproxy.logs import Log
+from dbproxy.probe.engines.postgres import PostgresProbe
+from dbproxy.probe.logins import Assignment, Attempt, Logins
+from dbproxy.probe.prober import Prober
+from dbproxy.run.cpus import available_cpus
+from dbproxy.settings import Config, Credentials, Settings
+from dbproxy.tasks import Tasks
+from dbproxy.tell.health import Health
+from dbproxy.tell.metrics import AgentMetrics
+from dbproxy.tell.observation import Observation
+from dbproxy.tell.report import Destination, Reporter, pod_entry
+from dbproxy.watch.config import ConfigWatch
+from dbproxy.watch.credentials import CredentialsWatch
+from dbproxy.watch.election import ElectionWatch
+
+if TYPE_CHECKING:
+    from dbproxy.kube import Kube
+
+# How long the first probes may keep the engine from starting: they say how many workers make sense.
+FIRST_PROBES = 1.0
+RETRY_APPLY = 1.0
+
+log = Log(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How this agent was started."""
+
+    config_dir: Path
+    election_dir: Path | None
+    listen_address: str
+    max_clients: int
+    # None: as many as suit the CPUs and the smallest target.
+    workers: int | None
+    pod: str
+    kube: Kube | None
+    start_engine: Callable[[EngineOptions], Engine]
+
+
+class Agent:
+    """One agent with its engine."""
+
+    def __init__(self, options: Options, health: Health, tasks: Tasks) -> None:
+        self.dataplane: Dataplane | None = None
+        self.config: Config | None = None
+        self._options = options
+        self._health = health
+        self._tasks = tasks
+        self._wake = asyncio.Event()
+        self._pairing = Pairing(accept_equal=options.kube is None)
+        self._planner = Planner(options.max_clients)
+        self._refused: Config | None = None
+        self._problem = ""
+        self._last: Plan | None = None
+        self._first_plan_at: float | None = None
+        self.metrics = AgentMetrics(lambda: self.dataplane)
+        self._observation = Observation(self.metrics)
+        self._prober = Prober(
+            PostgresProbe, self._on_probe, self._on_addresses, tasks, f"dbproxy {options.pod}"
+        )
+        self._logins = Logins(self._on_logins, tasks)
+        self._reporter = None if options.kube is None else Reporter(options.kube, tasks)
+        self._config_watch = ConfigWatch(self._on_settings, self._on_settings_problem)
+        self._credentials_watch = CredentialsWatch(
+            self._on_credentials, self._on_credentials_problem
+        )
+        self._election_watch = ElectionWatch(self._on_election)
+        self._election_task: asyncio.Task[None] | None = None
+        self._api_name = ""
+        self._running: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Turn for good."""
+        self._running = asyncio.current_task()
+        directory = self._options.config_dir
+        self._tasks.spawn(self._config_watch.follow_files(directory), "settings file")
+        self._tasks.spawn(self._credentials_watch.follow_files(directory), "credentials files")
+        while True:
+            self._wake.clear()
+            wake_in = await self._turn()
+            try:
+                async with asyncio.timeout(wake_in):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def leave(self) -> None:
+        """Turn no more; withdraw the report, end the probes and the engine."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+        if self._reporter is not None:
+            await self._reporter.withdraw()
+        await self._prober.close()
+        if self.dataplane is not None:
+            await self.dataplane.close()
+
+    # --- facts ------------------------------------------------------------------------------
+
+    def _on_settings(self, settings: Settings) -> None:
+        if self._pairing.learn_settings(settings):
+            self._follow_api(settings)
+        self._wake.set()
+
+    def _on_credentials(self, credentials: Credentials) -> None:
+        self._pairing.learn_credentials(credentials)
+        self._wake.set()
+
+    def _on_settings_problem(self, problem: str) -> None:
+        self._pairing.settings_problem(problem)
+        self._wake.set()
+
+    def _on_credentials_problem(self, problem: str) -> None:
+        self._pairing.credentials_problem(problem)
+        self._wake.set()
+
+    def _on_election(self, election: Election) -> None:
+        self._planner.learn_election(election)
+        self._wake.set()
+
+    def _on_probe(self, probe: Probe) -> None:
+        self._observation.probe(probe)
+        self._planner.learn_probe(probe)
+        self._wake.set()
+
+    def _on_addresses(self, addresses: Addresses) -> None:
+        self._planner.learn_addresses(addresses)
+        self._wake.set()
+
+    def _on_logins(self, logins: Iterable[Login]) -> None:
+        self._planner.learn_logins(logins)
+        self._wake.set()
+
+    def _on_event(self, event: dict[str, Any]) -> None:
+        """An event of the engine."""
+        self._observation.event(event)
+        kind = event["event"]
+        if kind == "writer_doubted":
+            self._prober.poke(event["target"])
+            self._election_watch.doubt()
+        elif kind == "writer_drained":
+            drained = Drained(event["target"], event["epoch"], event["unconfirmed"])
+            self._planner.learn_drained(drained)
+            self._wake.set()
+        elif kind == "backend_failed":
+            self._prober.poke(event["target"])
+            if event["sqlstate"].startswith("28"):
+                self._logins.doubt(event["user"])
+        elif kind == "events_lost":
+            for target in self._prober.watches:
+                self._prober.poke(target)
+            self._election_watch.doubt()
+
+    # --- one turn ---------------------------------------------------------------------------
+
+    async def _turn(self) -> float | None:
+        """Bring everything in line with the facts; says after how long to turn again."""
+        self._adopt_config()
+        now = asyncio.get_running_loop().time()
+        plan = self._planner.plan(now, time.time())
+        if plan is None:
+            self._observation.problem(self._pairing.problem)
+            return None
+        # First of all: not another byte to a former writer, and ask the new one at once.
+        self._prober.follow(plan.suspended, fast=plan.fast)
+        if plan.term is not None and (self._last is None or plan.term != self._last.term):
+            self._prober.poke(plan.term.target)
+        wait = self._engine_wait(plan, now)
+        if wait is not None:
+            return wait
+        applied = await self._apply(plan)
+        self._last = plan
+        self._assign_logins(plan)
+        self._tell(plan)
+        return plan.wake_in if applied else RETRY_APPLY
+
+    def _adopt_config(self) -> None:
+        config = self._pairing.newest()
+        if config is None or config in (self._planner.config, self._refused):
+            return
+        self._learn_config(config)
+
+    def _learn_config(self, config: Config) -> None:
+        before = self._planner.config
+        self._planner.learn_config(config)
+        self._prober.configure(config)
+        for target, watch in self._prober.watches.items():
+            self._planner.learn_addresses(Addresses(target, watch.addresses))
+        self._observation.config(config)
+        name = election_name(config)
+        if before is None or name != election_name(before):
+            self._follow_election(config, name)
+
+    def _follow_api(self, settings: Settings) -> None:
+        """The mounted settings name the objects to watch, once."""
+        kube = self._options.kube
+        if kube is None or self._api_name:
+            return
+        namespace = settings.proxy.namespace
+        self._api_name = name = f"{settings.proxy.name}-config"
+        watches = {
+            "settings": self._config_watch.follow_api(kube, namespace, name),
+            "credentials": self._credentials_watch.follow_api(kube, namespace, name),
+        }
+        for kind, watch in watches.items():
+            self._tasks.spawn(watch, f"watch {kind}")
+
+    def _follow_election(self, config: Config, name: str | None) -> None:
+        if self._election_task is not None:
+            self._election_task.cancel()
+            self._election_task = None
+        if name is None:
+            return
+        self._election_watch = watch = ElectionWatch(self._on_election)
+        kube, directory = self._options.kube, self._options.election_dir
+        if directory is not None:
+            work = watch.follow_files(directory)
+        elif kube is not None:
+            work = watch.follow_api(kube, config.settings.proxy.namespace, name)
+        else:
+            told = "outside Kubernetes writerElection needs --election-dir"
+            self._on_election(Election("NOT_FOUND", message=told))
+            return
+        self._election_task = self._tasks.spawn(work, "election")
+
+    # --- obeying the plan -------------------------------------------------------------------
+
+    def _engine_wait(self, plan: Plan, now: float) -> float | None:
+        """Seconds for which the engine's start still waits; None once it runs."""
+        if self.dataplane is not None:
+            return None
+        if self._first_plan_at is None:
+            self._first_plan_at = now
+        left = self._first_plan_at + FIRST_PROBES - now
+        if left > 0 and any(target.state == "REGISTERING" for target in plan.targets):
+            return left
+        workers = self._options.workers or self._suitable_workers()
+        options = EngineOptions(workers, self._options.listen_address)
+        self.dataplane = Dataplane(self._options.start_engine(options))
+        self.dataplane.listen(self._on_event)
+        self._health.dataplane = self.dataplane
+        log.info("engine_started", workers=workers, max_clients=self._options.max_clients)
+        return None
+
+    def _suitable_workers(self) -> int:
+        # The front thread and this program share one CPU. More workers than CPUs to run them would
+        # only wake each other's processors: each gets less done per turn.
+        workers = max(1, available_cpus() - 1)
+        budget = self._planner.smallest_budget()
+        return workers if budget is None else max(1, min(workers, budget // 4))
+
+    async def _apply(self, plan: Plan) -> bool:
+        """Hand the snapshot to the engine if it is a new one; says whether it is in force."""
+        dataplane = self.dataplane
+        if dataplane is None:
+            return False
+        if plan.snapshot != dataplane.applied:
+            try:
+                await dataplane.apply(plan.snapshot)
+            except ListenerUnavailableError as error:
+                self._problem = str(error)
+                self._observation.apply("listener_unavailable", self._problem)
+                return False
+            except SnapshotRefusedError as error:
+                return self._take_back(plan, error)
+            self._observation.apply("applied", "")
+            if self._refused is None:
+                self._problem = ""
+        if plan.config != self.config:
+            self.config, self._refused, self._problem = plan.config, None, ""
+            log.info("config_applied", revision=plan.config.settings.revision,
+                     secretRevision=plan.config.credentials.revision)  # fmt: skip
+        return True
+
+    def _take_back(self, plan: Plan, error: SnapshotRefusedError) -> bool:
+        """The engine refused a snapshot: its configuration is not tried again, the last goes on."""
+        self._problem = f"revision {plan.config.settings.revision}: {error}"
+        self._observation.apply("refused", self._problem)
+        if self.config is None or self.config == plan.config:
+            return False
+        self._refused = plan.config
+        self._learn_config(self.config)
+        self._wake.set()
+        return True
+
+    def _assign_logins(self, plan: Plan) -> None:
+        """Log-ins are tried on the writer, or else on the first target that is available."""
+        usable = [target.name for target in plan.snapshot.targets if target.available]
+        writer = plan.snapshot.writer
+        if writer is not None and writer.open and writer.target in usable:
+            usable.insert(0, writer.target)
+        watch = self._prober.watches.get(usable[0]) if usable else None
+        if watch is None:
+            self._logins.assign(None, None)
+            return
+        attempts = tuple(Attempt(user.name, user.passwords) for user in plan.snapshot.users)
+        self._logins.assign(Assignment(watch.spec.name, watch.addresses, attempts), watch.probe)
+
+    def _tell(self, plan: Plan) -> None:
+        """Log, metrics and the report."""
+        problem = "; ".join(filter(None, (self._pairing.problem, self._problem, plan.problem)))
+        self._observation.plan(plan)
+        self._observation.problem(problem)
+        group = plan.config.settings.target_group
+        if self._reporter is None or group is None:
+            return
+        destination = Destination(
+            plan.config.settings.proxy.namespace, group.name, group.uid, self._options.pod
+        )
+        applied = None if self.dataplane is None else self.dataplane.applied
+        self._reporter.offer(
+            destination, pod_entry(self._options.pod, plan, self.config, applied, problem)
+        )
+
+
+def election_name(config: Config) -> str | None:
+    """The ConfigMap that names the writer, if there is one."""
+    group = config.settings.target_group
+    if group is None or group.writer_election is None:
+        return None
+    return group.writer_election.config_map

@@ -1,0 +1,78 @@
+"""How a pod leaves: readiness off, endpoints settle, clients leave at transaction ends, then the
+end.
+
+A second signal skips what is left of the waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from dbproxy.logs import Log
+
+if TYPE_CHECKING:
+    from dbproxy.run.agent import Agent
+    from dbproxy.tasks import Tasks
+    from dbproxy.tell.health import Health
+
+# Until every node has heard that this pod gets no new connections.
+SETTLE = 5.0
+LOOK = 0.05
+
+log = Log(__name__)
+
+
+class Leaving:
+    """Waits for the signal and then does it in order."""
+
+    def __init__(self, agent: Agent, health: Health, *, in_kubernetes: bool) -> None:
+        self._agent = agent
+        self._health = health
+        self._settle = SETTLE if in_kubernetes else 0.0
+        self._told = asyncio.Event()
+        self._hurry = asyncio.Event()
+
+    def told(self) -> None:
+        """A signal came."""
+        if self._told.is_set():
+            self._hurry.set()
+        self._told.set()
+
+    async def done(self, tasks: Tasks) -> BaseException | None:
+        """Wait for the signal, and leave; returns the crash that came first, if one did."""
+        told = asyncio.create_task(self._told.wait())
+        crashed = asyncio.create_task(tasks.crashed())
+        await asyncio.wait({told, crashed}, return_when=asyncio.FIRST_COMPLETED)
+        self._health.leaving = True
+        if not crashed.done():
+            log.info("leaving", settle=self._settle)
+            work = asyncio.create_task(self._drain())
+            await asyncio.wait({work, crashed}, return_when=asyncio.FIRST_COMPLETED)
+            work.cancel()
+        told.cancel()
+        crash = crashed.result() if crashed.done() else None
+        crashed.cancel()
+        await self._agent.leave()
+        return crash
+
+    async def _drain(self) -> None:
+        agent = self._agent
+        await self._pause(self._settle)
+        dataplane, config = agent.dataplane, agent.config
+        if dataplane is None:
+            return
+        await dataplane.drain()
+        limit = config.settings.drain_timeout if config else 0
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + limit
+        while dataplane.clients() and loop.time() < deadline and not self._hurry.is_set():
+            await self._pause(LOOK)
+        log.info("drained", clients=dataplane.clients(), hurried=self._hurry.is_set())
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,1 @@
+"""What a pod tells: its entry in status, metrics, health, log."""

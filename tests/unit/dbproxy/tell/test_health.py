@@ -1,0 +1,86 @@
+"""The probes and the metrics over HTTP, as the kubelet and Prometheus see them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from tests.agent_made import config_of
+from tests.fake_engine import FakeEngine
+from tests.servers import free_port
+
+from dbproxy.dataplane import Dataplane
+from dbproxy.decide.planner import Planner
+from dbproxy.tell.health import Health, serve
+from dbproxy.tell.metrics import AgentMetrics
+
+
+class Pod:
+    def __init__(self) -> None:
+        self.engine = FakeEngine()
+        self.health = Health()
+        self.metrics = AgentMetrics(lambda: self.health.dataplane)
+        self.port = free_port()
+
+    async def apply(self) -> None:
+        planner = Planner(max_clients=10)
+        planner.learn_config(config_of())
+        plan = planner.plan(0, 0)
+        assert plan is not None
+        self.health.dataplane = Dataplane(self.engine)
+        await self.health.dataplane.apply(plan.snapshot)
+
+    async def get(self, path: str) -> tuple[int, str]:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{self.port}{path}") as response,
+        ):
+            return response.status, await response.text()
+
+
+@pytest.fixture
+async def pod() -> AsyncIterator[Pod]:
+    pod = Pod()
+    runner = await serve(pod.health, pod.metrics.render, "127.0.0.1", pod.port)
+    yield pod
+    await runner.cleanup()
+
+
+async def test_a_pod_is_ready_once_its_snapshot_is_applied(pod: Pod) -> None:
+    assert await pod.get("/readyz") == (503, "no snapshot is applied yet\n")
+    await pod.apply()
+    assert await pod.get("/readyz") == (200, "ok\n")
+
+
+async def test_a_leaving_pod_is_alive_but_not_ready(pod: Pod) -> None:
+    await pod.apply()
+    pod.health.leaving = True
+    assert await pod.get("/readyz") == (503, "leaving\n")
+    assert await pod.get("/healthz") == (200, "ok\n")
+
+
+async def test_a_pod_whose_engine_stands_still_is_not_alive(pod: Pod) -> None:
+    await pod.apply()
+    pod.engine.age_ms = 60_000
+    status, text = await pod.get("/healthz")
+    assert (status, text) == (503, "a loop of the engine has not turned for 60 s\n")
+
+
+async def test_the_metrics_hold_the_engines_and_the_agents(pod: Pod) -> None:
+    await pod.apply()
+    pod.engine.connected = 5
+    status, text = await pod.get("/metrics")
+    assert status == 200
+    lines = text.splitlines()
+    assert "dbproxy_clients 5.0" in lines
+    assert 'dbproxy_borrow_seconds_bucket{endpoint="orders",le="+Inf"} 3.0' in lines
+    assert 'dbproxy_snapshots_total{result="applied"} 0.0' in lines
+
+
+async def test_the_series_of_a_target_begin_at_zero_and_end_with_it(pod: Pod) -> None:
+    pod.metrics.follow_targets(["db-0"], set())
+    series = 'dbproxy_probes_total{result="FAILED",target="db-0"} 0.0'
+    assert series in (await pod.get("/metrics"))[1]
+    pod.metrics.follow_targets([], {"db-0"})
+    assert "db-0" not in (await pod.get("/metrics"))[1]

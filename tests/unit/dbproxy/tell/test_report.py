@@ -1,0 +1,140 @@
+"""The report: on change, spaced, tried again, and withdrawn at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import pytest
+from tests.agent_made import answered, config_of, elected
+from tests.fake_api import FakeApi
+from tests.waiting import until
+
+from dbproxy.decide.planner import Planner
+from dbproxy.kube import Kube
+from dbproxy.tasks import Tasks
+from dbproxy.tell import report as report_module
+from dbproxy.tell.report import Destination, Reporter, pod_entry
+
+GROUP = Destination("shop", "orders-db", "group-uid", "pod-0")
+
+
+class World:
+    def __init__(self, api: FakeApi) -> None:
+        self.api = api
+        self.kube = Kube(api.cluster)
+        self.tasks = Tasks()
+        self.reporter = Reporter(self.kube, self.tasks)
+
+    def last_is(self, number: int) -> bool:
+        return self.told[-1:] == [[{"n": number}]]
+
+    @property
+    def told(self) -> list[Any]:
+        return [body["status"].get("proxies") for _, _, body in self.api.patches]
+
+
+@pytest.fixture
+async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    monkeypatch.setattr(report_module, "RETRY_FIRST", 0.01)
+    api = await FakeApi().start()
+    world = World(api)
+    yield world
+    await world.tasks.close()
+    await world.kube.close()
+    await api.stop()
+
+
+async def test_a_report_carries_the_uid_it_is_meant_for(world: World) -> None:
+    world.reporter.offer(GROUP, {"pod": "pod-0"})
+    await until(lambda: world.api.patches)
+    assert world.api.patches[0][2] == {
+        "apiVersion": "dbproxy.dev/v1alpha1",
+        "kind": "DBProxyTargetGroup",
+        "metadata": {"name": "orders-db", "namespace": "shop", "uid": "group-uid"},
+        "status": {"proxies": [{"pod": "pod-0"}]},
+    }
+
+
+async def test_what_did_not_change_is_not_written_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_module, "APART", 0.01)
+    for number in (1, 1, 2):
+        world.reporter.offer(GROUP, {"n": number})
+        await until(partial(world.last_is, number))
+    assert world.told == [[{"n": 1}], [{"n": 2}]]
+
+
+async def test_of_many_changes_within_a_second_only_the_last_is_written(world: World) -> None:
+    world.reporter.offer(GROUP, {"n": 0})
+    await until(lambda: world.told)
+    for number in range(1, 10):
+        world.reporter.offer(GROUP, {"n": number})
+    await until(lambda: len(world.told) == 2)
+    assert world.told[-1] == [{"n": 9}]
+
+
+async def test_a_report_that_cannot_be_written_is_tried_again(world: World) -> None:
+    world.api.status = 500
+    world.reporter.offer(GROUP, {"n": 1})
+    await asyncio.sleep(0)
+    world.api.status = 200
+    await until(lambda: world.told == [[{"n": 1}]])
+
+
+async def test_a_leaving_pod_takes_its_report_back(world: World) -> None:
+    world.reporter.offer(GROUP, {"n": 1})
+    await until(lambda: world.told)
+    await world.reporter.withdraw()
+    assert world.told == [[{"n": 1}], None]
+
+
+def test_the_entry_has_the_shape_of_the_contract() -> None:
+    planner = Planner(max_clients=10)
+    config = config_of()
+    planner.learn_config(config)
+    planner.learn_election(elected("db-0", 7))
+    planner.plan(1, 0)
+    planner.learn_probe(answered("db-0", 2, writes=True))
+    plan = planner.plan(3, 0)
+    assert plan is not None
+    assert pod_entry("pod-0", plan, config, plan.snapshot, "") == {
+        "pod": "pod-0",
+        "revision": 10,
+        "generation": 3,
+        "groupGeneration": 2,
+        "budgetDivisor": 3,
+        "listeners": [15432, 15433],
+        "writer": {
+            "target": "db-0",
+            "uid": "cm",
+            "epoch": 7,
+            "state": "OPEN",
+            "reason": "",
+            "message": "",
+        },
+        "acknowledged": {"uid": "cm", "epoch": 7, "unconfirmed": False},
+        "targets": [
+            {
+                "name": "db-0",
+                "role": "READ_WRITE",
+                "state": "AVAILABLE",
+                "reason": "",
+                "description": "",
+                "maxConnections": 100,
+            },
+            {
+                "name": "db-1",
+                "role": "UNKNOWN",
+                "state": "REGISTERING",
+                "reason": "",
+                "description": "not asked yet",
+                "maxConnections": None,
+            },
+        ],
+        "logins": [],
+        "problem": "",
+    }

@@ -1,0 +1,50 @@
+"""Only news wakes, and it wakes the right proxy."""
+
+from typing import Any
+
+from dbproxy_operator.handlers.wakes import Wakes, content
+from dbproxy_operator.observe.world import Key
+from dbproxy_operator.run.queue import Queue
+
+
+def event(kind: str | None = "MODIFIED", **metadata: Any) -> dict[str, Any]:
+    spec = metadata.pop("spec", {})
+    status = metadata.pop("status", {})
+    return {
+        "type": kind,
+        "object": {"metadata": {"uid": "u", **metadata}, "spec": spec, "status": status},
+    }
+
+
+def wakes() -> Wakes:
+    return Wakes(Queue(lambda: 0.0), lambda _source: None)
+
+
+def test_our_own_writes_and_counters_are_no_news() -> None:
+    filtered = wakes()
+    first, second = event(), event(resourceVersion="2", managedFields=[1], status={"a": 1})
+    assert filtered.is_news(first, content(first))
+    assert not filtered.is_news(second, content(second))
+
+
+def test_a_change_of_what_is_wanted_is_news() -> None:
+    filtered = wakes()
+    for changed in (event(), event(spec={"a": 1}), event(labels={"a": "b"}, spec={"a": 1})):
+        assert filtered.is_news(changed, content(changed))
+
+
+def test_a_deletion_is_always_news_and_forgotten() -> None:
+    filtered = wakes()
+    assert filtered.is_news(event(), "same")
+    assert filtered.is_news(event("DELETED"), "same")
+    assert filtered.is_news(event(), "same")
+
+
+async def test_a_wake_without_a_proxy_is_nobodys() -> None:
+    queue = Queue(lambda: 0.0)
+    filtered = Wakes(queue, lambda _source: None)
+    filtered.wake("child", "shop", None)
+    filtered.wake("child", None, "orders")
+    assert queue.depth == 0
+    filtered.wake("child", "shop", "orders")
+    assert await queue.next() == Key("shop", "orders")

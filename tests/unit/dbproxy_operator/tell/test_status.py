@@ -1,0 +1,146 @@
+"""Conditions as kstatus and `kubectl wait` read them."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.composed import NOW, stored
+from tests.resources import Object, proxy
+
+from dbproxy_operator.errors import Problem
+from dbproxy_operator.tell import status
+from dbproxy_operator.tell.status import Extra, Verdict, judge
+
+MISSING = Problem("SecretNotFound", "create it")
+TAKEN = Problem("NameTaken", "rename it", contradiction=True)
+ROLLING = Problem("RollingOut", "replacing pods")
+FINE = Verdict(serving=True, current=True, ready_message="all is well")
+
+
+def after(obj: Object, verdict: Verdict, now: float = NOW) -> Object:
+    return obj | {"status": {"conditions": list(judge(obj, verdict, now).conditions)}}
+
+
+def shown(obj: Object) -> dict[str, tuple[str, str]]:
+    found = status.conditions_of(obj)
+    return {kind: (one["status"], one["reason"]) for kind, one in found.items()}
+
+
+def fresh(generation: int = 3) -> Object:
+    obj = stored(proxy(), "u")
+    obj["metadata"]["generation"] = generation
+    return obj
+
+
+def test_all_is_well() -> None:
+    obj = after(fresh(), FINE)
+    assert shown(obj) == {
+        "Ready": ("True", "Ready"),
+        "Reconciling": ("False", "Done"),
+        "Stalled": ("False", "NotStalled"),
+    }
+    assert status.conditions_of(obj)["Ready"]["observedGeneration"] == 3
+
+
+def test_what_may_yet_come_is_waited_for_then_stalled() -> None:
+    obj = after(fresh(), Verdict(problem=MISSING))
+    assert shown(obj)["Ready"] == ("False", "SecretNotFound")
+    assert shown(obj)["Reconciling"] == ("True", "SecretNotFound")
+    judged = judge(obj, Verdict(problem=MISSING), NOW + 59)
+    assert judged.wake_at == NOW + 60
+    assert shown(after(obj, Verdict(problem=MISSING), NOW + 59))["Stalled"][0] == "False"
+    stalled = after(obj, Verdict(problem=MISSING), NOW + 60)
+    assert shown(stalled)["Stalled"] == ("True", "SecretNotFound")
+    assert shown(stalled)["Reconciling"] == ("False", "Stalled")
+    again = after(stalled, Verdict(problem=MISSING), NOW + 61)
+    assert again == stalled
+
+
+def test_the_wait_begins_with_the_fault_and_not_with_the_work_before_it() -> None:
+    obj = after(fresh(), Verdict(progress=ROLLING), NOW - 500)
+    obj = after(obj, Verdict(problem=MISSING))
+    assert shown(obj)["Reconciling"] == ("True", "SecretNotFound")
+    assert shown(after(obj, Verdict(problem=MISSING), NOW + 30))["Stalled"][0] == "False"
+
+
+def test_a_contradiction_is_stalled_at_once() -> None:
+    assert shown(after(fresh(), Verdict(problem=TAKEN)))["Stalled"] == ("True", "NameTaken")
+
+
+def test_ready_stays_while_a_new_generation_is_on_its_way_to_pods_that_serve() -> None:
+    obj = after(fresh(), FINE)
+    obj["metadata"]["generation"] = 4
+    obj = after(obj, Verdict(progress=ROLLING, serving=True))
+    assert shown(obj)["Ready"] == ("True", "Ready")
+    assert status.conditions_of(obj)["Ready"]["observedGeneration"] == 3
+    assert shown(obj)["Reconciling"] == ("True", "RollingOut")
+    obj = after(obj, FINE)
+    assert status.conditions_of(obj)["Ready"]["observedGeneration"] == 4
+
+
+def test_ready_does_not_come_before_the_work_is_done() -> None:
+    obj = after(fresh(), Verdict(progress=ROLLING, serving=True))
+    assert shown(obj)["Ready"] == ("False", "RollingOut")
+    assert status.conditions_of(obj)["Ready"]["observedGeneration"] == 0
+
+
+def test_pods_that_are_gone_are_told_at_once() -> None:
+    obj = after(after(fresh(), FINE), Verdict(progress=ROLLING, serving=False))
+    assert shown(obj)["Ready"] == ("False", "RollingOut")
+
+
+def test_a_new_generation_begins_with_reconciling() -> None:
+    obj = after(fresh(), Verdict(problem=TAKEN))
+    obj["metadata"]["generation"] = 4
+    obj = obj | {"status": {"conditions": status.begun(obj, NOW)}}
+    assert shown(obj)["Reconciling"] == ("True", "NewGeneration")
+    assert shown(obj)["Stalled"][0] == "False"
+    assert shown(obj)["Ready"] == ("False", "NameTaken")
+
+
+def test_each_change_is_announced_once() -> None:
+    obj = fresh()
+    extra = (Extra("WriterKnown", False, "NoWriter", "none"),)
+    verdict = Verdict(problem=Problem("NoWriter", "none"), extras=extra)
+    judged = judge(obj, verdict, NOW)
+    (told,) = status.announced(obj, judged.conditions)
+    assert told["reason"] == "NoWriter"
+    obj = after(obj, verdict)
+    assert status.announced(obj, judge(obj, verdict, NOW + 90).conditions) == []
+    assert [one["reason"] for one in status.announced(obj, judge(obj, FINE, NOW).conditions)] == [
+        "Ready"
+    ]
+
+
+def test_a_status_that_says_it_already_is_not_written() -> None:
+    obj = after(fresh(), FINE)
+    desired = {"conditions": list(reversed(obj["status"]["conditions"]))}
+    assert status.same(desired, obj)
+    obj["status"]["proxies"] = [{"pod": "a"}]
+    assert status.same(desired, obj)
+    assert not status.same(desired | {"ready": "1/2"}, obj)
+
+
+PROBLEMS = st.sampled_from([None, MISSING, TAKEN])
+VERDICTS = st.builds(
+    Verdict,
+    problem=PROBLEMS,
+    progress=st.sampled_from([None, ROLLING]),
+    serving=st.booleans(),
+    current=st.booleans(),
+)
+
+
+@given(st.lists(st.tuples(VERDICTS, st.floats(0, 100)), min_size=1, max_size=12))
+def test_reconciling_and_stalled_are_never_both_true(story: list[tuple[Any, float]]) -> None:
+    obj, now = fresh(), NOW
+    for verdict, passed in story:
+        now += passed
+        obj = after(obj, verdict, now)
+        found = shown(obj)
+        assert (found["Reconciling"][0], found["Stalled"][0]) != ("True", "True")
+        if found["Ready"][0] == "False":
+            assert "True" in (found["Reconciling"][0], found["Stalled"][0])
+        if verdict.problem is not None:
+            assert found["Ready"][0] == "False"
+        assert after(obj, verdict, now) == obj
