@@ -76,7 +76,7 @@ impl Faults {
         if now >= self.ends_at {
             self.over = true;
             fleet.clients.1.calm = true;
-            fleet.reader_available = true;
+            fleet.desired.reader_available = true;
             fleet.apply();
             self.later.push((now.after(AFTERMATH), Later::Calm));
             if fleet.plan.drains {
@@ -96,9 +96,9 @@ impl Faults {
                 fleet.databases[at].1.start();
             }
             Later::Unmute(at) => fleet.network.mute(fleet.databases[at].0, false),
-            Later::OpenWriter(epoch) if fleet.writer.epoch == epoch => {
+            Later::OpenWriter(epoch) if fleet.desired.writer.epoch == epoch => {
                 fleet.network.note(|| format!("epoch {epoch} opens"));
-                fleet.writer.open = true;
+                fleet.desired.writer.open = true;
                 fleet.apply();
             }
             Later::OpenWriter(_) => {}
@@ -142,13 +142,13 @@ impl Faults {
                 self.soon(now, 800, Later::Unmute(database));
             }
             16 => {
-                fleet.reader_available = self.random.one_in(2);
+                fleet.desired.reader_available = self.random.one_in(2);
                 fleet.apply();
             }
             17..=19 => self.move_writer(now, fleet),
             _ => {
-                fleet.plan.budget = self.random.between(1, 6) as u32;
-                let budget = fleet.plan.budget as usize;
+                fleet.desired.budget = self.random.between(1, 6) as u32;
+                let budget = fleet.desired.budget as usize;
                 fleet.network.note(|| format!("budget {budget}"));
                 fleet.witness.borrow_mut().allow(budget, now);
                 fleet.apply();
@@ -171,12 +171,12 @@ impl Faults {
     }
 
     fn move_writer(&mut self, now: Time, fleet: &mut Fleet) {
-        let old = usize::from(fleet.writer.target.0);
+        let old = usize::from(fleet.desired.writer.target.0);
         let new = 1 - old;
-        fleet.writer.target = fleet.shared.target_id(&format!("db{new}")).0;
-        fleet.writer.epoch += 1;
-        fleet.writer.open = self.random.one_in(3);
-        let epoch = fleet.writer.epoch;
+        fleet.desired.writer.target = fleet.shared.target_id(&format!("db{new}")).0;
+        fleet.desired.writer.epoch += 1;
+        fleet.desired.writer.open = self.random.one_in(3);
+        let epoch = fleet.desired.writer.epoch;
         fleet
             .network
             .note(|| format!("epoch {epoch}: db{new} becomes the writer"));
@@ -187,7 +187,7 @@ impl Faults {
         fleet.databases[old].1.read_only = self.random.one_in(2);
         fleet.databases[new].1.read_only = false;
         fleet.apply();
-        if !fleet.writer.open {
+        if !fleet.desired.writer.open {
             self.soon(now, 600, Later::OpenWriter(epoch));
         }
     }

@@ -1,30 +1,24 @@
 //! A whole proxy between model databases and scripted clients, in one thread under a seed.
 
 use std::cell::RefCell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use dbproxy_driver::sim::{HostId, Network, Random, SimDriver};
 use dbproxy_driver::{Driver, Duration};
-use dbproxy_engine::{User, UserMethod, Users};
 use dbproxy_postgres::Postgres;
-use dbproxy_server::{
-    BackendTls, Field, Front, Listener, Notice, Notices, Role, Shared, Snapshot, Target, TlsMode,
-    Worker, Writer,
-};
+use dbproxy_server::{Field, Front, Notice, Notices, Worker};
 
 use crate::backend::INIT_QUERY;
-use crate::clients::{Clients, PASSWORD, USER};
+use crate::clients::Clients;
 use crate::database::Database;
+use crate::desired::{database_at, ip, Desired, Proxy, READ_PORT, WRITE_PORT};
 use crate::faults::Faults;
 use crate::order::Order;
 use crate::plan::Plan;
 use crate::summary::Summary;
 use crate::witness::{Class, Witness};
-
-const WRITE_PORT: u16 = 15432;
-const READ_PORT: u16 = 15433;
 
 /// Bytes that may wait on one leg: when it has more than the high-water mark, its peer is not read
 /// for, and what was read before is at most one request's beginning and one read.
@@ -32,8 +26,6 @@ const QUEUE_LIMIT: usize = (64 + 256 + 16) * 1024;
 
 /// The longest that the former writer's connections may live on.
 const DRAINED_WITHIN: Duration = Duration::from_secs(5);
-
-type Proxy = Shared<Postgres, SimDriver>;
 
 pub struct Fleet {
     pub network: Network,
@@ -43,9 +35,8 @@ pub struct Fleet {
     pub workers: Vec<(HostId, Worker<Postgres, SimDriver>)>,
     pub front: (HostId, Front<Postgres, SimDriver>),
     pub clients: (HostId, Clients),
-    pub writer: Writer,
+    pub desired: Desired,
     pub plan: Plan,
-    pub reader_available: bool,
     faults: (HostId, Faults),
     order: Order,
 }
@@ -56,29 +47,6 @@ pub struct Failure {
     pub trace: Vec<String>,
 }
 
-fn ip(last: u8) -> IpAddr {
-    IpAddr::from([10, 0, 0, last])
-}
-
-fn users() -> Arc<Users> {
-    static USERS: OnceLock<Arc<Users>> = OnceLock::new();
-    let make = || {
-        let fleet_secret = vec![7; 32];
-        let verifier = dbproxy_postgres::verifier(USER, PASSWORD, &fleet_secret);
-        let user = User {
-            name: USER.into(),
-            method: UserMethod::Md5,
-            passwords: vec![PASSWORD.into()],
-            verifiers: vec![verifier],
-        };
-        Arc::new(Users {
-            by_name: [(USER.into(), Arc::new(user))].into(),
-            fleet_secret,
-        })
-    };
-    USERS.get_or_init(make).clone()
-}
-
 fn databases(
     network: &Network,
     plan: &Plan,
@@ -86,9 +54,8 @@ fn databases(
     random: &mut Random,
 ) -> Vec<(HostId, Database)> {
     let made = (0..2).map(|index| {
-        let ip = ip(20 + index as u8);
-        let (host, driver) = network.host(&format!("db{index}"), ip);
-        let address = SocketAddr::new(ip, 5432);
+        let address = database_at(index);
+        let (host, driver) = network.host(&format!("db{index}"), address.ip());
         let most = plan.budget as usize + random.index(2) - usize::from(plan.budget > 2);
         let random = random.fork();
         let database = Database::new(index, driver, address, witness.clone(), random, most);
@@ -152,8 +119,13 @@ impl Fleet {
         let workers = workers.collect();
         let clients = clients(&network, &plan, &witness, &mut random);
         let (fault_host, driver) = network.host("faults", ip(50));
-        let (target, _) = shared.target_id("db0");
-        shared.target_id("db1");
+        let keeps = if plan.keeps_idle { 3600 } else { 10 };
+        let desired = Desired {
+            budget: plan.budget,
+            idle_backend_timeout: Duration::from_secs(keeps),
+            init_query: plan.init_query.then_some(INIT_QUERY),
+            ..Desired::new(&shared)
+        };
         let order = Order::new(witness.clone());
         Self {
             network,
@@ -163,13 +135,8 @@ impl Fleet {
             workers,
             front: (front_host, front),
             clients,
-            writer: Writer {
-                target,
-                epoch: 1,
-                open: true,
-            },
+            desired,
             plan,
-            reader_available: true,
             faults: (fault_host, Faults::new(driver, random)),
             order,
         }
@@ -177,46 +144,7 @@ impl Fleet {
 
     /// Hands the desired state of now to the proxy.
     pub fn apply(&self) {
-        let listener = |name: &str, port, role| {
-            let name = name.into();
-            Arc::new(Listener { name, port, role })
-        };
-        let target = |index: u8| {
-            let name = format!("db{index}");
-            let (id, load) = self.shared.target_id(&name);
-            Some(Arc::new(Target {
-                id,
-                name: name.as_str().into(),
-                addresses: vec![SocketAddr::new(ip(20 + index), 5432)],
-                server_name: name.as_str().into(),
-                reader: id != self.writer.target,
-                available: id == self.writer.target || self.reader_available,
-                max_connections: self.plan.budget,
-                max_idle: self.plan.budget / 2,
-                load,
-            }))
-        };
-        // The front answers at its next turn; the scheduler sees to that.
-        drop(self.shared.apply(Snapshot {
-            listeners: vec![
-                listener("orders", WRITE_PORT, Role::ReadWrite),
-                listener("orders-ro", READ_PORT, Role::ReadOnly),
-            ],
-            client_tls: None,
-            require_tls: false,
-            users: users(),
-            targets: vec![target(0), target(1)],
-            writer: Some(self.writer),
-            backend_tls: Arc::new(BackendTls::new(TlsMode::Disabled, None).expect("no TLS")),
-            borrow_timeout: Duration::from_secs(20),
-            idle_client_timeout: Duration::from_secs(1800),
-            client_write_timeout: Duration::from_secs(5),
-            idle_backend_timeout: Duration::from_secs(if self.plan.keeps_idle { 3600 } else { 10 }),
-            init_query: self.plan.init_query.then(|| INIT_QUERY.into()),
-            max_clients: 1000,
-            term: 0,
-            sequence: 0,
-        }));
+        self.desired.apply(&self.shared);
     }
 
     /// One host's turn; false when nothing will ever happen again.
@@ -276,7 +204,8 @@ impl Fleet {
         }
         let unconfirmed = field("unconfirmed") == Some(&Field::Flag(true));
         let left = from.strip_prefix("db").and_then(|n| n.parse().ok());
-        if let (Some(left), false, true) = (left, unconfirmed, *epoch == self.writer.epoch) {
+        if let (Some(left), false, true) = (left, unconfirmed, *epoch == self.desired.writer.epoch)
+        {
             witness.drained += 1;
             witness.forbidden.insert(left);
         }
@@ -367,7 +296,7 @@ impl Fleet {
             let (id, load) = self.shared.target_id(&format!("db{}", database.index));
             let used = self.shared.usage(id).0 as usize;
             let open = database.sessions();
-            if open > self.plan.budget as usize {
+            if open > self.desired.budget as usize {
                 witness.violation(format!("db{}: {open} sessions at rest", database.index));
             }
             if used != open {

@@ -4,6 +4,7 @@
 mod backend;
 mod clients;
 mod database;
+mod desired;
 mod faults;
 mod fleet;
 mod judge;

@@ -1,0 +1,142 @@
+//! The desired state that a run hands to the proxy: two databases, one endpoint that writes, one
+//! that reads.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+
+use dbproxy_driver::sim::SimDriver;
+use dbproxy_driver::Duration;
+use dbproxy_engine::{User, UserMethod, Users};
+use dbproxy_postgres::Postgres;
+use dbproxy_server::{BackendTls, Listener, Role, Shared, Snapshot, Target, TlsMode, Writer};
+
+use crate::clients::{PASSWORD, USER};
+
+pub const WRITE_PORT: u16 = 15432;
+pub const READ_PORT: u16 = 15433;
+/// Where a database listens.
+pub const DATABASE_PORT: u16 = 5432;
+
+pub type Proxy = Shared<Postgres, SimDriver>;
+
+/// What may differ between snapshots.
+#[derive(Clone)]
+pub struct Desired {
+    pub writer: Writer,
+    /// Of `db0`, `db1`.
+    pub addresses: Vec<Vec<SocketAddr>>,
+    pub reader_available: bool,
+    /// The most sessions on each database.
+    pub budget: u32,
+    pub idle_backend_timeout: Duration,
+    pub init_query: Option<&'static str>,
+    pub users: Arc<Users>,
+    pub server_tls: TlsMode,
+}
+
+/// An address of the run's network.
+pub fn ip(last: u8) -> IpAddr {
+    IpAddr::from([10, 0, 0, last])
+}
+
+/// Where the model database of that number is.
+pub fn database_at(index: usize) -> SocketAddr {
+    SocketAddr::new(ip(20 + index as u8), DATABASE_PORT)
+}
+
+/// The one user.
+pub fn users() -> Arc<Users> {
+    static USERS: OnceLock<Arc<Users>> = OnceLock::new();
+    let make = || {
+        let fleet_secret = vec![7; 32];
+        let verifier = dbproxy_postgres::verifier(USER, PASSWORD, &fleet_secret);
+        let user = User {
+            name: USER.into(),
+            method: UserMethod::Md5,
+            passwords: vec![PASSWORD.into()],
+            verifiers: vec![verifier],
+        };
+        Arc::new(Users {
+            by_name: [(USER.into(), Arc::new(user))].into(),
+            fleet_secret,
+        })
+    };
+    USERS.get_or_init(make).clone()
+}
+
+impl Desired {
+    /// `db0` writes, `db1` reads; both are where their numbers say.
+    pub fn new(shared: &Proxy) -> Self {
+        let (target, _) = shared.target_id("db0");
+        shared.target_id("db1");
+        Self {
+            writer: Writer {
+                target,
+                epoch: 1,
+                open: true,
+            },
+            addresses: vec![vec![database_at(0)], vec![database_at(1)]],
+            reader_available: true,
+            budget: 4,
+            idle_backend_timeout: Duration::from_secs(3600),
+            init_query: None,
+            users: users(),
+            server_tls: TlsMode::Disabled,
+        }
+    }
+
+    /// Hands it to the proxy. The front answers at its next turn; the scheduler sees to that.
+    pub fn apply(&self, shared: &Proxy) {
+        drop(shared.apply(self.snapshot(shared)));
+    }
+
+    fn snapshot(&self, shared: &Proxy) -> Snapshot {
+        let targets = self.addresses.iter().enumerate();
+        Snapshot {
+            listeners: vec![
+                listener("orders", WRITE_PORT, Role::ReadWrite),
+                listener("orders-ro", READ_PORT, Role::ReadOnly),
+            ],
+            client_tls: None,
+            require_tls: false,
+            users: self.users.clone(),
+            targets: targets.map(|(i, a)| self.target(shared, i, a)).collect(),
+            writer: Some(self.writer),
+            backend_tls: Arc::new(BackendTls::new(self.server_tls, None).expect("no CA")),
+            borrow_timeout: Duration::from_secs(20),
+            idle_client_timeout: Duration::from_secs(1800),
+            client_write_timeout: Duration::from_secs(5),
+            idle_backend_timeout: self.idle_backend_timeout,
+            init_query: self.init_query.map(Into::into),
+            max_clients: 1000,
+            term: 0,
+            sequence: 0,
+        }
+    }
+
+    fn target(
+        &self,
+        shared: &Proxy,
+        index: usize,
+        addresses: &[SocketAddr],
+    ) -> Option<Arc<Target>> {
+        let name = format!("db{index}");
+        let (id, load) = shared.target_id(&name);
+        Some(Arc::new(Target {
+            id,
+            name: name.as_str().into(),
+            addresses: addresses.to_vec(),
+            server_name: name.as_str().into(),
+            reader: id != self.writer.target,
+            available: id == self.writer.target || self.reader_available,
+            max_connections: self.budget,
+            max_idle: self.budget / 2,
+            load,
+        }))
+    }
+}
+
+fn listener(name: &str, port: u16, role: Role) -> Arc<Listener> {
+    let name = name.into();
+    Arc::new(Listener { name, port, role })
+}
