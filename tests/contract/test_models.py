@@ -131,6 +131,13 @@ def test_defaults_are_the_same(kind: str, schemas: dict[str, Object]) -> None:
     assert model.model_validate(LEAST[kind]) == model.model_validate(filled)
 
 
+def test_a_port_that_is_left_out_is_the_same_one_in_cel(schemas: dict[str, Object]) -> None:
+    targets = schemas["DBProxyTargetGroup"]["properties"]["spec"]["properties"]["targets"]
+    (rule,) = (one["rule"] for one in targets["x-kubernetes-validations"])
+    for target in ("a", "b"):
+        assert f"(has({target}.port) ? {target}.port : {spec.DEFAULT_PORT})" in rule
+
+
 def test_no_field_of_a_later_issue_is_offered(schemas: dict[str, Object]) -> None:
     text = str(schemas)
     for name in ("serviceAccountAuth", "debugLogging", "sessionPinningFilters", "MYSQL"):
