@@ -18,6 +18,7 @@ KEY = Key("shop", "orders")
 MATERIAL = certificates.Material(
     lambda: ec.generate_private_key(ec.SECP256R1()), x509.random_serial_number
 )
+MONITOR = config.Monitor("monitor", "m", "monitor")
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def compose(
     group_spec: dict[str, Any] | None = None,
     with_group: bool = True,
     floor: Object | None = None,
-    monitor: tuple[str, str] | None = ("monitor", "m"),
+    monitor: config.Monitor | None = MONITOR,
     before: Composed | None = None,
     password: str = "first",
 ) -> Composed:
@@ -77,6 +78,7 @@ def compose(
             config.Listener("orders-ro", 15433, "READ_ONLY", retiring_since=int(NOW)),
         ],
         config.target_group(target, spec.parse_target_group(target), floor) if target else None,
+        report_to=target,
         budget_divisor=3,
         drain_timeout=parsed.drain_timeout,
     )

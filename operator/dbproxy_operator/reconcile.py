@@ -88,7 +88,7 @@ class Reconciler:
     async def _faulty(
         self, observed: Observed, proxy: Object, resolved: Resolved, now: float
     ) -> float | None:
-        """A spec that can't be read: what runs is left as it is."""
+        """A spec that can't be read and never could: there is nothing to make."""
         verdict = Verdict(problem=resolved.problems[0])
         kept = {key: value for key, value in status_of(proxy).items() if key != "conditions"}
         body = {**kept, "observedGeneration": generation(proxy)}

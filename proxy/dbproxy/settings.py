@@ -99,6 +99,13 @@ class TargetGroup(Model):
     writer_floor: WriterFloor | None = None
 
 
+class GroupRef(Model):
+    """The DBProxyTargetGroup whose status takes this pod's report, served or not."""
+
+    name: Name
+    uid: str
+
+
 class Settings(Model):
     """What `settings.json` says."""
 
@@ -113,6 +120,7 @@ class Settings(Model):
     budget_divisor: Annotated[int, Field(ge=1)] = 1
     listeners: Annotated[tuple[Listener, ...], Field(strict=False)]
     target_group: TargetGroup | None = None
+    report_to: GroupRef | None = None
 
 
 class PreviousPassword(Model):

@@ -81,6 +81,14 @@ def test_every_choice_of_the_user_arrives() -> None:
     assert read.credentials.server_ca is not None
 
 
+def test_where_to_report_arrives_with_or_without_what_is_served() -> None:
+    composed = compose()
+    assert composed.group is not None
+    read = load(composed).settings
+    assert read.report_to == settings.GroupRef(name="orders-db", uid="group-uid")
+    assert load(compose(with_group=False)).settings.report_to is None
+
+
 def test_the_floor_of_the_writer_arrives() -> None:
     group = load(compose(**CASES["an election with a floor"])).settings.target_group
     assert group is not None

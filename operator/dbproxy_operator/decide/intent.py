@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dbproxy_operator.decide import budget, fold, listeners
+from dbproxy_operator.decide import budget, fold, listeners, served
 from dbproxy_operator.decide.budget import Growth
 from dbproxy_operator.decide.fold import WriterState
 from dbproxy_operator.decide.listeners import Listeners
@@ -13,10 +13,9 @@ from dbproxy_operator.desired import certificates, config, pdb, rbac
 from dbproxy_operator.desired import deployment as deployments
 from dbproxy_operator.desired import service as services
 from dbproxy_operator.desired.certificates import Material
-from dbproxy_operator.desired.config import Served
+from dbproxy_operator.desired.config import Monitor, Served
 from dbproxy_operator.desired.deployment import PodTemplate
 from dbproxy_operator.observe import names, reports
-from dbproxy_operator.observe.references import election as election_name
 from dbproxy_operator.observe.reports import Report
 from dbproxy_operator.observe.world import (
     Object,
@@ -91,7 +90,7 @@ def intend(
     now: float,
 ) -> Intent:
     """For a proxy whose spec could be parsed."""
-    key, proxy, spec = observed.key, observed.proxy, resolved.spec
+    key, proxy, spec = observed.key, resolved.proxy, resolved.spec
     if proxy is None or spec is None:
         raise ValueError("there is nothing to intend without a proxy")
     deployment = observed.own_child("Deployment", key.name)
@@ -110,6 +109,7 @@ def intend(
         spec,
         ports.all,
         _target_group(resolved, writer),
+        report_to=resolved.group.obj if resolved.group else None,
         budget_divisor=parts,
         drain_timeout=min([spec.drain_timeout, *_drain_limits(template, pods)]),
     )
@@ -137,21 +137,23 @@ def soonest(*moments: float | None) -> float | None:
 
 
 def _listeners(observed: Observed, resolved: Resolved, before: Served, now: float) -> Listeners:
-    wanted = [
-        (endpoint.obj, endpoint.spec.target_role)
-        for endpoint in resolved.endpoints
-        if endpoint.spec is not None and endpoint.problem is None
-    ]
     former = config.former_listeners(before)
+    roles = {listener.name: listener.role for listener in former}
+    wanted: list[tuple[Object, str]] = []
+    for endpoint in resolved.endpoints:
+        if endpoint.spec is None and name(endpoint.obj) in roles:
+            wanted.append((endpoint.obj, roles[name(endpoint.obj)]))
+        elif endpoint.spec is not None and endpoint.problem is None:
+            wanted.append((endpoint.obj, endpoint.spec.target_role))
     return listeners.allocate(observed.key.name, wanted, former, observed.services, now)
 
 
 def _target_group(resolved: Resolved, writer: WriterState | None) -> Object | None:
     group = resolved.group
-    if group is None or group.spec is None or not group.servable:
+    if group is None or group.spec is None or group.source is None:
         return None
     floor = fold.floor(group.spec, writer.record if writer else None)
-    return config.target_group(group.obj, group.spec, floor)
+    return config.target_group(group.source, group.spec, floor)
 
 
 def _configuration(
@@ -167,7 +169,7 @@ def _configuration(
 
     Nothing as long as there is no user to serve, or no certificate: pods would have nothing to do.
     """
-    key, proxy, spec = observed.key, observed.proxy, resolved.spec
+    key, proxy, spec = observed.key, resolved.proxy, resolved.spec
     if proxy is None or spec is None or not resolved.logins:
         return [], None
     objects: list[Object] = []
@@ -182,7 +184,9 @@ def _configuration(
             if listener.retiring_since is None
             for host in names.service_hosts(key.namespace, listener.name)
         ]
-        pair = certificates.leaf(_pair(before), authority.signing, hosts, defaults.material, moment)
+        pair = certificates.leaf(
+            served.certificate(before), authority.signing, hosts, defaults.material, moment
+        )
         renewal = certificates.leaf_renewal(pair.certificate)
         objects.append(certificates.ca_secret(key, proxy, authority))
         objects.append(certificates.ca_config_map(key, proxy, authority))
@@ -234,21 +238,19 @@ def _drain_limits(template: PodTemplate, pods: Fleet) -> list[int]:
 
 
 def _role_names(resolved: Resolved) -> tuple[str | None, str | None]:
-    if resolved.group is None:
+    """The group that pods report to, and the election that they follow: that of what they have."""
+    group = resolved.group
+    if group is None:
         return None, None
-    return name(resolved.group.obj), election_name(resolved.group.obj)
+    election = group.spec.writer_election if group.spec else None
+    return name(group.obj), election.config_map_ref.name if election else None
 
 
-def _monitor(resolved: Resolved) -> tuple[str, str] | None:
+def _monitor(resolved: Resolved) -> Monitor:
     if resolved.group is not None and resolved.group.monitor is not None:
         return resolved.group.monitor
     first = resolved.logins[0]
-    return first.user, first.password
-
-
-def _pair(before: Served) -> certificates.Pair | None:
-    certificate, key = before.files.get("tls.crt"), before.files.get("tls.key")
-    return certificates.Pair(certificate, key) if certificate and key else None
+    return Monitor(first.user, first.password, None)
 
 
 def _needs(proxy: str) -> dict[Ref, frozenset[Ref]]:

@@ -1,19 +1,21 @@
 """Observed -> Resolved: specs parsed, references followed, and what is wrong with whom.
 
 One user's missing Secret must not stop the others: what can't be resolved keeps what was served
-before, as far as the composed Secret remembers it, and the fault is told in a condition.
+before (`served`), and the fault is told in a condition.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from cryptography import x509
 
+from dbproxy_operator.decide import served
 from dbproxy_operator.decide.listeners import MOST_ENDPOINTS
 from dbproxy_operator.desired import certificates
 from dbproxy_operator.desired.certificates import Pair
-from dbproxy_operator.desired.config import Login, Served, decoded, former_users
+from dbproxy_operator.desired.config import Login, Monitor, Served, decoded
 from dbproxy_operator.errors import Problem, SpecError
 from dbproxy_operator.observe.world import ALLOW_LABEL, Object, Observed, labels, name
 from dbproxy_operator.spec import (
@@ -21,12 +23,14 @@ from dbproxy_operator.spec import (
     DBProxyEndpointSpec,
     DBProxySpec,
     DBProxyTargetGroupSpec,
+    Model,
     parse_endpoint,
     parse_proxy,
     parse_target_group,
 )
 
 USER_BYTES = 63
+M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True)
@@ -38,22 +42,26 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Group:
+    """The target group: `obj` as it is now, `source` and `spec` as the pods are to have it.
+
+    `source` is None while nothing of it can be told to the pods, and nothing ever was.
+    """
+
     obj: Object
     spec: DBProxyTargetGroupSpec | None
     problems: tuple[Problem, ...]
-    monitor: tuple[str, str] | None = None
+    source: Object | None = None
+    monitor: Monitor | None = None
     ca: str | None = None
-
-    @property
-    def servable(self) -> bool:
-        """Whether it can be told to the pods."""
-        return self.spec is not None and (self.spec.tls.ca_secret_ref is None or bool(self.ca))
 
 
 @dataclass(frozen=True)
 class Resolved:
+    """`proxy` and `spec` are the DBProxy as it is served: the former one if it can't be read."""
+
     spec: DBProxySpec | None
     problems: tuple[Problem, ...]
+    proxy: Object | None = None
     logins: tuple[Login, ...] = ()
     certificate: Pair | None = None
     group: Group | None = None
@@ -64,24 +72,21 @@ class Resolved:
 def resolve(observed: Observed, before: Served, now: float) -> Resolved:
     if observed.proxy is None:
         return Resolved(None, ())
-    problems: list[Problem] = []
-    spec: DBProxySpec | None = None
+    proxy, spec, problems = _proxy(observed.proxy, before)
     logins: tuple[Login, ...] = ()
     certificate: Pair | None = None
-    try:
-        spec = parse_proxy(observed.proxy)
-    except SpecError as error:
-        problems.append(Problem("InvalidSpec", str(error), contradiction=True))
-    else:
+    if spec is not None:
         logins, faults = _logins(spec.auth, observed, before)
         problems += faults
         if spec.tls is not None:
-            certificate, fault = _certificate(spec.tls.secret_name, observed, before, now)
-            problems += [fault] if fault else []
+            found = _certificate(spec.tls.secret_name, observed, now)
+            certificate, faults = served.keep(found, served.certificate(before))
+            problems += faults
     first = observed.groups[0] if observed.groups else None
     return Resolved(
         spec=spec,
-        problems=tuple(problems),
+        problems=problems,
+        proxy=proxy,
         logins=logins,
         certificate=certificate,
         group=_group(first, observed, before) if first else None,
@@ -144,129 +149,144 @@ def read_login(secret_name: str, where: str, observed: Observed) -> tuple[str, s
     return texts["username"], texts["password"]
 
 
+def _proxy(obj: Object, before: Served) -> tuple[Object, DBProxySpec | None, tuple[Problem, ...]]:
+    found = _parsed(parse_proxy, obj)
+    former = served.proxy(before)
+    spec, problems = served.keep(found, former.spec if former else None)
+    if former is None or not problems:
+        return obj, spec, problems
+    metadata = {**obj["metadata"], "generation": former.obj["metadata"]["generation"]}
+    return {**obj, "metadata": metadata, "spec": former.obj["spec"]}, spec, problems
+
+
+def _parsed(parse: Callable[[Object], M], obj: Object) -> M | Problem:
+    try:
+        return parse(obj)
+    except SpecError as error:
+        return Problem("InvalidSpec", str(error), contradiction=True)
+
+
 def _logins(
     auth: Sequence[Auth], observed: Observed, before: Served
-) -> tuple[tuple[Login, ...], list[Problem]]:
-    remembered = {
-        entry.get("secret"): (user, str(entry["password"]))
-        for user, entry in former_users(before).items()
-    }
+) -> tuple[tuple[Login, ...], tuple[Problem, ...]]:
+    former = served.logins(before)
     found: dict[str, Login] = {}
     problems: list[Problem] = []
+    replaced = False
     for index, item in enumerate(auth):
         secret = item.secret_ref.name
-        where = f"spec.auth[{index}].secretRef"
-        login = read_login(secret, where, observed)
-        if isinstance(login, Problem):
-            problems.append(login)
-            if secret not in remembered:
-                continue
-            login = remembered[secret]
+        last = former.get(secret)
+        read = read_login(secret, f"spec.auth[{index}].secretRef", observed)
+        login, faults = served.keep(read, (last.user, last.password) if last else None)
+        problems += faults
+        if login is None:
+            replaced = True
+            continue
         user, password = login
         if user in found:
-            problems.append(
-                Problem(
-                    "DuplicateUser",
-                    f"the Secrets {found[user].secret} and {secret} both name the user {user}: "
-                    "keep one of them in spec.auth",
-                    contradiction=True,
-                )
-            )
+            problems.append(_named_twice(user, found[user].secret, secret))
             continue
         found[user] = Login(user, password, item.password_auth_type, secret)
-    return tuple(found.values()), problems
+    if replaced:
+        # Whom a Secret that never came stands for is unknown: it may be any of those left out.
+        for login_before in former.values():
+            found.setdefault(login_before.user, login_before)
+    return tuple(found.values()), tuple(problems)
 
 
-def _certificate(
-    secret_name: str, observed: Observed, before: Served, now: float
-) -> tuple[Pair | None, Problem | None]:
-    kept = _served_pair(before)
+def _named_twice(user: str, first: str, second: str) -> Problem:
+    return Problem(
+        "DuplicateUser",
+        f"the Secrets {first} and {second} both name the user {user}: "
+        "keep one of them in spec.auth",
+        contradiction=True,
+    )
+
+
+def _certificate(secret_name: str, observed: Observed, now: float) -> Pair | Problem:
+    where = f"the Secret {secret_name} (spec.tls.secretName)"
     secret = observed.secrets.get(secret_name)
     if secret is None:
-        return kept, Problem(
+        return Problem(
             "SecretNotFound",
-            f"the Secret {secret_name} (spec.tls.secretName) does not exist: create it "
+            f"{where} does not exist: create it "
             "with type kubernetes.io/tls and the keys tls.crt and tls.key",
         )
     texts = decoded(secret)
     missing = [key for key in ("tls.crt", "tls.key") if not texts.get(key)]
     if missing:
-        return kept, Problem(
-            "SecretIncomplete",
-            f"the Secret {secret_name} (spec.tls.secretName) lacks {' and '.join(missing)}",
-        )
+        return Problem("SecretIncomplete", f"{where} lacks {' and '.join(missing)}")
     pair = Pair(texts["tls.crt"], texts["tls.key"])
     fault = certificates.pair_problem(pair, dt.datetime.fromtimestamp(now, dt.UTC))
     if fault is not None:
-        return kept, Problem(
-            "InvalidCertificate",
-            f"the Secret {secret_name} (spec.tls.secretName): {fault}",
-            contradiction=True,
-        )
-    return pair, None
-
-
-def _served_pair(before: Served) -> Pair | None:
-    certificate, key = before.files.get("tls.crt"), before.files.get("tls.key")
-    return Pair(certificate, key) if certificate and key else None
+        return Problem("InvalidCertificate", f"{where}: {fault}", contradiction=True)
+    return pair
 
 
 def _group(obj: Object, observed: Observed, before: Served) -> Group:
-    try:
-        spec = parse_target_group(obj)
-    except SpecError as error:
-        return Group(obj, None, (Problem("InvalidSpec", str(error), contradiction=True),))
-    problems: list[Problem] = []
-    monitor: tuple[str, str] | None = None
-    if spec.monitor_secret_ref is not None:
-        login = read_login(spec.monitor_secret_ref.name, "spec.monitorSecretRef", observed)
-        if isinstance(login, Problem):
-            problems.append(login)
-            monitor = _former_monitor(before)
-        else:
-            monitor = login
+    spec = _parsed(parse_target_group, obj)
+    if isinstance(spec, Problem):
+        return _as_served(obj, None, (spec,), observed, before)
+    problems: tuple[Problem, ...] = ()
     ca: str | None = None
     if spec.tls.ca_secret_ref is not None:
-        ca, fault = _target_ca(spec.tls.ca_secret_ref.name, observed)
-        if fault is not None:
-            problems.append(fault)
-            ca = before.files.get("ca.crt")
-    return Group(obj, spec, tuple(problems), monitor, ca)
+        secret = spec.tls.ca_secret_ref.name
+        ca, problems = served.keep(_target_ca(secret, observed), served.ca(before, secret))
+        if ca is None:
+            return _as_served(obj, spec, problems, observed, before)
+    monitor, faults = _monitor(spec, observed, before)
+    return Group(obj, spec, (*problems, *faults), obj, monitor, ca)
 
 
-def _former_monitor(before: Served) -> tuple[str, str] | None:
-    former = before.credentials.get("monitor")
-    if not isinstance(former, dict):
-        return None
-    user, password = former.get("name"), former.get("password")
-    return (user, password) if isinstance(user, str) and isinstance(password, str) else None
+def _as_served(
+    obj: Object,
+    wanted: DBProxyTargetGroupSpec | None,
+    problems: tuple[Problem, ...],
+    observed: Observed,
+    before: Served,
+) -> Group:
+    """A group that can't be told to the pods: all of it stays as they have it."""
+    former = served.group(before)
+    if former is None:
+        return Group(obj, wanted, problems)
+    # Where its own Secrets can still be read they count; what is wrong with them is not the point.
+    monitor, _ = _monitor(former.spec, observed, before)
+    return Group(obj, former.spec, problems, former.obj, monitor, before.files.get("ca.crt"))
 
 
-def _target_ca(secret_name: str, observed: Observed) -> tuple[str | None, Problem | None]:
+def _monitor(
+    spec: DBProxyTargetGroupSpec, observed: Observed, before: Served
+) -> tuple[Monitor | None, tuple[Problem, ...]]:
+    if spec.monitor_secret_ref is None:
+        return None, ()
+    secret = spec.monitor_secret_ref.name
+    found = read_login(secret, "spec.monitorSecretRef", observed)
+    monitor = found if isinstance(found, Problem) else Monitor(*found, secret)
+    return served.keep(monitor, served.monitor(before))
+
+
+def _target_ca(secret_name: str, observed: Observed) -> str | Problem:
     where = f"the Secret {secret_name} (spec.tls.caSecretRef)"
     secret = observed.secrets.get(secret_name)
     if secret is None:
-        return None, Problem(
-            "SecretNotFound", f"{where} does not exist: create it with the key ca.crt"
-        )
+        return Problem("SecretNotFound", f"{where} does not exist: create it with the key ca.crt")
     text = decoded(secret).get("ca.crt", "")
     if not text:
-        return None, Problem("SecretIncomplete", f"{where} lacks the key ca.crt: add it")
+        return Problem("SecretIncomplete", f"{where} lacks the key ca.crt: add it")
     try:
         x509.load_pem_x509_certificates(text.encode())
     except ValueError:
-        return None, Problem(
+        return Problem(
             "InvalidCertificate", f"{where}: ca.crt is not a PEM certificate", contradiction=True
         )
-    return text, None
+    return text
 
 
 def _endpoints(endpoints: Iterable[Object]) -> Iterable[Endpoint]:
     for index, obj in enumerate(endpoints):
-        try:
-            spec = parse_endpoint(obj)
-        except SpecError as error:
-            yield Endpoint(obj, None, Problem("InvalidSpec", str(error), contradiction=True))
+        spec = _parsed(parse_endpoint, obj)
+        if isinstance(spec, Problem):
+            yield Endpoint(obj, None, spec)
             continue
         problem = None
         if index >= MOST_ENDPOINTS:

@@ -4,7 +4,7 @@ Both carry a revision that rises whenever their content changes, and only then. 
 superset: it is written first, and the settings name the revision of it that they need. Entries of
 the former Secret are the memory of what must outlast a change: the fleet secret, the passwords
 still in grace, and the credentials of a Secret that has vanished. Keys that the agent does not know
-(`secret`, `retiringSince`) are the operator's own notes; the agent ignores them.
+(`secret`, `spec`, `retiringSince`) are the operator's own notes; the agent ignores them.
 """
 
 import base64
@@ -16,11 +16,13 @@ from typing import Any
 
 from dbproxy_operator.observe import names
 from dbproxy_operator.observe.world import Key, Object, generation, name, uid
-from dbproxy_operator.spec import DBProxySpec, DBProxyTargetGroupSpec
+from dbproxy_operator.spec import DBProxySpec, DBProxyTargetGroupSpec, PasswordAuthType
 
 FORMAT_VERSION = 1
 FLEET_SECRET_BYTES = 32
 PREVIOUS_PASSWORDS = 4
+# Where the settings note a spec as it was read, for the day on which it can't be.
+SPEC_NOTE = "spec"
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,17 @@ class Login:
 
     user: str
     password: str
-    auth_type: str
+    auth_type: PasswordAuthType
     secret: str
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """Who probes. `secret`: where that is from; None: the first of `auth`, with its password."""
+
+    user: str
+    password: str
+    secret: str | None
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,7 @@ def former_users(before: Served) -> dict[str, Object]:
 def credentials(
     spec: DBProxySpec,
     logins: Iterable[Login],
-    monitor: tuple[str, str] | None,
+    monitor: Monitor | None,
     before: Served,
     fresh_secret: bytes,
     now: float,
@@ -113,7 +124,7 @@ def credentials(
         "fleetSecret": _fleet_secret(before, fresh_secret),
         "credentialRotationGracePeriod": spec.credential_rotation_grace_period,
         "users": users,
-        "monitor": {"name": monitor[0], "password": monitor[1]} if monitor else None,
+        "monitor": _monitor(monitor) if monitor else None,
     }
 
 
@@ -123,10 +134,14 @@ def settings(
     listeners: Iterable[Listener],
     target_group: Object | None,
     *,
+    report_to: Object | None,
     budget_divisor: int,
     drain_timeout: int,
 ) -> Object:
-    """The content of settings.json, but for its revisions."""
+    """The content of settings.json, but for its revisions.
+
+    `report_to` is the DBProxyTargetGroup, served or not: its status takes what the pods say.
+    """
     return {
         "formatVersion": FORMAT_VERSION,
         "proxy": {
@@ -134,7 +149,9 @@ def settings(
             "name": name(proxy),
             "uid": uid(proxy),
             "generation": generation(proxy),
+            SPEC_NOTE: proxy["spec"],
         },
+        "reportTo": {"name": name(report_to), "uid": uid(report_to)} if report_to else None,
         "engineFamily": spec.engine_family,
         "requireTLS": spec.require_tls,
         "idleClientTimeout": spec.idle_client_timeout,
@@ -154,6 +171,7 @@ def target_group(
         "name": name(group),
         "uid": uid(group),
         "generation": generation(group),
+        SPEC_NOTE: group["spec"],
         "targets": [
             {"name": target.name, "host": target.host, "port": target.server_port}
             for target in spec.targets
@@ -230,6 +248,11 @@ def former_listeners(before: Served) -> list[Listener]:
         except (KeyError, TypeError, ValueError, AttributeError):
             continue
     return found
+
+
+def _monitor(monitor: Monitor) -> Object:
+    entry: Object = {"name": monitor.user, "password": monitor.password}
+    return entry if monitor.secret is None else entry | {"secret": monitor.secret}
 
 
 def _listener(listener: Listener) -> Object:

@@ -101,8 +101,9 @@ def proxy_status(facts: Facts, proxy: Object, spec: DBProxySpec) -> Object:
 def group_verdict(facts: Facts, group: Group) -> Verdict:
     heard, ready = facts.fleet.heard, facts.fleet.ready
     spec, writer = group.spec, facts.intent.writer
+    told = (_targets_available(facts, group), _writer_known(facts))
     if spec is None or writer is None:
-        return Verdict(problem=_worst(group.problems))
+        return Verdict(problem=_worst(group.problems), extras=told)
     problems = list(group.problems)
     share = budget.share_problem(spec, fold.max_connections(spec, heard), facts.intent.divisor)
     if share is not None:
@@ -131,14 +132,15 @@ def group_verdict(facts: Facts, group: Group) -> Verdict:
         serving=bool(ready) and writer.known,
         current=bool(ready) and not late,
         ready_message="the writer is known, and all pods have the current settings",
-        extras=(_targets_available(facts, group), _writer_known(facts)),
+        extras=told,
     )
 
 
 def group_status(facts: Facts, group: Group) -> Object:
     body: Object = {"observedGeneration": generation(group.obj)}
     if group.spec is None:
-        return body
+        # The floor of the writer outlasts a spec that can't be read.
+        return body | {key: value for key, value in status(group.obj).items() if key == "writer"}
     body["targets"] = fold.targets(group.spec, facts.fleet.heard, len(facts.fleet.ready))
     body["logins"] = fold.logins(facts.fleet.heard)
     if facts.intent.writer is not None and facts.intent.writer.record:

@@ -322,11 +322,13 @@ class Agent:
         problem = "; ".join(filter(None, (self._pairing.problem, self._problem, plan.problem)))
         self._observation.plan(plan)
         self._observation.problem(problem)
-        group = plan.config.settings.target_group
+        settings = plan.config.settings
+        # An operator that was rolled back names only the group that is served.
+        group = settings.report_to or settings.target_group
         if self._reporter is None or group is None:
             return
         destination = Destination(
-            plan.config.settings.proxy.namespace, group.name, group.uid, self._options.pod
+            settings.proxy.namespace, group.name, group.uid, self._options.pod
         )
         applied = None if self.dataplane is None else self.dataplane.applied
         self._reporter.offer(

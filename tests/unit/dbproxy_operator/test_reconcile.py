@@ -76,8 +76,8 @@ class World:
             if ("Pod", "shop", name) not in self.kube.objects:
                 self.kube.put(pod(name, deployment))
         group_now = self.kube.objects.get(("DBProxyTargetGroup", "shop", "orders-db"))
-        if group_now is not None:
-            said = json.loads(settings["data"]["settings.json"])
+        said = json.loads(settings["data"]["settings.json"])
+        if group_now is not None and said["reportTo"] is not None:
             others = [
                 entry
                 for entry in group_now.get("status", {}).get("proxies", [])
@@ -93,6 +93,10 @@ class World:
     def settings(self) -> dict[str, Any]:
         text = self.kube.at("ConfigMap", "orders-config")["data"]["settings.json"]
         return dict(json.loads(text))
+
+    def credentials(self) -> dict[str, Any]:
+        text = self.kube.at("Secret", "orders-config")["data"]["credentials.json"]
+        return dict(json.loads(base64.b64decode(text)))
 
     def events(self, reason: str) -> list[Object]:
         return [
@@ -114,15 +118,25 @@ def pod(name: str, deployment: Object) -> Object:
 
 def report(name: str, settings: Any) -> Object:
     served = settings["targetGroup"]
+    seen: Object = (
+        {}
+        if served is None
+        else {
+            "writer": {"target": "db-0", "uid": "", "epoch": 0, "state": "OPEN"},
+            "targets": [
+                {"name": target["name"], "role": "READ_WRITE", "state": "AVAILABLE"}
+                for target in served["targets"]
+            ],
+        }
+    )
     return {
+        **seen,
         "pod": name,
         "revision": settings["revision"],
         "generation": settings["proxy"]["generation"],
         "groupGeneration": served["generation"] if served else 0,
         "budgetDivisor": settings["budgetDivisor"],
         "listeners": [listener["port"] for listener in settings["listeners"]],
-        "writer": {"target": "db-0", "uid": "", "epoch": 0, "state": "OPEN"},
-        "targets": [{"name": "db-0", "role": "READ_WRITE", "state": "AVAILABLE"}],
     }
 
 

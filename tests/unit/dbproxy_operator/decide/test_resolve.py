@@ -5,18 +5,28 @@ from typing import Any
 
 import pytest
 from tests.composed import KEY, NOW, certificate_files, stored
-from tests.resources import Object, endpoint, group, named, proxy
+from tests.resources import Object, endpoint, group, named, proxy, targets
 
 from dbproxy_operator.decide.resolve import Resolved, resolve
-from dbproxy_operator.desired.config import Served
+from dbproxy_operator.desired.config import Monitor, Served
 from dbproxy_operator.observe.world import Observed
 
 NOTHING = Served({}, {}, {})
 BEFORE = Served(
-    {},
+    {
+        "targetGroup": {
+            "name": "orders-db",
+            "uid": "g",
+            "generation": 2,
+            "spec": group(
+                monitorSecretRef={"name": "watch"},
+                tls={"mode": "VERIFY_CA", "caSecretRef": {"name": "ca"}},
+            )["spec"],
+        }
+    },
     {
         "users": [{"name": "app", "password": "kept", "secret": "app"}],
-        "monitor": {"name": "watcher", "password": "kept"},
+        "monitor": {"name": "watcher", "password": "kept", "secret": "watch"},
     },
     {"tls.crt": "old", "tls.key": "old", "ca.crt": "old"},
 )
@@ -124,24 +134,40 @@ def test_a_monitor_that_vanished_keeps_what_was_served() -> None:
     found = look({"app": GOOD}, BEFORE, spec).group
     assert found is not None
     assert [one.reason for one in found.problems] == ["SecretNotFound"]
-    assert found.monitor == ("watcher", "kept")
+    assert found.monitor == Monitor("watcher", "kept", "watch")
+
+
+VERIFIED = {"tls": {"mode": "VERIFY_CA", "caSecretRef": {"name": "ca"}}}
 
 
 def test_a_group_that_must_verify_is_not_served_without_its_ca() -> None:
-    spec = {"tls": {"mode": "VERIFY_CA", "caSecretRef": {"name": "ca"}}}
-    missing = look({"app": GOOD}, NOTHING, spec).group
+    missing = look({"app": GOOD}, NOTHING, VERIFIED).group
     assert missing is not None
-    assert not missing.servable
-    kept = look({"app": GOOD}, BEFORE, spec).group
-    assert kept is not None
-    assert (kept.servable, kept.ca) == (True, "old")
+    assert missing.source is None
     good = {"app": GOOD, "ca": secret("Opaque", **{"ca.crt": certificate_files()["ca.crt"]})}
-    found = look(good, NOTHING, spec).group
+    found = look(good, NOTHING, VERIFIED).group
     assert found is not None
-    assert (found.problems, found.servable) == ((), True)
-    bad = look({"app": GOOD, "ca": secret("Opaque", **{"ca.crt": "x"})}, NOTHING, spec).group
+    assert (found.problems, found.source) == ((), found.obj)
+    bad = look({"app": GOOD, "ca": secret("Opaque", **{"ca.crt": "x"})}, NOTHING, VERIFIED).group
     assert bad is not None
     assert [one.reason for one in bad.problems] == ["InvalidCertificate"]
+
+
+def test_a_ca_that_vanished_is_kept_and_the_group_still_follows_its_spec() -> None:
+    changed = VERIFIED | {"targets": targets(2)}
+    found = look({"app": GOOD}, BEFORE, changed).group
+    assert found is not None
+    assert [one.reason for one in found.problems] == ["SecretNotFound"]
+    assert (found.source, found.ca) == (found.obj, "old")
+
+
+def test_the_ca_of_another_secret_is_no_substitute() -> None:
+    """All of the group stays as it was served, since its new targets may need the new CA."""
+    moved = {"tls": {"mode": "VERIFY_CA", "caSecretRef": {"name": "new"}}, "targets": targets(2)}
+    found = look({"app": GOOD}, BEFORE, moved).group
+    assert found is not None
+    assert found.spec is not None
+    assert (len(found.spec.targets), found.ca) == (1, "old")
 
 
 def test_the_first_group_counts() -> None:

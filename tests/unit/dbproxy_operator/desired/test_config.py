@@ -99,12 +99,16 @@ def test_the_fleet_secret_is_made_once() -> None:
 
 
 def test_settings_do_not_name_a_newer_secret_unless_they_change() -> None:
-    content = config.settings(OWNER, parsed(), [], None, budget_divisor=3, drain_timeout=60)
+    content = config.settings(
+        OWNER, parsed(), [], None, report_to=None, budget_divisor=3, drain_timeout=60
+    )
     first, revision = config.config_map_object(KEY, OWNER, content, 10, EMPTY, NOW)
     before = config.served(first, None)
     again, same = config.config_map_object(KEY, OWNER, content, 20, before, NOW + 9)
     assert (again, same) == (first, revision)
-    content = config.settings(OWNER, parsed(), [], None, budget_divisor=4, drain_timeout=60)
+    content = config.settings(
+        OWNER, parsed(), [], None, report_to=None, budget_divisor=4, drain_timeout=60
+    )
     changed, higher = config.config_map_object(KEY, OWNER, content, 20, before, NOW + 9)
     assert higher > revision
     assert json.loads(changed["data"]["settings.json"])["secretRevision"] == 20

@@ -1,0 +1,99 @@
+"""Keep what was served: the one rule for whatever can't be resolved or read.
+
+`resolve` asks it for users, monitor, CA, certificate, the whole target group and the DBProxy's own
+spec. A reference that leads nowhere, a Secret that is broken, a spec that can't be read: the pods
+go on with what they have, for as long as it takes, and the problem is told. Only the absence of the
+object itself takes anything away.
+
+What the pods have is what the composed ConfigMap and Secret say. Both specs are noted there as they
+were read last, so that what was served can be rendered again with all that must go on changing
+(passwords, renewed certificates, the writer's floor), and with its former generation.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from dbproxy_operator.desired.certificates import Pair
+from dbproxy_operator.desired.config import SPEC_NOTE, Login, Monitor, Served, former_users
+from dbproxy_operator.errors import Problem, SpecError
+from dbproxy_operator.observe.world import Object
+from dbproxy_operator.spec import (
+    DBProxySpec,
+    DBProxyTargetGroupSpec,
+    Model,
+    PasswordAuthType,
+    parse_proxy,
+    parse_target_group,
+)
+
+T = TypeVar("T")
+M = TypeVar("M", bound=Model)
+
+
+def keep(found: T | Problem, former: T | None) -> tuple[T | None, tuple[Problem, ...]]:
+    """What to serve, and what to tell: the former one where there is a problem with the new."""
+    if isinstance(found, Problem):
+        return former, (found,)
+    return found, ()
+
+
+@dataclass(frozen=True)
+class Former(Generic[M]):
+    """An object as its spec was served last: name, UID and generation are those of then."""
+
+    obj: Object
+    spec: M
+
+
+def proxy(before: Served) -> Former[DBProxySpec] | None:
+    return _former(before.settings.get("proxy"), parse_proxy)
+
+
+def group(before: Served) -> Former[DBProxyTargetGroupSpec] | None:
+    return _former(before.settings.get("targetGroup"), parse_target_group)
+
+
+def logins(before: Served) -> dict[str, Login]:
+    """The users that were served, by the Secret that named each."""
+    return {
+        entry["secret"]: Login(user, entry["password"], _auth_type(entry), entry["secret"])
+        for user, entry in former_users(before).items()
+        if isinstance(entry.get("secret"), str)
+    }
+
+
+def monitor(before: Served) -> Monitor | None:
+    """A monitor of its own; None where the first user probed, since that one's password rotates."""
+    entry = before.credentials.get("monitor")
+    values = [entry.get(key) for key in ("name", "password", "secret")] if entry else []
+    return Monitor(*values) if values and all(isinstance(value, str) for value in values) else None
+
+
+def ca(before: Served, secret_name: str) -> str | None:
+    """The targets' CA, if it came from that Secret: another one says nothing of the new."""
+    former = group(before)
+    if former is None or former.spec.tls.ca_secret_ref is None:
+        return None
+    same = former.spec.tls.ca_secret_ref.name == secret_name
+    return before.files.get("ca.crt") if same else None
+
+
+def certificate(before: Served) -> Pair | None:
+    text, key = before.files.get("tls.crt"), before.files.get("tls.key")
+    return Pair(text, key) if text and key else None
+
+
+def _former(entry: Any, parse: Callable[[Object], M]) -> Former[M] | None:
+    try:
+        metadata = {name: entry[name] for name in ("name", "uid", "generation")}
+        obj = {"metadata": metadata, "spec": entry[SPEC_NOTE]}
+        return Former(obj, parse(obj))
+    except (KeyError, TypeError, SpecError):
+        # Nothing was served yet, or somebody edited it.
+        return None
+
+
+def _auth_type(entry: Object) -> PasswordAuthType:
+    md5 = entry.get("clientPasswordAuthType") == "POSTGRES_MD5"
+    return "POSTGRES_MD5" if md5 else "POSTGRES_SCRAM_SHA_256"
