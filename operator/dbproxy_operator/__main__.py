@@ -26,6 +26,7 @@ from dbproxy_operator.run.lease import Elector
 from dbproxy_operator.run.metrics import Metrics
 from dbproxy_operator.run.queue import Queue
 from dbproxy_operator.run.settings import Settings, from_environment
+from dbproxy_operator.tell.posting import Teller
 
 log = logging.getLogger("dbproxy_operator")
 
@@ -100,7 +101,8 @@ async def _lead(
     metrics: Metrics,
     alive: Health,
 ) -> int:
-    reconciler = Reconciler(kube, _defaults(settings), time.time, settings.pod_name)
+    teller = Teller(kube, time.time, settings.pod_name)
+    reconciler = Reconciler(kube, _defaults(settings), time.time, teller)
     ours = [
         asyncio.create_task(elector.hold(), name="lease"),
         asyncio.create_task(worker.resync(queue, kube, settings.namespaces, alive), name="resync"),

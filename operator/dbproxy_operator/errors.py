@@ -19,14 +19,32 @@ class StartupError(Exception):
     """The operator can't work here; the text tells what to do about it."""
 
 
+# How long what may yet come is waited for, unless the problem says otherwise.
+PATIENCE = 60.0
+_NAMED = 5
+
+
 @dataclass(frozen=True)
 class Problem:
     """A fact that keeps an object from being Ready, in the words that the user will read.
 
-    `contradiction`: time alone can't heal it, so it is Stalled at once. Otherwise it is a reference
-    that may yet appear: Reconciling first, Stalled after a while.
+    `contradiction`: time alone can't heal it, so it is Stalled at once. Anything else may yet come:
+    Reconciling first, Stalled after `patience` seconds. `waits_for`: the pods or objects that are
+    waited for. `unwatched`: what ends it wakes nobody, so it is looked at again now and then.
     """
 
     reason: str
     message: str
     contradiction: bool = False
+    patience: float = PATIENCE
+    waits_for: tuple[str, ...] = ()
+    unwatched: bool = False
+
+    @property
+    def told(self) -> str:
+        """The message with the names, a few of them if they are many."""
+        if not self.waits_for:
+            return self.message
+        shown = ", ".join(self.waits_for[:_NAMED])
+        more = len(self.waits_for) - _NAMED
+        return f"{self.message}: {shown}" + (f" and {more} more" if more > 0 else "")

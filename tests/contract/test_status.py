@@ -109,6 +109,7 @@ def test_the_operator_reads_all_that_a_pod_reports(up: bool, group_spec: Object)
     entry = pod_entry("a", plan, plan.config, plan.snapshot, "")
     report = reports.read({"status": {"proxies": [entry]}}, ["a"])["a"]
     assert report.revision == plan.config.settings.revision
+    assert report.secret_revision == plan.config.credentials.revision
     assert report.generation == plan.config.settings.proxy.generation
     assert report.divisor == plan.config.settings.budget_divisor
     assert report.listeners == {15432, 15433}

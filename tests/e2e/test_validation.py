@@ -169,7 +169,7 @@ def test_scale_is_the_field_replicas(namespace: Cluster) -> None:
 
 
 COLUMNS = {
-    "dbp": "NAME ENGINE ENDPOINT WRITER READY HEALTHY TARGETS AGE",
+    "dbp": "NAME ENGINE ENDPOINT WRITER READY PODS HEALTHY TARGETS AGE",
     "dbptg": "NAME PROXY WRITER EPOCH AVAILABLE READY AGE",
     "dbpe": "NAME PROXY ROLE ENDPOINT READY AGE",
 }

@@ -1,39 +1,58 @@
-"""Performs the actions of a plan, in order, and reports what the API server made of them."""
+"""Performs the actions of a plan, and reports what the API server made of each.
 
+What doesn't depend on each other is written side by side, so that one object whose webhook hangs
+holds up no other.
+"""
+
+import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from dbproxy_operator.act.plan import Action, Apply, Create, Delete, prune
-from dbproxy_operator.kube import Kube, RefusedError
+from dbproxy_operator.kube import Kube, KubeError
 from dbproxy_operator.observe.names import MANAGER
 from dbproxy_operator.observe.world import Object, Ref, name
+
+_NOTHING: frozenset[Ref] = frozenset()
 
 
 @dataclass
 class Outcome:
-    """What is stored now, and what the API server would not have, with its words."""
+    """What is stored now, and where the API server answered with an error instead."""
 
     stored: dict[Ref, Object] = field(default_factory=dict)
-    refused: dict[Ref, str] = field(default_factory=dict)
+    failed: dict[Ref, KubeError] = field(default_factory=dict)
 
 
 async def perform(
     kube: Kube, actions: Collection[Action], needs: Mapping[Ref, frozenset[Ref]]
 ) -> Outcome:
-    """An object that needs a refused one is not touched. Conflicts are raised: read again."""
+    """An object that needs one whose write failed is not touched; all others are written."""
     outcome = Outcome()
-    for action in actions:
+    left = {_ref(action): action for action in actions}
+    while left:
+        ready = [ref for ref in left if not needs.get(ref, _NOTHING) & left.keys()]
+        if not ready:
+            raise ValueError(f"these need each other: {sorted(left)}")
+        wave = {ref: left.pop(ref) for ref in ready}
+        await asyncio.gather(
+            *(
+                _attempt(kube, ref, action, outcome)
+                for ref, action in wave.items()
+                if not needs.get(ref, _NOTHING) & outcome.failed.keys()
+            )
+        )
+    return outcome
+
+
+async def _attempt(kube: Kube, ref: Ref, action: Action, outcome: Outcome) -> None:
+    try:
         if isinstance(action, Delete):
             await kube.delete(action.kind, action.namespace, action.name, action.uid)
-            continue
-        ref = (str(action.obj["kind"]), name(action.obj))
-        if needs.get(ref, frozenset()) & outcome.refused.keys():
-            continue
-        try:
+        else:
             outcome.stored[ref] = await _write(kube, action)
-        except RefusedError as error:
-            outcome.refused[ref] = error.message
-    return outcome
+    except KubeError as error:
+        outcome.failed[ref] = error
 
 
 async def _write(kube: Kube, action: Create | Apply) -> Object:
@@ -45,3 +64,9 @@ async def _write(kube: Kube, action: Create | Apply) -> Object:
             action.obj["kind"], metadata["namespace"], metadata["name"], operations
         )
     return stored
+
+
+def _ref(action: Action) -> Ref:
+    if isinstance(action, Delete):
+        return action.kind, action.name
+    return str(action.obj["kind"]), name(action.obj)

@@ -109,12 +109,14 @@ def _taken(live: Object, obj: Object) -> Problem:
             "NameTaken",
             f"the {what} still belongs to a {ours['kind']} of the same name that was deleted: "
             "it is about to be collected",
+            unwatched=True,
         )
     return Problem(
         "NameTaken",
         f"there is a {what} that is not this {ours['kind']}'s: delete or rename it, "
         f"or choose another name for the {ours['kind']}",
         contradiction=True,
+        unwatched=True,
     )
 
 

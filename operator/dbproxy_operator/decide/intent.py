@@ -61,7 +61,20 @@ class Fleet:
 
 
 @dataclass(frozen=True)
+class Configuration:
+    """What configures the pods; no objects while there is nothing to serve."""
+
+    objects: tuple[Object, ...] = ()
+    revision: int = 0
+    secret_revision: int = 0
+    wake_at: float | None = None
+
+
+@dataclass(frozen=True)
 class Intent:
+    """`revision`, `secret_revision`: of the configuration that the pods are to have; `reporting`:
+    whether it tells them a target group, without which older ones have nowhere to report."""
+
     desired: tuple[Object, ...]
     unwanted: tuple[Ref, ...]
     needs: Mapping[Ref, frozenset[Ref]]
@@ -71,6 +84,9 @@ class Intent:
     listeners: Listeners
     writer: WriterState | None
     wake_at: float | None
+    revision: int
+    secret_revision: int
+    reporting: bool
 
 
 def fleet(observed: Observed) -> Fleet:
@@ -95,41 +111,51 @@ def intend(
         raise ValueError("there is nothing to intend without a proxy")
     deployment = observed.own_child("Deployment", key.name)
     template = deployments.pod_template(key, proxy, spec, defaults.image, deployment)
+    ports = _listeners(observed, resolved, before, now)
+    writer = _writer(observed, resolved, pods, now)
+    told_group = _target_group(resolved, writer)
     growth = budget.growth(
         spec.replicas,
         int(deployment["spec"].get("replicas", 1)) if deployment else None,
-        pods.ready if resolved.group else (),
+        pods.ready if told_group else (),
         pods.reports,
     )
-    ports = _listeners(observed, resolved, before, now)
-    writer = _writer(observed, resolved, pods, now)
     parts = budget.divisor(spec.replicas, len(pods.alive))
     settings = config.settings(
         proxy,
         spec,
         ports.all,
-        _target_group(resolved, writer),
+        told_group,
         report_to=resolved.group.obj if resolved.group else None,
         budget_divisor=parts,
         drain_timeout=min([spec.drain_timeout, *_drain_limits(template, pods)]),
     )
-    configuration, wake_at = _configuration(
-        observed, resolved, before, settings, defaults, ports, now
-    )
+    made = _configuration(observed, resolved, before, settings, defaults, ports, now)
     desired = [
         rbac.service_account(key, proxy),
         rbac.role(key, proxy, *_role_names(resolved)),
         rbac.role_binding(key, proxy),
-        *configuration,
+        *made.objects,
         services.service(key, proxy, spec.service, spec.service_port, names.DEFAULT_LISTENER_PORT),
         pdb.pod_disruption_budget(key, proxy),
-        *([deployments.deployment(key, proxy, template, growth.replicas)] if configuration else []),
+        *([deployments.deployment(key, proxy, template, growth.replicas)] if made.objects else []),
         *_endpoint_services(observed, resolved, pods, ports, spec),
     ]
     unwanted: tuple[Ref, ...] = (("ConfigMap", names.ca_name(key.name)),) if spec.tls else ()
-    wake_at = soonest(ports.wake_at, wake_at)
-    needs = _needs(key.name)
-    return Intent(tuple(desired), unwanted, needs, template, growth, parts, ports, writer, wake_at)
+    return Intent(
+        desired=tuple(desired),
+        unwanted=unwanted,
+        needs=_needs(key.name),
+        template=template,
+        growth=growth,
+        divisor=parts,
+        listeners=ports,
+        writer=writer,
+        wake_at=soonest(ports.wake_at, made.wake_at),
+        revision=made.revision,
+        secret_revision=made.secret_revision,
+        reporting=told_group is not None,
+    )
 
 
 def soonest(*moments: float | None) -> float | None:
@@ -164,14 +190,14 @@ def _configuration(
     defaults: Defaults,
     ports: Listeners,
     now: float,
-) -> tuple[list[Object], float | None]:
+) -> Configuration:
     """Certificates, Secret and ConfigMap, in the order in which they are written.
 
     Nothing as long as there is no user to serve, or no certificate: pods would have nothing to do.
     """
     key, proxy, spec = observed.key, resolved.proxy, resolved.spec
     if proxy is None or spec is None or not resolved.logins:
-        return [], None
+        return Configuration()
     objects: list[Object] = []
     pair, renewal = resolved.certificate, None
     if spec.tls is None:
@@ -191,7 +217,7 @@ def _configuration(
         objects.append(certificates.ca_secret(key, proxy, authority))
         objects.append(certificates.ca_config_map(key, proxy, authority))
     if pair is None:
-        return [], None
+        return Configuration()
     files = {"tls.crt": pair.certificate, "tls.key": pair.key}
     if resolved.group is not None and resolved.group.ca:
         files["ca.crt"] = resolved.group.ca
@@ -199,9 +225,11 @@ def _configuration(
         spec, resolved.logins, _monitor(resolved), before, defaults.fleet_secret, now
     )
     secret, revision = config.secret_object(key, proxy, content, files, before, now)
-    config_map, _ = config.config_map_object(key, proxy, settings, revision, before, now)
-    objects += [secret, config_map]
-    return objects, soonest(config.next_expiry(content), renewal.timestamp() if renewal else None)
+    config_map, settings_revision = config.config_map_object(
+        key, proxy, settings, revision, before, now
+    )
+    wake_at = soonest(config.next_expiry(content), renewal.timestamp() if renewal else None)
+    return Configuration((*objects, secret, config_map), settings_revision, revision, wake_at)
 
 
 def _endpoint_services(

@@ -4,6 +4,9 @@
 class KubeError(Exception):
     """Anything that went wrong with a call; retried with back-off unless it is one of the below."""
 
+    # Whether the same call would be answered in the same way again.
+    lasting = False
+
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
@@ -20,6 +23,8 @@ class ConflictError(KubeError):
 
 class RefusedError(KubeError):
     """The API server understood the object and won't have it: trying again changes nothing."""
+
+    lasting = True
 
 
 class UnreachableError(KubeError):

@@ -75,3 +75,9 @@ def service_hosts(namespace: str, service: str) -> list[str]:
 def service_host(namespace: str, service: str) -> str:
     """What status shows: it resolves from every namespace, whatever the cluster's domain is."""
     return f"{service}.{namespace}.svc"
+
+
+def identity(obj: Object) -> dict[str, Any]:
+    """The metadata of an apply that is meant for this very object, not for a namesake."""
+    metadata = obj["metadata"]
+    return {"name": metadata["name"], "namespace": metadata["namespace"], "uid": uid(obj)}

@@ -22,20 +22,18 @@ from dbproxy_operator.observe.world import (
 
 
 async def observe(kube: Kube, key: Key) -> Observed:
-    proxy, groups, endpoints, pods, services = await asyncio.gather(
+    """Pods are listed after what they report was read: so none is missing that has reported."""
+    proxy, groups, endpoints = await asyncio.gather(
         kube.get("DBProxy", key.namespace, key.name),
-        kube.list("DBProxyTargetGroup", key.namespace),
-        kube.list("DBProxyEndpoint", key.namespace),
-        kube.list("Pod", key.namespace, f"{PROXY_LABEL}={key.name}"),
-        kube.list("Service", key.namespace, f"{PROXY_LABEL}={key.name}"),
+        _belonging(kube, "DBProxyTargetGroup", key),
+        _belonging(kube, "DBProxyEndpoint", key),
     )
-    if proxy is not None and is_leaving(proxy):
-        proxy = None
-    groups = _belonging(groups, key)
-    endpoints = _belonging(endpoints, key)
-    if proxy is None:
-        return Observed(key, None, groups=tuple(groups), endpoints=tuple(endpoints))
-    children, secrets, election = await asyncio.gather(
+    if proxy is None or is_leaving(proxy):
+        pods = await _pods(kube, key) if groups else []
+        return Observed(key, None, tuple(groups), tuple(endpoints), tuple(pods))
+    pods, services, children, secrets, election = await asyncio.gather(
+        _pods(kube, key),
+        kube.list("Service", key.namespace, _labelled(key)),
         _children(kube, key, endpoints),
         _secrets(kube, key, [proxy, *groups[:1]]),
         _election(kube, key, groups),
@@ -67,9 +65,22 @@ async def all_keys(kube: Kube, namespaces: Iterable[str]) -> set[Key]:
     return keys
 
 
-def _belonging(objects: Iterable[Object], key: Key) -> list[Object]:
-    found = [obj for obj in objects if references.proxy_of(obj) == key.name and not is_leaving(obj)]
+async def _belonging(kube: Kube, kind: str, key: Key) -> list[Object]:
+    """Target groups or endpoints of the proxy, the oldest first."""
+    found = [
+        obj
+        for obj in await kube.list(kind, key.namespace)
+        if references.proxy_of(obj) == key.name and not is_leaving(obj)
+    ]
     return sorted(found, key=seniority)
+
+
+async def _pods(kube: Kube, key: Key) -> list[Object]:
+    return await kube.list("Pod", key.namespace, _labelled(key))
+
+
+def _labelled(key: Key) -> str:
+    return f"{PROXY_LABEL}={key.name}"
 
 
 async def _children(kube: Kube, key: Key, endpoints: Iterable[Object]) -> dict[Ref, Object]:

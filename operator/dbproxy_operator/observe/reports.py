@@ -55,6 +55,7 @@ class LoginReport:
 class Report:
     pod: str
     revision: int = 0
+    secret_revision: int = 0
     generation: int = 0
     group_generation: int = 0
     divisor: int = 0
@@ -98,6 +99,7 @@ def _report(pod: str, entry: Object) -> Report:
     return Report(
         pod=pod,
         revision=_number(entry.get("revision")),
+        secret_revision=_number(entry.get("secretRevision")),
         generation=_number(entry.get("generation")),
         group_generation=_number(entry.get("groupGeneration")),
         divisor=_number(entry.get("budgetDivisor")),

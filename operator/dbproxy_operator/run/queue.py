@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from dbproxy_operator.observe.world import Key
 
-SPACING = 0.2
+SPACING = 1.0
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 60.0
 

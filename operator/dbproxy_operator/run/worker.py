@@ -15,7 +15,6 @@ from dbproxy_operator.run.queue import Queue
 
 log = logging.getLogger(__name__)
 
-LONGEST_RECONCILE = 120.0
 RESYNC_EVERY = 300.0
 SPREAD = 10.0
 
@@ -38,11 +37,10 @@ async def _attempt(key: Key, queue: Queue, reconcile: Reconcile) -> str | None:
     """Returns in a word what failed; whatever it is, the key comes again."""
     fields: dict[str, object] = {"namespace": key.namespace, "proxy": key.name}
     try:
-        async with asyncio.timeout(LONGEST_RECONCILE):
-            again_in = await reconcile(key)
+        again_in = await reconcile(key)
     except ConflictError:
         # Somebody wrote meanwhile: that is what the next pass is for.
-        queue.failed(key)
+        queue.succeeded(key, 0.0)
         return "conflict"
     except KubeError as error:
         rest = queue.failed(key)

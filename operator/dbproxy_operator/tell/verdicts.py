@@ -1,6 +1,6 @@
 """How things stand with each of the three resources: facts in, Verdict and status body out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dbproxy_operator.decide import budget, fold
@@ -11,14 +11,16 @@ from dbproxy_operator.errors import Problem
 from dbproxy_operator.observe import names
 from dbproxy_operator.observe.world import Key, Object, Ref, generation, is_leaving, name, status
 from dbproxy_operator.spec import DBProxySpec
+from dbproxy_operator.tell import faults, pods
 from dbproxy_operator.tell.status import Extra, Verdict
-
-_BROKEN_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a reconcile knows once it has applied its plan."""
+    """What a reconcile knows once it has applied its plan.
+
+    `faults`: what keeps an object from being written; `delays`: what the API server may yet take.
+    """
 
     key: Key
     resolved: Resolved
@@ -26,51 +28,29 @@ class Facts:
     intent: Intent
     stored: Mapping[Ref, Object]
     faults: Mapping[Ref, Problem]
-
-
-def refusals(refused: Mapping[Ref, str]) -> dict[Ref, Problem]:
-    """What the API server would not have, told in the terms of the resource."""
-    reasons = {"Deployment": "InvalidTemplate", "Service": "InvalidService"}
-    where = {"Deployment": "spec.template or spec.image", "Service": "spec.service"}
-    return {
-        ref: Problem(
-            reasons.get(ref[0], "Refused"),
-            f"the API server refuses the {ref[0]} {ref[1]}"
-            + (f" (correct {where[ref[0]]})" if ref[0] in where else "")
-            + f": {words[:1000]}",
-            contradiction=True,
-        )
-        for ref, words in refused.items()
-    }
+    delays: Mapping[Ref, Problem]
 
 
 def proxy_verdict(facts: Facts, proxy: Object, spec: DBProxySpec) -> Verdict:
-    own = {ref: fault for ref, fault in facts.faults.items() if not _of_endpoint(ref, facts)}
-    problems = [*facts.resolved.problems, *own.values()]
     deployment = facts.stored.get(("Deployment", facts.key.name))
+    problems = [*facts.resolved.problems, *_of_proxy(facts.faults, facts)]
     stuck = _replica_failure(deployment)
     if stuck is not None:
         problems.append(stuck)
-    late = _late(facts.fleet, generation(proxy)) if facts.resolved.group else []
-    serving = len(facts.fleet.ready) >= spec.replicas
-    progress = None
-    if facts.intent.growth.waiting_for:
-        progress = Problem(
-            "WaitingForAcknowledgement",
-            "pods must give up connections before more are added; "
-            "waiting until all Ready pods have done so",
-        )
-    elif not serving:
-        progress = Problem("PodsNotReady", _why_not_ready(facts.fleet))
-    elif not _rolled_out(deployment):
-        progress = Problem("RollingOut", "the Deployment is replacing pods")
-    elif late:
-        progress = Problem("WaitingForPods", "waiting until all Ready pods apply the new settings")
+    behind = pods.behind(facts.fleet, facts.intent) if facts.intent.reporting else None
+    waited_for = facts.intent.growth.waiting_for
+    steps = [
+        *_of_proxy(facts.delays, facts),
+        pods.unacknowledged(facts.fleet, waited_for) if waited_for else None,
+        pods.missing(facts.fleet, spec.replicas),
+        pods.rolling_out(deployment, spec.replicas),
+        behind,
+    ]
     return Verdict(
         problem=_worst(problems),
-        progress=progress,
-        serving=serving,
-        current=serving and not late,
+        progress=_first(steps),
+        serving=bool(facts.fleet.ready),
+        current=len(facts.fleet.ready) >= spec.replicas and behind is None,
         ready_message="all pods are ready and have the current settings",
         extras=(_upgrade(facts),),
     )
@@ -82,7 +62,8 @@ def proxy_status(facts: Facts, proxy: Object, spec: DBProxySpec) -> Object:
         "replicas": len([pod for pod in facts.fleet.alive if not is_leaving(pod)]),
         "readyReplicas": len(facts.fleet.ready),
         "selector": ",".join(f"{k}={v}" for k, v in names.selector(facts.key.name).items()),
-        "ready": f"{len(facts.fleet.ready)}/{spec.replicas}",
+        # More than are wanted, for the moment of a rollout, would look like a mistake.
+        "ready": f"{min(len(facts.fleet.ready), spec.replicas)}/{spec.replicas}",
         "image": facts.intent.template.image,
     }
     if ("Service", facts.key.name) in facts.stored:
@@ -108,17 +89,12 @@ def group_verdict(facts: Facts, group: Group) -> Verdict:
     share = budget.share_problem(spec, fold.max_connections(spec, heard), facts.intent.divisor)
     if share is not None:
         problems.append(share)
-    late = [
-        pod
-        for pod in ready
-        if pod not in facts.fleet.reports
-        or facts.fleet.reports[pod].group_generation < generation(group.obj)
-    ]
-    progress = None
+    behind = pods.behind(facts.fleet, facts.intent, group.obj)
+    progress: Problem | None = None
     if not ready:
-        progress = Problem("PodsNotReady", "waiting for a proxy pod that is ready")
-    elif late:
-        progress = Problem("WaitingForPods", "waiting until all Ready pods apply the new settings")
+        progress = pods.none_ready()
+    elif behind is not None:
+        progress = behind
     elif not writer.known and writer.reason in ("NoReport", "NotConfirmed"):
         progress = Problem(writer.reason, writer.message)
     elif not writer.known:
@@ -130,7 +106,7 @@ def group_verdict(facts: Facts, group: Group) -> Verdict:
         problem=_worst(problems),
         progress=progress,
         serving=bool(ready) and writer.known,
-        current=bool(ready) and not late,
+        current=bool(ready) and behind is None,
         ready_message="the writer is known, and all pods have the current settings",
         extras=told,
     )
@@ -150,23 +126,23 @@ def group_status(facts: Facts, group: Group) -> Object:
 
 def endpoint_verdict(facts: Facts, endpoint: Endpoint) -> Verdict:
     ref = ("Service", name(endpoint.obj))
-    problem = endpoint.problem or facts.faults.get(ref)
     port = facts.intent.listeners.ports.get(name(endpoint.obj))
+    problem = endpoint.problem or facts.faults.get(ref)
     if problem is None and port is None:
         problem = Problem("NoFreePort", "no listener port is free yet; former ones are retiring")
     late = facts.fleet.unheard(port) if port is not None else list(facts.fleet.ready)
-    progress = None
+    progress = facts.delays.get(ref)
     if not facts.fleet.ready:
-        progress = Problem("PodsNotReady", "waiting for a proxy pod that is ready")
+        progress = pods.none_ready()
     elif facts.resolved.group is None:
         progress = Problem(
             "NoTargetGroup",
             "the proxy has no target group to lead to: create a DBProxyTargetGroup for it",
         )
     elif late:
-        progress = Problem("WaitingForPods", "waiting until all Ready pods listen for it")
+        progress = pods.deaf(facts.fleet, late)
     return Verdict(
-        problem=problem,
+        problem=problem or _no_reader(facts, endpoint),
         progress=progress,
         serving=bool(facts.fleet.ready) and ref in facts.stored,
         current=bool(facts.fleet.ready) and not late,
@@ -192,56 +168,41 @@ def _worst(problems: Sequence[Problem]) -> Problem | None:
     return min(problems, key=lambda problem: not problem.contradiction, default=None)
 
 
-def _of_endpoint(ref: Ref, facts: Facts) -> bool:
-    kind, child = ref
-    return kind == "Service" and child != facts.key.name
+def _first(steps: Iterable[Problem | None]) -> Problem | None:
+    return next((step for step in steps if step is not None), None)
 
 
-def _late(fleet: Fleet, wanted: int) -> list[str]:
+def _of_proxy(told: Mapping[Ref, Problem], facts: Facts) -> list[Problem]:
+    """But for what concerns an endpoint's Service, which is told there."""
     return [
-        pod
-        for pod in fleet.ready
-        if pod not in fleet.reports or fleet.reports[pod].generation < wanted
+        problem
+        for (kind, child), problem in told.items()
+        if kind != "Service" or child == facts.key.name
     ]
 
 
-def _rolled_out(deployment: Object | None) -> bool:
-    if deployment is None:
-        return False
-    state = status(deployment)
-    wanted = deployment["spec"].get("replicas", 1)
-    return bool(
-        state.get("observedGeneration", 0) >= generation(deployment)
-        and state.get("updatedReplicas", 0) >= wanted
-        and state.get("replicas", 0) <= wanted
+def _no_reader(facts: Facts, endpoint: Endpoint) -> Problem | None:
+    """Clients of a READ_ONLY endpoint are refused at once where every target is a writer."""
+    group = facts.resolved.group
+    if group is None or group.spec is None or endpoint.spec is None:
+        return None
+    if endpoint.spec.target_role != "READ_ONLY":
+        return None
+    folded = fold.targets(group.spec, facts.fleet.heard, len(facts.fleet.ready))
+    if any(target["role"] != "READ_WRITE" for target in folded):
+        return None
+    return Problem(
+        "NoReader",
+        f"no target of {name(group.obj)} is a reader, so every client is refused: add a replica to "
+        "its spec.targets",
     )
 
 
 def _replica_failure(deployment: Object | None) -> Problem | None:
     for condition in status(deployment or {}).get("conditions") or ():
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
-            words = str(condition.get("message", ""))[:1000]
-            return Problem("PodsRefused", f"pods cannot be created; correct spec.template: {words}")
+            return faults.pods_refused(str(condition.get("message", "")))
     return None
-
-
-def _why_not_ready(fleet: Fleet) -> str:
-    """Worded without counts and names of pods, or every pod would be an Event of its own."""
-    for pod in fleet.alive:
-        for container in status(pod).get("containerStatuses") or ():
-            waiting = (container.get("state") or {}).get("waiting") or {}
-            reason = waiting.get("reason", "")
-            if reason in _BROKEN_IMAGE:
-                image = container.get("image", "")
-                return f"the image {image} cannot be pulled: check spec.image"
-            if reason == "CrashLoopBackOff":
-                return f"the container {container.get('name')} keeps ending: see its log"
-            if reason in ("CreateContainerConfigError", "CreateContainerError"):
-                return f"the container {container.get('name')} cannot be created: describe the pod"
-        for condition in status(pod).get("conditions") or ():
-            if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-                return "a pod cannot be scheduled: describe it to see why"
-    return "waiting for pods to become ready"
 
 
 def _upgrade(facts: Facts) -> Extra:

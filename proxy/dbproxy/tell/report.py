@@ -125,6 +125,7 @@ def pod_entry(
     entry: dict[str, Any] = {"pod": pod, "problem": _cut(problem, 1024)}
     if config is not None:
         entry["revision"] = config.settings.revision
+        entry["secretRevision"] = config.credentials.revision
         entry["generation"] = config.settings.proxy.generation
         entry["budgetDivisor"] = config.settings.budget_divisor
         if config.settings.target_group is not None:

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from dbproxy_operator.kube import ConflictError, NotFoundError, RefusedError
+from dbproxy_operator.kube import ConflictError, KubeError, NotFoundError, RefusedError
 
 Object = dict[str, Any]
 Objects = list[Object]
@@ -22,6 +22,7 @@ class FakeKube:
         self.calls: list[tuple[str, str, str]] = []
         self.stored: list[tuple[str, str, str]] = []
         self.refuse: Callable[[Object], str | None] = lambda _obj: None
+        self.fail: Callable[[str, str, str], KubeError | None] = lambda _verb, _kind, _name: None
         self.calls_left: int | None = None
         self._uids = itertools.count(1)
         self._versions = itertools.count(1)
@@ -41,6 +42,7 @@ class FakeKube:
         return self.objects[kind, namespace, name]
 
     async def get(self, kind: str, namespace: str, name: str) -> Object | None:
+        self._break("get", kind, name)
         return copy.deepcopy(self.objects.get((kind, namespace, name)))
 
     async def list(
@@ -120,7 +122,13 @@ class FakeKube:
             if self.calls_left == 0:
                 raise Killed
             self.calls_left -= 1
+        self._break(verb, obj["kind"], obj["metadata"]["name"])
         self.calls.append((verb, obj["kind"], obj["metadata"]["name"]))
+
+    def _break(self, verb: str, kind: str, name: str) -> None:
+        error = self.fail(verb, kind, name)
+        if error is not None:
+            raise error
 
 
 def _merged(live: Object, obj: Object) -> Object:

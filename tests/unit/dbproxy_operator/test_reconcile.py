@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from tests.composed import KEY, MATERIAL, NOW
-from tests.resources import Object, endpoint, group, proxy
+from tests.resources import Object, endpoint, group, proxy, targets
 from tests.unit.dbproxy_operator.fake_kube import FakeKube, Killed
 
 from dbproxy_operator.decide.intent import Defaults
-from dbproxy_operator.reconcile import LOOK_AGAIN, Reconciler
+from dbproxy_operator.reconcile import Reconciler
 from dbproxy_operator.tell import status
+from dbproxy_operator.tell.posting import Teller
+from dbproxy_operator.tell.status import LOOK_AGAIN
 
 SECRET: Object = {
     "kind": "Secret",
@@ -32,19 +34,17 @@ class World:
         self.kube = FakeKube()
         self.now = NOW
         self.proxy = self.kube.put(proxy())
-        self.kube.put(group())
+        self.kube.put(group(targets=targets(2)))
         self.kube.put(endpoint())
         self.kube.put(SECRET)
+        defaults = Defaults("proxy:1", MATERIAL, b"f" * 32)
+        kube: Any = self.kube
+        self.reconciler = Reconciler(
+            kube, lambda: defaults, lambda: self.now, Teller(kube, lambda: self.now, "op-1")
+        )
 
     async def reconcile(self) -> float | None:
-        defaults = Defaults("proxy:1", MATERIAL, b"f" * 32)
-        reconciler = Reconciler(
-            self.kube,  # type: ignore[arg-type]
-            lambda: defaults,
-            lambda: self.now,
-            "op-1",
-        )
-        return await reconciler(KEY)
+        return await self.reconciler(KEY)
 
     async def settle(self, passes: int = 10) -> None:
         """Until a pass changes nothing, although the pods have seen all there is."""
@@ -106,6 +106,9 @@ class World:
         ]
 
 
+ROLES = ("READ_WRITE", "READ_ONLY")
+
+
 def pod(name: str, deployment: Object) -> Object:
     template = deployment["spec"]["template"]
     return {
@@ -124,8 +127,8 @@ def report(name: str, settings: Any) -> Object:
         else {
             "writer": {"target": "db-0", "uid": "", "epoch": 0, "state": "OPEN"},
             "targets": [
-                {"name": target["name"], "role": "READ_WRITE", "state": "AVAILABLE"}
-                for target in served["targets"]
+                {"name": target["name"], "role": role, "state": "AVAILABLE"}
+                for target, role in zip(served["targets"], ROLES, strict=False)
             ],
         }
     )
@@ -154,7 +157,7 @@ async def test_all_three_become_ready(world: World) -> None:
     ):
         assert world.conditions(kind, name)["Ready"] == ("True", "Ready"), kind
     found = world.kube.at("DBProxy", "orders")["status"]
-    assert (found["ready"], found["healthyTargets"], found["writer"]) == ("2/2", "1/1", "db-0")
+    assert (found["ready"], found["healthyTargets"], found["writer"]) == ("2/2", "2/2", "db-0")
     assert found["endpoint"] == "orders.shop.svc:5432"
 
 

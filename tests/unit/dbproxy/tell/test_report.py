@@ -104,6 +104,7 @@ def test_the_entry_has_the_shape_of_the_contract() -> None:
     assert pod_entry("pod-0", plan, config, plan.snapshot, "") == {
         "pod": "pod-0",
         "revision": 10,
+        "secretRevision": 10,
         "generation": 3,
         "groupGeneration": 2,
         "budgetDivisor": 3,

@@ -89,13 +89,35 @@ def test_pods_that_are_gone_are_told_at_once() -> None:
     assert shown(obj)["Ready"] == ("False", "RollingOut")
 
 
-def test_a_new_generation_begins_with_reconciling() -> None:
-    obj = after(fresh(), Verdict(problem=TAKEN))
+def test_each_generation_has_its_own_patience() -> None:
+    obj = after(after(fresh(), Verdict(problem=MISSING)), Verdict(problem=MISSING), NOW + 60)
+    assert shown(obj)["Stalled"] == ("True", "SecretNotFound")
     obj["metadata"]["generation"] = 4
-    obj = obj | {"status": {"conditions": status.begun(obj, NOW)}}
-    assert shown(obj)["Reconciling"] == ("True", "NewGeneration")
-    assert shown(obj)["Stalled"][0] == "False"
-    assert shown(obj)["Ready"] == ("False", "NameTaken")
+    obj = after(obj, Verdict(problem=MISSING), NOW + 90)
+    assert shown(obj)["Reconciling"] == ("True", "SecretNotFound")
+    assert shown(after(obj, Verdict(problem=MISSING), NOW + 149))["Stalled"][0] == "False"
+    assert shown(after(obj, Verdict(problem=MISSING), NOW + 150))["Stalled"][0] == "True"
+
+
+def test_progress_that_does_not_come_is_stalled_and_names_what_it_waits_for() -> None:
+    waiting = Problem("WaitingForPods", "waiting for these", patience=90, waits_for=("p-0",))
+    verdict = Verdict(progress=waiting, serving=True)
+    obj = after(after(fresh(), FINE), verdict)
+    assert judge(obj, verdict, NOW + 1).wake_at == NOW + 90
+    obj = after(obj, verdict, NOW + 90)
+    assert shown(obj) == {
+        "Ready": ("True", "Ready"),
+        "Reconciling": ("False", "Stalled"),
+        "Stalled": ("True", "WaitingForPods"),
+    }
+    found = status.conditions_of(obj)
+    assert found["Stalled"]["message"] == "waiting for these: p-0"
+    assert found["Ready"]["message"] == status.SERVING
+
+
+def test_while_something_is_on_its_way_ready_does_not_say_that_all_is_done() -> None:
+    obj = after(after(fresh(), FINE), Verdict(progress=ROLLING, serving=True, ready_message="done"))
+    assert status.conditions_of(obj)["Ready"]["message"] == status.SERVING
 
 
 def test_each_change_is_announced_once() -> None:
@@ -110,6 +132,18 @@ def test_each_change_is_announced_once() -> None:
     assert [one["reason"] for one in status.announced(obj, judge(obj, FINE, NOW).conditions)] == [
         "Ready"
     ]
+
+
+def test_a_step_is_announced_when_it_begins_and_when_it_has_stalled() -> None:
+    def waits(*pods: str) -> Verdict:
+        return Verdict(progress=Problem("WaitingForPods", "waiting", waits_for=pods))
+
+    obj, told = fresh(), []
+    for verdict, now in ((waits("a"), NOW), (waits("b"), NOW + 1), (waits("b"), NOW + 60)):
+        conditions = judge(obj, verdict, now).conditions
+        told += [(one["type"], one["message"]) for one in status.announced(obj, conditions)]
+        obj = after(obj, verdict, now)
+    assert told == [("Ready", "waiting: a"), ("Stalled", "waiting: b")]
 
 
 def test_a_status_that_says_it_already_is_not_written() -> None:
