@@ -71,6 +71,13 @@ class FakeApi:
         self._history.append((self._version, "ERROR", "", gone))
         self._wake()
 
+    def bookmark(self) -> None:
+        """Say to every watch that nothing changed."""
+        self._version += 1
+        meta = {"metadata": {"resourceVersion": str(self._version)}}
+        self._history.append((self._version, "BOOKMARK", "", meta))
+        self._wake()
+
     def _tell(self, event: str, kind: str, name: str) -> None:
         self._history.append((self._version, event, f"{kind}/{name}", self.objects[kind, name]))
         self._wake()

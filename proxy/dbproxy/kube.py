@@ -53,6 +53,11 @@ class Unreadable:
 
 
 @dataclass(frozen=True)
+class Unchanged:
+    """The server says that the watch goes on, and that nothing else was to be told."""
+
+
+@dataclass(frozen=True)
 class Cluster:
     """Where the API server is and how to enter it."""
 
@@ -107,7 +112,9 @@ class Kube:
                 return None
             raise
 
-    async def watch(self, kind: str, namespace: str, name: str) -> AsyncIterator[Seen | Unreadable]:
+    async def watch(
+        self, kind: str, namespace: str, name: str
+    ) -> AsyncIterator[Seen | Unchanged | Unreadable]:
         """One object as it is and becomes, for good; trouble is told and tried again."""
         url = f"/api/v1/namespaces/{quote(namespace)}/{kind}"
         select = {"fieldSelector": f"metadata.name={name}"}
@@ -128,7 +135,9 @@ class Kube:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, BACKOFF_LAST)
 
-    async def _follow(self, url: str, select: dict[str, str], version: str) -> AsyncIterator[Seen]:
+    async def _follow(
+        self, url: str, select: dict[str, str], version: str
+    ) -> AsyncIterator[Seen | Unchanged]:
         """The changes after a version, until the server ends the watch or it breaks."""
         params = select | {
             "watch": "1",
@@ -154,6 +163,8 @@ class Kube:
                         yield Seen(event["object"])
                     elif event["type"] == "DELETED":
                         yield Seen(None)
+                    elif event["type"] == "BOOKMARK":
+                        yield Unchanged()
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise KubeError(str(error) or type(error).__name__) from error
 

@@ -28,6 +28,8 @@ CREDENTIALS_FILE = "credentials.json"
 CERTIFICATE_FILE = "tls.crt"
 KEY_FILE = "tls.key"
 CA_FILE = "ca.crt"
+# For how many seconds SQL's last word on the writer is good, where nobody says otherwise.
+CONFIRMATION_TIMEOUT = 30
 SECRET_FILES = (CREDENTIALS_FILE, CERTIFICATE_FILE, KEY_FILE, CA_FILE)
 
 Name = Annotated[str, Field(min_length=1, max_length=253)]
@@ -73,7 +75,11 @@ class PoolConfig(Model):
 
 
 class WriterElection(Model):
+    """Who names the writer, and for how many seconds SQL's last word on it is good."""
+
     config_map: Name
+    confirmation_timeout: Annotated[int, Field(ge=5, le=3_600)] = CONFIRMATION_TIMEOUT
+    strict_fencing: bool = False
 
 
 class ServerTls(Model):

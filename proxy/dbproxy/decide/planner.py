@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Literal
 
 from dbproxy.decide.snapshot import (
@@ -20,10 +21,11 @@ from dbproxy.decide.snapshot import (
     SnapshotWriter,
     TargetRole,
 )
-from dbproxy.decide.writer import Acknowledged, HoldReason, Term, Verdict, Writer
+from dbproxy.decide.terms import Acknowledged, Term
+from dbproxy.decide.writer import Ballot, Fencing, HoldReason, Verdict, Writer
 from dbproxy.facts import Addresses, Drained, Election, HealthReason, Login, Probe
 from dbproxy.probe.views import View
-from dbproxy.settings import Config, TargetGroup
+from dbproxy.settings import CONFIRMATION_TIMEOUT, Config, TargetGroup
 
 # What each pod itself holds open on a target: the standing probe, and one log-in being tried.
 PROBES_PER_POD = 2
@@ -100,7 +102,9 @@ class Planner:
         self._max_clients = max_clients
         self._views: dict[str, View] = {}
         self._election: Election | None = None
+        self._election_read_at = float("-inf")
         self._logins: dict[str, Login] = {}
+        self._places = count(1)
 
     def learn_config(self, config: Config) -> None:
         """A complete pair of settings and credentials, newer than the last."""
@@ -112,10 +116,9 @@ class Planner:
         for target in group.targets if group else ():
             same = places.get(target.name) == (target.host, target.port)
             known = self._views.get(target.name) if same else None
-            views[target.name] = known or View(target.name)
+            views[target.name] = known or View(target.name, next(self._places))
         self._views = views
-        elected = group.writer_election if group else None
-        if elected != (before.writer_election if before else None):
+        if election_name(group) != election_name(before):
             self._election = None
 
     def learn_election(self, election: Election) -> None:
@@ -125,18 +128,30 @@ class Planner:
             return
         self._election = election
 
+    def learn_election_read(self, at: float) -> None:
+        """When the election was known to be as it was told last (monotonic)."""
+        self._election_read_at = at
+
     def learn_probe(self, probe: Probe) -> None:
         view = self._views.get(probe.target)
-        if view is not None and probe.target not in self.writer.draining:
+        if view is not None and probe.target not in self.writer.terms.suspended:
             self._views[probe.target] = view.fold(probe)
 
     def learn_addresses(self, fact: Addresses) -> None:
         view = self._views.get(fact.target)
-        if view is not None and fact.addresses:
-            self._views[fact.target] = replace(view, addresses=fact.addresses)
+        if view is None or not fact.addresses:
+            return
+        if not set(view.addresses) <= set(fact.addresses):
+            # The name stands for another server now, of which nothing is known.
+            view = View(fact.target, next(self._places))
+        self._views[fact.target] = replace(view, addresses=fact.addresses)
 
     def learn_drained(self, event: Drained) -> None:
-        self.writer.drained(event)
+        self.writer.terms.drained(event)
+
+    def learn_words_lost(self) -> None:
+        """Some of the engine's events were lost."""
+        self.writer.terms.words_lost()
 
     def learn_logins(self, logins: Iterable[Login]) -> None:
         self._logins = {login.user: login for login in logins}
@@ -166,7 +181,7 @@ class Planner:
             snapshot=snapshot,
             targets=tuple(self._health(view, config) for view in views.values()),
             writer=self._writer_report() if group else None,
-            acknowledged=self.writer.acknowledged,
+            acknowledged=self.writer.terms.acknowledged,
             logins=tuple(
                 login
                 for user in config.credentials.file.users
@@ -175,20 +190,19 @@ class Planner:
             problem=self._problem(config),
             term=self.writer.term,
             fast=group is not None and self.writer.unsettled,
-            suspended=frozenset(self.writer.draining),
+            suspended=self.writer.terms.suspended,
             wake_in=self._wake_in(config, now, wall),
         )
 
     def _decide_writer(self, group: TargetGroup, now: float) -> None:
-        draining = set(self.writer.draining)
-        self.writer.observe(
-            self._election,
-            group.writer_floor,
-            self._views,
-            now,
-            elected=group.writer_election is not None,
-        )
-        for name in set(self.writer.draining) - draining:
+        before = self.writer.terms.suspended
+        ballot, fencing = None, Fencing(CONFIRMATION_TIMEOUT)
+        election = group.writer_election
+        if election is not None:
+            ballot = Ballot(self._election, group.writer_floor, self._election_read_at)
+            fencing = Fencing(election.confirmation_timeout, election.strict_fencing)
+        self.writer.observe(ballot, fencing, self._views, now)
+        for name in self.writer.terms.suspended - before:
             if name in self._views:
                 self._views[name] = self._views[name].forget()
 
@@ -252,7 +266,7 @@ class Planner:
 
     def _role(self, view: View) -> TargetRole:
         """By what the target said last, also while it doesn't answer."""
-        if view.target in self.writer.draining or view.server is None:
+        if view.target in self.writer.terms.suspended or view.server is None:
             return "UNKNOWN"
         if view.server.in_recovery:
             return "READ_ONLY"
@@ -261,7 +275,7 @@ class Planner:
     def _engine_role(self, view: View) -> TargetRole:
         """A target that is down and not the writer may be a reader: its clients shall wait."""
         role = self._role(view)
-        absent = not view.alive and view.target not in self.writer.draining
+        absent = not view.alive and view.target not in self.writer.terms.suspended
         if role == "UNKNOWN" and absent and not self._is_writer(view):
             return "READ_ONLY"
         return role
@@ -273,7 +287,7 @@ class Planner:
 
     def _state(self, view: View, config: Config) -> tuple[HealthState, HealthReason, str]:
         group = config.settings.target_group
-        if view.target in self.writer.draining:
+        if view.target in self.writer.terms.suspended:
             return "REGISTERING", "", "its connections are being closed, another target is writer"
         if not view.registered:
             return "REGISTERING", "", "not asked yet"
@@ -292,7 +306,7 @@ class Planner:
         return "AVAILABLE", "", ""
 
     def _writer_report(self) -> WriterReport:
-        term = self.writer.term or Term("", "", 0, 0, 0.0)
+        term = self.writer.term or Term("", "", 0, 0, 0.0, 0)
         verdict: Verdict = self.writer.verdict
         return WriterReport(
             target=term.target,
@@ -331,6 +345,13 @@ class Planner:
         if deadline is not None:
             moments.append(deadline - now)
         return min(moments, default=None)
+
+
+def election_name(group: TargetGroup | None) -> str | None:
+    """The ConfigMap that names the writer, if there is one."""
+    if group is None or group.writer_election is None:
+        return None
+    return group.writer_election.config_map
 
 
 def _users(config: Config, wall: float) -> tuple[SnapshotUser, ...]:

@@ -1,32 +1,35 @@
 """Who the writer is: every rule of it, as one pure machine that the planner feeds.
 
-A *term* is the time of one writer: a target's name (or "", there is no writer now), by the word of
-an election ConfigMap (its UID and epoch) or, without one, of the targets themselves. The term is
-also the floor: what names an older epoch of the same ConfigMap is not obeyed.
+A *term* (terms.py) is the time of one writer, by the word of an election ConfigMap (its UID and
+epoch) or, without one, of the targets themselves. The term is also the floor: what names an older
+epoch of the same ConfigMap is not obeyed. docs/failover.md has this table, too.
 
-What the election ConfigMap says, against the term or, before there is one, `writerFloor`:
+| the election ConfigMap, against the term (at first: the floor) | then                            |
+|----------------------------------------------------------------|---------------------------------|
+| has not been read yet                                          | hold                            |
+| its epoch rose, the target is known                            | a new term at once              |
+| its epoch rose, the target is unknown or empty                 | the last one is deposed: hold   |
+| same epoch, same writer                                        | nothing new                     |
+| same epoch, another writer: it contradicts itself              | deposed: hold until it rises    |
+| epoch fell; missing; unreadable; malformed                     | the last writer stays while SQL |
+|                                                                | confirms it                     |
+| is another object (other UID)                                  | a new term once SQL says that   |
+|                                                                | the one it names writes, and    |
+|                                                                | that the last one doesn't       |
 
-| it                              | then                                              |
-|---------------------------------|---------------------------------------------------|
-| has not been read yet           | hold                                              |
-| can't be read, is missing       | the last writer stays while SQL confirms it       |
-| malformed, unknown target       | the last writer stays while SQL confirms it       |
-| epoch rose                      | a new term at once; it opens when SQL agrees      |
-| same epoch, same writer         | nothing new                                       |
-| same epoch, another writer      | malformed                                         |
-| epoch fell                      | the last writer stays while SQL confirms it       |
-| is another object (other UID)   | a new term once SQL agrees; until then as before  |
+The floor counts as the ConfigMap does: other pods may have obeyed it.
 
 A term is open or holding. It opens when a probe that began after the term did finds a writer, and
 holds again when a probe finds a reader, or nobody. A missed deadline alone changes nothing: that
-takes several in a row (views.py).
+takes several in a row (views.py). A target that moved to another place begins a new term of its
+own. A writer that SQL has not confirmed for the confirmation timeout is told, and with strict
+fencing held until it is; strict fencing holds as well while the election could not be read for so
+long.
 
 Without an election: exactly one target answers as writer: a term of that one, open at once. None:
-hold. Several: hold, unless one timeline is higher in three probes running.
-
-A term that ends leaves its target *draining* until the engine has seen the last connection to it
-go; then the present term is acknowledged. A draining target is not probed. The engine knows terms
-by a serial that only rises: the epoch itself, unless another ConfigMap began to count anew.
+hold. Several: hold, unless one timeline is higher in three probes running; that choice stands while
+its timeline stays the higher one. An answer that has outlived the confirmation timeout counts for
+nothing beside a fresh one.
 """
 
 from __future__ import annotations
@@ -35,12 +38,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from dbproxy.facts import Drained, Election
-from dbproxy.probe.views import View, latest_timeline
+from dbproxy.decide.terms import Term, Terms
+from dbproxy.facts import Election
+from dbproxy.probe.views import View, latest_timeline, still_latest
 from dbproxy.settings import WriterFloor
-
-# The engine confirms or gives up well before; this holds if its word got lost.
-DRAIN_LIMIT = 30.0
 
 HoldReason = Literal[
     "",
@@ -51,31 +52,27 @@ HoldReason = Literal[
     "UnknownWriter",
     "EpochFell",
     "WriterDisagrees",
+    "MonitorRefused",
+    "Unconfirmed",
 ]
 
 
 @dataclass(frozen=True)
-class Term:
-    target: str
-    uid: str
-    epoch: int
-    serial: int
-    since: float
+class Ballot:
+    """The election: as it was read last, the floor below which it is not obeyed, and since when
+    nothing has been read of it (`read_at`, monotonic)."""
+
+    election: Election | None
+    floor: WriterFloor | None
+    read_at: float
 
 
 @dataclass(frozen=True)
-class Draining:
-    """A former writer; `serial` is the least that the engine's word about it must carry."""
+class Fencing:
+    """After how many seconds SQL's word is too old, and whether that holds the writer."""
 
-    serial: int
-    since: float
-
-
-@dataclass(frozen=True)
-class Acknowledged:
-    uid: str
-    epoch: int
-    unconfirmed: bool
+    timeout: float
+    strict: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,70 +87,63 @@ class Writer:
     """The machine; `observe` moves it, the attributes tell where it is."""
 
     def __init__(self) -> None:
-        self.term: Term | None = None
+        self.terms = Terms()
         self.is_open = False
         self.verdict = Verdict()
-        self.acknowledged: Acknowledged | None = None
-        self.draining: dict[str, Draining] = {}
-        self._unconfirmed = False
         self._candidate: tuple[Election, float] | None = None
+        # The epoch for which two writers were named, and the words for it.
+        self._contradiction: tuple[str, int, Verdict] | None = None
+        self._ages_at: float | None = None
+
+    @property
+    def term(self) -> Term | None:
+        return self.terms.term
 
     @property
     def unsettled(self) -> bool:
         """The next probe may change who the writer is: ask often."""
-        return not self.is_open or self._candidate is not None or bool(self.draining)
+        return not self.is_open or self._candidate is not None or bool(self.terms.draining)
 
     def observe(
         self,
-        election: Election | None,
-        floor: WriterFloor | None,
+        ballot: Ballot | None,
+        fencing: Fencing,
         views: Mapping[str, View],
         now: float,
-        *,
-        elected: bool,
     ) -> None:
-        """Decide anew from all facts; `elected` says whether there is a ConfigMap to obey."""
-        self._give_up_draining(now)
-        if not elected:
+        """Decide anew from all facts; no `ballot`: there is no ConfigMap to obey."""
+        self.terms.give_up(now)
+        self._ages_at = None
+        self._follow_move(views, now)
+        if ballot is None:
             self._candidate = None
-            self.verdict = self._ask_targets(views, now)
+            self.verdict = self._ask_targets(fencing, views, now)
             return
-        trouble = self._obey(election, floor, views, now)
-        self._confirm(views, trouble)
-
-    def drained(self, event: Drained) -> None:
-        """The engine's word that no connection to a former writer is left."""
-        draining = self.draining.get(event.target)
-        if draining is not None and event.epoch >= draining.serial:
-            self._end_draining(event.target, unconfirmed=event.unconfirmed)
+        trouble = self._obey(ballot, views, now)
+        self._confirm(trouble, fencing, views, now)
+        if fencing.strict and self.is_open:
+            self._fence(ballot, fencing, now)
 
     def next_deadline(self) -> float | None:
         """When `observe` must be called again even if nothing happens."""
-        return min((d.since + DRAIN_LIMIT for d in self.draining.values()), default=None)
+        moments = (self.terms.next_deadline(), self._ages_at)
+        return min((moment for moment in moments if moment is not None), default=None)
 
     # --- with an election -------------------------------------------------------------------
 
-    def _obey(
-        self,
-        election: Election | None,
-        floor: WriterFloor | None,
-        views: Mapping[str, View],
-        now: float,
-    ) -> Verdict:
-        if floor is not None and floor.target in views:
-            self._raise_to(floor, now)
-        if election is None:
-            return Verdict(message="the election ConfigMap has not been read yet")
-        trouble = self._claim(election, floor, views, now)
-        if self.term is None and floor is not None and floor.target in views:
-            self._begin(floor.target, floor.uid, floor.epoch, now)
+    def _obey(self, ballot: Ballot, views: Mapping[str, View], now: float) -> Verdict:
+        floor = ballot.floor
+        trouble = Verdict(message="the election ConfigMap has not been read yet")
+        if floor is not None and self.term is not None and floor.uid == self.term.uid:
+            # What was read of the same ConfigMap elsewhere is proof enough.
+            told = self._compare(floor.target, floor.uid, floor.epoch, views, now)
+            trouble = told if told.reason == "ElectionInvalid" else trouble
+        if ballot.election is not None:
+            claimed = self._claim(ballot.election, floor, views, now)
+            trouble = trouble if trouble.reason else claimed
+            if self.term is None and floor is not None:
+                self._begin(floor.target, floor.uid, floor.epoch, views, now)
         return trouble
-
-    def _raise_to(self, floor: WriterFloor, now: float) -> None:
-        """Another pod has obeyed a newer epoch of the same ConfigMap: proof enough that it rose."""
-        term = self.term
-        if term is not None and floor.uid == term.uid and floor.epoch > term.epoch:
-            self._begin(floor.target, floor.uid, floor.epoch, now)
 
     def _claim(
         self,
@@ -168,28 +158,38 @@ class Writer:
             return Verdict("ElectionNotFound", election.message)
         if election.state == "INVALID":
             return Verdict("ElectionInvalid", election.message)
-        if election.writer and election.writer not in views:
-            return Verdict("UnknownWriter", f"{election.writer!r} is not a target")
-        uid, epoch, target = self._known(floor)
-        if uid in ("", election.uid):
-            self._candidate = None
-        if uid == election.uid and election.epoch < epoch:
-            return Verdict("EpochFell", f"epoch {election.epoch}, after {epoch} was obeyed")
-        if uid == election.uid and election.epoch == epoch and election.writer != target:
-            told = f"epoch {epoch} named {target!r} before, now {election.writer!r}: raise it"
-            return Verdict("ElectionInvalid", told)
-        if uid not in ("", election.uid):
-            return self._consider(election, target, views, now)
-        if self.term is None or (self.term.uid, self.term.epoch) != (election.uid, election.epoch):
-            self._begin(election.writer, election.uid, election.epoch, now)
-        return Verdict()
+        known = self.term is None and floor is not None and floor.uid == election.uid
+        if known and floor is not None and floor.epoch >= election.epoch:
+            self._begin(floor.target, floor.uid, floor.epoch, views, now)
+        last = self.term or floor
+        if last is not None and last.uid not in ("", election.uid):
+            return self._consider(election, last.target, views, now)
+        self._candidate = None
+        return self._compare(election.writer, election.uid, election.epoch, views, now)
 
-    def _known(self, floor: WriterFloor | None) -> tuple[str, int, str]:
-        if self.term is not None and self.term.uid:
-            return self.term.uid, self.term.epoch, self.term.target
-        if floor is not None:
-            return floor.uid, floor.epoch, floor.target
-        return "", 0, ""
+    def _compare(
+        self, writer: str, uid: str, epoch: int, views: Mapping[str, View], now: float
+    ) -> Verdict:
+        """One epoch of a ConfigMap against the last one that was obeyed of it."""
+        term = self.term
+        same = term is not None and term.uid == uid
+        if term is not None and same and epoch < term.epoch:
+            return Verdict("EpochFell", f"epoch {epoch}, after {term.epoch} was obeyed")
+        if term is not None and same and epoch == term.epoch:
+            if self._contradiction is not None and self._contradiction[:2] == (uid, epoch):
+                return self._contradiction[2]
+            if writer != term.target:
+                # Other pods may obey either: neither may be written to until the epoch rises.
+                told = f"epoch {epoch} named {term.target!r} before, now {writer!r}: raise it"
+                verdict = Verdict("ElectionInvalid", told)
+                self._contradiction = (uid, epoch, verdict)
+                self._begin("", uid, epoch, views, now)
+                return verdict
+        else:
+            self._begin(writer, uid, epoch, views, now)
+        if writer and writer not in views:
+            return Verdict("UnknownWriter", f"{writer!r}, named with epoch {epoch}, is no target")
+        return Verdict()
 
     def _consider(
         self, election: Election, last: str, views: Mapping[str, View], now: float
@@ -199,18 +199,23 @@ class Writer:
             self._candidate = (election, now)
         since = self._candidate[1]
         named, old = views.get(election.writer), views.get(last)
-        if named is not None:
-            agrees = named.writes and named.asked_at >= since
-        else:
-            agrees = old is None or not old.writes
-        if not agrees:
-            told = election.writer or "no writer"
-            return Verdict("WriterDisagrees", f"a new ConfigMap names {told}; SQL does not agree")
-        self._candidate = None
-        self._begin(election.writer, election.uid, election.epoch, now)
-        return Verdict()
+        if election.writer and named is None:
+            return Verdict("UnknownWriter", f"{election.writer!r} is not a target")
+        writes = named is None or (named.writes and named.asked_at >= since)
+        if writes and (last == election.writer or old is None or old.denies):
+            self._candidate = None
+            self._begin(election.writer, election.uid, election.epoch, views, now)
+            return Verdict()
+        told = election.writer or "no writer"
+        return Verdict(
+            "WriterDisagrees",
+            f"a new ConfigMap names {told}; it counts once SQL says that {told} writes"
+            + (f" and {last} does not" if last else ""),
+        )
 
-    def _confirm(self, views: Mapping[str, View], trouble: Verdict) -> None:
+    def _confirm(
+        self, trouble: Verdict, fencing: Fencing, views: Mapping[str, View], now: float
+    ) -> None:
         """Open or hold the term by what SQL says of its target."""
         term = self.term
         self.verdict = trouble
@@ -220,73 +225,97 @@ class Writer:
                 self.verdict = Verdict("NoWriter", "the ConfigMap says there is no writer now")
             return
         view = views.get(term.target)
-        disagreement = ""
+        found = Verdict()
         if view is None:
             self.is_open = False
-            self.verdict = Verdict("UnknownWriter", f"{term.target!r} is no longer a target")
+            self.verdict = Verdict("UnknownWriter", f"{term.target!r} is not a target")
         elif view.writes and view.asked_at >= term.since:
             self.is_open = True
-        elif view.reads:
-            disagreement = "answers as a replica"
-        elif view.registered and not view.alive:
-            disagreement = f"does not answer: {view.message}"
-        if disagreement:
-            self.is_open = False
-            if not trouble.reason:
-                told = f"{term.target} is named writer with epoch {term.epoch}, but {disagreement}"
-                self.verdict = Verdict("WriterDisagrees", told)
+            found = self._age(view, fencing, now)
+            self.is_open = not (found.reason and fencing.strict)
+        else:
+            found = self._objection(term, view)
+            self.is_open = self.is_open and not found.reason
+        if found.reason and not trouble.reason:
+            self.verdict = found
+
+    def _age(self, view: View, fencing: Fencing, now: float) -> Verdict:
+        """Whether what SQL said last is too old."""
+        ages_at = view.asked_at + fencing.timeout
+        if now < ages_at:
+            self._ages_at = ages_at
+            return Verdict()
+        why = f": {view.message}" if view.message else ""
+        told = f"SQL has not confirmed {view.target} for {fencing.timeout:g} s{why}"
+        return Verdict("Unconfirmed", told)
+
+    def _objection(self, term: Term, view: View) -> Verdict:
+        """What SQL has against the writer, as far as it has said anything since it is one."""
+        named = f"{term.target} is named writer with epoch {term.epoch}"
+        if view.reason == "AUTH_FAILURE":
+            told = f"{named}, but the monitor is refused there: {view.message}"
+            return Verdict("MonitorRefused", told)
+        if view.reads:
+            return Verdict("WriterDisagrees", f"{named}, but answers as a replica")
+        if view.registered and not view.alive:
+            return Verdict("WriterDisagrees", f"{named}, but does not answer: {view.message}")
+        return Verdict()
+
+    def _fence(self, ballot: Ballot, fencing: Fencing, now: float) -> None:
+        """Who can't read the election can't know that it is still the writer's time."""
+        ages_at = ballot.read_at + fencing.timeout
+        if now < ages_at:
+            self._ages_at = min(ages_at, self._ages_at or ages_at)
+            return
+        self.is_open = False
+        told = f"the election could not be read for {fencing.timeout:g} s"
+        self.verdict = Verdict("Unconfirmed", told)
 
     # --- without an election ----------------------------------------------------------------
 
-    def _ask_targets(self, views: Mapping[str, View], now: float) -> Verdict:
-        asked = [view for view in views.values() if view.target not in self.draining]
+    def _ask_targets(self, fencing: Fencing, views: Mapping[str, View], now: float) -> Verdict:
+        asked = [view for view in views.values() if view.target not in self.terms.suspended]
         if not self.is_open and not all(view.registered for view in asked):
             return Verdict(message="not every target has been asked yet")
         writers = [view for view in asked if view.writes]
-        chosen = writers[0] if len(writers) == 1 else None
-        if len(writers) > 1:
-            chosen = latest_timeline(writers)
+        fresh = [view for view in writers if now < view.asked_at + fencing.timeout]
+        chosen = self._choose(fresh or writers)
         if chosen is not None:
             if self.term is None or self.term.target != chosen.target or self.term.uid:
-                self._begin(chosen.target, "", 0, now)
+                self._begin(chosen.target, "", 0, views, now)
             self.is_open = True
-            return Verdict()
+            return self._age(chosen, fencing, now)
         self.is_open = False
         if writers:
-            names = ", ".join(view.target for view in writers)
+            names = ", ".join(view.target for view in fresh or writers)
             return Verdict("MultipleWriters", f"{names} all answer as writer")
+        refused = next((view for view in asked if view.reason == "AUTH_FAILURE"), None)
+        if refused is not None:
+            told = f"no target answers as writer; the monitor is refused by {refused.target}"
+            return Verdict("MonitorRefused", f"{told}: {refused.message}")
         return Verdict("NoWriter", "no target answers as writer")
+
+    def _choose(self, writers: list[View]) -> View | None:
+        if len(writers) == 1:
+            return writers[0]
+        present = self.term.target if self.term is not None and self.is_open else ""
+        for view in writers:
+            if view.target == present and still_latest(view, writers):
+                return view
+        return latest_timeline(writers) if writers else None
 
     # --- terms ------------------------------------------------------------------------------
 
-    def _begin(self, target: str, uid: str, epoch: int, now: float) -> None:
-        old = self.term
-        if old is not None and old.target == target:
-            # The same writer goes on under a new number: nothing to cut, nothing to confirm.
-            self.term = Term(target, uid, epoch, old.serial, old.since)
-            self._acknowledge()
-            return
-        serial = max(1, epoch) if old is None else max(old.serial + 1, epoch)
-        self.term = Term(target, uid, epoch, serial, now)
-        self.is_open = False
-        if not self.draining:
-            self._unconfirmed = False
-        if old is not None and old.target:
-            # "No writer" reaches the engine without a number: its word carries the old one.
-            self.draining[old.target] = Draining(serial if target else old.serial, now)
-        self.draining.pop(target, None)
-        self._acknowledge()
+    def _begin(
+        self, target: str, uid: str, epoch: int, views: Mapping[str, View], now: float
+    ) -> None:
+        place = views[target].place if target in views else 0
+        if self.terms.begin(target, uid, epoch, place, now):
+            self.is_open = False
 
-    def _give_up_draining(self, now: float) -> None:
-        for target, draining in list(self.draining.items()):
-            if now >= draining.since + DRAIN_LIMIT:
-                self._end_draining(target, unconfirmed=True)
-
-    def _end_draining(self, target: str, *, unconfirmed: bool) -> None:
-        del self.draining[target]
-        self._unconfirmed = self._unconfirmed or unconfirmed
-        self._acknowledge()
-
-    def _acknowledge(self) -> None:
-        if self.term is not None and not self.draining:
-            self.acknowledged = Acknowledged(self.term.uid, self.term.epoch, self._unconfirmed)
+    def _follow_move(self, views: Mapping[str, View], now: float) -> None:
+        """A writer at another place is another server: left there, confirmed anew here."""
+        term = self.term
+        view = views.get(term.target) if term is not None else None
+        if term is not None and view is not None and view.place != term.place:
+            self._begin(term.target, term.uid, term.epoch, views, now)

@@ -21,6 +21,10 @@ from dbproxy.tasks import Tasks
 AT_REST = 2.0
 IN_DOUBT = 0.2
 RESOLVE_EVERY = 10.0
+# A name server that gives out only some of a name's addresses at a time is asked again before one
+# counts as gone.
+DROP_ASKED = 2
+DROP_PAUSE = 0.5
 # However often it is poked.
 LEAST_GAP = 0.01
 JITTER = 0.1
@@ -65,11 +69,15 @@ class TargetWatch:
             self._poked.set()
         self._suspended, self._fast = suspended, fast
 
-    async def close(self) -> None:
+    def end(self) -> None:
+        """Say nothing more, from now on; `close` waits for the rest."""
         self._task.cancel()
         if self._refresh is not None:
             self._refresh.cancel()
         self.probe.abort()
+
+    async def close(self) -> None:
+        self.end()
         await asyncio.gather(self._task, return_exceptions=True)
         await self.probe.close()
 
@@ -80,6 +88,8 @@ class TargetWatch:
                 await self._poked.wait()
                 continue
             probe = await self._ask()
+            if probe is None:
+                continue
             if not self._suspended:
                 self._failed = probe.state != "OK"
                 self._on_probe(probe)
@@ -94,7 +104,8 @@ class TargetWatch:
         except TimeoutError:
             return
 
-    async def _ask(self) -> Probe:
+    async def _ask(self) -> Probe | None:
+        """One probe; None if the target moved meanwhile, so that it says nothing about it."""
         loop = asyncio.get_running_loop()
         asked_at = loop.time()
         if not self.addresses or (self._failed and not is_address(self.spec.host)):
@@ -115,7 +126,9 @@ class TargetWatch:
                     )
         elif loop.time() - self._resolved_at > RESOLVE_EVERY and self._refresh is None:
             self._refresh = self._tasks.spawn(self._refresh_addresses(), "resolve")
-        return await self.probe.ask(self.addresses)
+        asked = self.addresses
+        probe = await self.probe.ask(asked)
+        return probe if set(asked) <= set(self.addresses) else None
 
     async def _refresh_addresses(self) -> None:
         try:
@@ -128,11 +141,23 @@ class TargetWatch:
 
     async def _resolve(self) -> None:
         addresses = await resolve(self.spec.host, self.spec.port)
+        for _ in range(DROP_ASKED):
+            if set(self.addresses) <= set(addresses):
+                break
+            await asyncio.sleep(DROP_PAUSE)
+            more = await resolve(self.spec.host, self.spec.port)
+            addresses = tuple(dict.fromkeys((*addresses, *more)))
         self._resolved_at = asyncio.get_running_loop().time()
         # The order changes with every answer of a round-robin name server.
-        if set(addresses) != set(self.addresses):
-            self.addresses = addresses
-            self._on_addresses(Addresses(self.spec.name, addresses))
+        if set(addresses) == set(self.addresses):
+            return
+        moved = not set(self.addresses) <= set(addresses)
+        self.addresses = addresses
+        if moved:
+            # Before anybody acknowledges that the server of before is left.
+            self.probe.abort()
+            self._poked.set()
+        self._on_addresses(Addresses(self.spec.name, addresses))
 
 
 def probe_specs(config: Config, application_name: str) -> dict[str, ProbeSpec]:
@@ -180,6 +205,7 @@ class Prober:
         for name, watch in list(self.watches.items()):
             if specs.get(name) != watch.spec:
                 del self.watches[name]
+                watch.end()
                 self._tasks.spawn(watch.close(), f"close {name}")
         for name, spec in specs.items():
             if name not in self.watches:

@@ -18,10 +18,12 @@ class View:
 
     `server` is what the target said last, also while it doesn't answer: its budget is still that.
     `asked_at` is when the last successful probe began; `timelines` are those of the last probes, as
-    long as every one of them was answered by a writer.
+    long as every one of them was answered by a writer. `place` numbers the servers that the name
+    has stood for: another host, port or DNS answer is another place, of which nothing is known yet.
     """
 
     target: str
+    place: int = 1
     registered: bool = False
     alive: bool = False
     server: ServerFacts | None = None
@@ -42,6 +44,12 @@ class View:
     def reads(self) -> bool:
         """The target answers, and as a replica."""
         return self.alive and self.server is not None and self.server.in_recovery
+
+    @property
+    def denies(self) -> bool:
+        """The target is known not to write: it answers as a replica, or not at all."""
+        refused = self.reason == "AUTH_FAILURE"
+        return self.reads or (self.registered and not self.alive and not refused)
 
     def fold(self, probe: Probe) -> View:
         """The view after one more probe."""
@@ -81,7 +89,18 @@ class View:
 
     def forget(self) -> View:
         """What is known once nobody asks the target any more: its size and its addresses."""
-        return View(self.target, server=self.server, addresses=self.addresses)
+        return View(self.target, self.place, server=self.server, addresses=self.addresses)
+
+
+def still_latest(chosen: View, writers: list[View]) -> bool:
+    """Whether a choice stands: its timeline is higher than what any other writer said last."""
+
+    def said(view: View) -> int | None:
+        return view.server.timeline if view.server is not None else None
+
+    own = said(chosen)
+    others = [said(view) for view in writers if view.target != chosen.target]
+    return own is not None and all(other is not None and own > other for other in others)
 
 
 def latest_timeline(writers: list[View]) -> View | None:

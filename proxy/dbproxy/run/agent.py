@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbproxy.dataplane import Dataplane, Engine, EngineOptions
 from dbproxy.decide.pairing import Pairing
-from dbproxy.decide.planner import Plan, Planner
+from dbproxy.decide.planner import Plan, Planner, election_name
 from dbproxy.errors import ListenerUnavailableError, SnapshotRefusedError
 from dbproxy.facts import Addresses, Drained, Election, Login, Probe
 from dbproxy.logs import Log
@@ -23,7 +23,7 @@ from dbproxy.probe.engines.postgres import PostgresProbe
 from dbproxy.probe.logins import Assignment, Attempt, Logins
 from dbproxy.probe.prober import Prober
 from dbproxy.run.cpus import available_cpus
-from dbproxy.settings import Config, Credentials, Settings
+from dbproxy.settings import Config, Credentials, Settings, TargetGroup
 from dbproxy.tasks import Tasks
 from dbproxy.tell.health import Health
 from dbproxy.tell.metrics import AgentMetrics
@@ -31,7 +31,7 @@ from dbproxy.tell.observation import Observation
 from dbproxy.tell.report import Destination, Reporter, pod_entry
 from dbproxy.watch.config import ConfigWatch
 from dbproxy.watch.credentials import CredentialsWatch
-from dbproxy.watch.election import ElectionWatch
+from dbproxy.watch.election import REREAD, ElectionWatch
 
 if TYPE_CHECKING:
     from dbproxy.kube import Kube
@@ -85,7 +85,7 @@ class Agent:
         self._credentials_watch = CredentialsWatch(
             self._on_credentials, self._on_credentials_problem
         )
-        self._election_watch = ElectionWatch(self._on_election)
+        self._election_watch = ElectionWatch(self._on_election, self._wake.set)
         self._election_task: asyncio.Task[None] | None = None
         self._api_name = ""
         self._running: asyncio.Task[None] | None = None
@@ -168,6 +168,7 @@ class Agent:
             if event["sqlstate"].startswith("28"):
                 self._logins.doubt(event["user"])
         elif kind == "events_lost":
+            self._planner.learn_words_lost()
             for target in self._prober.watches:
                 self._prober.poke(target)
             self._election_watch.doubt()
@@ -178,6 +179,7 @@ class Agent:
         """Bring everything in line with the facts; says after how long to turn again."""
         self._adopt_config()
         now = asyncio.get_running_loop().time()
+        self._planner.learn_election_read(self._election_watch.read_at)
         plan = self._planner.plan(now, time.time())
         if plan is None:
             self._observation.problem(self._pairing.problem)
@@ -208,9 +210,10 @@ class Agent:
         for target, watch in self._prober.watches.items():
             self._planner.learn_addresses(Addresses(target, watch.addresses))
         self._observation.config(config)
-        name = election_name(config)
-        if before is None or name != election_name(before):
+        name = election_name(config.settings.target_group)
+        if before is None or name != election_name(before.settings.target_group):
             self._follow_election(config, name)
+        self._election_watch.reread = reread_every(config.settings.target_group)
 
     def _follow_api(self, settings: Settings) -> None:
         """The mounted settings name the objects to watch, once."""
@@ -232,7 +235,7 @@ class Agent:
             self._election_task = None
         if name is None:
             return
-        self._election_watch = watch = ElectionWatch(self._on_election)
+        self._election_watch = watch = ElectionWatch(self._on_election, self._wake.set)
         kube, directory = self._options.kube, self._options.election_dir
         if directory is not None:
             work = watch.follow_files(directory)
@@ -336,9 +339,9 @@ class Agent:
         )
 
 
-def election_name(config: Config) -> str | None:
-    """The ConfigMap that names the writer, if there is one."""
-    group = config.settings.target_group
-    if group is None or group.writer_election is None:
-        return None
-    return group.writer_election.config_map
+def reread_every(group: TargetGroup | None) -> float:
+    """How often the election is read besides its watch: strict fencing needs proofs in its time."""
+    election = group.writer_election if group is not None else None
+    if election is None or not election.strict_fencing:
+        return REREAD
+    return min(REREAD, election.confirmation_timeout / 3)

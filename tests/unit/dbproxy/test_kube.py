@@ -12,7 +12,7 @@ from tests.fake_api import FakeApi
 
 from dbproxy import kube as kube_module
 from dbproxy.errors import KubeError
-from dbproxy.kube import Kube, Seen, Unreadable, in_cluster
+from dbproxy.kube import Kube, Seen, Unchanged, Unreadable, in_cluster
 
 
 @pytest.fixture
@@ -29,10 +29,10 @@ async def kube(api: FakeApi) -> AsyncIterator[Kube]:
     await kube.close()
 
 
-Watch = AsyncIterator[Seen | Unreadable]
+Watch = AsyncIterator[Seen | Unchanged | Unreadable]
 
 
-async def heard(watch: Watch) -> Seen | Unreadable:
+async def heard(watch: Watch) -> Seen | Unchanged | Unreadable:
     async with asyncio.timeout(10):
         return await anext(watch)
 

@@ -9,6 +9,7 @@ from tests.agent_made import answered, config_of, elected, failed
 
 from dbproxy.decide.planner import Plan, Planner
 from dbproxy.decide.snapshot import SnapshotWriter
+from dbproxy.decide.terms import Acknowledged
 from dbproxy.facts import Addresses, Drained, Probe
 
 
@@ -192,17 +193,18 @@ def test_a_previous_password_is_accepted_until_its_time_and_replanned_at_that_mo
         {
             "name": "app",
             "password": "new",
-            "previous": [{"password": "old", "validUntil": 1_000_030}],
+            "previous": [{"password": "old", "validUntil": 1_000_010}],
         }
     ]
     clock = settled(credentials={"users": users})
     plan = clock.plan()
     assert plan.snapshot.users[0].passwords == ("new", "old")
-    assert plan.wake_in == 30
-    clock.wall += 30
+    assert plan.wake_in == 10
+    clock.wall += 10
     plan = clock.plan()
     assert plan.snapshot.users[0].passwords == ("new",)
-    assert plan.wake_in is None
+    # What is left to wait for is the end of the writer's confirmation.
+    assert plan.wake_in == 29
 
 
 def test_targets_keep_what_is_known_of_them_over_a_new_configuration() -> None:
@@ -221,6 +223,56 @@ def test_a_target_that_moved_to_another_host_is_registered_anew() -> None:
     ]
     clock.planner.learn_config(config_of(group={"targets": targets}, revision=11))
     assert [target.state for target in clock.plan().targets] == ["REGISTERING", "AVAILABLE"]
+
+
+MOVED = [
+    {"name": "db-0", "host": "127.0.0.9", "port": 5000},
+    {"name": "db-1", "host": "127.0.0.1", "port": 5001},
+]
+
+
+def test_a_writer_that_moved_to_another_host_is_a_change_of_writer() -> None:
+    clock = settled()
+    clock.planner.learn_config(config_of(group={"targets": MOVED}, revision=11))
+    plan = clock.plan()
+    assert plan.snapshot.writer == SnapshotWriter("db-0", 8, open=False)
+    assert plan.snapshot.targets[0].addresses == ()
+    assert plan.suspended == frozenset()
+    assert plan.acknowledged is None
+    clock.now += 1
+    plan = clock.probe(answered("db-0", clock.now, writes=True))
+    assert plan.snapshot.writer == SnapshotWriter("db-0", 8, open=True)
+    clock.planner.learn_drained(Drained("db-0", 8, unconfirmed=False))
+    assert clock.plan().acknowledged == Acknowledged("cm", 7, unconfirmed=False)
+
+
+def resolved(*answers: tuple[str, ...]) -> Plan:
+    clock = settled()
+    for answer in answers:
+        clock.planner.learn_addresses(Addresses("db-0", answer))
+    return clock.plan()
+
+
+def test_a_dns_answer_that_drops_an_address_of_the_writer_is_a_change_of_writer() -> None:
+    plan = resolved(("10.0.0.1:5000", "10.0.0.2:5000"), ("10.0.0.2:5000",))
+    assert plan.snapshot.writer == SnapshotWriter("db-0", 8, open=False)
+    assert plan.targets[0].state == "REGISTERING"
+    assert plan.snapshot.targets[0].addresses == ("10.0.0.2:5000",)
+
+
+def test_a_dns_answer_with_more_addresses_changes_no_writer() -> None:
+    plan = resolved(("10.0.0.1:5000",), ("10.0.0.2:5000", "10.0.0.1:5000"))
+    assert plan.snapshot.writer == SnapshotWriter("db-0", 7, open=True)
+    assert plan.snapshot.targets[0].addresses == ("10.0.0.2:5000", "10.0.0.1:5000")
+
+
+def test_the_confirmation_timeout_of_the_settings_is_obeyed() -> None:
+    election = {"configMap": "orders-election", "confirmationTimeout": 5, "strictFencing": True}
+    clock = settled(group={"writerElection": election})
+    clock.planner.learn_election_read(clock.now)
+    assert clock.plan().wake_in == 4
+    clock.now += 4
+    assert clock.plan().snapshot.writer == SnapshotWriter("db-0", 7, open=False)
 
 
 def test_probes_are_fast_only_while_the_writer_is_in_doubt() -> None:

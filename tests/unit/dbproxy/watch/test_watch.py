@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from functools import partial
+from typing import Any
 
 import pytest
 from tests.agent_made import secret_files, settings_document
@@ -16,7 +17,6 @@ from dbproxy.facts import Election
 from dbproxy.kube import Kube
 from dbproxy.settings import Credentials, Settings
 from dbproxy.tasks import Tasks
-from dbproxy.watch import election as election_module
 from dbproxy.watch.config import ConfigWatch
 from dbproxy.watch.credentials import CredentialsWatch
 from dbproxy.watch.election import ElectionWatch, parse_election
@@ -30,6 +30,8 @@ class World:
         self.kube = Kube(api.cluster)
         self.tasks = Tasks()
         self.elections: list[Election] = []
+        self.reads = 0
+        self.reread = 3600.0
         self.problems: list[str] = []
         self.settings: list[Settings] = []
         self.credentials: list[Credentials] = []
@@ -37,8 +39,12 @@ class World:
     def has_settings(self, count: int) -> bool:
         return len(self.settings) == count
 
+    def count_read(self) -> None:
+        self.reads += 1
+
     def watch_election(self) -> ElectionWatch:
-        watch = ElectionWatch(self.elections.append)
+        watch = ElectionWatch(self.elections.append, self.count_read)
+        watch.reread = self.reread
         self.tasks.spawn(watch.follow_api(self.kube, "shop", "election"), "election")
         return watch
 
@@ -53,14 +59,26 @@ async def world() -> AsyncIterator[World]:
     await api.stop()
 
 
+RANGE = "not a whole number from 0 to 999999999999999"
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         ({}, "the ConfigMap lacks writer and epoch"),
         ({"writer": "db-0"}, "the ConfigMap lacks epoch"),
-        ({"writer": "db-0", "epoch": "-1"}, "epoch is '-1', not a whole number from 0 on"),
-        ({"writer": "db-0", "epoch": "1.5"}, "epoch is '1.5', not a whole number from 0 on"),
-        ({"writer": "db-0", "epoch": "٣"}, "epoch is '٣', not a whole number from 0 on"),
+        (
+            {"writer": "db-0", "epoch": "-1"},
+            f"epoch is '-1', {RANGE}",
+        ),
+        (
+            {"writer": "db-0", "epoch": "1.5"},
+            f"epoch is '1.5', {RANGE}",
+        ),
+        (
+            {"writer": "db-0", "epoch": "٣"},
+            f"epoch is '٣', {RANGE}",
+        ),
     ],
 )
 def test_a_malformed_election_is_told(data: dict[str, str], message: str) -> None:
@@ -68,6 +86,8 @@ def test_a_malformed_election_is_told(data: dict[str, str], message: str) -> Non
 
 
 def test_an_epoch_that_fits_no_status_is_malformed() -> None:
+    assert parse_election("u", {"writer": "db-0", "epoch": "9" * 15}).epoch == 10**15 - 1
+    assert parse_election("u", {"writer": "db-0", "epoch": "1" + "0" * 15}).state == "INVALID"
     assert parse_election("u", {"writer": "db-0", "epoch": "9" * 5000}).state == "INVALID"
 
 
@@ -93,8 +113,7 @@ async def test_an_election_that_cannot_be_read_is_unreachable(world: World) -> N
     assert world.elections[0] == Election("UNREACHABLE", message="403: not now")
 
 
-async def test_a_doubt_reads_again_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(election_module, "REREAD", 3600)
+async def test_a_doubt_reads_again_at_once(world: World) -> None:
     world.api.put("configmaps", "election", {"writer": "db-0", "epoch": "1"})
     watch = world.watch_election()
     await until(lambda: world.elections)
@@ -102,14 +121,67 @@ async def test_a_doubt_reads_again_at_once(world: World, monkeypatch: pytest.Mon
     await until(lambda: any(url.endswith("/configmaps/election") for url in world.api.requests))
 
 
-async def test_the_election_is_read_again_besides_the_watch(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(election_module, "REREAD", 0.01)
+async def test_the_election_is_read_again_besides_the_watch(world: World) -> None:
+    world.reread = 0.01
     world.api.put("configmaps", "election", {"writer": "db-0", "epoch": "1"})
     world.watch_election()
     await until(lambda: sum(url.endswith("/election") for url in world.api.requests) > 2)
     assert world.elections == [Election("FOUND", "uid", "db-0", 1)]
+
+
+async def test_a_bookmark_proves_that_the_election_is_as_it_was(world: World) -> None:
+    world.api.put("configmaps", "election", {"writer": "db-0", "epoch": "1"})
+    watch = world.watch_election()
+    await until(lambda: world.reads == 1)
+    before = watch.read_at
+    world.api.bookmark()
+    await until(lambda: world.reads == 2)
+    assert watch.read_at > before
+    assert len(world.elections) == 1
+
+
+def state(version: int, writer: str, uid: str = "uid") -> dict[str, Any]:
+    meta = {"resourceVersion": str(version), "uid": uid}
+    return {"metadata": meta, "data": {"writer": writer, "epoch": "1"}}
+
+
+class Answers:
+    """Answers of the API server, given to a watch in an order of the test's choice."""
+
+    def __init__(self) -> None:
+        self.elections: list[Election] = []
+        self.watch = ElectionWatch(self.elections.append, lambda: None)
+
+    def watched(self, value: dict[str, Any] | None) -> None:
+        self.watch.learn(value, "election")
+
+    def named(self) -> list[str]:
+        return [election.writer or election.state for election in self.elections]
+
+
+@pytest.mark.parametrize("uid", ["uid", "former"])
+def test_of_two_answers_the_older_object_is_no_news(uid: str) -> None:
+    answers = Answers()
+    answers.watched(state(8, "db-1"))
+    answers.watched(state(7, "db-0", uid))
+    assert answers.named() == ["db-1"]
+
+
+def test_a_read_that_began_before_the_news_does_not_take_it_back() -> None:
+    answers = Answers()
+    begun = answers.watch.learnt
+    answers.watched(state(8, "db-1"))
+    answers.watch.learn(None, "election", begun)
+    answers.watch.learn(state(7, "db-0"), "election", begun)
+    assert answers.named() == ["db-1"]
+
+
+def test_a_read_of_now_counts_whatever_its_version() -> None:
+    """As after the API server's own restore from a backup."""
+    answers = Answers()
+    answers.watched(state(800, "db-1"))
+    answers.watch.learn(state(7, "db-0", "restored"), "election", answers.watch.learnt)
+    assert answers.named() == ["db-1", "db-0"]
 
 
 async def test_settings_are_followed_and_a_deletion_changes_nothing(world: World) -> None:
