@@ -2,7 +2,15 @@
 
 from typing import Self, final
 
-__all__ = ["Engine"]
+__all__ = ["BackendLogin", "Engine"]
+
+@final
+class BackendLogin:
+    def __new__(cls, ask: bytes) -> Self: ...
+    def first(self) -> bytes: ...
+    def feed(
+        self, data: bytes, verified: bool | None, certificate: bytes | None
+    ) -> tuple[int, bytes, str, str, str]: ...
 
 @final
 class Engine:

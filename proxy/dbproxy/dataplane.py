@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from dbproxy.decide.snapshot import Snapshot
 from dbproxy.errors import ListenerUnavailableError, SnapshotRefusedError
+from dbproxy.probe.engines.postgres_session import BackendLogin
 
 
 class Engine(Protocol):
@@ -45,6 +46,13 @@ def start_engine(options: EngineOptions) -> Engine:
     from dbproxy._core import Engine as CoreEngine
 
     return CoreEngine(json.dumps(asdict(options)).encode())
+
+
+def backend_login(ask: bytes) -> BackendLogin:
+    """The engine's machine for a log-in at a database, for the agent's own sessions there."""
+    from dbproxy._core import BackendLogin as CoreBackendLogin
+
+    return CoreBackendLogin(ask)
 
 
 class Dataplane:

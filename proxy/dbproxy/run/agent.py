@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dbproxy.dataplane import Dataplane, Engine, EngineOptions
+from dbproxy.dataplane import Dataplane, Engine, EngineOptions, backend_login
 from dbproxy.decide.pairing import Pairing
 from dbproxy.decide.planner import Plan, Planner, election_name
 from dbproxy.errors import ListenerUnavailableError, SnapshotRefusedError
@@ -77,7 +77,11 @@ class Agent:
         self.metrics = AgentMetrics(lambda: self.dataplane)
         self._observation = Observation(self.metrics)
         self._prober = Prober(
-            PostgresProbe, self._on_probe, self._on_addresses, tasks, f"dbproxy {options.pod}"
+            lambda spec: PostgresProbe(spec, backend_login),
+            self._on_probe,
+            self._on_addresses,
+            tasks,
+            f"dbproxy {options.pod}",
         )
         self._logins = Logins(self._on_logins, tasks)
         self._reporter = None if options.kube is None else Reporter(options.kube, tasks)

@@ -70,26 +70,9 @@ class TargetProbe(Protocol):
         ...
 
 
-class NamedTlsContext(ssl.SSLContext):
-    """Verifies a certificate against a given name, although the connection goes to an address."""
-
-    name: str = ""
-
-    def wrap_bio(
-        self,
-        incoming: ssl.MemoryBIO,
-        outgoing: ssl.MemoryBIO,
-        server_side: bool = False,
-        server_hostname: str | bytes | None = None,
-        session: ssl.SSLSession | None = None,
-    ) -> ssl.SSLObject:
-        return super().wrap_bio(incoming, outgoing, server_side, self.name, session)
-
-
-def tls_context(mode: str, ca: str | None, host: str) -> NamedTlsContext:
+def tls_context(mode: str, ca: str | None) -> ssl.SSLContext:
     """The client's side of TLS for REQUIRED, VERIFY_CA and VERIFY_IDENTITY."""
-    context = NamedTlsContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.name = host
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = mode == "VERIFY_IDENTITY"
     if mode.startswith("VERIFY"):
         context.verify_mode = ssl.CERT_REQUIRED

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-import asyncpg
+from collections.abc import Mapping, Sequence
 
 from dbproxy.facts import Login, Probe, ServerFacts
-from dbproxy.probe.engines.base import Failure, ProbeSpec, failure_of, split_address, tls_context
+from dbproxy.probe.engines.base import Failure, ProbeSpec, failure_of
+from dbproxy.probe.engines.postgres_session import Entry, MakeLogin, ServerError, Session
 
 CONNECT_DEADLINE = 3.0
 QUERY_DEADLINE = 2.0
 # The first that exists is used: none of them must.
 DATABASES = ("postgres", "template1")
+# SQLSTATEs (PostgreSQL, appendix A).
+NO_ROOM = "53300"
+NOT_THAT_DATABASE = ("3D000", "42501")
+NOT_AUTHORIZED = "28"
 
 # The WAL file's name begins with the timeline; unlike pg_control_checkpoint() it is of this moment,
 # not of the last checkpoint, and open to every role.
@@ -35,32 +37,27 @@ SELECT pg_is_in_recovery() AS in_recovery,
             ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp()) END::float8 AS lag
 """
 
-if TYPE_CHECKING:
-    # Generic in its type stubs only.
-    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
-
 
 def postgres_failure(error: BaseException) -> Failure:
     """What an error says about a target; PostgreSQL's own errors by their SQLSTATE."""
-    if not isinstance(error, asyncpg.PostgresError):
+    if not isinstance(error, ServerError):
         return failure_of(error)
     message = str(error)
-    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
+    if error.sqlstate.startswith(NOT_AUTHORIZED):
         return Failure("AUTH_FAILURE", decisive=True, message=message)
-    if isinstance(error, asyncpg.TooManyConnectionsError):
-        # It is full, and that is not being gone.
-        return Failure("CONNECTION_FAILED", decisive=False, message=message)
-    return Failure("CONNECTION_FAILED", decisive=True, message=message)
+    # A server that is full is not gone.
+    return Failure("CONNECTION_FAILED", decisive=error.sqlstate != NO_ROOM, message=message)
 
 
 class PostgresProbe:
     """Implements `base.TargetProbe`."""
 
-    def __init__(self, spec: ProbeSpec) -> None:
+    def __init__(self, spec: ProbeSpec, make_login: MakeLogin) -> None:
         self._spec = spec
-        self._connection: Connection | None = None
-        self._address = ""
-        self._opening: asyncio.Task[tuple[Connection, str]] | None = None
+        self._make_login = make_login
+        self._standing: Session | None = None
+        # Whatever has a socket, log-in trials too: an abort ends them all.
+        self._sessions: set[Session] = set()
         self._aborts = 0
 
     async def ask(self, addresses: Sequence[str]) -> Probe:
@@ -83,38 +80,16 @@ class PostgresProbe:
         took = time.perf_counter() - began
         return Probe(self._spec.name, "OK", asked_at, took, server=server)
 
-    async def _ask(self, addresses: Sequence[str]) -> ServerFacts:
-        aborts = self._aborts
-        if self._connection is not None and self._address not in addresses:
-            self._drop()
-        if self._connection is not None:
-            try:
-                return await self._query()
-            except TimeoutError:
-                raise
-            except Exception:
-                # An old connection that broke says little: whether a new one can be had, counts.
-                if self._aborts != aborts:
-                    raise
-                self._drop()
-        await self._open(addresses)
-        return await self._query()
-
-    def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.terminate()
-
     def abort(self) -> None:
         self._aborts += 1
-        self._drop()
-        if self._opening is not None:
-            self._opening.cancel()
+        self._standing = None
+        for session in list(self._sessions):
+            session.abort()
 
     async def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await _leave(connection)
+        session, self._standing = self._standing, None
+        if session is not None:
+            await self._leave(session)
         self.abort()
 
     async def try_login(
@@ -124,118 +99,108 @@ class PostgresProbe:
         for number, password in enumerate(passwords):
             note = "" if number == 0 else "with the previous password"
             try:
-                connection, _ = await self._connect_any(addresses, user, password, DATABASES[0])
-            except asyncpg.InvalidAuthorizationSpecificationError as error:
-                refused = Login(user, self._spec.name, False, "AUTH_FAILURE", str(error))
-            except asyncpg.TooManyConnectionsError as error:
-                return Login(user, self._spec.name, False, "TOO_MANY_CONNECTIONS", str(error))
-            except (asyncpg.InvalidCatalogNameError, asyncpg.InsufficientPrivilegeError):
-                # The password was taken; only that database is not for this user.
-                return Login(user, self._spec.name, ok=True, message=note)
+                session = await self._open_any(addresses, user, password, DATABASES[0])
             except Exception as error:
+                if isinstance(error, ServerError) and error.sqlstate in NOT_THAT_DATABASE:
+                    # The password was taken; only that database is not for this user.
+                    return Login(user, self._spec.name, ok=True, message=note)
+                if isinstance(error, ServerError) and error.sqlstate == NO_ROOM:
+                    return Login(user, self._spec.name, False, "TOO_MANY_CONNECTIONS", str(error))
                 failure = postgres_failure(error)
-                return Login(user, self._spec.name, False, failure.reason, failure.message)
+                refused = Login(user, self._spec.name, False, failure.reason, failure.message)
+                if failure.reason != "AUTH_FAILURE":
+                    return refused
             else:
-                await _leave(connection)
+                await self._leave(session)
                 return Login(user, self._spec.name, ok=True, message=note)
         return refused
 
-    async def _open(self, addresses: Sequence[str]) -> None:
-        self._opening = opening = asyncio.ensure_future(self._enter(addresses))
-        try:
-            await asyncio.wait({opening})
-        except asyncio.CancelledError:
-            # Whoever cancels this probe must not leave a connection behind.
-            opening.add_done_callback(_discard)
-            opening.cancel()
-            raise
-        finally:
-            self._opening = None
-        if opening.cancelled():
-            raise ConnectionAbortedError("the probe was called off")
-        self._connection, self._address = opening.result()
-
-    async def _enter(self, addresses: Sequence[str]) -> tuple[Connection, str]:
-        for database in DATABASES:
+    async def _ask(self, addresses: Sequence[str]) -> ServerFacts:
+        aborts = self._aborts
+        if self._standing is not None and self._standing.address not in addresses:
+            self._drop()
+        if self._standing is not None:
             try:
-                return await self._connect_any(
-                    addresses, self._spec.user, self._spec.password, database
-                )
-            except (asyncpg.InvalidCatalogNameError, asyncpg.InsufficientPrivilegeError):
-                if database == DATABASES[-1]:
+                return await self._query(self._standing)
+            except TimeoutError:
+                raise
+            except Exception:
+                # An old connection that broke says little: whether a new one can be had, counts.
+                if self._aborts != aborts:
                     raise
-        raise AssertionError("unreachable")
+                self._drop()
+        session = await self._enter(addresses)
+        self._standing = session
+        return await self._query(session)
 
-    async def _connect_any(
+    async def _query(self, session: Session) -> ServerFacts:
+        async with asyncio.timeout(QUERY_DEADLINE):
+            row = await session.row(ASK)
+        try:
+            return _facts(row)
+        except (KeyError, ValueError) as error:
+            raise ConnectionError(
+                "the server answered with another row than was asked for"
+            ) from error
+
+    async def _enter(self, addresses: Sequence[str]) -> Session:
+        spec = self._spec
+        for database in DATABASES[:-1]:
+            try:
+                return await self._open_any(addresses, spec.user, spec.password, database)
+            except ServerError as error:
+                if error.sqlstate not in NOT_THAT_DATABASE:
+                    raise
+        return await self._open_any(addresses, spec.user, spec.password, DATABASES[-1])
+
+    async def _open_any(
         self, addresses: Sequence[str], user: str, password: str, database: str
-    ) -> tuple[Connection, str]:
-        error: BaseException = OSError("it has no address")
-        async with asyncio.timeout(CONNECT_DEADLINE):
-            for address in addresses:
-                try:
-                    connection = await self._connect(address, user, password, database)
-                except OSError as problem:
-                    error = problem
-                else:
-                    return connection, address
+    ) -> Session:
+        """At the first address that answers; a silent one leaves time for those behind it."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + CONNECT_DEADLINE
+        aborts = self._aborts
+        error: Exception = OSError("it has no address")
+        for number, address in enumerate(addresses):
+            share = (until - loop.time()) / (len(addresses) - number)
+            try:
+                async with asyncio.timeout(share):
+                    return await self._open(Entry(address, user, password, database))
+            except OSError as problem:
+                if self._aborts != aborts:
+                    raise
+                error = problem
         raise error
 
-    async def _connect(self, address: str, user: str, password: str, database: str) -> Connection:
-        host, port = split_address(address)
-        spec = self._spec
-        ssl: Any = {"DISABLED": False, "PREFERRED": "prefer"}.get(spec.tls_mode)
-        if ssl is None:
-            ssl = tls_context(spec.tls_mode, spec.ca, spec.host)
-        return await asyncpg.connect(
-            host=host,
-            port=port,
-            user=user,
-            password=password,
-            database=database,
-            ssl=ssl,
-            timeout=CONNECT_DEADLINE,
-            server_settings={"application_name": spec.application_name},
-        )
-
-    async def _query(self) -> ServerFacts:
-        connection = self._connection
-        if connection is None:
-            raise ConnectionAbortedError("the probe was called off")
-        late = False
-
-        def give_up() -> None:
-            nonlocal late
-            late = True
-            connection.terminate()
-
-        deadline = asyncio.get_running_loop().call_later(QUERY_DEADLINE, give_up)
+    async def _open(self, entry: Entry) -> Session:
+        session = Session(self._spec, self._make_login)
+        self._sessions.add(session)
         try:
-            row = await connection.fetchrow(ASK)
-        except Exception as error:
-            raise TimeoutError if late else error from error
+            await session.open(entry)
+        except BaseException:
+            self._sessions.discard(session)
+            raise
+        return session
+
+    def _drop(self) -> None:
+        session, self._standing = self._standing, None
+        if session is not None:
+            self._sessions.discard(session)
+            session.abort()
+
+    async def _leave(self, session: Session) -> None:
+        try:
+            await session.leave()
         finally:
-            deadline.cancel()
-        if row is None:
-            raise ConnectionError("the server answered without a row")
-        return ServerFacts(
-            in_recovery=row["in_recovery"],
-            max_connections=row["max_connections"],
-            reserved_connections=row["reserved"],
-            timeline=None if row["timeline"] is None else int(row["timeline"], 16),
-            replay_lag=row["lag"],
-        )
+            self._sessions.discard(session)
 
 
-def _discard(opening: asyncio.Task[tuple[Connection, str]]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result()[0].terminate()
-
-
-async def _leave(connection: Connection) -> None:
-    try:
-        await connection.close(timeout=1)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
-        connection.terminate()
-    except asyncio.CancelledError:
-        connection.terminate()
-        raise
+def _facts(row: Mapping[str, str | None]) -> ServerFacts:
+    timeline, lag = row["timeline"], row["lag"]
+    return ServerFacts(
+        in_recovery=row["in_recovery"] == "t",
+        max_connections=int(row["max_connections"] or ""),
+        reserved_connections=int(row["reserved"] or ""),
+        timeline=None if timeline is None else int(timeline, 16),
+        replay_lag=None if lag is None else float(lag),
+    )

@@ -1,7 +1,8 @@
-//! The engine's Python face, `dbproxy._core`: one class, JSON in and out. Called by
-//! `dataplane.py` only; the GIL is never taken on the packet path.
+//! The engine's Python face, `dbproxy._core`: the running engine, and a log-in as a machine; JSON in
+//! and out. Called by `dataplane.py` only; the GIL is never taken on the packet path.
 
 mod convert;
+mod login;
 mod metrics;
 
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -218,5 +219,6 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// The extension module.
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<login::BackendLogin>()?;
     module.add_class::<Engine>()
 }

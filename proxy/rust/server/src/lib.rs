@@ -28,7 +28,7 @@ pub use notice::{Field, Notice, Notices};
 pub use shared::Shared;
 pub use snapshot::{Listener, Role, Snapshot, Target, TargetId, Writer};
 pub use stats::{EndpointSum, HistogramSum, TargetSum, BOUNDS_US};
-pub use tls::{BackendTls, ClientTls, TlsMode};
+pub use tls::{end_point_hash, BackendTls, ClientTls, TlsMode};
 pub use worker::Worker;
 
 /// Fills a buffer with random bytes; a real source in production, a seeded one in the simulation.

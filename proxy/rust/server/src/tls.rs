@@ -190,7 +190,7 @@ impl ServerCertVerifier for ModeVerifier {
 
 /// The certificate's hash for `tls-server-end-point` (RFC 5929 §4.1): SHA-256 in place of MD5 and
 /// SHA-1, else the signature's own hash; `None` where it has no single one (Ed25519, PSS).
-fn end_point_hash(certificate: &[u8]) -> Option<Vec<u8>> {
+pub fn end_point_hash(certificate: &[u8]) -> Option<Vec<u8>> {
     let mut reader = SliceReader::new(certificate).ok()?;
     let parsed = x509_cert::Certificate::decode(&mut reader).ok()?;
     let oid = parsed.signature_algorithm.oid.to_string();

@@ -13,6 +13,7 @@ from tests.certificates import Authority
 from tests.fix_postgres import PostgresFactory
 from tests.servers import PASSWORDS, Postgres, free_port
 
+from dbproxy.dataplane import backend_login
 from dbproxy.facts import Probe, ServerFacts
 from dbproxy.probe.engines import postgres as postgres_module
 from dbproxy.probe.engines.base import ProbeSpec, failure_of, resolve
@@ -32,8 +33,12 @@ def spec_of(server: Postgres, **changes: object) -> ProbeSpec:
     return replace(spec, **changes)  # type: ignore[arg-type]
 
 
+def probe_of(spec: ProbeSpec) -> PostgresProbe:
+    return PostgresProbe(spec, backend_login)
+
+
 async def ask(spec: ProbeSpec) -> Probe:
-    probe = PostgresProbe(spec)
+    probe = probe_of(spec)
     try:
         return await probe.ask([f"127.0.0.1:{spec.port}"])
     finally:
@@ -43,7 +48,7 @@ async def ask(spec: ProbeSpec) -> Probe:
 @pytest.fixture
 async def standing(postgres: Postgres) -> AsyncIterator[PostgresProbe]:
     """A probe whose connection stands."""
-    probe = PostgresProbe(spec_of(postgres))
+    probe = probe_of(spec_of(postgres))
     assert (await probe.ask([f"127.0.0.1:{postgres.port}"])).state == "OK"
     yield probe
     await probe.close()
@@ -91,7 +96,7 @@ async def test_a_target_that_moved_is_asked_at_its_new_address(
     make_postgres: PostgresFactory,
 ) -> None:
     old, new = make_postgres("old"), make_postgres("new", max_connections=33)
-    probe = PostgresProbe(spec_of(old))
+    probe = probe_of(spec_of(old))
     await probe.ask([f"127.0.0.1:{old.port}"])
     found = await probe.ask([f"127.0.0.1:{new.port}"])
     await probe.close()
@@ -100,7 +105,7 @@ async def test_a_target_that_moved_is_asked_at_its_new_address(
 
 
 async def test_a_refused_connection_is_unreachable_and_decisive() -> None:
-    probe = PostgresProbe(ProbeSpec("db", "127.0.0.1", 1, "u", "p", "DISABLED", None))
+    probe = probe_of(ProbeSpec("db", "127.0.0.1", 1, "u", "p", "DISABLED", None))
     found = await probe.ask([f"127.0.0.1:{free_port()}"])
     assert (found.reason, found.decisive) == ("UNREACHABLE", True)
 
@@ -116,7 +121,7 @@ async def test_a_frozen_server_misses_its_deadline(
 ) -> None:
     monkeypatch.setattr(postgres_module, "QUERY_DEADLINE", 0.1)
     server = make_postgres()
-    probe = PostgresProbe(spec_of(server))
+    probe = probe_of(spec_of(server))
     addresses = [f"127.0.0.1:{server.port}"]
     await probe.ask(addresses)
     server.freeze()
@@ -137,7 +142,7 @@ async def test_a_full_server_is_not_taken_for_gone(make_postgres: PostgresFactor
 
 
 async def test_an_aborted_probe_sends_nothing_more_and_comes_back(postgres: Postgres) -> None:
-    probe = PostgresProbe(spec_of(postgres))
+    probe = probe_of(spec_of(postgres))
     address = [f"127.0.0.1:{postgres.port}"]
     asking = asyncio.ensure_future(probe.ask(address))
     await asyncio.sleep(0)
@@ -184,7 +189,7 @@ async def test_a_server_without_tls_serves_preferred_and_fails_required(
 
 
 async def test_a_login_works_with_the_newest_password_or_an_older_one(postgres: Postgres) -> None:
-    probe = PostgresProbe(spec_of(postgres))
+    probe = probe_of(spec_of(postgres))
     address = [f"127.0.0.1:{postgres.port}"]
     right = PASSWORDS["app"]
     assert (await probe.try_login("app", [right], address)).message == ""
@@ -199,7 +204,7 @@ async def test_a_user_without_a_database_of_its_own_is_logged_in_all_the_same(
 ) -> None:
     server = make_postgres()
     server.psql("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC")
-    probe = PostgresProbe(spec_of(server))
+    probe = probe_of(spec_of(server))
     login = await probe.try_login("app", [PASSWORDS["app"]], [f"127.0.0.1:{server.port}"])
     assert login.ok
 

@@ -1,0 +1,226 @@
+"""The agent's sessions at servers that are not what they should be: bytes from a hostile one."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+from tests.certificates import Authority
+
+from dbproxy.dataplane import backend_login
+from dbproxy.probe.engines.base import ProbeSpec
+from dbproxy.probe.engines.postgres import PostgresProbe
+
+SECRET = "a-secret-password"
+
+
+def message(tag: bytes, body: bytes = b"") -> bytes:
+    return tag + struct.pack("!I", len(body) + 4) + body
+
+
+SSL_REQUEST = struct.pack("!I", 80877103)
+CLEARTEXT = message(b"R", struct.pack("!I", 3))
+AUTHENTICATED = message(b"R", struct.pack("!I", 0)) + message(b"Z", b"I")
+
+
+@dataclass
+class Server:
+    """Plays a script to each client, and keeps what it was told."""
+
+    port: int = 0
+    heard: bytearray = field(default_factory=bytearray)
+    connections: int = 0
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def spec(self, mode: str) -> ProbeSpec:
+        return ProbeSpec("db", "127.0.0.1", self.port, "monitor", SECRET, mode, None)
+
+
+Play = Callable[[Server, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Serve = Callable[[Play], Awaitable[Server]]
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    servers: list[asyncio.Server] = []
+    clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    async def begin(play: Play) -> Server:
+        server = Server()
+
+        async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            server.connections += 1
+            task = asyncio.current_task()
+            assert task is not None
+            clients[task] = writer
+            try:
+                await play(server, reader, writer)
+                while data := await reader.read(4096):
+                    server.heard += data
+            except (ConnectionError, asyncio.IncompleteReadError):
+                pass
+            finally:
+                server.ended.set()
+                writer.transport.abort()
+
+        listening = await asyncio.start_server(client, "127.0.0.1", 0)
+        servers.append(listening)
+        server.port = listening.sockets[0].getsockname()[1]
+        return server
+
+    yield begin
+    for listening in servers:
+        listening.close()
+    for writer in clients.values():
+        writer.transport.abort()
+    await asyncio.gather(*clients)
+
+
+async def startup(server: Server, reader: asyncio.StreamReader) -> None:
+    (length,) = struct.unpack("!I", await reader.readexactly(4))
+    server.heard += await reader.readexactly(length - 4)
+
+
+async def refuse_tls_and_ask_for_the_password(
+    server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    await startup(server, reader)
+    if server.heard.endswith(SSL_REQUEST):
+        writer.write(b"N")
+        await startup(server, reader)
+    writer.write(CLEARTEXT)
+
+
+@pytest.mark.parametrize("mode", ["DISABLED", "PREFERRED"])
+async def test_a_server_that_nobody_verified_gets_no_password_in_clear_text(
+    serve: Serve, mode: str
+) -> None:
+    server = await serve(refuse_tls_and_ask_for_the_password)
+    probe = PostgresProbe(server.spec(mode), backend_login)
+    found = await probe.ask([server.address])
+    login = await probe.try_login("app", [SECRET, SECRET + "-older"], [server.address])
+    await server.ended.wait()
+    assert SECRET.encode() not in server.heard
+    assert (found.state, login.ok) == ("FAILED", False)
+    assert "clear-text" in found.message
+    assert "clear-text" in login.message
+
+
+async def test_bytes_stuffed_behind_the_answer_to_an_sslrequest_end_the_session(
+    serve: Serve,
+) -> None:
+    async def stuff(
+        server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await reader.readexactly(8)
+        writer.write(b"S" + AUTHENTICATED)
+
+    server = await serve(stuff)
+    probe = PostgresProbe(server.spec("REQUIRED"), backend_login)
+    found = await probe.ask([server.address])
+    await server.ended.wait()
+    assert (found.reason, found.decisive) == ("CONNECTION_FAILED", True)
+    assert not server.heard
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        message(b"D", b"\0\x01\0\0\0\xff") + message(b"Z", b"I"),
+        message(b"T", b"\xff\xff") + message(b"Z", b"I"),
+        message(b"C", b"SELECT 0\0") + message(b"Z", b"I"),
+        b"D\xff\xff\xff\xff",
+        message(b"N", b"\0") * 200,
+    ],
+    ids=["a value cut short", "columns that are not there", "no row", "too long", "without end"],
+)
+async def test_a_broken_answer_is_a_failure_of_the_target(serve: Serve, answer: bytes) -> None:
+    async def answer_wrongly(
+        server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await startup(server, reader)
+        writer.write(AUTHENTICATED)
+        await reader.readexactly(5)
+        writer.write(answer)
+
+    server = await serve(answer_wrongly)
+    found = await PostgresProbe(server.spec("DISABLED"), backend_login).ask([server.address])
+    assert (found.state, found.reason) == ("FAILED", "CONNECTION_FAILED")
+
+
+async def test_an_abort_ends_a_login_trial_too_without_another_byte(serve: Serve) -> None:
+    logging_in = asyncio.Event()
+
+    async def stay_silent(
+        server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await startup(server, reader)
+        server.heard.clear()
+        logging_in.set()
+
+    server = await serve(stay_silent)
+    probe = PostgresProbe(server.spec("DISABLED"), backend_login)
+    trial = asyncio.ensure_future(probe.try_login("app", [SECRET, "older"], [server.address]))
+    await logging_in.wait()
+    probe.abort()
+    assert not (await trial).ok
+    await server.ended.wait()
+    assert not server.heard
+    assert server.connections == 1
+
+
+async def test_a_silent_first_address_leaves_time_for_the_second(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never_answer(
+        server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        return
+
+    async def refuse(
+        server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await startup(server, reader)
+        fields = b"SFATAL\0C28P01\0Mwrong password\0\0"
+        writer.write(message(b"E", fields))
+
+    monkeypatch.setattr("dbproxy.probe.engines.postgres.CONNECT_DEADLINE", 1.0)
+    silent, speaking = await serve(never_answer), await serve(refuse)
+    probe = PostgresProbe(speaking.spec("DISABLED"), backend_login)
+    found = await probe.ask([silent.address, speaking.address])
+    assert found.reason == "AUTH_FAILURE"
+
+
+async def test_a_verified_server_may_ask_for_the_password_in_clear_text(
+    serve: Serve, authority: Authority
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.certificate, authority.key)
+    told = asyncio.Event()
+
+    async def ask_under_tls(
+        server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await reader.readexactly(8)
+        writer.write(b"S")
+        await writer.start_tls(context)
+        await startup(server, reader)
+        writer.write(CLEARTEXT)
+        await reader.readuntil(SECRET.encode())
+        told.set()
+
+    server = await serve(ask_under_tls)
+    spec = replace(server.spec("VERIFY_CA"), ca=authority.ca.read_text())
+    probe = PostgresProbe(spec, backend_login)
+    asking = asyncio.ensure_future(probe.ask([server.address]))
+    await told.wait()
+    probe.abort()
+    await asking
