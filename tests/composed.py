@@ -38,8 +38,8 @@ def stored(made: Object, uid: str) -> Object:
 
 def certificate_files() -> dict[str, str]:
     now = dt.datetime.fromtimestamp(NOW, dt.UTC)
-    ca = certificates.authority(None, KEY.name, MATERIAL, now)
-    pair = certificates.leaf(None, ca.signing, ["orders", "orders.shop.svc"], MATERIAL, now)
+    ca = certificates.authority(None, None, None, KEY.name, MATERIAL, now)
+    pair = certificates.leaf(None, ca, ["orders", "orders.shop.svc"], MATERIAL, now)
     return {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": ca.bundle}
 
 

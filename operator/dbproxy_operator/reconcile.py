@@ -79,7 +79,7 @@ class Reconciler:
             return Pass(stories.faulty(observed, proxy, resolved), [], [])
         pods = fleet(observed)
         intent = intend(observed, resolved, pods, before, self.defaults(), now)
-        planned = plan(intent.desired, intent.unwanted, intent.needs, observed)
+        planned = plan(intent.desired, intent.needs, observed)
         outcome = await apply.perform(self.kube, planned.actions, intent.needs)
         refused: dict[Ref, Problem] = dict(planned.taken)
         delays: dict[Ref, Problem] = {}

@@ -1,1 +1,1 @@
-"""What is done about it: creates and deletes are planned, then everything is applied."""
+"""What is done about it: planned first (what is created, what is not ours), then applied."""

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from dbproxy_operator.act.plan import Action, Apply, Create, Delete, prune
+from dbproxy_operator.act.plan import Action, Apply, Create, prune
 from dbproxy_operator.kube import Kube, KubeError
 from dbproxy_operator.observe.names import MANAGER
 from dbproxy_operator.observe.world import Object, Ref, name
@@ -47,10 +47,7 @@ async def perform(
 
 async def _attempt(kube: Kube, ref: Ref, action: Action, outcome: Outcome) -> None:
     try:
-        if isinstance(action, Delete):
-            await kube.delete(action.kind, action.namespace, action.name, action.uid)
-        else:
-            outcome.stored[ref] = await _write(kube, action)
+        outcome.stored[ref] = await _write(kube, action)
     except KubeError as error:
         outcome.failed[ref] = error
 
@@ -67,6 +64,4 @@ async def _write(kube: Kube, action: Create | Apply) -> Object:
 
 
 def _ref(action: Action) -> Ref:
-    if isinstance(action, Delete):
-        return action.kind, action.name
     return str(action.obj["kind"]), name(action.obj)

@@ -1,10 +1,10 @@
-"""(desired, observed) -> actions: decides what is created, applied, deleted, and not ours.
+"""(desired, observed) -> actions: decides what is created, applied, and not ours.
 
 What should be there is always applied, whatever the diff; the API server stores no no-op. A name
 that somebody else's object has is never taken: it is a problem, and so is what depends on it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dbproxy_operator.errors import Problem
@@ -25,15 +25,7 @@ class Apply:
     obj: Object
 
 
-@dataclass(frozen=True)
-class Delete:
-    kind: str
-    namespace: str
-    name: str
-    uid: str
-
-
-Action = Create | Apply | Delete
+Action = Create | Apply
 
 
 @dataclass(frozen=True)
@@ -44,11 +36,10 @@ class Plan:
 
 def plan(
     desired: Sequence[Object],
-    unwanted: Iterable[Ref],
     needs: Mapping[Ref, frozenset[Ref]],
     observed: Observed,
 ) -> Plan:
-    """`needs`: what must be ours before an object may be; `unwanted`: ours that must go."""
+    """`needs`: what must be ours before an object may be."""
     actions: list[Action] = []
     taken: dict[Ref, Problem] = {}
     for obj in desired:
@@ -63,10 +54,6 @@ def plan(
             actions.append(Apply({**obj, "metadata": metadata}))
         else:
             taken[ref] = _taken(live, obj)
-    for kind, child in unwanted:
-        live = observed.own_child(kind, child)
-        if live is not None:
-            actions.append(Delete(kind, observed.key.namespace, child, uid(live)))
     return Plan(tuple(actions), taken)
 
 

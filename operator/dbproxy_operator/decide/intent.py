@@ -1,15 +1,14 @@
 """Everything that should exist for one DBProxy, from what was resolved: pure."""
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dbproxy_operator.decide import budget, fold, listeners, served
+from dbproxy_operator.decide import budget, certificate, fold, listeners
 from dbproxy_operator.decide.budget import Growth
 from dbproxy_operator.decide.fold import WriterState
 from dbproxy_operator.decide.listeners import Listeners
 from dbproxy_operator.decide.resolve import Resolved
-from dbproxy_operator.desired import certificates, config, pdb, rbac
+from dbproxy_operator.desired import config, pdb, rbac
 from dbproxy_operator.desired import deployment as deployments
 from dbproxy_operator.desired import service as services
 from dbproxy_operator.desired.certificates import Material
@@ -76,7 +75,6 @@ class Intent:
     whether it tells them a target group, without which older ones have nowhere to report."""
 
     desired: tuple[Object, ...]
-    unwanted: tuple[Ref, ...]
     needs: Mapping[Ref, frozenset[Ref]]
     template: PodTemplate
     growth: Growth
@@ -141,10 +139,8 @@ def intend(
         *([deployments.deployment(key, proxy, template, growth.replicas)] if made.objects else []),
         *_endpoint_services(observed, resolved, pods, ports, spec),
     ]
-    unwanted: tuple[Ref, ...] = (("ConfigMap", names.ca_name(key.name)),) if spec.tls else ()
     return Intent(
         desired=tuple(desired),
-        unwanted=unwanted,
         needs=_needs(key.name),
         template=template,
         growth=growth,
@@ -198,24 +194,9 @@ def _configuration(
     key, proxy, spec = observed.key, resolved.proxy, resolved.spec
     if proxy is None or spec is None or not resolved.logins:
         return Configuration()
-    objects: list[Object] = []
-    pair, renewal = resolved.certificate, None
-    if spec.tls is None:
-        moment = dt.datetime.fromtimestamp(now, dt.UTC)
-        stored = observed.own_child("Secret", names.ca_key_name(key.name))
-        authority = certificates.authority(stored, key.name, defaults.material, moment)
-        hosts = [
-            host
-            for listener in ports.all
-            if listener.retiring_since is None
-            for host in names.service_hosts(key.namespace, listener.name)
-        ]
-        pair = certificates.leaf(
-            served.certificate(before), authority.signing, hosts, defaults.material, moment
-        )
-        renewal = certificates.leaf_renewal(pair.certificate)
-        objects.append(certificates.ca_secret(key, proxy, authority))
-        objects.append(certificates.ca_config_map(key, proxy, authority))
+    pair, renewal, objects = certificate.presented(
+        observed, resolved.certificate, before, defaults.material, ports.all, now
+    )
     if pair is None:
         return Configuration()
     files = {"tls.crt": pair.certificate, "tls.key": pair.key}
@@ -228,7 +209,7 @@ def _configuration(
     config_map, settings_revision = config.config_map_object(
         key, proxy, settings, revision, before, now
     )
-    wake_at = soonest(config.next_expiry(content), renewal.timestamp() if renewal else None)
+    wake_at = soonest(config.next_expiry(content), renewal)
     return Configuration((*objects, secret, config_map), settings_revision, revision, wake_at)
 
 

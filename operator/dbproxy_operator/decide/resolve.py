@@ -4,17 +4,15 @@ One user's missing Secret must not stop the others: what can't be resolved keeps
 before (`served`), and the fault is told in a condition.
 """
 
-import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from cryptography import x509
 
-from dbproxy_operator.decide import served
+from dbproxy_operator.decide import certificate, served
+from dbproxy_operator.decide.certificate import UserCertificate
 from dbproxy_operator.decide.listeners import MOST_ENDPOINTS
-from dbproxy_operator.desired import certificates
-from dbproxy_operator.desired.certificates import Pair
 from dbproxy_operator.desired.config import Login, Monitor, Served, decoded
 from dbproxy_operator.errors import Problem, SpecError
 from dbproxy_operator.observe.world import ALLOW_LABEL, Object, Observed, labels, name
@@ -57,13 +55,16 @@ class Group:
 
 @dataclass(frozen=True)
 class Resolved:
-    """`proxy` and `spec` are the DBProxy as it is served: the former one if it can't be read."""
+    """`proxy` and `spec` are the DBProxy as it is served: the former one if it can't be read.
+
+    `certificate` is the user's; None if one of the proxy's own CA is served.
+    """
 
     spec: DBProxySpec | None
     problems: tuple[Problem, ...]
     proxy: Object | None = None
     logins: tuple[Login, ...] = ()
-    certificate: Pair | None = None
+    certificate: UserCertificate | None = None
     group: Group | None = None
     other_groups: tuple[Object, ...] = ()
     endpoints: tuple[Endpoint, ...] = field(default=())
@@ -74,21 +75,19 @@ def resolve(observed: Observed, before: Served, now: float) -> Resolved:
         return Resolved(None, ())
     proxy, spec, problems = _proxy(observed.proxy, before)
     logins: tuple[Login, ...] = ()
-    certificate: Pair | None = None
+    user_certificate: UserCertificate | None = None
     if spec is not None:
         logins, faults = _logins(spec.auth, observed, before)
         problems += faults
-        if spec.tls is not None:
-            found = _certificate(spec.tls.secret_name, observed, now)
-            certificate, faults = served.keep(found, served.certificate(before))
-            problems += faults
+        user_certificate, faults = certificate.of_user(spec, observed, before, now)
+        problems += faults
     first = observed.groups[0] if observed.groups else None
     return Resolved(
         spec=spec,
         problems=problems,
         proxy=proxy,
         logins=logins,
-        certificate=certificate,
+        certificate=user_certificate,
         group=_group(first, observed, before) if first else None,
         other_groups=observed.groups[1:],
         endpoints=tuple(_endpoints(observed.endpoints)),
@@ -201,26 +200,6 @@ def _named_twice(user: str, first: str, second: str) -> Problem:
         "keep one of them in spec.auth",
         contradiction=True,
     )
-
-
-def _certificate(secret_name: str, observed: Observed, now: float) -> Pair | Problem:
-    where = f"the Secret {secret_name} (spec.tls.secretName)"
-    secret = observed.secrets.get(secret_name)
-    if secret is None:
-        return Problem(
-            "SecretNotFound",
-            f"{where} does not exist: create it "
-            "with type kubernetes.io/tls and the keys tls.crt and tls.key",
-        )
-    texts = decoded(secret)
-    missing = [key for key in ("tls.crt", "tls.key") if not texts.get(key)]
-    if missing:
-        return Problem("SecretIncomplete", f"{where} lacks {' and '.join(missing)}")
-    pair = Pair(texts["tls.crt"], texts["tls.key"])
-    fault = certificates.pair_problem(pair, dt.datetime.fromtimestamp(now, dt.UTC))
-    if fault is not None:
-        return Problem("InvalidCertificate", f"{where}: {fault}", contradiction=True)
-    return pair
 
 
 def _group(obj: Object, observed: Observed, before: Served) -> Group:

@@ -3,7 +3,11 @@
 The CA lives in a Secret that is never mounted: `tls.crt` and `tls.key` sign. At two thirds of its
 life a successor is made (`next.crt`, `next.key`) and published to clients; after OVERLAP it signs,
 and the old certificate stays published (`previous.crt`) until it expires. The server certificate is
-renewed at two thirds of its life, when a name is missing from it, or when another CA signs.
+renewed at two thirds of its life, or when a name is missing from it.
+
+A CA whose key was lost has a successor at once, and what it signed is served on: clients trust the
+lost one, and its certificate is still published. Only after HANDOVER, by when they have fetched the
+successor too, does that one sign, unless the certificate that is served expires before.
 
 Keys and serial numbers come in as arguments, as does the time.
 """
@@ -26,7 +30,11 @@ from dbproxy_operator.observe.world import Key, Object
 CA_LIFE = dt.timedelta(days=3650)
 LEAF_LIFE = dt.timedelta(days=90)
 OVERLAP = dt.timedelta(days=90)
+HANDOVER = dt.timedelta(days=7)
+LAST_MOMENT = dt.timedelta(days=1)
+WARNING = dt.timedelta(days=14)
 BACKDATED = dt.timedelta(minutes=5)
+_MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True)
@@ -55,12 +63,26 @@ class Authority:
         return "".join(part for part in parts if part)
 
 
-def authority(secret: Object | None, proxy: str, material: Material, now: dt.datetime) -> Authority:
-    """The CA as it should be now: the stored one, or the step that is due after it."""
+def authority(
+    secret: Object | None,
+    published: Object | None,
+    served: Pair | None,
+    proxy: str,
+    material: Material,
+    now: dt.datetime,
+) -> Authority:
+    """The CA as it should be now: the stored one, or the step that is due after it.
+
+    `published` is the ConfigMap that clients read; if the Secret is lost, it still has the
+    certificate of the CA that signed what is `served`.
+    """
     stored = decoded(secret) if secret else {}
     signing = _pair(stored, "tls")
     if signing is None or _not_after(signing.certificate) <= now:
-        return Authority(_new_authority(proxy, material, now), None, None)
+        known = ((published or {}).get("data") or {}).get("ca.crt", "")
+        issuer = _issuer(served, known) if served else None
+        lost = _pem(issuer) if issuer and issuer.not_valid_after_utc > now else None
+        return Authority(_new_authority(proxy, material, now), None, lost)
     following = _pair(stored, "next")
     previous = stored.get("previous.crt")
     if previous and (_load(previous) is None or _not_after(previous) <= now):
@@ -72,20 +94,27 @@ def authority(secret: Object | None, proxy: str, material: Material, now: dt.dat
     return Authority(signing, following, previous)
 
 
+def is_own(pair: Pair, secret: Object | None) -> bool:
+    """Whether the CA in that Secret signed it."""
+    stored = decoded(secret) if secret else {}
+    known = "".join(text for key, text in stored.items() if key.endswith(".crt"))
+    return _issuer(pair, known) is not None
+
+
 def leaf(
     served: Pair | None,
-    signer: Pair,
+    ca: Authority,
     hosts: Iterable[str],
     material: Material,
     now: dt.datetime,
 ) -> Pair:
     """The certificate that is served, while it is good; else a new one."""
     wanted = list(hosts)
-    if served is not None and _still_good(served, signer, wanted, now):
+    if served is not None and pair_problem(served, now) is None and now < due(served, ca, wanted):
         return served
     key = material.new_key()
-    issuer = x509.load_pem_x509_certificate(signer.certificate.encode())
-    issuer_key = _load_key(signer.key)
+    issuer = x509.load_pem_x509_certificate(ca.signing.certificate.encode())
+    issuer_key = _load_key(ca.signing.key)
     if issuer_key is None:
         raise ValueError("the CA's key can't be read")
     ends = min(now + LEAF_LIFE, issuer.not_valid_after_utc)
@@ -103,8 +132,18 @@ def leaf(
     return Pair(_pem(certificate), _key_pem(key))
 
 
-def leaf_renewal(certificate: str) -> dt.datetime | None:
-    return _renewal(certificate) if _load(certificate) else None
+def due(served: Pair, ca: Authority, hosts: Iterable[str]) -> dt.datetime:
+    """When the certificate that is served must be replaced; long ago if clients can't verify it."""
+    certificate = _load(served.certificate)
+    issuer = _issuer(served, ca.bundle)
+    if certificate is None or issuer is None:
+        return dt.datetime.min.replace(tzinfo=dt.UTC)
+    complete = set(hosts) <= _names(certificate)
+    moment = _renewal(served.certificate) if complete else certificate.not_valid_before_utc
+    if _pem(issuer) == ca.signing.certificate:
+        return moment
+    handed_over = max(moment, _not_before(ca.signing.certificate) + HANDOVER)
+    return min(handed_over, certificate.not_valid_after_utc - LAST_MOMENT)
 
 
 def pair_problem(pair: Pair, now: dt.datetime) -> str | None:
@@ -119,8 +158,27 @@ def pair_problem(pair: Pair, now: dt.datetime) -> str | None:
     if _public(certificate.public_key()) != _public(key.public_key()):
         return "tls.key does not belong to tls.crt"
     if certificate.not_valid_after_utc <= now:
-        return f"tls.crt expired at {certificate.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}"
+        return f"tls.crt expired at {certificate.not_valid_after_utc:{_MOMENT}}"
+    if certificate.not_valid_before_utc > now:
+        return f"tls.crt is not valid before {certificate.not_valid_before_utc:{_MOMENT}}"
     return None
+
+
+def moments(certificate: str) -> tuple[dt.datetime, ...]:
+    """When something changes with it: it becomes valid, is worth a warning, expires."""
+    if _load(certificate) is None:
+        return ()
+    begins, ends = _not_before(certificate), _not_after(certificate)
+    # One that lives for a day is renewed within hours: a warning two weeks ahead would not end.
+    return begins, ends - min(WARNING, (ends - begins) / 6), ends
+
+
+def expiry_warning(certificate: str, now: dt.datetime) -> str | None:
+    """What to tell of a certificate that will expire soon, or has."""
+    found = moments(certificate)
+    if not found or now < found[1]:
+        return None
+    return f"{'expired' if found[2] <= now else 'expires'} at {found[2]:{_MOMENT}}"
 
 
 def ca_secret(key: Key, proxy: Object, ca: Authority) -> Object:
@@ -202,26 +260,38 @@ def _usage(*, ca: bool) -> x509.KeyUsage:
     )
 
 
-def _still_good(served: Pair, signer: Pair, hosts: list[str], now: dt.datetime) -> bool:
-    certificate = _load(served.certificate)
-    issuer = _load(signer.certificate)
-    if certificate is None or issuer is None or pair_problem(served, now) is not None:
-        return False
-    if now >= _renewal(served.certificate):
-        return False
+def _issuer(pair: Pair, known: str) -> x509.Certificate | None:
+    """Which of the known CAs signed it."""
+    certificate = _load(pair.certificate)
+    if certificate is None:
+        return None
+    for authority_ in _loaded(known):
+        try:
+            certificate.verify_directly_issued_by(authority_)
+        except (ValueError, TypeError, InvalidSignature):
+            continue
+        return authority_
+    return None
+
+
+def _names(certificate: x509.Certificate) -> set[str]:
     try:
-        certificate.verify_directly_issued_by(issuer)
-        names_ = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
-        return False
-    return set(hosts) <= set(names_.value.get_values_for_type(x509.DNSName))
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (ValueError, x509.ExtensionNotFound):
+        return set()
+    return set(found.value.get_values_for_type(x509.DNSName))
 
 
 def _pair(stored: dict[str, str], stem: str) -> Pair | None:
+    """A CA that can sign: both can be read, and belong together."""
     certificate, key = stored.get(f"{stem}.crt"), stored.get(f"{stem}.key")
-    if not certificate or not key or _load(certificate) is None or _load_key(key) is None:
+    if not certificate or not key:
         return None
-    return Pair(certificate, key)
+    loaded, signer = _load(certificate), _load_key(key)
+    if loaded is None or signer is None:
+        return None
+    fits = _public(loaded.public_key()) == _public(signer.public_key())
+    return Pair(certificate, key) if fits else None
 
 
 def _load(text: str) -> x509.Certificate | None:
@@ -229,6 +299,13 @@ def _load(text: str) -> x509.Certificate | None:
         return x509.load_pem_x509_certificate(text.encode())
     except ValueError:
         return None
+
+
+def _loaded(text: str) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(text.encode())
+    except ValueError:
+        return []
 
 
 def _load_key(text: str) -> ec.EllipticCurvePrivateKey | None:

@@ -178,23 +178,6 @@ class Kube:
                 raise
             raise ConflictError(error.status, error.message) from error
 
-    async def delete(self, kind: str, namespace: str, name: str, uid: str) -> None:
-        """Deletes just that object, not a namesake; one that is gone already is fine."""
-        try:
-            await self._call(
-                "delete",
-                kind,
-                self._dynamic.delete(
-                    self._resources[kind],
-                    name=name,
-                    namespace=namespace,
-                    body={"preconditions": {"uid": uid}},
-                    **self._options(),
-                ),
-            )
-        except NotFoundError:
-            return
-
     async def served_plurals(self) -> frozenset[str]:
         """Names of our own group's resources that the API server serves now."""
         try:

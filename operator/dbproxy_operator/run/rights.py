@@ -9,6 +9,8 @@ from dbproxy_operator.kube import KINDS, Kube
 from dbproxy_operator.run import lease
 
 _READ = ("get", "list", "watch")
+# It deletes nothing: the admission plugin OwnerReferencesPermissionEnforcement lets only those who
+# might delete an object make themselves its owner.
 _OWN = (*_READ, "create", "patch", "delete")
 NEEDED: dict[tuple[str, str], tuple[str, ...]] = {
     ("DBProxy", ""): _READ,

@@ -52,7 +52,7 @@ def proxy_verdict(facts: Facts, proxy: Object, spec: DBProxySpec) -> Verdict:
         serving=bool(facts.fleet.ready),
         current=len(facts.fleet.ready) >= spec.replicas and behind is None,
         ready_message="all pods are ready and have the current settings",
-        extras=(_upgrade(facts),),
+        extras=(_upgrade(facts), *_expiry(facts)),
     )
 
 
@@ -220,6 +220,18 @@ def _upgrade(facts: Facts) -> Extra:
             f"not for the {spec.drain_timeout} s of drainTimeout"
         )
     return Extra("UpgradeAvailable", True, "NewerTemplate", message)
+
+
+def _expiry(facts: Facts) -> Iterable[Extra]:
+    """Only of a certificate that the user has to renew."""
+    spec, user = facts.resolved.spec, facts.resolved.certificate
+    if spec is None or spec.tls is None or user is None:
+        return
+    if user.expiry is None:
+        yield Extra("CertificateExpiring", False, "Valid", "")
+        return
+    message = f"the certificate from the Secret {spec.tls.secret_name} {user.expiry}: renew it"
+    yield Extra("CertificateExpiring", True, "ExpiresSoon", message)
 
 
 def _targets_available(facts: Facts, group: Group) -> Extra:

@@ -9,7 +9,7 @@ from dbproxy_operator.kube import ConflictError, KubeError, NotFoundError, Refus
 
 Object = dict[str, Any]
 Objects = list[Object]
-WRITES = ("create", "apply", "json_patch", "delete")
+WRITES = ("create", "apply", "json_patch")
 
 
 class Killed(BaseException):
@@ -111,11 +111,6 @@ class FakeKube:
                 del where[index]
         self.stored.append(("json_patch", kind, name))
         return copy.deepcopy(self.put(live))
-
-    async def delete(self, kind: str, namespace: str, name: str, uid: str) -> None:
-        live = self.objects.pop((kind, namespace, name))
-        self._call("delete", live)
-        self.stored.append(("delete", kind, name))
 
     def _call(self, verb: str, obj: Object) -> None:
         if self.calls_left is not None:

@@ -5,7 +5,7 @@ from typing import Any
 from tests.composed import KEY, stored
 from tests.resources import Object, proxy
 
-from dbproxy_operator.act.plan import Apply, Create, Delete, plan, prune
+from dbproxy_operator.act.plan import Apply, Create, plan, prune
 from dbproxy_operator.observe import names
 from dbproxy_operator.observe.world import Observed
 
@@ -37,8 +37,8 @@ OURS = {"kind": "DBProxy", "name": "orders", "uid": "proxy-uid", "controller": T
 
 def test_what_is_absent_is_created_and_what_is_ours_applied_to_that_very_object() -> None:
     wanted = config_map(a="1")
-    assert plan([wanted], [], {}, observed()).actions == (Create(wanted),)
-    (action,) = plan([wanted], [], {}, observed(live(wanted, OURS))).actions
+    assert plan([wanted], {}, observed()).actions == (Create(wanted),)
+    (action,) = plan([wanted], {}, observed(live(wanted, OURS))).actions
     assert isinstance(action, Apply)
     assert action.obj["metadata"]["uid"] == "live"
 
@@ -46,7 +46,7 @@ def test_what_is_absent_is_created_and_what_is_ours_applied_to_that_very_object(
 def test_a_name_that_somebody_elses_object_has_is_not_taken() -> None:
     wanted = config_map()
     for owner in (None, {**OURS, "uid": "x", "name": "other"}, {**OURS, "controller": False}):
-        found = plan([wanted], [], {}, observed(live(wanted, owner)))
+        found = plan([wanted], {}, observed(live(wanted, owner)))
         assert found.actions == ()
         problem = found.taken["ConfigMap", "orders-config"]
         assert (problem.reason, problem.contradiction) == ("NameTaken", True)
@@ -54,22 +54,15 @@ def test_a_name_that_somebody_elses_object_has_is_not_taken() -> None:
 
 def test_what_a_deleted_namesake_left_is_waited_for() -> None:
     wanted = config_map()
-    found = plan([wanted], [], {}, observed(live(wanted, {**OURS, "uid": "former"})))
+    found = plan([wanted], {}, observed(live(wanted, {**OURS, "uid": "former"})))
     assert not found.taken["ConfigMap", "orders-config"].contradiction
 
 
 def test_what_needs_a_taken_object_is_left_alone() -> None:
     first, second = config_map("first"), config_map("second")
     needs = {("ConfigMap", "second"): frozenset({("ConfigMap", "first")})}
-    found = plan([first, second], [], needs, observed(live(first, None)))
+    found = plan([first, second], needs, observed(live(first, None)))
     assert found.actions == ()
-
-
-def test_only_our_own_are_deleted() -> None:
-    mine, foreign = live(config_map("mine"), OURS), live(config_map("foreign"), None)
-    unwanted = [("ConfigMap", "mine"), ("ConfigMap", "foreign"), ("ConfigMap", "gone")]
-    found = plan([], unwanted, {}, observed(mine, foreign))
-    assert found.actions == (Delete("ConfigMap", "shop", "mine", "live"),)
 
 
 def test_foreign_keys_are_removed_from_what_the_pods_read() -> None:

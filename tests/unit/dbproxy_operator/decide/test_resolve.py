@@ -113,22 +113,6 @@ def test_one_missing_secret_does_not_stop_the_others() -> None:
     assert [login.user for login in found.logins] == ["app"]
 
 
-def test_a_certificate_of_the_user_is_taken_only_if_it_is_good() -> None:
-    files = certificate_files()
-    good = secret("kubernetes.io/tls", **{key: files[key] for key in ("tls.crt", "tls.key")})
-    found = look({"app": GOOD, "mine": good}, BEFORE, tls={"secretName": "mine"})
-    assert found.certificate is not None
-    assert found.certificate.certificate == files["tls.crt"]
-    bad = secret("kubernetes.io/tls", **{"tls.crt": "x", "tls.key": "y"})
-    found = look({"app": GOOD, "mine": bad}, BEFORE, tls={"secretName": "mine"})
-    assert [one.reason for one in found.problems] == ["InvalidCertificate"]
-    assert found.certificate is not None
-    assert found.certificate.certificate == "old"
-    found = look({"app": GOOD}, NOTHING, tls={"secretName": "mine"})
-    assert [one.reason for one in found.problems] == ["SecretNotFound"]
-    assert found.certificate is None
-
-
 def test_a_monitor_that_vanished_keeps_what_was_served() -> None:
     spec = {"monitorSecretRef": {"name": "watch"}}
     found = look({"app": GOOD}, BEFORE, spec).group

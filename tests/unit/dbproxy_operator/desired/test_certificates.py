@@ -16,11 +16,17 @@ KEEPING = {"metadata": {"name": "orders", "namespace": "shop", "uid": "u"}, "kin
 
 def authority(before: Authority | None, now: dt.datetime) -> Authority:
     secret = certificates.ca_secret(Key("shop", "orders"), KEEPING, before) if before else None
-    return certificates.authority(secret, "orders", MATERIAL, now)
+    return certificates.authority(secret, None, None, "orders", MATERIAL, now)
+
+
+def without_key(before: Authority, served: Pair, now: dt.datetime) -> Authority:
+    """What follows when somebody deletes the Secret, and clients have what was published."""
+    published = certificates.ca_config_map(Key("shop", "orders"), KEEPING, before)
+    return certificates.authority(None, published, served, "orders", MATERIAL, now)
 
 
 def leaf(served: Pair | None, ca: Authority, hosts: list[str], now: dt.datetime) -> Pair:
-    return certificates.leaf(served, ca.signing, hosts, MATERIAL, now)
+    return certificates.leaf(served, ca, hosts, MATERIAL, now)
 
 
 def loaded(pair: Pair) -> x509.Certificate:
@@ -71,6 +77,80 @@ def test_another_ca_makes_a_new_certificate_that_it_has_signed() -> None:
     loaded(second).verify_directly_issued_by(loaded(other.signing))
 
 
+def test_a_lost_ca_stays_published_and_what_it_signed_is_served_on() -> None:
+    first = authority(None, START)
+    served = leaf(None, first, HOSTS, START)
+    second = without_key(first, served, START + dt.timedelta(days=1))
+    assert second.signing != first.signing
+    assert second.bundle == second.signing.certificate + first.signing.certificate
+    assert leaf(served, second, HOSTS, START + dt.timedelta(days=2)) == served
+
+
+def test_what_a_lost_ca_signed_is_replaced_once_its_successor_is_known() -> None:
+    first = authority(None, START)
+    served = leaf(None, first, HOSTS, START)
+    lost_at = START + certificates.LEAF_LIFE * 2 / 3 - dt.timedelta(hours=1)
+    second = without_key(first, served, lost_at)
+    known = lost_at - certificates.BACKDATED + certificates.HANDOVER
+    assert certificates.due(served, second, HOSTS) == known
+    assert leaf(served, second, HOSTS, known - dt.timedelta(hours=1)) == served
+    replaced = leaf(served, second, HOSTS, known)
+    loaded(replaced).verify_directly_issued_by(loaded(second.signing))
+
+
+def test_a_new_name_waits_until_the_successor_of_a_lost_ca_is_known() -> None:
+    first = authority(None, START)
+    served = leaf(None, first, HOSTS, START)
+    second = without_key(first, served, START)
+    more = [*HOSTS, "orders-ro"]
+    assert leaf(served, second, more, START + dt.timedelta(days=1)) == served
+    assert leaf(served, second, more, START + certificates.HANDOVER) != served
+
+
+def test_what_a_lost_ca_signed_is_replaced_before_it_expires() -> None:
+    first = authority(None, START)
+    served = leaf(None, first, HOSTS, START)
+    end = START + certificates.LEAF_LIFE
+    second = without_key(first, served, end - dt.timedelta(days=2))
+    last = end - certificates.LAST_MOMENT
+    assert leaf(served, second, HOSTS, last - dt.timedelta(minutes=1)) == served
+    assert leaf(served, second, HOSTS, last) != served
+
+
+def test_a_foreign_ca_among_the_published_is_not_carried_on() -> None:
+    first, foreign = authority(None, START), authority(None, START)
+    served = leaf(None, first, HOSTS, START)
+    mixed = Authority(foreign.signing, first.signing, None)
+    assert without_key(mixed, served, START).previous == first.signing.certificate
+
+
+def test_a_key_that_is_not_the_ca_s_counts_as_lost() -> None:
+    """It would sign what nobody can verify, again at each look."""
+    first, other = authority(None, START), authority(None, START)
+    mixed = Authority(Pair(first.signing.certificate, other.signing.key), None, None)
+    assert authority(mixed, START).signing.certificate != first.signing.certificate
+
+
+def test_a_planned_successor_leaves_what_is_served_until_it_is_due() -> None:
+    first = authority(None, START)
+    served = leaf(None, first, HOSTS, START)
+    second = Authority(authority(None, START).signing, None, first.signing.certificate)
+    later = START + certificates.LEAF_LIFE * 2 / 3
+    assert leaf(served, second, HOSTS, later - dt.timedelta(hours=1)) == served
+    assert leaf(served, second, HOSTS, later) != served
+
+
+def test_the_end_of_a_certificate_is_told_in_time() -> None:
+    pair = leaf(None, authority(None, START), HOSTS, START)
+    end = START + certificates.LEAF_LIFE
+    begins, warning, ends = certificates.moments(pair.certificate)
+    assert (begins, ends) == (START - certificates.BACKDATED, end)
+    assert certificates.expiry_warning(pair.certificate, warning - dt.timedelta(seconds=1)) is None
+    told = certificates.expiry_warning(pair.certificate, warning)
+    assert told == "expires at 2026-04-01T00:00:00Z"
+    assert (certificates.expiry_warning(pair.certificate, end) or "").startswith("expired at")
+
+
 def test_a_certificate_of_the_user_is_looked_at() -> None:
     ca = authority(None, START)
     good, other = leaf(None, ca, HOSTS, START), leaf(None, ca, HOSTS, START)
@@ -83,6 +163,10 @@ def test_a_certificate_of_the_user_is_looked_at() -> None:
     )
     assert certificates.pair_problem(Pair(good.certificate, other.key), START) == (
         "tls.key does not belong to tls.crt"
+    )
+    early = START - dt.timedelta(hours=1)
+    assert certificates.pair_problem(good, early) == (
+        "tls.crt is not valid before 2025-12-31T23:55:00Z"
     )
     late = START + certificates.LEAF_LIFE
     assert "expired" in (certificates.pair_problem(good, late) or "")
