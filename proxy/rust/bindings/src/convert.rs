@@ -8,8 +8,8 @@ use std::time::Duration;
 use base64::prelude::{Engine as _, BASE64_STANDARD};
 use dbproxy_engine::{User, UserMethod, Users, Verifier};
 use dbproxy_server::{
-    BackendTls, ClientTls, Field, Listener, Notice, Role, Snapshot, Target, TargetId, TlsMode,
-    Writer,
+    BackendTls, ClientTls, Field, Listener, Notice, Role, Snapshot, Target, TargetId, TargetSigns,
+    TlsMode, Writer,
 };
 use serde::Deserialize;
 use serde_json::{json, Value};
@@ -136,7 +136,7 @@ impl Converter {
     pub fn snapshot(
         &mut self,
         text: &[u8],
-        target_id: impl Fn(&str) -> (TargetId, Arc<std::sync::atomic::AtomicU32>),
+        target_id: impl Fn(&str) -> (TargetId, Arc<TargetSigns>),
     ) -> Result<Snapshot, String> {
         let json: SnapshotJson = serde_json::from_slice(text).map_err(|e| e.to_string())?;
         let client_tls = match &json.tls {
@@ -233,11 +233,11 @@ fn listener(json: ListenerJson) -> Arc<Listener> {
 
 fn targets(
     json: Vec<TargetJson>,
-    target_id: impl Fn(&str) -> (TargetId, Arc<std::sync::atomic::AtomicU32>),
+    target_id: impl Fn(&str) -> (TargetId, Arc<TargetSigns>),
 ) -> Vec<Option<Arc<Target>>> {
     let mut all = Vec::new();
     for target in json {
-        let (id, load) = target_id(&target.name);
+        let (id, signs) = target_id(&target.name);
         let at = usize::from(id.0);
         if all.len() <= at {
             all.resize(at + 1, None);
@@ -251,7 +251,7 @@ fn targets(
             available: target.available,
             max_connections: target.max_connections,
             max_idle: target.max_idle,
-            load,
+            signs,
         }));
     }
     all

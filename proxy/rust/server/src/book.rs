@@ -211,6 +211,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::signs::TargetSigns;
     use crate::snapshot::{Target, Writer};
     use crate::test_support::snapshot;
 
@@ -228,7 +229,7 @@ mod tests {
                 available: true,
                 max_connections: 2,
                 max_idle: 1,
-                load: Arc::default(),
+                signs: Arc::new(TargetSigns::new(0)),
             }))
         };
         Snapshot {

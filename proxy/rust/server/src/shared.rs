@@ -10,6 +10,7 @@ use dbproxy_engine::{Admission, CancelKey, Engine, Identity, Link};
 
 use crate::book::{Book, Permit};
 use crate::notice::{Notice, Notices};
+use crate::signs::TargetSigns;
 use crate::snapshot::{Listener, Role, Snapshot, TargetId};
 use crate::stats::Stats;
 use crate::wire::Wire;
@@ -42,15 +43,21 @@ pub struct Loan<E: Engine, S> {
     pub permit: Permit,
 }
 
-/// A worker asks others for an idle backend.
+/// A worker asks others for idle backends.
 #[derive(Clone, Debug)]
 pub struct Plea {
     /// Who asks.
     pub worker: usize,
     /// For whom.
     pub identity: Identity,
-    /// On which target.
-    pub target: TargetId,
+    /// For which kind of session.
+    pub role: Role,
+    /// How many would find somebody who waits.
+    pub count: usize,
+    /// Since when the oldest of them waits that needs a connection more.
+    pub needy_since: Option<Time>,
+    /// Where room for it would help.
+    pub room_on: Vec<TargetId>,
 }
 
 /// What a worker may find in its mailbox.
@@ -113,9 +120,6 @@ impl<L, W: Waker> Mailbox<L, W> {
 /// Welcome templates kept at most: clients choose startup settings, so their number is theirs.
 const MAX_TEMPLATES: usize = 4096;
 
-/// Nobody waits.
-pub const NOBODY: u64 = u64::MAX;
-
 /// A count that goes up and down.
 #[derive(Default, Debug)]
 pub struct Gauge(AtomicU32);
@@ -137,16 +141,10 @@ impl Gauge {
     }
 }
 
-/// What a worker lets the others see of itself without asking.
+/// What a worker lets everybody see of itself.
+#[derive(Default)]
+#[repr(align(128))]
 pub struct WorkerSigns {
-    /// When its oldest waiter began to wait, or [`NOBODY`].
-    pub waiting_since: AtomicU64,
-    /// The pool key of its oldest waiter, hashed.
-    pub waiting_key: AtomicU64,
-    /// The target that its oldest waiter wants; `u32::MAX` while there is none.
-    pub waiting_target: AtomicU32,
-    /// Its idle backends.
-    pub idle: Gauge,
     /// Its clients.
     pub clients: Gauge,
     /// When it last had a turn.
@@ -178,21 +176,14 @@ pub struct Shared<E: Engine, D: Driver> {
     /// Some target has more connections than it may have; written under the book's lock.
     over_limit: AtomicBool,
     templates: Mutex<Templates<E>>,
-    targets: Mutex<Vec<(Arc<str>, Arc<AtomicU32>)>>,
+    targets: Mutex<Vec<(Arc<str>, Arc<TargetSigns>)>>,
 }
 
 impl<E: Engine, D: Driver> Shared<E, D> {
     /// For these threads.
     pub fn new(front: D::Waker, workers: Vec<D::Waker>, notices: Notices) -> Self {
         let count = workers.len();
-        let signs = workers.iter().map(|_| WorkerSigns {
-            waiting_since: AtomicU64::new(NOBODY),
-            waiting_key: AtomicU64::new(0),
-            waiting_target: AtomicU32::new(u32::MAX),
-            idle: Gauge::default(),
-            clients: Gauge::default(),
-            turned_at: AtomicU64::new(0),
-        });
+        let signs = workers.iter().map(|_| WorkerSigns::default());
         Self {
             stats: Stats::default(),
             notices,
@@ -209,17 +200,18 @@ impl<E: Engine, D: Driver> Shared<E, D> {
         }
     }
 
-    /// The number that stands for a target's name, and its shared load.
-    pub fn target_id(&self, name: &str) -> (TargetId, Arc<AtomicU32>) {
+    /// The number that stands for a target's name, and what the workers show each other of it.
+    pub fn target_id(&self, name: &str) -> (TargetId, Arc<TargetSigns>) {
         let mut targets = lock(&self.targets);
-        let at = targets.iter().position(|(known, _)| &**known == name);
-        let at = at.unwrap_or_else(|| {
-            targets.push((name.into(), Arc::default()));
-            targets.len() - 1
-        });
-        let load = targets.get(at).map(|(_, load)| load.clone());
+        let known = targets.iter().position(|(known, _)| &**known == name);
+        let at = known.unwrap_or(targets.len());
         let id = TargetId(u16::try_from(at).unwrap_or(u16::MAX));
-        (id, load.unwrap_or_default())
+        if let Some((_, signs)) = targets.get(at) {
+            return (id, signs.clone());
+        }
+        let signs = Arc::new(TargetSigns::new(self.workers.len()));
+        targets.push((name.into(), signs.clone()));
+        (id, signs)
     }
 
     /// The name that a number stands for.
@@ -290,7 +282,7 @@ impl<E: Engine, D: Driver> Shared<E, D> {
         sheds
     }
 
-    /// A connection is gone: whoever waits longest may open one.
+    /// A connection is gone: whoever needs one longest may open it.
     pub fn return_permit(&self, permit: Permit, confirmed: bool) {
         let target = permit.target;
         let mut book = lock(&self.book);
@@ -301,36 +293,13 @@ impl<E: Engine, D: Driver> Shared<E, D> {
         self.offer_permit(target);
     }
 
-    /// Tells the worker with the oldest waiter that there is room.
+    /// Tells the worker whose waiter needs a connection to that target longest that there is room.
     pub fn offer_permit(&self, target: TargetId) {
-        if let Some((worker, _)) = self.oldest_waiter(None) {
-            if let Some(mailbox) = self.workers.get(worker) {
-                mailbox.post(Letter::PermitFree(target));
-            }
+        let signs = lock(&self.targets).get(usize::from(target.0)).cloned();
+        let worker = signs.and_then(|(_, signs)| signs.neediest(None));
+        if let Some(mailbox) = worker.and_then(|(worker, _)| self.workers.get(worker)) {
+            mailbox.post(Letter::PermitFree(target));
         }
-    }
-
-    /// The worker (but not `except`) whose oldest waiter waits longest, and since when.
-    pub fn oldest_waiter(&self, except: Option<usize>) -> Option<(usize, Time)> {
-        let since = |signs: &WorkerSigns| signs.waiting_since.load(Ordering::Relaxed);
-        self.signs
-            .iter()
-            .map(since)
-            .enumerate()
-            .filter(|(worker, since)| *since != NOBODY && Some(*worker) != except)
-            .min_by_key(|(_, since)| *since)
-            .map(|(worker, since)| (worker, Time(since)))
-    }
-
-    /// Takes a worker's oldest waiter off the sign, so that nobody else sends it a backend too.
-    /// The worker puts up its next one at its next turn. Says whether it was still there.
-    pub fn claim_waiter(&self, worker: usize, since: Time) -> bool {
-        let signs = self.signs.get(worker);
-        signs.is_some_and(|signs| {
-            let sign = &signs.waiting_since;
-            sign.compare_exchange(since.0, NOBODY, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
-        })
     }
 
     /// A worker took over a snapshot.

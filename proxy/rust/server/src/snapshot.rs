@@ -1,12 +1,12 @@
 //! What Python hands down: the whole desired state of the data plane, swapped as one.
 
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicU32;
 use std::sync::Arc;
 
 use dbproxy_driver::Duration;
 use dbproxy_engine::Users;
 
+use crate::signs::TargetSigns;
 use crate::tls::{BackendTls, ClientTls};
 
 /// What an endpoint's sessions may do, and so where they go.
@@ -19,6 +19,9 @@ pub enum Role {
 }
 
 impl Role {
+    /// Both of them, in the order of their numbers.
+    pub const BOTH: [Role; 2] = [Role::ReadWrite, Role::ReadOnly];
+
     /// As the resources spell it.
     pub fn label(self) -> &'static str {
         match self {
@@ -62,8 +65,8 @@ pub struct Target {
     pub max_connections: u32,
     /// How many of them may stay idle.
     pub max_idle: u32,
-    /// Connections of it that clients hold now, over all workers; survives snapshots.
-    pub load: Arc<AtomicU32>,
+    /// What the workers show each other of it; survives snapshots.
+    pub signs: Arc<TargetSigns>,
 }
 
 /// Who the writer is.
@@ -133,11 +136,18 @@ impl Snapshot {
             .filter(move |target| target.reader && Some(target.id) != writer)
     }
 
-    /// Whether a session of this role may use that target now.
-    pub fn serves(&self, role: Role, id: TargetId) -> bool {
-        match role {
-            Role::ReadWrite => self.open_writer().is_some_and(|target| target.id == id),
-            Role::ReadOnly => self.readers().any(|t| t.id == id && t.available),
+    /// Whose sessions may use that target now.
+    pub fn role_of(&self, id: TargetId) -> Option<Role> {
+        if self.writer.is_some_and(|writer| writer.target == id) {
+            return self.open_writer().map(|_| Role::ReadWrite);
         }
+        let target = self.target(id)?;
+        (target.reader && target.available).then_some(Role::ReadOnly)
+    }
+
+    /// The targets that sessions of a role may use now.
+    pub fn serving(&self, role: Role) -> impl Iterator<Item = &Arc<Target>> {
+        let targets = self.targets.iter().flatten();
+        targets.filter(move |target| self.role_of(target.id) == Some(role))
     }
 }

@@ -370,13 +370,16 @@ impl Driver for SimDriver {
         let network = Arc::clone(&self.network.0);
         let mut world = Network::locked(&network);
         let before = events.len();
+        let quiet = !world.hosts[self.host].has_news();
         loop {
             self.collect(&mut world, events);
             let happened = events.len() > before;
             if world.scheduled {
                 // Its next wish is known only when it comes back with nothing left to do.
                 let wish = if happened { Some(world.now) } else { deadline };
-                world.hosts[self.host].deadline = wish;
+                let host = &mut world.hosts[self.host];
+                host.deadline = wish;
+                host.idle_turns += u64::from(quiet && !happened);
                 break;
             }
             if happened || deadline.is_some_and(|at| at <= world.now) {

@@ -31,6 +31,8 @@ pub(super) struct Host {
     pub muted: bool,
     /// What it does is written down.
     pub watched: bool,
+    /// Turns in which nothing had happened.
+    pub idle_turns: u64,
 }
 
 impl Host {

@@ -90,6 +90,7 @@ impl Network {
             stalled_until: now,
             muted: false,
             watched: false,
+            idle_turns: 0,
         });
         drop(world);
         (HostId(id), SimDriver::new(self.clone(), id))
@@ -99,6 +100,14 @@ impl Network {
     /// will ever happen again.
     pub fn next_turn(&self) -> Option<HostId> {
         self.world().next_host().map(HostId)
+    }
+
+    /// How many turns a host has had in which nothing had happened.
+    pub fn idle_turns(&self, host: HostId) -> u64 {
+        self.world()
+            .hosts
+            .get(host.0)
+            .map_or(0, |host| host.idle_turns)
     }
 
     /// The network's time.

@@ -21,6 +21,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let before = self.snapshot.replace(snapshot.clone());
         let sequence = snapshot.sequence;
         if let Some(before) = before {
+            self.hide_waiters(&before);
             if snapshot.term > before.term {
                 self.shared.unlearn_all();
                 if let Some(writer) = before.writer {
@@ -33,12 +34,13 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         }
         self.retire_departed(&snapshot);
         self.shed_idle();
-        self.retry_at.clear();
+        self.pauses.clear();
+        self.lanes.forget_pauses();
         self.exhausted_until.clear();
         self.shared.worker_caught_up(self.index, sequence);
         self.depart_with_endpoints();
         self.seek_all();
-        self.publish_waiters();
+        self.show_all_waiters();
     }
 
     /// Clients of endpoints that are gone leave at their transactions' ends.
@@ -130,22 +132,6 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             Outcome::Requeue => self.requeue(client_key),
             Outcome::Closes(reason) => self.close_client(client_key, reason, None),
         }
-    }
-
-    /// Back to the head of its queue: nothing of its request was sent.
-    fn requeue(&mut self, key: Key) {
-        let Some(client) = self.clients.get_mut(key) else {
-            return;
-        };
-        if client.place != ClientPlace::Idle {
-            return;
-        }
-        client.place = ClientPlace::Waiting;
-        client.stats.waiting.add(1);
-        let (lane_key, role) = (client.lane, client.role());
-        self.lanes.queue(lane_key, role, key, true);
-        self.publish_waiters();
-        self.todo.push_back(super::Todo::Seek(lane_key, role));
     }
 
     /// The pod goes: clients leave at their transactions' ends, idle ones now.

@@ -1,29 +1,18 @@
 //! What becomes of a backend that is free: who gets it, and how it is lent.
-//!
-//! Order (dataplane.md, "Pool"): first come first served per key; another worker's waiter goes
-//! first only if it is over 5 ms older, another key's only if it is over 100 ms older.
 
-use std::sync::atomic::Ordering;
-
-use dbproxy_driver::{Driver, Duration, Time};
+use dbproxy_driver::Driver;
 use dbproxy_engine::{Engine, KillReason, Leg, Link, Payload, Release, Session, Step};
 
 use crate::slab::Key;
-use crate::snapshot::{Role, TargetId};
+use crate::snapshot::TargetId;
 
-use super::pool::ROLES;
-use super::state::{BackendPlace, ClientPlace};
+use super::state::{Backend, BackendPlace, ClientPlace};
+use super::trade::Successor;
 use super::{Todo, Worker};
-
-/// How much older another worker's waiter must be.
-const OTHER_WORKER_LEAD: Duration = Duration::from_millis(5);
-/// How much older another key's waiter must be: it costs a log-in.
-const OTHER_KEY_LEAD: Duration = Duration::from_millis(100);
 
 impl<E: Engine, D: Driver> Worker<E, D> {
     /// A released backend becomes somebody's again, after what it needs.
     pub(super) fn reuse(&mut self, key: Key, release: Release) {
-        let init_query = self.snapshot.as_ref().and_then(|s| s.init_query.clone());
         let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
@@ -46,7 +35,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                     return;
                 };
                 let mut out = Vec::new();
-                link.reset(init_query.as_deref(), &mut out);
+                let init_query = self.snapshot.as_ref().and_then(|s| s.init_query.as_deref());
+                link.reset(init_query, &mut out);
                 backend.place = BackendPlace::Resetting;
                 backend.wire.push(&mut self.driver, &out);
                 backend.wire.arm(&mut self.driver, true);
@@ -59,7 +49,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 backend.wire.arm(&mut self.driver, true);
             }
             Release::Clean => {
-                backend.place = BackendPlace::Idle;
+                backend.place = BackendPlace::Free;
                 backend.wire.arm(&mut self.driver, true);
                 self.todo.push_back(Todo::Offer(key));
             }
@@ -67,92 +57,80 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         }
     }
 
-    /// A free backend (in no list yet) goes to whoever should have it.
+    /// A free backend (in no list) goes to whoever should have it.
     pub(super) fn offer(&mut self, key: Key) {
         let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
-        if !matches!(backend.place, BackendPlace::Idle) {
+        if !matches!(backend.place, BackendPlace::Free) {
             return;
         }
         let permit = backend.permit.as_mut();
         if permit.is_some_and(|permit| self.shared.sheds(permit)) {
             return self.kill(key, KillReason::OverLimit);
         }
-        let (lane_key, target) = (backend.lane, backend.target.id);
-        let own = self.oldest_of_lane(lane_key, target);
-        let own_since = own.map(|(_, since)| since);
-        if let Some((worker, since)) = self.shared.oldest_waiter(Some(self.index)) {
-            let same =
-                older(since, own_since, OTHER_WORKER_LEAD) && self.same_key_waits(worker, lane_key);
-            let other = older(since, own_since, OTHER_KEY_LEAD) && self.waits_for(worker, target);
-            // One backend for one waiter, however many come free before its worker has a turn.
-            if (same || other) && self.shared.claim_waiter(worker, since) {
-                if same {
-                    return self.depart(key, worker);
-                }
+        let Some(backend) = self.backends.get(key) else {
+            return;
+        };
+        // One backend for one waiter, however many come free before its worker has a turn.
+        let signs = &backend.target.signs;
+        let client = match self.successor(backend.lane, &backend.target) {
+            Successor::Other(worker, since) if signs.claim_oldest(worker, since) => {
+                return self.depart(key, worker);
+            }
+            Successor::Place(worker, since) if signs.claim_neediest(worker, since) => {
                 return self.kill(key, KillReason::Evicted);
             }
-        }
-        let other = self.oldest_lane(|lane, role| lane != lane_key && self.may_serve(role, target));
-        match own {
-            Some(_) if other.is_some_and(|(_, _, s)| older(s, own_since, OTHER_KEY_LEAD)) => {
-                self.kill(key, KillReason::Evicted);
+            Successor::Own(client) => Some(client),
+            Successor::Other(..) | Successor::Place(..) | Successor::Nobody => {
+                self.own_waiter(backend.lane, backend.target.id)
             }
-            Some((client, _)) => {
+        };
+        match client {
+            Some(client) => {
                 self.dequeue(client);
                 self.lend(key, client);
                 self.todo.push_back(Todo::Pump(client));
             }
-            None => self.shelve(key, other.map(|(lane, role, _)| (lane, role))),
+            None => self.shelve(key),
         }
     }
 
-    /// Nobody of its key waits: into the idle list. A waiter of another key may want its place.
-    fn shelve(&mut self, key: Key, other: Option<(Key, Role)>) {
+    /// Into the idle list of its lane.
+    fn shelve(&mut self, key: Key) {
         let now = self.driver.now();
-        if let Some(backend) = self.backends.get_mut(key) {
-            backend.since = now;
-            let (lane, target) = (backend.lane, backend.target.id);
-            if let Some(lane) = self.lanes.all.get_mut(lane) {
-                lane.idle_mut(target).push(key);
-            }
-            self.count_idle(1);
-        }
-        if let Some((lane, role)) = other {
-            self.todo.push_back(Todo::Seek(lane, role));
-        }
-    }
-
-    /// Takes a backend out of its lane's idle list, if it is there.
-    pub(super) fn unlist(&mut self, key: Key) {
-        let Some(backend) = self.backends.get(key) else {
+        let free = |backend: &&mut Backend<E>| matches!(backend.place, BackendPlace::Free);
+        let Some(backend) = self.backends.get_mut(key).filter(free) else {
             return;
         };
-        let (lane, target) = (backend.lane, backend.target.id);
-        if let Some(lane) = self.lanes.all.get_mut(lane) {
-            let idle = lane.idle_mut(target);
-            if let Some(at) = idle.iter().position(|listed| *listed == key) {
-                idle.remove(at);
-                self.count_idle(-1);
-            }
+        backend.since = now;
+        backend.place = BackendPlace::Idle;
+        if let Some(lane) = self.lanes.all.get_mut(backend.lane) {
+            lane.idle_mut(backend.target.id).push(key);
+        }
+        if let Some(idle) = backend.target.signs.idle(self.index) {
+            idle.rise();
         }
     }
 
     /// Binds a free backend to a client, and lets its session prepare it.
     pub(super) fn lend(&mut self, key: Key, client_key: Key) {
         let now = self.driver.now();
-        let (Some(backend), Some(client)) =
-            (self.backends.get_mut(key), self.clients.get_mut(client_key))
-        else {
+        let free = |backend: &&mut Backend<E>| matches!(backend.place, BackendPlace::Free);
+        let (Some(backend), Some(client)) = (
+            self.backends.get_mut(key).filter(free),
+            self.clients.get_mut(client_key),
+        ) else {
             return;
         };
         backend.place = BackendPlace::Lent(client_key);
         backend.stats.borrowed.add(1);
         backend.stats.borrows.add(1);
-        backend.target.load.fetch_add(1, Ordering::Relaxed);
+        if let Some(load) = backend.target.signs.loaded(self.index) {
+            load.rise();
+        }
         client.place = ClientPlace::Holding(key);
-        client.stats.borrow.observe(now.since(client.since));
+        client.stats.borrow.observe(now.since(client.wanted_at));
         client.since = now;
         client.reader = Some(backend.target.id);
         let Some(link) = backend.link.as_mut() else {
@@ -185,8 +163,12 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             None => {
                 let params = link.params().clone();
                 self.welcome(client_key, &params);
-                self.part(Some(client_key), key);
-                self.reuse(key, Release::Clean);
+                let lent = |backend: &Backend<E>| matches!(backend.place, BackendPlace::Lent(_));
+                // A client that can't be told anything was closed, and gave it back by that.
+                if self.backends.get(key).is_some_and(lent) {
+                    self.part(Some(client_key), key);
+                    self.reuse(key, Release::Clean);
+                }
                 self.settle_client(client_key);
             }
         }
@@ -201,9 +183,11 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 BackendPlace::Lent(_) | BackendPlace::Orphaned
             ) {
                 backend.stats.borrowed.sub(1);
-                backend.target.load.fetch_sub(1, Ordering::Relaxed);
+                if let Some(load) = backend.target.signs.loaded(self.index) {
+                    load.fall();
+                }
+                backend.place = BackendPlace::Free;
             }
-            backend.place = BackendPlace::Idle;
         }
         if let Some(client) = client.and_then(|key| self.clients.get_mut(key)) {
             if matches!(client.place, ClientPlace::Holding(_)) {
@@ -214,23 +198,107 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     }
 
     /// The oldest waiter of a lane that may use that target.
-    fn oldest_of_lane(&self, lane: Key, target: TargetId) -> Option<(Key, Time)> {
-        let lane = self.lanes.all.get(lane)?;
-        ROLES
-            .into_iter()
-            .filter(|role| !lane.waiting(*role).is_empty() && self.may_serve(*role, target))
-            .filter_map(|role| self.head(lane, role))
-            .min_by_key(|(_, since)| *since)
-    }
-
-    pub(super) fn may_serve(&self, role: Role, target: TargetId) -> bool {
-        self.snapshot
-            .as_ref()
-            .is_some_and(|s| s.serves(role, target))
+    fn own_waiter(&self, lane: Key, target: TargetId) -> Option<Key> {
+        let role = self.snapshot.as_ref()?.role_of(target)?;
+        let head = self.lanes.all.get(lane)?.head(role)?;
+        Some(head.client)
     }
 }
 
-/// Whether `since` lies more than `lead` before `own` (always, if there is no own).
-fn older(since: Time, own: Option<Time>, lead: Duration) -> bool {
-    own.is_none_or(|own| since.after(lead) < own)
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+
+    use dbproxy_driver::sim::{Network, SimDriver};
+    use dbproxy_driver::Time;
+    use dbproxy_engine::Identity;
+    use dbproxy_postgres::Postgres;
+
+    use super::*;
+    use crate::notice::Notices;
+    use crate::shared::Shared;
+    use crate::snapshot::Target;
+    use crate::wire::Wire;
+
+    const ADDRESS: ([u8; 4], u16) = ([10, 0, 0, 2], 5432);
+
+    fn worker() -> Worker<Postgres, SimDriver> {
+        let network = Network::new(1);
+        let (_, front) = network.host("front", [10, 0, 0, 1].into());
+        let (_, driver) = network.host("worker", [10, 0, 0, 1].into());
+        let notices = Notices::new(Arc::new(|| ()));
+        let shared = Arc::new(Shared::new(front.waker(), vec![driver.waker()], notices));
+        Worker::new(0, driver, shared, Box::new(|bytes| bytes.fill(0)))
+    }
+
+    fn target(worker: &Worker<Postgres, SimDriver>) -> Arc<Target> {
+        let (id, signs) = worker.shared.target_id("db");
+        Arc::new(Target {
+            id,
+            name: "db".into(),
+            addresses: vec![SocketAddr::from(ADDRESS)],
+            server_name: "db".into(),
+            reader: false,
+            available: true,
+            max_connections: 1,
+            max_idle: 1,
+            signs,
+        })
+    }
+
+    fn backend(worker: &mut Worker<Postgres, SimDriver>, target: Arc<Target>) -> Key {
+        let identity = Identity {
+            user: "app".into(),
+            database: "shop".into(),
+            settings: Vec::new().into(),
+        };
+        let stats = worker.target_stats(&target.name);
+        let backend = Backend {
+            wire: Wire::new(worker.driver.connect(ADDRESS.into())),
+            place: BackendPlace::Free,
+            link: None,
+            lane: worker.lanes.join(&identity),
+            target,
+            stats,
+            permit: None,
+            address: ADDRESS.into(),
+            since: Time::default(),
+            cancels: 0,
+            cancel_wanted: false,
+            cut: false,
+            retired: false,
+            counted_tls: false,
+        };
+        worker.backends.insert(backend)
+    }
+
+    #[test]
+    fn a_backend_that_is_offered_twice_is_listed_once() {
+        let mut worker = worker();
+        let target = target(&worker);
+        let key = backend(&mut worker, target.clone());
+        worker.offer(key);
+        worker.offer(key);
+        let lane = worker.backends.get(key).map(|backend| backend.lane);
+        let lane = lane.and_then(|lane| worker.lanes.all.get_mut(lane));
+        let listed = lane.map(|lane| lane.idle_mut(target.id).clone());
+        assert_eq!(listed, Some(vec![key]));
+        let counted = target.signs.idle(0).map(|idle| idle.get());
+        assert_eq!(counted, Some(1));
+    }
+
+    #[test]
+    fn a_backend_that_closes_leaves_the_idle_list() {
+        let mut worker = worker();
+        let target = target(&worker);
+        let key = backend(&mut worker, target.clone());
+        worker.offer(key);
+        worker.kill(key, KillReason::Idle);
+        let lane = worker.backends.get(key).map(|backend| backend.lane);
+        let lane = lane.and_then(|lane| worker.lanes.all.get_mut(lane));
+        assert_eq!(lane.map(|lane| lane.has_idle(target.id)), Some(false));
+        let counted = target.signs.idle(0).map(|idle| idle.get());
+        assert_eq!(counted, Some(0));
+    }
 }

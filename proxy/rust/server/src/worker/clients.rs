@@ -42,6 +42,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             application_name: arrival.admission.application_name,
             secret,
             since: now,
+            wanted_at: now,
             asked_at: now,
             stalled_since: None,
             reader: None,

@@ -10,7 +10,9 @@ mod cancels;
 mod change;
 mod checkin;
 mod clients;
+mod lanes;
 mod opening;
+mod pause;
 mod pool;
 mod relay;
 mod state;
@@ -29,7 +31,9 @@ use crate::slab::Slab;
 use crate::snapshot::{Snapshot, TargetId};
 use crate::stats::{EndpointStats, TargetStats};
 use crate::Random;
-use state::{Backend, Cancel, Client, Lanes, Owner, Timers, Todo};
+use lanes::Lanes;
+use pause::Pauses;
+use state::{Backend, Cancel, Client, Owner, Timers, Todo};
 
 /// Bits of a cancel key's id that name the slot.
 const SLOT_BITS: u32 = 24;
@@ -56,8 +60,9 @@ pub struct Worker<E: Engine, D: Driver> {
     events: Vec<Event<D::Socket>>,
     endpoint_stats: HashMap<Arc<str>, Arc<EndpointStats>>,
     target_stats: HashMap<Arc<str>, Arc<TargetStats>>,
-    /// Per target: no new log-in before this time, after a failure.
-    retry_at: BTreeMap<TargetId, (Time, u32)>,
+    /// Targets that can't be reached or take nobody in for now. (Those that refuse one pool key
+    /// are its lane's.)
+    pauses: Pauses,
     /// Per target: the budget has no room before this time, unless a letter says otherwise.
     exhausted_until: BTreeMap<TargetId, Time>,
     /// Per user: which password the database accepted last.
@@ -65,7 +70,8 @@ pub struct Worker<E: Engine, D: Driver> {
     logins_in_flight: u32,
     swept_at: Time,
     sought_at: Time,
-    pleaded_at: Time,
+    /// For each role, when other workers were asked last.
+    pleaded_at: [Time; 2],
     random: Random,
     draining: bool,
 }
@@ -89,13 +95,13 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             events: Vec::new(),
             endpoint_stats: HashMap::new(),
             target_stats: HashMap::new(),
-            retry_at: BTreeMap::new(),
+            pauses: Pauses::default(),
             exhausted_until: BTreeMap::new(),
             good_password: HashMap::new(),
             logins_in_flight: 0,
             swept_at: Time::default(),
             sought_at: Time::default(),
-            pleaded_at: Time::default(),
+            pleaded_at: Default::default(),
             random,
             draining: false,
         }

@@ -10,7 +10,7 @@ use dbproxy_engine::{
 use crate::book::Permit;
 use crate::notice::Notice;
 use crate::slab::Key;
-use crate::snapshot::{Role, Target};
+use crate::snapshot::{Role, Target, TargetId};
 use crate::tls::{Tls, TlsMode};
 use crate::wire::Wire;
 
@@ -19,9 +19,6 @@ use super::{Todo, Worker};
 
 /// How long connecting and logging in may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
-/// The first pause after a failed log-in; it doubles up to [`MAX_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// SQLSTATE of a server that has no connection left.
 const TOO_MANY_CONNECTIONS: &str = "53300";
 
@@ -46,10 +43,11 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             deadline: self.driver.now().after(OPEN_TIMEOUT),
         };
         self.lanes.join(&identity);
-        if let Some(lane) = self.lanes.all.get_mut(lane) {
-            *lane.opening_mut(role) += 1;
-        }
+        self.lanes.opening(lane, role);
         self.logins_in_flight += 1;
+        if let Some(load) = target.signs.loaded(self.index) {
+            load.rise();
+        }
         self.connect(lane, target.clone(), permit, opening);
     }
 
@@ -57,7 +55,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let stats = self.target_stats(&target.name);
         let Some(address) = target.addresses.get(opening.address).copied() else {
             let failure = local_failure("08001", "the target's host name has no address");
-            self.opening_over(lane, opening.role);
+            self.opening_over(lane, opening.role, &target);
             self.opening_failed(lane, opening.role, &target, &failure);
             self.lanes.leave(lane);
             return self.shared.return_permit(permit, true);
@@ -85,11 +83,16 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         self.timers.set(deadline, Timer::Opening(key));
     }
 
-    fn opening_over(&mut self, lane: Key, role: Role) {
+    fn opening_over(&mut self, lane: Key, role: Role, target: &Target) {
         self.logins_in_flight = self.logins_in_flight.saturating_sub(1);
-        if let Some(lane) = self.lanes.all.get_mut(lane) {
-            let opening = lane.opening_mut(role);
-            *opening = opening.saturating_sub(1);
+        if let Some(load) = target.signs.loaded(self.index) {
+            load.fall();
+        }
+        self.lanes.opened(lane, role);
+        self.show_waiters(role);
+        // Somebody may have waited for this log-in's turn.
+        if let Some((lane, _)) = self.needy_for(target.id, role, None) {
+            self.todo.push_back(Todo::Seek(lane, role));
         }
     }
 
@@ -192,7 +195,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             return;
         };
         let BackendPlace::Opening(opening) =
-            std::mem::replace(&mut backend.place, BackendPlace::Idle)
+            std::mem::replace(&mut backend.place, BackendPlace::Free)
         else {
             return;
         };
@@ -202,13 +205,14 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             backend.counted_tls = true;
             backend.stats.connections_tls.add(1);
         }
-        let (lane, target) = (backend.lane, backend.target.id);
+        let (lane, target) = (backend.lane, backend.target.clone());
         let quiet = backend.wire.input().is_empty();
         let params = link.params().clone();
         backend.link = Some(link);
-        self.opening_over(lane, opening.role);
-        self.retry_at.remove(&target);
-        if let Some(lane) = self.lanes.all.get(lane) {
+        self.opening_over(lane, opening.role, &target);
+        self.pauses.end(target.id);
+        if let Some(lane) = self.lanes.all.get_mut(lane) {
+            lane.pauses.end(target.id);
             self.good_password
                 .insert(lane.identity.user.clone(), opening.password);
             self.shared.learn(opening.role, &lane.identity, &params);
@@ -255,8 +259,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             return self.connect(backend.lane, backend.target, permit, again);
         }
         self.good_password.remove(&user);
-        self.opening_over(backend.lane, again.role);
         let target = backend.target.clone();
+        self.opening_over(backend.lane, again.role, &target);
         // The lane may go with its last member, so whoever waits there is told first.
         self.opening_failed(backend.lane, again.role, &target, &failure);
         self.lanes.leave(backend.lane);
@@ -270,13 +274,15 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         target: &Target,
         failure: &BackendFailure,
     ) {
-        let pause = self.retry_at.get(&target.id).map_or(0, |(_, count)| *count);
-        let wait = FIRST_PAUSE.saturating_mul(1 << pause.min(8)).min(MAX_PAUSE);
-        let until = self.driver.now().after(wait);
-        self.retry_at.insert(target.id, (until, pause + 1));
-        let Some(lane) = self.lanes.all.get(lane_key) else {
+        let now = self.driver.now();
+        let Some(lane) = self.lanes.all.get_mut(lane_key) else {
             return;
         };
+        if is_everybodys(failure) {
+            self.pauses.lengthen(target.id, now, false);
+        } else {
+            lane.pauses.lengthen(target.id, now, is_final(failure));
+        }
         self.shared.notices.push(
             Notice::new("backend_failed")
                 .text("target", &*target.name)
@@ -286,15 +292,43 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 .text("message", failure.message.clone()),
         );
         if failure.sqlstate == TOO_MANY_CONNECTIONS {
-            // Others took what our budget still promises: a place of our own must do.
-            self.evict_idle(target.id);
+            self.make_room(lane_key, role, target.id);
         }
-        let Some(lane) = self.lanes.all.get(lane_key).filter(|_| is_final(failure)) else {
+        self.show_waiters(role);
+        if is_final(failure) {
+            self.refused(lane_key, role, failure);
+        }
+    }
+
+    /// Others took what our budget still promises: a place of our own must do. Where there may be
+    /// one, it is tried again as soon as that can be free.
+    fn make_room(&mut self, lane_key: Key, role: Role, target: TargetId) {
+        let lane = self.lanes.all.get(lane_key);
+        let Some(needy) = lane.and_then(|lane| lane.needy(role)) else {
             return;
         };
+        if self.evict(&[target], needy.since) || self.plead_for(lane_key, role, vec![target]) {
+            let now = self.driver.now();
+            if let Some(lane) = self.lanes.all.get_mut(lane_key) {
+                lane.pauses.end(target);
+                lane.pauses.lengthen(target, now, false);
+            }
+        }
+    }
+
+    /// The database judged a lane's log-in. Another server may let them in; what all of them say of
+    /// this user, database or setting, its clients are told.
+    fn refused(&mut self, lane_key: Key, role: Role, failure: &BackendFailure) {
+        let Some(lane) = self.lanes.all.get(lane_key) else {
+            return;
+        };
+        let mut serving = self.snapshot.iter().flat_map(|s| s.serving(role));
+        if serving.any(|target| !lane.pauses.refused(target.id)) {
+            return self.todo.push_back(Todo::Seek(lane_key, role));
+        }
+        drop(serving);
         self.shared.unlearn(&lane.identity);
-        // What the database says of this user, database or setting, its clients are told.
-        let waiting: Vec<Key> = lane.waiting(role).iter().copied().collect();
+        let waiting: Vec<Key> = lane.waiting(role).iter().map(|w| w.client).collect();
         for key in waiting {
             let Some(client) = self.clients.get_mut(key) else {
                 continue;
@@ -330,4 +364,11 @@ pub(super) fn local_failure(sqlstate: &str, message: &str) -> BackendFailure {
 fn is_final(failure: &BackendFailure) -> bool {
     let class = failure.sqlstate.get(..2).unwrap_or_default();
     !matches!(class, "53" | "57" | "08")
+}
+
+/// Whether a failure says something of the server rather than of this very log-in: it can't be
+/// reached, starts, stops, or lacks something. (A role and a database have limits of their own, so
+/// that "too many connections" may be theirs.)
+fn is_everybodys(failure: &BackendFailure) -> bool {
+    !is_final(failure) && failure.sqlstate != TOO_MANY_CONNECTIONS
 }

@@ -1,6 +1,5 @@
 //! Check-out: a free backend at once, or a place in the queue and a search for one.
 
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use dbproxy_driver::{Driver, Duration, Time};
@@ -9,24 +8,15 @@ use dbproxy_engine::{Engine, Failure, KillReason};
 use crate::slab::Key;
 use crate::snapshot::{Role, Target, TargetId};
 
-use super::state::{BackendPlace, ClientPlace, Lane};
+use super::lanes::{Lane, Queued};
+use super::state::{BackendPlace, ClientPlace};
+use super::trade::aged;
 use super::{Todo, Worker};
 
 /// How long a target without room is taken to have none, unless told otherwise.
 const SATURATED: Duration = Duration::from_millis(20);
 /// Log-ins under way at once, per worker.
 const MAX_LOGINS: u32 = 16;
-
-pub(super) const ROLES: [Role; 2] = [Role::ReadWrite, Role::ReadOnly];
-
-/// Where a request may go now.
-pub(super) enum Way {
-    To(Arc<Target>),
-    /// Nowhere yet; something may change that.
-    Wait,
-    /// The endpoint has no reader at all.
-    NoReader,
-}
 
 impl<E: Engine, D: Driver> Worker<E, D> {
     /// Gives an idle client a backend, or queues it. Says whether it has one now.
@@ -35,43 +25,48 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let Some(client) = self.clients.get_mut(key) else {
             return false;
         };
-        client.since = now;
-        let (lane_key, role, sticky) = (client.lane, client.role(), client.reader);
-        match self.way(role, sticky) {
-            Way::NoReader => {
-                self.refuse(key, Failure::NoReader);
-                return false;
-            }
-            Way::To(target) => {
-                let lane = self.lanes.all.get_mut(lane_key);
-                let idle = lane.filter(|lane| lane.waiting(role).is_empty());
-                if let Some(backend) = idle.and_then(|lane| lane.idle_mut(target.id).pop()) {
-                    self.count_idle(-1);
-                    self.lend(backend, key);
-                    return self.clients.get(key).is_some_and(|c| c.session.is_some());
-                }
-            }
-            Way::Wait => {}
+        (client.since, client.wanted_at) = (now, now);
+        let (lane, role, sticky) = (client.lane, client.role(), client.reader);
+        let snapshot = self.snapshot.as_ref();
+        if role == Role::ReadOnly && snapshot.is_some_and(|s| s.readers().next().is_none()) {
+            self.refuse(key, Failure::NoReader);
+            return false;
         }
-        self.enqueue(key, lane_key, role);
-        false
+        let overtakes = self
+            .lanes
+            .all
+            .get(lane)
+            .is_some_and(|l| l.head(role).is_some());
+        let idle = if overtakes {
+            None
+        } else {
+            self.take_idle(lane, role, sticky)
+        };
+        let Some(backend) = idle else {
+            self.enqueue(key);
+            return false;
+        };
+        self.lend(backend, key);
+        if role == Role::ReadOnly {
+            self.spread(lane, backend);
+        }
+        self.clients.get(key).is_some_and(|c| c.session.is_some())
     }
 
-    fn enqueue(&mut self, key: Key, lane_key: Key, role: Role) {
-        let impatient = self
-            .snapshot
-            .as_ref()
-            .is_some_and(|s| s.borrow_timeout.is_zero());
-        if impatient {
+    fn enqueue(&mut self, key: Key) {
+        let snapshot = self.snapshot.as_ref();
+        if snapshot.is_some_and(|s| s.borrow_timeout.is_zero()) {
             return self.refuse(key, Failure::BorrowTimeout);
         }
-        if let Some(client) = self.clients.get_mut(key) {
-            client.place = ClientPlace::Waiting;
-            client.stats.waiting.add(1);
-        }
-        self.lanes.queue(lane_key, role, key, false);
-        self.publish_waiters();
-        self.todo.push_back(Todo::Seek(lane_key, role));
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        client.place = ClientPlace::Waiting;
+        client.stats.waiting.add(1);
+        let (lane, role, since) = (client.lane, client.role(), client.wanted_at);
+        self.lanes.queue(lane, role, Queued { client: key, since });
+        self.show_waiters(role);
+        self.todo.push_back(Todo::Seek(lane, role));
     }
 
     /// Takes a client out of its queue; it is idle then.
@@ -84,118 +79,209 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         }
         client.place = ClientPlace::Idle;
         client.stats.waiting.sub(1);
-        self.lanes.unqueue(client.lane, client.listener.role, key);
-        self.publish_waiters();
+        let (lane, role) = (client.lane, client.role());
+        self.lanes.unqueue(lane, role, key);
+        self.show_waiters(role);
     }
 
-    pub(super) fn way(&self, role: Role, sticky: Option<TargetId>) -> Way {
-        let Some(snapshot) = &self.snapshot else {
-            return Way::Wait;
+    /// Back into its queue, with the age it had: nothing of its request was sent.
+    pub(super) fn requeue(&mut self, key: Key) {
+        let idle = |client: &super::Client<E>| client.place == ClientPlace::Idle;
+        if self.clients.get(key).is_some_and(idle) {
+            self.enqueue(key);
+        }
+    }
+
+    /// Takes an idle backend of a lane that a session of that role may use: one on the reader that
+    /// it knows, or else on the one with the least to do.
+    fn take_idle(&mut self, lane: Key, role: Role, sticky: Option<TargetId>) -> Option<Key> {
+        let snapshot = self.snapshot.as_ref()?;
+        let lane = self.lanes.all.get_mut(lane)?;
+        let stocked = snapshot
+            .serving(role)
+            .filter(|target| lane.has_idle(target.id));
+        let best = match role {
+            // There is but one.
+            Role::ReadWrite => stocked.last(),
+            Role::ReadOnly => {
+                stocked.min_by_key(|target| (Some(target.id) != sticky, target.signs.load()))
+            }
+        }?;
+        let key = lane.idle_mut(best.id).pop()?;
+        self.delisted(key);
+        Some(key)
+    }
+
+    /// A backend is in its lane's idle list no more.
+    fn delisted(&mut self, key: Key) {
+        if let Some(backend) = self.backends.get_mut(key) {
+            backend.place = BackendPlace::Free;
+            if let Some(idle) = backend.target.signs.idle(self.index) {
+                idle.fall();
+            }
+        }
+    }
+
+    /// Takes a backend out of its lane's idle list, if it is there.
+    pub(super) fn unlist(&mut self, key: Key) {
+        let Some(backend) = self.backends.get(key) else {
+            return;
         };
-        if role == Role::ReadWrite {
-            return snapshot
-                .open_writer()
-                .map_or(Way::Wait, |t| Way::To(t.clone()));
+        if !matches!(backend.place, BackendPlace::Idle) {
+            return;
         }
-        let mut readers = snapshot.readers().peekable();
-        if readers.peek().is_none() {
-            return Way::NoReader;
+        let (lane, target) = (backend.lane, backend.target.id);
+        if let Some(lane) = self.lanes.all.get_mut(lane) {
+            lane.idle_mut(target).retain(|listed| *listed != key);
         }
-        let available = readers.filter(|target| target.available);
-        let best = available.min_by_key(|target| {
-            let preferred = Some(target.id) == sticky;
-            (!preferred, target.load.load(Ordering::Relaxed))
-        });
-        best.map_or(Way::Wait, |target| Way::To(target.clone()))
+        self.delisted(key);
     }
 
-    /// Looks for a backend for the waiters of a lane: a permit to open one, or somebody's idle one.
+    /// Looks for a backend for the waiters of a lane: an idle one, a permit to open one, or
+    /// somebody's place.
     pub(super) fn seek(&mut self, lane_key: Key, role: Role) {
-        let Some(lane) = self.lanes.all.get_mut(lane_key) else {
-            return;
-        };
-        let waiting = u32::try_from(lane.waiting(role).len()).unwrap_or(u32::MAX);
-        if waiting <= *lane.opening_mut(role) || self.logins_in_flight >= MAX_LOGINS {
+        if self
+            .lanes
+            .all
+            .get(lane_key)
+            .is_none_or(|lane| lane.head(role).is_none())
+        {
             return;
         }
-        let Way::To(target) = self.way(role, None) else {
-            return;
-        };
-        let lane = self.lanes.all.get_mut(lane_key);
-        if let Some(idle) = lane.and_then(|lane| lane.idle_mut(target.id).pop()) {
-            self.count_idle(-1);
+        if let Some(idle) = self.take_idle(lane_key, role, None) {
             return self.todo.push_back(Todo::Offer(idle));
         }
-        let now = self.driver.now();
-        let retry_at = self.retry_at.get(&target.id).map(|(at, _)| *at);
-        let exhausted_until = self.exhausted_until.get(&target.id).copied();
-        if retry_at.max(exhausted_until).is_some_and(|at| at > now) {
+        let lane = self.lanes.all.get(lane_key);
+        let Some(needy) = lane.and_then(|lane| lane.needy(role)) else {
+            return;
+        };
+        if self.logins_in_flight >= MAX_LOGINS {
             return;
         }
-        let term = self.snapshot.as_ref().map_or(0, |s| s.term);
-        if let Some(permit) = self.shared.take_permit(target.id, term) {
-            self.open_backend(lane_key, role, &target, permit);
-            // More waiters may want more than one.
-            self.todo.push_back(Todo::Seek(lane_key, role));
-        } else if !self.evict_idle(target.id) {
-            // Saturated: the book is not asked again for each new waiter, but when room is told of.
+        let now = self.driver.now();
+        while let Some(target) = self.least_loaded(lane_key, role, now) {
+            if self.open_on(lane_key, role, &target) {
+                // More waiters may want more than one.
+                return self.todo.push_back(Todo::Seek(lane_key, role));
+            }
+            // The book is not asked again for each new waiter, but when room is told of.
             self.exhausted_until.insert(target.id, now.after(SATURATED));
+        }
+        let room_on: Vec<TargetId> = self.open_to(lane_key, role, now).collect();
+        self.evict(&room_on, needy.since);
+    }
+
+    /// Takes a permit and begins a connection; false if there is none.
+    fn open_on(&mut self, lane: Key, role: Role, target: &Arc<Target>) -> bool {
+        let term = self.snapshot.as_ref().map_or(0, |s| s.term);
+        let permit = self.shared.take_permit(target.id, term);
+        let found = permit.is_some();
+        if let Some(permit) = permit {
+            self.open_backend(lane, role, target, permit);
+            self.show_waiters(role);
+        }
+        found
+    }
+
+    /// The targets that log-ins of a lane may be tried on now.
+    pub(super) fn open_to(
+        &self,
+        lane: Key,
+        role: Role,
+        now: Time,
+    ) -> impl Iterator<Item = TargetId> + '_ {
+        let lane = self.lanes.all.get(lane);
+        let serving = self.snapshot.iter().flat_map(move |s| s.serving(role));
+        let open = move |id: &TargetId| lane.is_some_and(|lane| self.may_open(lane, *id, now));
+        serving.map(|target| target.id).filter(open)
+    }
+
+    /// Whether a log-in of a lane may be tried on a target now.
+    pub(super) fn may_open(&self, lane: &Lane, target: TargetId, now: Time) -> bool {
+        !self.pauses.holds(target, now) && !lane.pauses.holds(target, now)
+    }
+
+    /// Of the targets that may have room for a lane, the one with the least to do.
+    fn least_loaded(&self, lane: Key, role: Role, now: Time) -> Option<Arc<Target>> {
+        let snapshot = self.snapshot.as_ref()?;
+        let exhausted = |id: &TargetId| self.exhausted_until.get(id).is_some_and(|at| *at > now);
+        let open = self.open_to(lane, role, now).filter(|id| !exhausted(id));
+        let targets = open.filter_map(|id| snapshot.target(id));
+        targets.min_by_key(|target| target.signs.load()).cloned()
+    }
+
+    /// After a reader lent an idle backend: another one that has less to do, and nothing for this
+    /// lane yet, gets a connection of its own, or the first would serve alone for ever.
+    fn spread(&mut self, lane_key: Key, lent: Key) {
+        let now = self.driver.now();
+        let Some(load) = self.backends.get(lent).map(|b| b.target.signs.load()) else {
+            return;
+        };
+        let role = Role::ReadOnly;
+        let Some(other) = self.least_loaded(lane_key, role, now) else {
+            return;
+        };
+        let lane = self.lanes.all.get(lane_key);
+        let lacks = lane.is_some_and(|lane| lane.opening(role) == 0 && !lane.has_idle(other.id));
+        let busy = self.logins_in_flight >= MAX_LOGINS;
+        if busy || !lacks || other.signs.load() + 1 >= load {
+            return;
+        }
+        if !self.open_on(lane_key, role, &other) {
+            self.exhausted_until.insert(other.id, now.after(SATURATED));
         }
     }
 
-    /// Closes this worker's longest idle backend of a target, to make room for another key.
-    pub(super) fn evict_idle(&mut self, target: TargetId) -> bool {
-        let idle = self.backends.iter().filter(|(_, backend)| {
-            matches!(backend.place, BackendPlace::Idle) && backend.target.id == target
+    /// Closes this worker's longest idle backend of these targets, to make room for a waiter of
+    /// another key. That costs log-ins: either has waited for a while, or nobody is served sooner.
+    pub(super) fn evict(&mut self, targets: &[TargetId], needy_since: Time) -> bool {
+        let now = self.driver.now();
+        let snapshot = self.snapshot.as_ref();
+        let stocked = targets.iter().any(|id| {
+            let target = snapshot.and_then(|s| s.target(*id));
+            let idle = target.and_then(|target| target.signs.idle(self.index));
+            idle.is_some_and(|idle| idle.get() > 0)
         });
-        let Some((key, _)) = idle.min_by_key(|(_, backend)| backend.since) else {
+        if !stocked {
+            return false;
+        }
+        let idle = self.backends.iter().filter(|(_, backend)| {
+            matches!(backend.place, BackendPlace::Idle) && targets.contains(&backend.target.id)
+        });
+        let victim = idle.min_by_key(|(_, backend)| backend.since);
+        let Some((key, since)) = victim.map(|(key, backend)| (key, backend.since)) else {
             return false;
         };
+        if !aged(needy_since, now) && !aged(since, now) {
+            return false;
+        }
         self.kill(key, KillReason::Evicted);
         true
     }
 
-    /// The budget of a target has room: the oldest waiter may open a connection.
+    /// The budget of a target has room: whoever needs a connection longest may open one.
     pub(super) fn permit_free(&mut self, target: TargetId) {
         self.exhausted_until.remove(&target);
-        match self.oldest_lane(|_, _| true) {
-            Some((lane, role, _)) => self.todo.push_back(Todo::Seek(lane, role)),
-            None => self.publish_waiters(),
+        let role = self.snapshot.as_ref().and_then(|s| s.role_of(target));
+        let Some(role) = role else {
+            return;
+        };
+        match self.needy_for(target, role, None) {
+            Some((lane, _)) => self.todo.push_back(Todo::Seek(lane, role)),
+            None => {
+                // Who was seen to wait here does so no more: somebody else's turn.
+                self.show_waiters(role);
+                self.shared.offer_permit(target);
+            }
         }
-    }
-
-    pub(super) fn head(&self, lane: &Lane, role: Role) -> Option<(Key, Time)> {
-        let key = *lane.waiting(role).front()?;
-        Some((key, self.clients.get(key)?.since))
-    }
-
-    /// The lane whose oldest waiter waits longest, among those that `wanted` accepts.
-    pub(super) fn oldest_lane(
-        &self,
-        wanted: impl Fn(Key, Role) -> bool,
-    ) -> Option<(Key, Role, Time)> {
-        let wanting = self.lanes.wanting().iter();
-        let lanes = wanting.filter_map(|key| Some((*key, self.lanes.all.get(*key)?)));
-        let heads = lanes.flat_map(|(key, lane)| {
-            let roles = ROLES.into_iter();
-            roles.filter_map(move |role| Some((key, role, self.head(lane, role)?.1)))
-        });
-        heads
-            .filter(|(key, role, _)| wanted(*key, *role))
-            .min_by_key(|(_, _, since)| *since)
-    }
-
-    /// Whether somebody waits for a backend.
-    pub(super) fn anybody_waits(&self) -> bool {
-        !self.lanes.wanting().is_empty()
     }
 
     /// Looks again for every lane that has waiters.
     pub(super) fn seek_all(&mut self) {
-        for key in self.lanes.wanting() {
-            for role in ROLES {
-                self.todo.push_back(Todo::Seek(*key, role));
-            }
+        for role in Role::BOTH {
+            let lanes = self.lanes.by_age(role);
+            self.todo
+                .extend(lanes.map(|(lane, _)| Todo::Seek(lane, role)));
         }
     }
 }

@@ -62,7 +62,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             Some(backend) => {
                 let waiters = self.lanes.all.get(client.lane);
                 let role = client.listener.role;
-                let waited_for = waiters.is_some_and(|lane| !lane.waiting(role).is_empty());
+                let waited_for = waiters.is_some_and(|lane| lane.head(role).is_some());
                 let Some(link) = backend.link.as_mut() else {
                     return false;
                 };

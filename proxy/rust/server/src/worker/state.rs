@@ -1,16 +1,15 @@
 //! What a worker keeps of its clients, its backends and their queues.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dbproxy_driver::Time;
-use dbproxy_engine::{Engine, Identity};
+use dbproxy_engine::Engine;
 
 use crate::book::Permit;
-use crate::slab::{Key, Slab};
+use crate::slab::Key;
 use crate::snapshot::{Listener, Role, Target, TargetId};
 use crate::stats::{EndpointStats, TargetStats};
 use crate::wire::Wire;
@@ -59,6 +58,8 @@ pub struct Client<E: Engine> {
     pub secret: u32,
     /// Since when it stands where it stands.
     pub since: Time,
+    /// When its request first asked for a backend: its age in the queue.
+    pub wanted_at: Time,
     /// When its oldest unanswered request was forwarded.
     pub asked_at: Time,
     /// Since when it doesn't read what is queued for it.
@@ -98,8 +99,10 @@ pub struct Opening<E: Engine> {
 pub enum BackendPlace<E: Engine> {
     /// Connecting and logging in.
     Opening(Box<Opening<E>>),
-    /// In its lane's idle list, or about to be offered.
+    /// In its lane's idle list.
     Idle,
+    /// In nobody's hands and in no list: about to be offered.
+    Free,
     /// Lent to this client.
     Lent(Key),
     /// Its client left; the request runs to its end.
@@ -154,162 +157,6 @@ pub struct Cancel {
     pub request: Vec<u8>,
     /// Whose statement it ends.
     pub backend: Key,
-}
-
-/// All that one pool key has on this worker.
-pub struct Lane {
-    /// The key (with the target).
-    pub identity: Identity,
-    /// The key, hashed: what other workers see of it.
-    pub hash: u64,
-    /// Clients that wait, oldest first: for the writer, for a reader.
-    waiting: [VecDeque<Key>; 2],
-    /// Idle backends by target, the last used last.
-    pub idle: Vec<(TargetId, Vec<Key>)>,
-    /// Log-ins under way, for the writer and for readers.
-    opening: [u32; 2],
-    /// Clients and backends that name this lane.
-    pub members: u32,
-}
-
-fn at(role: Role) -> usize {
-    match role {
-        Role::ReadWrite => 0,
-        Role::ReadOnly => 1,
-    }
-}
-
-impl Lane {
-    /// The queue of one role.
-    pub fn waiting(&self, role: Role) -> &VecDeque<Key> {
-        let [writes, reads] = &self.waiting;
-        if at(role) == 0 {
-            writes
-        } else {
-            reads
-        }
-    }
-
-    /// The queue of one role.
-    fn waiting_mut(&mut self, role: Role) -> &mut VecDeque<Key> {
-        let [writes, reads] = &mut self.waiting;
-        if at(role) == 0 {
-            writes
-        } else {
-            reads
-        }
-    }
-
-    /// Whether anybody waits here.
-    pub fn has_waiters(&self) -> bool {
-        self.waiting.iter().any(|queue| !queue.is_empty())
-    }
-
-    /// Log-ins under way for one role.
-    pub fn opening_mut(&mut self, role: Role) -> &mut u32 {
-        let [writes, reads] = &mut self.opening;
-        if at(role) == 0 {
-            writes
-        } else {
-            reads
-        }
-    }
-
-    /// The idle backends on one target.
-    pub fn idle_mut(&mut self, target: TargetId) -> &mut Vec<Key> {
-        let at = self.idle.iter().position(|(known, _)| *known == target);
-        let at = at.unwrap_or_else(|| {
-            self.idle.push((target, Vec::new()));
-            self.idle.len() - 1
-        });
-        &mut self.idle[at].1
-    }
-}
-
-/// The lanes of one worker.
-#[derive(Default)]
-pub struct Lanes {
-    /// All of them.
-    pub all: Slab<Lane>,
-    by_identity: HashMap<Identity, Key>,
-    /// Those that have waiters.
-    wanting: Vec<Key>,
-}
-
-impl Lanes {
-    /// The lane of that key, with one more member.
-    pub fn join(&mut self, identity: &Identity) -> Key {
-        if let Some(key) = self.by_identity.get(identity) {
-            if let Some(lane) = self.all.get_mut(*key) {
-                lane.members += 1;
-                return *key;
-            }
-        }
-        let key = self.all.insert(Lane {
-            identity: identity.clone(),
-            hash: hash_of(identity),
-            waiting: Default::default(),
-            idle: Vec::new(),
-            opening: [0; 2],
-            members: 1,
-        });
-        self.by_identity.insert(identity.clone(), key);
-        key
-    }
-
-    /// The lanes that have waiters.
-    pub fn wanting(&self) -> &[Key] {
-        &self.wanting
-    }
-
-    /// Adds a waiter, at the end of its queue or (`first`) at its head.
-    pub fn queue(&mut self, key: Key, role: Role, client: Key, first: bool) {
-        let Some(lane) = self.all.get_mut(key) else {
-            return;
-        };
-        if !lane.has_waiters() {
-            self.wanting.push(key);
-        }
-        let queue = lane.waiting_mut(role);
-        if first {
-            queue.push_front(client);
-        } else {
-            queue.push_back(client);
-        }
-    }
-
-    /// Takes a waiter out of its queue.
-    pub fn unqueue(&mut self, key: Key, role: Role, client: Key) {
-        let Some(lane) = self.all.get_mut(key) else {
-            return;
-        };
-        let queue = lane.waiting_mut(role);
-        if let Some(at) = queue.iter().position(|waiting| *waiting == client) {
-            queue.remove(at);
-            if !lane.has_waiters() {
-                self.wanting.retain(|wanting| *wanting != key);
-            }
-        }
-    }
-
-    /// One member fewer; a lane without members goes.
-    pub fn leave(&mut self, key: Key) {
-        let Some(lane) = self.all.get_mut(key) else {
-            return;
-        };
-        lane.members = lane.members.saturating_sub(1);
-        if lane.members == 0 {
-            if let Some(lane) = self.all.remove(key) {
-                self.by_identity.remove(&lane.identity);
-            }
-        }
-    }
-}
-
-fn hash_of(identity: &Identity) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    identity.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// What is due at a time.

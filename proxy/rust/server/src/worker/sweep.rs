@@ -7,6 +7,7 @@ use dbproxy_engine::{CloseReason, Engine, Failure, KillReason, Link};
 use crate::slab::Key;
 use crate::snapshot::{Role, TargetId};
 
+use super::lanes::Queued;
 use super::state::{BackendPlace, ClientPlace, Timer};
 use super::Worker;
 
@@ -19,10 +20,10 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     /// When to stop waiting for the network.
     pub(super) fn next_deadline(&self) -> Time {
         let mut next = self.swept_at.after(SWEEP);
-        if self.anybody_waits() {
+        if self.lanes.anybody_waits() {
             next = next.min(self.sought_at.after(SEEK));
         }
-        let rare = [self.timers.next(), self.plea_due()];
+        let rare = [self.timers.next(), self.next_plea()];
         rare.into_iter().flatten().fold(next, Time::min)
     }
 
@@ -31,13 +32,11 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         while let Some(timer) = self.timers.due(now) {
             self.ring(timer);
         }
-        if self.anybody_waits() {
-            self.plead(now);
-        }
-        if now >= self.sought_at.after(SEEK) && self.anybody_waits() {
+        self.plead(now);
+        if now >= self.sought_at.after(SEEK) && self.lanes.anybody_waits() {
             self.sought_at = now;
             self.time_out_waiters(now);
-            self.publish_waiters();
+            self.show_all_waiters();
             self.seek_all();
         }
         if now >= self.swept_at.after(SWEEP) {
@@ -83,16 +82,15 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             return;
         };
         let mut late: Vec<Key> = Vec::new();
-        let wanting = self.lanes.wanting().iter();
-        for lane in wanting.filter_map(|key| self.lanes.all.get(*key)) {
-            for role in [Role::ReadWrite, Role::ReadOnly] {
-                // First come, first served: behind one that may still wait, all may.
-                let overdue = lane.waiting(role).iter().take_while(|key| {
-                    let client = self.clients.get(**key);
-                    client.is_none_or(|client| client.since.after(timeout) <= now)
-                });
-                late.extend(overdue);
-            }
+        let overdue = |queued: &&Queued| queued.since.after(timeout) <= now;
+        for role in Role::BOTH {
+            // Behind one that may still wait, in its lane and among the lanes, all may.
+            let lanes = self.lanes.by_age(role).map(|(_, lane)| lane.waiting(role));
+            let queues = lanes.map(|queue| queue.iter().take_while(overdue));
+            let queues = queues.map(|queue| queue.map(|queued| queued.client).collect::<Vec<_>>());
+            queues
+                .take_while(|queue| !queue.is_empty())
+                .for_each(|queue| late.extend(queue));
         }
         for key in late {
             self.refuse(key, Failure::BorrowTimeout);
@@ -120,8 +118,10 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             }
             let stalled = client.stalled_since;
             let too_slow = stalled.is_some_and(|s| s.after(snapshot.client_write_timeout) <= now);
-            let holds = matches!(client.place, ClientPlace::Holding(_));
-            if too_slow && holds && self.anybody_waits() {
+            let ClientPlace::Holding(backend) = client.place else {
+                continue;
+            };
+            if too_slow && self.is_wanted(backend) {
                 self.close_slow_reader(key);
             }
         }

@@ -1,82 +1,250 @@
-//! The trade with other workers: who waits there, and idle backends that change hands.
-
-use std::sync::atomic::Ordering;
+//! The trade in backends and room: who gets one that is free, here or on another worker.
+//!
+//! **Invariant.** A backend or a permit of target T lies idle only if nobody, on any worker, who may
+//! use T and could get it has waited for long: a backend may go to waiters of its pool key, a permit
+//! to waiters who have no log-in under way and aren't told to pause before the next (`pause`).
+//! Everything here takes a target, for the oldest waiter of all may be one that T is no help to.
+//!
+//! It holds because there are two ways for a waiter and something idle to meet:
+//! - what comes free is offered (`successor`, `permit_free`): to the oldest waiter of its key, here
+//!   first; to another worker's if it is over 5 ms older; its room to a waiter of another key, whom
+//!   it costs a log-in, only if that is over 100 ms older and has waited for 100 ms. Each worker
+//!   shows its oldest waiters per target (`signs`), and one backend is promised to one waiter.
+//! - who waits asks (`seek` on this worker, `plead` on others): for idle backends of its key, then
+//!   for room; a backend of another key that just came to rest is left alone for 100 ms as well.
+//!
+//! What is missed in a race is found by the next look around (`sweep`).
 
 use dbproxy_driver::{Driver, Duration, Time};
 use dbproxy_engine::{Engine, KillReason};
 
-use crate::shared::{Letter, Loan, Plea, NOBODY};
+use crate::shared::{Letter, Loan, Plea};
+use crate::signs::Waiter;
 use crate::slab::Key;
-use crate::snapshot::TargetId;
+use crate::snapshot::{Role, Snapshot, Target, TargetId};
 
-use super::pool::Way;
+use super::lanes::Lane;
 use super::state::{Backend, BackendPlace, Owner};
 use super::{Todo, Worker};
 
-/// How long a waiter waits before other workers are asked for an idle backend.
+/// How much older another worker's waiter must be.
+const OTHER_WORKER_LEAD: Duration = Duration::from_millis(5);
+/// How much older another key's waiter must be, and how long somebody must have waited (or have lain
+/// idle) before a log-in is spent on that.
+const OTHER_KEY_LEAD: Duration = Duration::from_millis(100);
+/// How long a waiter waits before other workers are asked: a backend that changes hands costs more
+/// than the moment until one of our own comes free.
 const PATIENCE: Duration = Duration::from_millis(2);
+/// How long an answer to a plea may take before the next is sent.
+const ANSWERED: Duration = Duration::from_millis(10);
+/// Lanes that a worker pleads for at once; the rest have their turn when these are served.
+const PLEAS: usize = 4;
+
+/// Who should have a backend that is free.
+pub(super) enum Successor {
+    /// A waiter of its key on this worker.
+    Own(Key),
+    /// The oldest waiter of its key on another worker, since then.
+    Other(usize, Time),
+    /// Nobody of its key; its place a waiter of another key, on that worker, since then.
+    Place(usize, Time),
+    /// Nobody now.
+    Nobody,
+}
+
+/// Whether that is long enough ago for a log-in to be spent.
+pub(super) fn aged(since: Time, now: Time) -> bool {
+    since.after(OTHER_KEY_LEAD) <= now
+}
+
+/// Whether `since` lies more than `lead` before `own` (always, if there is no own).
+fn older(since: Time, own: Option<Time>, lead: Duration) -> bool {
+    own.is_none_or(|own| since.after(lead) < own)
+}
 
 impl<E: Engine, D: Driver> Worker<E, D> {
-    /// Asks workers that have idle backends for one, for waiters that have waited for a while: a
-    /// backend that changes hands costs more than the moment until one of our own comes free.
+    /// Who should have a backend of that lane on that target, were it free.
+    pub(super) fn successor(&self, lane_key: Key, target: &Target) -> Successor {
+        let role = self.snapshot.as_ref().and_then(|s| s.role_of(target.id));
+        let (Some(role), Some(lane)) = (role, self.lanes.all.get(lane_key)) else {
+            return Successor::Nobody;
+        };
+        let now = self.driver.now();
+        let own = lane.head(role);
+        let own_since = own.map(|queued| queued.since);
+        let needy = target.signs.neediest(Some(self.index));
+        let oldest = target.signs.oldest_of_key(self.index, lane.hash);
+        let same = oldest.or(needy
+            .filter(|(_, waiter)| waiter.key == lane.hash)
+            .map(|(worker, waiter)| (worker, waiter.since)));
+        if let Some((worker, since)) = same {
+            if older(since, own_since, OTHER_WORKER_LEAD) {
+                return Successor::Other(worker, since);
+            }
+        }
+        let here = self.needy_for(target.id, role, Some(lane_key));
+        let here = here.map(|(_, waiter)| (self.index, waiter));
+        let needy = needy.into_iter().chain(here);
+        let others = needy.filter(|(_, waiter)| waiter.key != lane.hash);
+        match others.min_by_key(|(_, waiter)| waiter.since) {
+            Some((worker, Waiter { since, .. }))
+                if aged(since, now) && older(since, own_since, OTHER_KEY_LEAD) =>
+            {
+                Successor::Place(worker, since)
+            }
+            _ => own.map_or(Successor::Nobody, |queued| Successor::Own(queued.client)),
+        }
+    }
+
+    /// Whether somebody should have a backend as soon as its holder can do without.
+    pub(super) fn is_wanted(&self, key: Key) -> bool {
+        let backend = self.backends.get(key);
+        let successor = backend.map(|backend| self.successor(backend.lane, &backend.target));
+        successor.is_some_and(|successor| !matches!(successor, Successor::Nobody))
+    }
+
+    /// The waiter that needs a connection to that target longest, of lanes other than `except`.
+    pub(super) fn needy_for(
+        &self,
+        target: TargetId,
+        role: Role,
+        except: Option<Key>,
+    ) -> Option<(Key, Waiter)> {
+        let now = self.driver.now();
+        self.lanes.neediest(role, |key, lane| {
+            Some(key) != except && self.may_open(lane, target, now)
+        })
+    }
+
+    /// Lets the other workers see the oldest waiters of a role, on each target that serves it.
+    pub(super) fn show_waiters(&self, role: Role) {
+        let now = self.driver.now();
+        for target in self.snapshot.iter().flat_map(|s| s.serving(role)) {
+            // Who can't log in pleads for what lies idle, and hides nobody behind it.
+            let mut lanes = self.lanes.by_age(role);
+            let oldest = lanes.find(|(_, lane)| self.may_open(lane, target.id, now));
+            let oldest = oldest.and_then(|(_, lane)| waiter(lane, role));
+            let needy = self.needy_for(target.id, role, None);
+            let needy = needy.map(|(_, waiter)| waiter);
+            target.signs.show(self.index, oldest, needy);
+        }
+    }
+
+    /// Shows nobody on the targets of a snapshot that is to be replaced.
+    pub(super) fn hide_waiters(&self, before: &Snapshot) {
+        for target in before.targets.iter().flatten() {
+            target.signs.show(self.index, None, None);
+        }
+    }
+
+    /// Shows all waiters anew; promises to them that came to nothing lapse.
+    pub(super) fn show_all_waiters(&self) {
+        for target in self
+            .snapshot
+            .iter()
+            .flat_map(|s| s.targets.iter().flatten())
+        {
+            target.signs.forget_claims(self.index);
+        }
+        Role::BOTH.iter().for_each(|role| self.show_waiters(*role));
+    }
+
+    /// Asks workers that have idle backends for some, for waiters that have waited for a while.
     pub(super) fn plead(&mut self, now: Time) {
-        if !self.others_idle() || now < self.pleaded_at.after(PATIENCE) {
-            return;
+        for role in Role::BOTH {
+            if self.plea_due(role).is_none_or(|due| due > now) {
+                continue;
+            }
+            if let Some(pleaded_at) = self.pleaded_at.get_mut(role as usize) {
+                *pleaded_at = now;
+            }
+            let lanes = self.lanes.by_age(role);
+            let patient = lanes.take_while(|(_, lane)| {
+                let head = lane.head(role);
+                head.is_some_and(|head| head.since.after(PATIENCE) <= now)
+            });
+            let lanes = patient.map(|(key, _)| (key, self.open_to(key, role, now).collect()));
+            // However many wait that can't log in, one that can gets its turn.
+            let lanes = lanes.enumerate();
+            let lanes = lanes.filter(|(at, (_, room_on)): &(_, (_, Vec<TargetId>))| {
+                *at < PLEAS || !room_on.is_empty()
+            });
+            for (_, (lane, room_on)) in lanes.take(PLEAS + 1) {
+                self.plead_for(lane, role, room_on);
+            }
         }
-        let Some((lane, role, since)) = self.oldest_lane(|_, _| true) else {
-            return;
-        };
-        let Way::To(target) = self.way(role, None) else {
-            return;
-        };
-        if since.after(PATIENCE) > now {
-            return;
-        }
+    }
+
+    /// Asks workers that have idle backends for some for one lane, or for room on these targets.
+    /// Says whether there is anybody to ask.
+    pub(super) fn plead_for(&self, lane: Key, role: Role, room_on: Vec<TargetId>) -> bool {
         let Some(lane) = self.lanes.all.get(lane) else {
-            return;
+            return false;
         };
-        self.pleaded_at = now;
+        let others: Vec<usize> = self.others_with_idle(role).collect();
         let plea = Plea {
             worker: self.index,
             identity: lane.identity.clone(),
-            target: target.id,
+            role,
+            count: lane.waiting(role).len().div_ceil(others.len().max(1)),
+            needy_since: lane.needy(role).map(|needy| needy.since),
+            room_on,
         };
-        for (worker, signs) in self.shared.signs.iter().enumerate() {
-            if worker != self.index && signs.idle.get() > 0 {
-                if let Some(mailbox) = self.shared.workers.get(worker) {
-                    mailbox.post(Letter::Plea(plea.clone()));
-                }
-            }
+        for mailbox in others.iter().filter_map(|at| self.shared.workers.get(*at)) {
+            mailbox.post(Letter::Plea(plea.clone()));
         }
+        !others.is_empty()
     }
 
-    /// When the oldest waiter will have waited long enough for a plea, if that may help.
-    pub(super) fn plea_due(&self) -> Option<Time> {
-        if !self.anybody_waits() || !self.others_idle() {
-            return None;
-        }
-        let (_, _, since) = self.oldest_lane(|_, _| true)?;
-        Some(since.max(self.pleaded_at).after(PATIENCE))
+    /// When the oldest waiter of a role will have waited long enough for a plea, if that may help.
+    fn plea_due(&self, role: Role) -> Option<Time> {
+        let (_, lane) = self.lanes.by_age(role).next()?;
+        self.others_with_idle(role).next()?;
+        let pleaded_at = self.pleaded_at.get(role as usize)?;
+        let patient = lane.head(role)?.since.after(PATIENCE);
+        Some(patient.max(pleaded_at.after(ANSWERED)))
     }
 
-    fn others_idle(&self) -> bool {
-        let mut signs = self.shared.signs.iter().enumerate();
-        signs.any(|(worker, signs)| worker != self.index && signs.idle.get() > 0)
+    /// When the next plea is due.
+    pub(super) fn next_plea(&self) -> Option<Time> {
+        let due = Role::BOTH.iter().filter_map(|role| self.plea_due(*role));
+        due.min()
     }
 
-    /// Another worker has a waiter and no backend: gives it an idle one, or makes room.
+    /// The other workers that have an idle backend which sessions of that role may use.
+    fn others_with_idle(&self, role: Role) -> impl Iterator<Item = usize> + '_ {
+        let workers = (0..self.shared.workers.len()).filter(|worker| *worker != self.index);
+        workers.filter(move |worker| {
+            let mut targets = self.snapshot.iter().flat_map(|s| s.serving(role));
+            targets.any(|target| {
+                target
+                    .signs
+                    .idle(*worker)
+                    .is_some_and(|idle| idle.get() > 0)
+            })
+        })
+    }
+
+    /// Another worker has waiters and no backend: gives it idle ones, or makes room.
     pub(super) fn answer_plea(&mut self, plea: &Plea) {
-        let same = self.backends.iter().find(|(_, backend)| {
+        let Some(snapshot) = self.snapshot.clone() else {
+            return;
+        };
+        let same = self.backends.iter().filter(|(_, backend)| {
             let lane = self.lanes.all.get(backend.lane);
             matches!(backend.place, BackendPlace::Idle)
-                && backend.target.id == plea.target
+                && snapshot.role_of(backend.target.id) == Some(plea.role)
                 && lane.is_some_and(|lane| lane.identity == plea.identity)
         });
-        match same.map(|(key, _)| key) {
-            Some(key) => self.depart(key, plea.worker),
-            None => {
-                self.evict_idle(plea.target);
-            }
+        let same: Vec<Key> = same.map(|(key, _)| key).take(plea.count.max(1)).collect();
+        for key in &same {
+            self.depart(*key, plea.worker);
+        }
+        if let Some(since) = plea.needy_since.filter(|_| same.is_empty()) {
+            let now = self.driver.now();
+            let mut room_on = plea.room_on.clone();
+            room_on.retain(|target| !self.pauses.holds(*target, now));
+            self.evict(&room_on, since);
         }
     }
 
@@ -157,7 +325,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let address = target.addresses.first().copied();
         let key = self.backends.insert(Backend {
             wire,
-            place: BackendPlace::Idle,
+            place: BackendPlace::Free,
             link: Some(link),
             lane: self.lanes.join(&identity),
             target,
@@ -180,41 +348,10 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         }
         self.todo.push_back(Todo::Offer(key));
     }
+}
 
-    /// Lets the other workers see this worker's oldest waiter.
-    pub(super) fn publish_waiters(&self) {
-        let Some(signs) = self.shared.signs.get(self.index) else {
-            return;
-        };
-        let oldest = self.oldest_lane(|_, _| true);
-        let since = oldest.map_or(NOBODY, |(_, _, since)| since.0);
-        if let Some((lane, role, _)) = oldest {
-            let lane_hash = self.lanes.all.get(lane).map_or(0, |lane| lane.hash);
-            signs.waiting_key.store(lane_hash, Ordering::Relaxed);
-            let target = match self.way(role, None) {
-                Way::To(target) => u32::from(target.id.0),
-                Way::Wait | Way::NoReader => u32::MAX,
-            };
-            signs.waiting_target.store(target, Ordering::Relaxed);
-        }
-        signs.waiting_since.store(since, Ordering::Relaxed);
-    }
-
-    pub(super) fn same_key_waits(&self, worker: usize, lane: Key) -> bool {
-        let lane = self.lanes.all.get(lane).map(|lane| lane.hash);
-        let signs = self.shared.signs.get(worker);
-        signs.map(|signs| signs.waiting_key.load(Ordering::Relaxed)) == lane
-    }
-
-    pub(super) fn waits_for(&self, worker: usize, target: TargetId) -> bool {
-        let signs = self.shared.signs.get(worker);
-        let wanted = signs.map(|signs| signs.waiting_target.load(Ordering::Relaxed));
-        wanted == Some(u32::from(target.0))
-    }
-
-    pub(super) fn count_idle(&self, by: i32) {
-        if let Some(signs) = self.shared.signs.get(self.index) {
-            signs.idle.change(by);
-        }
-    }
+fn waiter(lane: &Lane, role: Role) -> Option<Waiter> {
+    let since = lane.head(role)?.since;
+    let key = lane.hash;
+    Some(Waiter { key, since })
 }

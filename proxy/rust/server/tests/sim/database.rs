@@ -25,6 +25,8 @@ enum Peer {
 pub struct Database {
     pub index: usize,
     pub read_only: bool,
+    /// A user that may not log in here.
+    pub refuses: Option<&'static str>,
     driver: SimDriver,
     address: SocketAddr,
     listener: Option<Token>,
@@ -32,7 +34,8 @@ pub struct Database {
     witness: Rc<RefCell<Witness>>,
     random: Random,
     asks_md5: bool,
-    max_sessions: usize,
+    /// It is full then.
+    pub max_sessions: usize,
     next_session: u64,
     events: Vec<Event<<SimDriver as Driver>::Socket>>,
 }
@@ -50,6 +53,7 @@ impl Database {
         Self {
             index,
             read_only: false,
+            refuses: None,
             driver,
             address,
             listener: None,
@@ -199,6 +203,12 @@ impl Database {
         };
         if number(4) == 80_877_102 {
             self.cancel(number(8), number(12));
+            return None;
+        }
+        let user = wire::startup_setting(&packet, "user").unwrap_or_default();
+        if self.refuses == Some(user.as_str()) {
+            let refusal = wire::error("FATAL", "28000", "db: this user may not log in");
+            self.driver.send(token, Buffer::from_vec(refusal));
             return None;
         }
         let name = wire::startup_setting(&packet, "database").unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The desired state that a run hands to the proxy: two databases, one endpoint that writes, one
-//! that reads.
+//! The desired state that a run hands to the proxy: two databases or more, one endpoint that writes,
+//! one that reads.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -10,7 +10,7 @@ use dbproxy_engine::{User, UserMethod, Users};
 use dbproxy_postgres::Postgres;
 use dbproxy_server::{BackendTls, Listener, Role, Shared, Snapshot, Target, TlsMode, Writer};
 
-use crate::clients::{PASSWORD, USER};
+use crate::clients::{PASSWORD, USERS};
 
 pub const WRITE_PORT: u16 = 15432;
 pub const READ_PORT: u16 = 15433;
@@ -23,11 +23,13 @@ pub type Proxy = Shared<Postgres, SimDriver>;
 #[derive(Clone)]
 pub struct Desired {
     pub writer: Writer,
-    /// Of `db0`, `db1`.
+    /// Of `db0`, `db1` and so on.
     pub addresses: Vec<Vec<SocketAddr>>,
     pub reader_available: bool,
-    /// The most sessions on each database.
+    /// The most sessions on the first database.
     pub budget: u32,
+    /// The databases after the first may have other numbers of sessions.
+    pub unequal: bool,
     pub idle_backend_timeout: Duration,
     pub init_query: Option<&'static str>,
     pub users: Arc<Users>,
@@ -44,24 +46,26 @@ pub fn database_at(index: usize) -> SocketAddr {
     SocketAddr::new(ip(20 + index as u8), DATABASE_PORT)
 }
 
-/// The one user.
+/// All users.
 pub fn users() -> Arc<Users> {
-    static USERS: OnceLock<Arc<Users>> = OnceLock::new();
+    static MADE: OnceLock<Arc<Users>> = OnceLock::new();
     let make = || {
         let fleet_secret = vec![7; 32];
-        let verifier = dbproxy_postgres::verifier(USER, PASSWORD, &fleet_secret);
-        let user = User {
-            name: USER.into(),
-            method: UserMethod::Md5,
-            passwords: vec![PASSWORD.into()],
-            verifiers: vec![verifier],
+        let user = |name: &str| {
+            let user = User {
+                name: name.into(),
+                method: UserMethod::Md5,
+                passwords: vec![PASSWORD.into()],
+                verifiers: vec![dbproxy_postgres::verifier(name, PASSWORD, &fleet_secret)],
+            };
+            (name.into(), Arc::new(user))
         };
         Arc::new(Users {
-            by_name: [(USER.into(), Arc::new(user))].into(),
+            by_name: USERS.map(user).into(),
             fleet_secret,
         })
     };
-    USERS.get_or_init(make).clone()
+    MADE.get_or_init(make).clone()
 }
 
 impl Desired {
@@ -78,11 +82,32 @@ impl Desired {
             addresses: vec![vec![database_at(0)], vec![database_at(1)]],
             reader_available: true,
             budget: 4,
+            unequal: false,
             idle_backend_timeout: Duration::from_secs(3600),
             init_query: None,
             users: users(),
             server_tls: TlsMode::Disabled,
         }
+    }
+
+    /// With so many databases: `db0` writes, the others read.
+    pub fn with_databases(mut self, shared: &Proxy, count: usize) -> Self {
+        self.addresses = (0..count).map(|at| vec![database_at(at)]).collect();
+        for at in 0..count {
+            shared.target_id(&format!("db{at}"));
+        }
+        self
+    }
+
+    /// The most sessions that a database may have.
+    pub fn budget_of(&self, database: usize) -> u32 {
+        budget_of(self.budget, self.unequal, database)
+    }
+
+    /// The most sessions of all databases.
+    pub fn budgets(&self) -> Vec<usize> {
+        let budget = |database| self.budget_of(database) as usize;
+        (0..self.addresses.len()).map(budget).collect()
     }
 
     /// Hands it to the proxy. The front answers at its next turn; the scheduler sees to that.
@@ -121,7 +146,7 @@ impl Desired {
         addresses: &[SocketAddr],
     ) -> Option<Arc<Target>> {
         let name = format!("db{index}");
-        let (id, load) = shared.target_id(&name);
+        let (id, signs) = shared.target_id(&name);
         Some(Arc::new(Target {
             id,
             name: name.as_str().into(),
@@ -129,10 +154,18 @@ impl Desired {
             server_name: name.as_str().into(),
             reader: id != self.writer.target,
             available: id == self.writer.target || self.reader_available,
-            max_connections: self.budget,
-            max_idle: self.budget / 2,
-            load,
+            max_connections: self.budget_of(index),
+            max_idle: self.budget_of(index) / 2,
+            signs,
         }))
+    }
+}
+
+/// The most sessions that a database may have where the first may have `budget`.
+pub fn budget_of(budget: u32, unequal: bool, database: usize) -> u32 {
+    match database as u32 {
+        index if unequal && index > 0 => 1 + (budget + 3 * index) % 8,
+        _ => budget,
     }
 }
 

@@ -8,8 +8,11 @@ use crate::fleet::Fleet;
 /// How long faults go on.
 const TROUBLE: Duration = Duration::from_secs(6);
 
+/// How long a writer is held, where that is all that goes wrong.
+const HELD: Duration = Duration::from_secs(10);
+
 /// How long after the last fault a request may still be refused: a borrow timeout, and some.
-const AFTERMATH: Duration = Duration::from_secs(25);
+const AFTERMATH: Duration = Duration::from_secs(35);
 
 enum Later {
     Start(usize),
@@ -84,12 +87,15 @@ impl Faults {
                 fleet.clients.1.draining = true;
                 fleet.shared.drain();
             }
+        } else if fleet.plan.holds_writer {
+            self.hold_writer(now, fleet);
         } else if !fleet.plan.calm {
             self.strike(now, fleet);
         }
     }
 
     fn carry_out(&mut self, what: Later, fleet: &mut Fleet) {
+        fleet.witness.borrow_mut().trouble(fleet.network.now());
         match what {
             Later::Start(at) => {
                 fleet.network.note(|| format!("db{at} starts"));
@@ -106,13 +112,26 @@ impl Faults {
         }
     }
 
-    fn soon(&mut self, now: Time, most: u64, what: Later) {
+    fn soon(&mut self, now: Time, most: u64, what: Later, fleet: &Fleet) {
         let delay = Duration::from_millis(self.random.between(1, most));
-        self.later.push((now.after(delay), what));
+        let at = now.after(delay);
+        fleet.witness.borrow_mut().trouble(at);
+        self.later.push((at, what));
+    }
+
+    /// The writer stays who it is, but nobody may use it for a long time.
+    fn hold_writer(&mut self, now: Time, fleet: &mut Fleet) {
+        fleet.network.note(|| "the writer is held".into());
+        fleet.desired.writer.open = false;
+        fleet.apply();
+        let epoch = fleet.desired.writer.epoch;
+        self.later.push((now.after(HELD), Later::OpenWriter(epoch)));
+        self.ends_at = now;
     }
 
     fn strike(&mut self, now: Time, fleet: &mut Fleet) {
-        let database = self.random.index(2);
+        fleet.witness.borrow_mut().trouble(now);
+        let database = self.random.index(fleet.databases.len());
         let host = fleet.databases[database].0;
         match self.random.below(22) {
             0..=4 => self.reset(fleet, true),
@@ -120,7 +139,7 @@ impl Faults {
             7 | 8 => {
                 fleet.network.note(|| format!("db{database} crashes"));
                 fleet.databases[database].1.crash();
-                self.soon(now, 1500, Later::Start(database));
+                self.soon(now, 1500, Later::Start(database), fleet);
             }
             9 => {
                 fleet
@@ -131,15 +150,17 @@ impl Faults {
             10..=12 => {
                 let worker = self.random.index(fleet.workers.len());
                 let stall = Duration::from_millis(self.random.between(1, 400));
+                fleet.witness.borrow_mut().trouble(now.after(stall));
                 fleet.network.stall(fleet.workers[worker].0, stall);
             }
             13 => {
                 let stall = Duration::from_millis(self.random.between(1, 400));
+                fleet.witness.borrow_mut().trouble(now.after(stall));
                 fleet.network.stall(fleet.front.0, stall);
             }
             14 | 15 => {
                 fleet.network.mute(host, true);
-                self.soon(now, 800, Later::Unmute(database));
+                self.soon(now, 800, Later::Unmute(database), fleet);
             }
             16 => {
                 fleet.desired.reader_available = self.random.one_in(2);
@@ -148,9 +169,9 @@ impl Faults {
             17..=19 => self.move_writer(now, fleet),
             _ => {
                 fleet.desired.budget = self.random.between(1, 6) as u32;
-                let budget = fleet.desired.budget as usize;
-                fleet.network.note(|| format!("budget {budget}"));
-                fleet.witness.borrow_mut().allow(budget, now);
+                let budgets = fleet.desired.budgets();
+                fleet.network.note(|| format!("budgets {budgets:?}"));
+                fleet.witness.borrow_mut().allow(budgets, now);
                 fleet.apply();
             }
         }
@@ -172,7 +193,12 @@ impl Faults {
 
     fn move_writer(&mut self, now: Time, fleet: &mut Fleet) {
         let old = usize::from(fleet.desired.writer.target.0);
-        let new = 1 - old;
+        let refusing = fleet.plan.refuses;
+        let others = (0..fleet.databases.len()).filter(|at| *at != old && Some(*at) != refusing);
+        let others: Vec<usize> = others.collect();
+        let Some(new) = self.random.pick(&others).copied() else {
+            return;
+        };
         fleet.desired.writer.target = fleet.shared.target_id(&format!("db{new}")).0;
         fleet.desired.writer.epoch += 1;
         fleet.desired.writer.open = self.random.one_in(3);
@@ -188,7 +214,7 @@ impl Faults {
         fleet.databases[new].1.read_only = false;
         fleet.apply();
         if !fleet.desired.writer.open {
-            self.soon(now, 600, Later::OpenWriter(epoch));
+            self.soon(now, 600, Later::OpenWriter(epoch), fleet);
         }
     }
 }

@@ -11,14 +11,15 @@ use dbproxy_postgres::Postgres;
 use dbproxy_server::{Field, Front, Notice, Notices, Worker};
 
 use crate::backend::INIT_QUERY;
-use crate::clients::Clients;
+use crate::clients::{Clients, USERS};
 use crate::database::Database;
-use crate::desired::{database_at, ip, Desired, Proxy, READ_PORT, WRITE_PORT};
+use crate::desired::{budget_of, database_at, ip, Desired, Proxy, READ_PORT, WRITE_PORT};
 use crate::faults::Faults;
 use crate::order::Order;
 use crate::plan::Plan;
+use crate::room::Room;
 use crate::summary::Summary;
-use crate::witness::{Class, Witness};
+use crate::witness::{Class, Waits, Witness};
 
 /// Bytes that may wait on one leg: when it has more than the high-water mark, its peer is not read
 /// for, and what was read before is at most one request's beginning and one read.
@@ -39,6 +40,7 @@ pub struct Fleet {
     pub plan: Plan,
     faults: (HostId, Faults),
     order: Order,
+    room: Room,
 }
 
 /// How it didn't.
@@ -53,12 +55,15 @@ fn databases(
     witness: &Rc<RefCell<Witness>>,
     random: &mut Random,
 ) -> Vec<(HostId, Database)> {
-    let made = (0..2).map(|index| {
+    let made = (0..plan.databases).map(|index| {
         let address = database_at(index);
         let (host, driver) = network.host(&format!("db{index}"), address.ip());
-        let most = plan.budget as usize + random.index(2) - usize::from(plan.budget > 2);
+        let budget = budget_of(plan.budget, plan.unequal, index) as usize;
+        let most = budget + random.index(2) - usize::from(budget > 2);
         let random = random.fork();
-        let database = Database::new(index, driver, address, witness.clone(), random, most);
+        let mut database = Database::new(index, driver, address, witness.clone(), random, most);
+        database.read_only = index > 0;
+        database.refuses = (plan.refuses == Some(index)).then_some(USERS[1]);
         (host, database)
     });
     made.collect()
@@ -74,10 +79,15 @@ fn clients(
     let client_random = random.fork();
     let mut clients = Clients::new(driver, network.clone(), witness.clone(), client_random);
     for _ in 0..plan.clients {
-        let writes = !random.one_in(5);
+        let writes = !random.one_in(if plan.databases > 2 { 2 } else { 5 });
         let port = if writes { WRITE_PORT } else { READ_PORT };
         let database = if random.one_in(4) { "till" } else { "shop" };
-        let class = Class { database, writes };
+        let user = USERS[usize::from(random.one_in(4))];
+        let class = Class {
+            user,
+            database,
+            writes,
+        };
         clients.add(SocketAddr::new(ip(1), port), class, random.between(5, 30));
     }
     (client_host, clients)
@@ -92,9 +102,8 @@ impl Fleet {
         let mut random = Random::new(seed ^ 0x5eed);
         let plan = Plan::draw(&mut random);
         let witness = Rc::new(RefCell::new(Witness {
-            budget: plan.budget as usize,
             initialised: plan.init_query,
-            ledgers: vec![Default::default(); 2],
+            ledgers: vec![Default::default(); plan.databases],
             ..Witness::default()
         }));
         let databases = databases(&network, &plan, &witness, &mut random);
@@ -122,10 +131,12 @@ impl Fleet {
         let keeps = if plan.keeps_idle { 3600 } else { 10 };
         let desired = Desired {
             budget: plan.budget,
+            unequal: plan.unequal,
             idle_backend_timeout: Duration::from_secs(keeps),
             init_query: plan.init_query.then_some(INIT_QUERY),
-            ..Desired::new(&shared)
+            ..Desired::new(&shared).with_databases(&shared, plan.databases)
         };
+        witness.borrow_mut().budgets = desired.budgets();
         let order = Order::new(witness.clone());
         Self {
             network,
@@ -139,6 +150,7 @@ impl Fleet {
             plan,
             faults: (fault_host, Faults::new(driver, random)),
             order,
+            room: Room::default(),
         }
     }
 
@@ -170,11 +182,35 @@ impl Fleet {
         } else if let Some(database) = self.databases.iter_mut().find(|d| d.0 == turn) {
             database.1.turn();
         }
+        let now = self.network.now();
         for seen in self.network.take_seen() {
-            self.order.see(&seen);
+            self.order.see(&seen, now);
         }
+        self.look_for_room();
         self.hear_notices();
         true
+    }
+
+    fn look_for_room(&mut self) {
+        if !self.room.is_due(self.network.now()) {
+            return;
+        }
+        let mut room = std::mem::take(&mut self.room);
+        let requests = self.order.waiting();
+        let waiting: Vec<Waits> = requests.chain(self.clients.1.logging_in()).collect();
+        room.look(self, &waiting);
+        self.room = room;
+    }
+
+    /// How many sessions a database lets the proxy have: it may be full sooner than it should.
+    pub fn places(&self, database: usize) -> u64 {
+        let most = self.databases[database].1.max_sessions;
+        most.min(self.desired.budget_of(database) as usize) as u64
+    }
+
+    /// Whether a database lets a user in.
+    pub fn refuses(&self, database: usize, user: &str) -> bool {
+        self.databases[database].1.refuses == Some(user)
     }
 
     fn hear_notices(&mut self) {
@@ -235,7 +271,6 @@ impl Fleet {
     pub fn run(mut self) -> Result<Summary, Failure> {
         let mut turns = 0;
         self.databases.iter_mut().for_each(|d| d.1.start());
-        self.databases[1].1.read_only = true;
         self.apply();
         let finished = self.run_until(Duration::from_secs(600), &mut turns, |fleet| {
             fleet.clients.1.finished()
@@ -293,17 +328,17 @@ impl Fleet {
             }
         }
         for (_, database) in &self.databases {
-            let (id, load) = self.shared.target_id(&format!("db{}", database.index));
+            let (id, signs) = self.shared.target_id(&format!("db{}", database.index));
             let used = self.shared.usage(id).0 as usize;
             let open = database.sessions();
-            if open > self.desired.budget as usize {
+            if open > self.desired.budget_of(database.index) as usize {
                 witness.violation(format!("db{}: {open} sessions at rest", database.index));
             }
             if used != open {
                 let text = format!("db{}: {used} permits, {open} sessions", database.index);
                 witness.violation(text);
             }
-            let load = load.load(std::sync::atomic::Ordering::Relaxed);
+            let load = signs.load();
             if load != 0 {
                 witness.violation(format!("db{}: load {load}", database.index));
             }

@@ -10,6 +10,7 @@ mod fleet;
 mod judge;
 mod order;
 mod plan;
+mod room;
 mod script;
 mod summary;
 mod wire;

@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use dbproxy_driver::sim::{Act, HostId, Seen};
+use dbproxy_driver::Time;
 
 use crate::wire;
-use crate::witness::{token_in, tokens_in, Class, Token, Witness, PER_CLIENT};
+use crate::witness::{token_in, tokens_in, Class, Token, Waits, Witness, PER_CLIENT};
 
 /// What one client's connection has said.
 #[derive(Default)]
@@ -37,6 +38,7 @@ struct Waiter {
     class: Class,
     begun: u64,
     complete: u64,
+    since: Time,
 }
 
 /// One worker.
@@ -57,21 +59,32 @@ pub struct Order {
 
 impl Order {
     pub fn new(witness: Rc<RefCell<Witness>>) -> Self {
-        let (queues, now) = (BTreeMap::new(), 0);
         Self {
             witness,
-            queues,
-            now,
+            queues: BTreeMap::new(),
+            now: 0,
         }
     }
 
+    /// Requests that wait for a backend.
+    pub fn waiting(&self) -> impl Iterator<Item = Waits> + '_ {
+        let waiters = self.queues.values().flat_map(|queue| &queue.waiters);
+        waiters.map(|waiter| Waits {
+            who: format!("t{}", waiter.token),
+            class: waiter.class,
+            since: waiter.since,
+        })
+    }
+
     /// A worker did something.
-    pub fn see(&mut self, seen: &Seen) {
+    pub fn see(&mut self, seen: &Seen, time: Time) {
         self.now += 1;
         let mut witness = self.witness.borrow_mut();
         let queue = self.queues.entry(seen.host).or_default();
         match (&seen.act, seen.dialed) {
-            (Act::Received(bytes), false) => queue.asked(seen.link, bytes, self.now, &witness),
+            (Act::Received(bytes), false) => {
+                queue.asked(seen.link, bytes, (self.now, time), &witness);
+            }
             (Act::Sent(bytes), false) => queue.answered(seen.link, bytes),
             (Act::Sent(bytes), true) => {
                 for token in tokens_in(&String::from_utf8_lossy(bytes)) {
@@ -92,7 +105,7 @@ impl Queue {
         self.waiters.retain(|waiter| waiter.link != link);
     }
 
-    fn asked(&mut self, link: u64, bytes: &[u8], now: u64, witness: &Witness) {
+    fn asked(&mut self, link: u64, bytes: &[u8], (now, time): (u64, Time), witness: &Witness) {
         let client = self.clients.entry(link).or_default();
         client.inbox.extend(bytes);
         client.begun.get_or_insert(now);
@@ -115,6 +128,7 @@ impl Queue {
                     class: *class,
                     begun,
                     complete: now,
+                    since: time,
                 });
             }
         }

@@ -6,26 +6,40 @@ use dbproxy_driver::sim::Random;
 pub struct Plan {
     pub workers: usize,
     pub clients: u64,
-    /// The most sessions on each database; faults change it.
+    /// Database servers: one writes, the others are readers.
+    pub databases: usize,
+    /// The most sessions on the first database; faults change it.
     pub budget: u32,
+    /// The databases after the first may have other numbers of sessions.
+    pub unequal: bool,
+    /// A reader that refuses one of the two users; it is never the writer.
+    pub refuses: Option<usize>,
     pub init_query: bool,
     /// Idle connections stay, so that only a lowered limit closes any.
     pub keeps_idle: bool,
     /// Nothing goes wrong.
     pub calm: bool,
+    /// Nothing goes wrong but one thing: the writer is held for a long time.
+    pub holds_writer: bool,
     /// The proxy leaves in the end.
     pub drains: bool,
 }
 
 impl Plan {
     pub fn draw(random: &mut Random) -> Self {
+        let databases = random.between(2, 4) as usize;
+        let refuses = databases > 2 && random.one_in(2);
         Self {
             workers: random.between(1, 3) as usize,
             clients: random.between(2, 14),
+            databases,
             budget: random.between(1, 6) as u32,
+            unequal: random.one_in(2),
+            refuses: refuses.then_some(databases - 1),
             init_query: random.one_in(3),
             keeps_idle: random.one_in(2),
             calm: random.one_in(6),
+            holds_writer: random.one_in(8),
             drains: random.one_in(5),
         }
     }

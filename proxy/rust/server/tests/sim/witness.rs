@@ -13,15 +13,25 @@ pub type Token = u64;
 /// Tokens per client.
 pub const PER_CLIENT: u64 = 1_000_000;
 
-/// Whose requests queue together: their database's name, and whether their endpoint writes.
+/// Whose requests queue together: their user, their database's name, and whether their endpoint
+/// writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Class {
+    pub user: &'static str,
     pub database: &'static str,
     pub writes: bool,
 }
 
 /// The longest that a log-in to a database is under way.
 const LOGIN: Duration = Duration::from_secs(15);
+
+/// Somebody that waits for a database.
+#[derive(Clone, Debug)]
+pub struct Waits {
+    pub who: String,
+    pub class: Class,
+    pub since: Time,
+}
 
 /// What one request did on a database.
 #[derive(Debug)]
@@ -52,10 +62,12 @@ pub struct Witness {
     pub undrained: BTreeMap<u64, Time>,
     /// Sessions that the network reset and whose database doesn't know yet.
     pub ghosts: BTreeMap<usize, usize>,
-    /// The most sessions of ours that a database may have.
-    pub budget: usize,
+    /// The most sessions of ours that each database may have.
+    pub budgets: Vec<usize>,
     /// The most of before, and until when connections made under it may still come up.
-    pub former_budget: (Time, usize),
+    pub former_budgets: (Time, Vec<usize>),
+    /// Until when something is wrong (or was just now).
+    pub trouble_until: Time,
     /// Sessions must have run the init query before they serve anybody.
     pub initialised: bool,
     /// Requests that were seen to come in and to be forwarded in turn.
@@ -131,19 +143,29 @@ impl Witness {
     }
 
     /// The desired state allows another number of sessions.
-    pub fn allow(&mut self, budget: usize, now: Time) {
-        let (until, before) = self.former_budget;
-        let before = if now > until { 0 } else { before };
-        self.former_budget = (now.after(LOGIN), before.max(self.budget));
-        self.budget = budget;
+    pub fn allow(&mut self, budgets: Vec<usize>, now: Time) {
+        let mut before = std::mem::replace(&mut self.budgets, budgets);
+        for (at, budget) in before.iter_mut().enumerate() {
+            *budget = (*budget).max(self.former_budget(at, now));
+        }
+        self.former_budgets = (now.after(LOGIN), before);
+    }
+
+    fn former_budget(&self, database: usize, now: Time) -> usize {
+        let (until, before) = &self.former_budgets;
+        let before = before.get(database).filter(|_| now <= *until);
+        before.copied().unwrap_or(0)
+    }
+
+    /// Something goes wrong until then.
+    pub fn trouble(&mut self, until: Time) {
+        self.trouble_until = self.trouble_until.max(until);
     }
 
     /// A database let one more in.
     pub fn sessions(&mut self, database: usize, open: usize, now: Time) {
         let ghosts = self.ghosts.get(&database).copied().unwrap_or(0);
-        let (until, before) = self.former_budget;
-        let before = if now > until { 0 } else { before };
-        let budget = self.budget.max(before);
+        let budget = self.budgets[database].max(self.former_budget(database, now));
         if open > budget + ghosts {
             self.violation(format!(
                 "db{database}: {open} sessions, budget {budget} (+{ghosts})"

@@ -13,9 +13,9 @@ use dbproxy_driver::{Buffer, Driver, Duration, Event, Time, Token};
 use crate::judge::Judge;
 use crate::script::{Kind, Mood, Script};
 use crate::wire;
-use crate::witness::{Class, Witness, PER_CLIENT};
+use crate::witness::{Class, Waits, Witness, PER_CLIENT};
 
-pub const USER: &str = "app";
+pub const USERS: [&str; 2] = ["app", "ops"];
 pub const PASSWORD: &str = "secret";
 
 /// The longest that a request may stay unanswered.
@@ -43,6 +43,8 @@ struct Client {
     next_token: u64,
     prepared: bool,
     misbehaves: bool,
+    /// It said only a part of what its log-in takes.
+    stutters: bool,
     reads_again_at: Option<Time>,
     address: SocketAddr,
     class: Class,
@@ -101,6 +103,7 @@ impl Clients {
             next_token: id * PER_CLIENT,
             prepared: false,
             misbehaves,
+            stutters: false,
             reads_again_at: None,
             address,
             class,
@@ -178,10 +181,11 @@ impl Clients {
     fn greet(&mut self, at: usize, socket: Token) {
         let client = &mut self.clients[at];
         client.asked_at = self.driver.now();
-        let mut hello = wire::startup(USER, client.class.database);
+        let mut hello = wire::startup(client.class.user, client.class.database);
         if client.misbehaves && !self.calm && self.random.one_in(20) {
             // The proxy must lose its patience before this run does.
             hello.truncate(self.random.index(hello.len()));
+            client.stutters = true;
             self.network
                 .note(|| format!("client {}: never finishes its log-in", at + 1));
         }
@@ -209,6 +213,7 @@ impl Clients {
         client.socket = None;
         client.key = None;
         client.prepared = false;
+        client.stutters = false;
         client.reads_again_at = None;
         client.inbox.clear();
         client.judge.begin();
@@ -243,7 +248,7 @@ impl Clients {
             network.note(|| format!("client {}: gets {}", at + 1, readable(message)));
         }
         if client.stage == Stage::LoggingIn {
-            return self.logging_in(at, socket, message);
+            return self.log_in(at, socket, message);
         }
         let mut witness = self.witness.borrow_mut();
         if client.judge.hear(message, &mut witness) {
@@ -262,12 +267,12 @@ impl Clients {
         }
     }
 
-    fn logging_in(&mut self, at: usize, socket: Token, message: &[u8]) {
+    fn log_in(&mut self, at: usize, socket: Token, message: &[u8]) {
         let client = &mut self.clients[at];
         let body = message.get(5..).unwrap_or_default();
         match message[0] {
             b'R' if body.get(..4) == Some(&[0, 0, 0, 5]) => {
-                let answer = wire::md5_answer(USER, PASSWORD, &body[4..8]);
+                let answer = wire::md5_answer(client.class.user, PASSWORD, &body[4..8]);
                 let answer = wire::message(b'p', &wire::texts(&[&answer]));
                 self.driver.send(socket, Buffer::from_vec(answer));
             }
@@ -353,6 +358,18 @@ impl Clients {
             client.next_at = now.after(Duration::from_micros(self.random.below(400_000)));
         }
         self.driver.send(socket, Buffer::from_vec(request.bytes));
+    }
+
+    /// Those that wait for the end of their log-in.
+    pub fn logging_in(&self) -> impl Iterator<Item = Waits> + '_ {
+        let clients = self.clients.iter().enumerate();
+        let begun = |c: &&Client| c.stage == Stage::LoggingIn && !c.stutters;
+        let waits = clients.filter(move |(_, c)| begun(c));
+        waits.map(|(at, client)| Waits {
+            who: format!("client {}", at + 1),
+            class: client.class,
+            since: client.asked_at,
+        })
     }
 
     /// How its requests stand, for the report of a failure.
