@@ -14,6 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from dbproxy_operator import handlers
+from dbproxy_operator.act.apply import Performer
+from dbproxy_operator.act.memory import Memory
 from dbproxy_operator.decide.intent import Defaults
 from dbproxy_operator.desired.certificates import Material
 from dbproxy_operator.desired.config import FLEET_SECRET_BYTES
@@ -101,8 +103,13 @@ async def _lead(
     metrics: Metrics,
     alive: Health,
 ) -> int:
-    teller = Teller(kube, time.time, settings.pod_name)
-    reconciler = Reconciler(kube, _defaults(settings), time.time, teller)
+    reconciler = Reconciler(
+        kube,
+        _defaults(settings),
+        time.time,
+        Performer(kube, Memory(time.monotonic)),
+        Teller(kube, time.time, settings.pod_name),
+    )
     ours = [
         asyncio.create_task(elector.hold(), name="lease"),
         asyncio.create_task(worker.resync(queue, kube, settings.namespaces, alive), name="resync"),

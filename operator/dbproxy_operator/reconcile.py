@@ -1,8 +1,8 @@
 """What is done whenever anything wakes a proxy: observe, decide, act, tell.
 
-It remembers nothing: every decision comes from one live reading, and whatever interrupts it, the
-next pass starts over and ends at the same place. Whatever fails, everybody is told how things stand
-with him; only then the failure is raised, so that the pass comes again.
+Every decision comes from one live reading, none from memory, and whatever interrupts it, the next
+pass starts over and ends at the same place. Whatever fails, everybody is told how things stand with
+him; only then the failure is raised, so that the pass comes again.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dbproxy_operator.act import apply
+from dbproxy_operator.act.apply import Performer
 from dbproxy_operator.act.plan import plan
 from dbproxy_operator.act.withdraw import withdraw
 from dbproxy_operator.decide.intent import Defaults, fleet, intend, soonest
@@ -45,6 +45,7 @@ class Reconciler:
     kube: Kube
     defaults: Callable[[], Defaults]
     clock: Callable[[], float]
+    perform: Performer
     teller: Teller
 
     async def __call__(self, key: Key) -> float | None:
@@ -69,6 +70,7 @@ class Reconciler:
     async def _act(self, observed: Observed) -> Pass:
         proxy, now = observed.proxy, self.clock()
         if proxy is None:
+            self.perform.memory.forget(observed.key)
             return Pass(stories.orphans(observed), [], [])
         config = names.config_name(observed.key.name)
         before = served(
@@ -80,7 +82,7 @@ class Reconciler:
         pods = fleet(observed)
         intent = intend(observed, resolved, pods, before, self.defaults(), now)
         planned = plan(intent.desired, intent.needs, observed)
-        outcome = await apply.perform(self.kube, planned.actions, intent.needs)
+        outcome = await self.perform(observed.key, planned, intent.needs)
         refused: dict[Ref, Problem] = dict(planned.taken)
         delays: dict[Ref, Problem] = {}
         for ref, error in outcome.failed.items():

@@ -5,15 +5,19 @@ holds up no other.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dbproxy_operator.act.plan import Action, Apply, Create, prune
+from dbproxy_operator.act.memory import Memory
+from dbproxy_operator.act.plan import Action, Apply, Create, Plan, prune
 from dbproxy_operator.kube import Kube, KubeError
 from dbproxy_operator.observe.names import MANAGER
-from dbproxy_operator.observe.world import Object, Ref, name
+from dbproxy_operator.observe.world import Key, Object, Ref, name
 
 _NOTHING: frozenset[Ref] = frozenset()
+# No object has this version: an apply that names it creates, or is answered with a conflict. A
+# plain create would leave an entry in managedFields that later applies could take nothing from.
+_NOT_THERE = "1"
 
 
 @dataclass
@@ -24,43 +28,60 @@ class Outcome:
     failed: dict[Ref, KubeError] = field(default_factory=dict)
 
 
-async def perform(
-    kube: Kube, actions: Collection[Action], needs: Mapping[Ref, frozenset[Ref]]
-) -> Outcome:
-    """An object that needs one whose write failed is not touched; all others are written."""
-    outcome = Outcome()
-    left = {_ref(action): action for action in actions}
-    while left:
-        ready = [ref for ref in left if not needs.get(ref, _NOTHING) & left.keys()]
-        if not ready:
-            raise ValueError(f"these need each other: {sorted(left)}")
-        wave = {ref: left.pop(ref) for ref in ready}
-        await asyncio.gather(
-            *(
-                _attempt(kube, ref, action, outcome)
-                for ref, action in wave.items()
-                if not needs.get(ref, _NOTHING) & outcome.failed.keys()
+@dataclass(frozen=True)
+class Performer:
+    kube: Kube
+    memory: Memory
+
+    async def __call__(
+        self, key: Key, planned: Plan, needs: Mapping[Ref, frozenset[Ref]]
+    ) -> Outcome:
+        """An object that needs one whose write failed is not touched; all others are written."""
+        outcome = Outcome()
+        left = {_ref(action): action for action in planned.actions}
+        while left:
+            ready = [ref for ref in left if not needs.get(ref, _NOTHING) & left.keys()]
+            if not ready:
+                raise ValueError(f"these need each other: {sorted(left)}")
+            wave = {ref: left.pop(ref) for ref in ready}
+            await asyncio.gather(
+                *(
+                    self._attempt(key, ref, action, outcome)
+                    for ref, action in wave.items()
+                    if not needs.get(ref, _NOTHING) & outcome.failed.keys()
+                )
             )
-        )
-    return outcome
+        return outcome
 
+    async def _attempt(self, key: Key, ref: Ref, action: Action, outcome: Outcome) -> None:
+        try:
+            if isinstance(action, Create):
+                outcome.stored[ref] = await self._create(key, ref, action)
+            else:
+                outcome.stored[ref] = await self._apply(key, ref, action)
+        except KubeError as error:
+            outcome.failed[ref] = error
 
-async def _attempt(kube: Kube, ref: Ref, action: Action, outcome: Outcome) -> None:
-    try:
-        outcome.stored[ref] = await _write(kube, action)
-    except KubeError as error:
-        outcome.failed[ref] = error
+    async def _create(self, key: Key, ref: Ref, action: Create) -> Object:
+        wanted = action.obj
+        metadata = {**wanted["metadata"], "resourceVersion": _NOT_THERE}
+        stored = await self.kube.apply({**wanted, "metadata": metadata}, MANAGER, force=False)
+        applied = {**wanted, "metadata": {**wanted["metadata"], "uid": stored["metadata"]["uid"]}}
+        self.memory.learn(key, ref, applied, stored)
+        return stored
 
-
-async def _write(kube: Kube, action: Create | Apply) -> Object:
-    stored = await kube.apply(action.obj, MANAGER, force=isinstance(action, Apply))
-    operations = prune(action.obj, stored)
-    if operations:
-        metadata = stored["metadata"]
-        stored = await kube.json_patch(
-            action.obj["kind"], metadata["namespace"], metadata["name"], operations
-        )
-    return stored
+    async def _apply(self, key: Key, ref: Ref, action: Apply) -> Object:
+        if self.memory.is_applied(key, ref, action.obj, action.live):
+            return action.live
+        stored = await self.kube.apply(action.obj, MANAGER, force=True)
+        operations = prune(action.obj, stored)
+        if operations:
+            metadata = stored["metadata"]
+            stored = await self.kube.json_patch(
+                action.obj["kind"], metadata["namespace"], metadata["name"], operations
+            )
+        self.memory.learn(key, ref, action.obj, stored)
+        return stored
 
 
 def _ref(action: Action) -> Ref:

@@ -1,7 +1,8 @@
 """(desired, observed) -> actions: decides what is created, applied, and not ours.
 
-What should be there is always applied, whatever the diff; the API server stores no no-op. A name
-that somebody else's object has is never taken: it is a problem, and so is what depends on it.
+What should be there is always planned, whatever the diff; `apply` leaves out what would change
+nothing. A name that somebody else's object has is never taken: it is a problem, and so is what
+depends on it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,16 +14,17 @@ from dbproxy_operator.observe.world import Object, Observed, Ref, controller, na
 
 @dataclass(frozen=True)
 class Create:
-    """Without force: whoever was quicker by a moment keeps the name."""
+    """Only if it is not there: whoever was quicker by a moment keeps the name."""
 
     obj: Object
 
 
 @dataclass(frozen=True)
 class Apply:
-    """With force, since our own objects are ours; `obj` names the UID that was observed."""
+    """With force, since our own objects are ours; `obj` names the UID of `live`, as observed."""
 
     obj: Object
+    live: Object
 
 
 Action = Create | Apply
@@ -51,7 +53,7 @@ def plan(
             actions.append(Create(obj))
         elif _is_ours(live, obj):
             metadata = {**obj["metadata"], "uid": uid(live)}
-            actions.append(Apply({**obj, "metadata": metadata}))
+            actions.append(Apply({**obj, "metadata": metadata}, live))
         else:
             taken[ref] = _taken(live, obj)
     return Plan(tuple(actions), taken)

@@ -76,9 +76,11 @@ def _retiring(
         if listener.name in ports or listener.port in taken or not _in_range(listener.port):
             continue
         since = listener.retiring_since if listener.retiring_since is not None else int(now)
-        if listener.name in services or now < since + LINGER_SECONDS:
+        due = since + LINGER_SECONDS
+        if listener.name in services or now < due:
             kept.append(replace(listener, retiring_since=since))
-            due = max(since + LINGER_SECONDS, now + 1)
+        # Once only its Service is waited for, the deletion of that wakes.
+        if now < due:
             wake_at = due if wake_at is None else min(wake_at, due)
     return kept, wake_at
 

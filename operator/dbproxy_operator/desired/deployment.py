@@ -46,8 +46,9 @@ def pod_template(
 ) -> PodTemplate:
     """The stored template while the user's choice is the same, else a fresh one."""
     fresh = _render(key, spec, default_image)
+    # Of the model without its defaults: a default that a later CRD brings is nobody's choice.
     chosen = _digest(
-        {"template": proxy["spec"].get("template"), "image": proxy["spec"].get("image")}
+        spec.model_dump(mode="json", include={"template", "image"}, exclude_defaults=True)
     )
     wanted = annotations(proxy).get(UPGRADE_ANNOTATION)
     stored = _stored(deployment)

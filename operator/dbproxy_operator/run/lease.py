@@ -75,16 +75,17 @@ class Elector:
                 raise LeaseLostError("the lease could not be renewed in time") from None
 
     async def try_once(self) -> bool:
-        """Takes or renews the Lease if that is possible now."""
+        """Takes or renews the Lease if that is possible now; a renewal may raise ConflictError."""
         lease = await self._kube.get("Lease", self._namespace, NAME)
+        spec = (lease or {}).get("spec") or {}
+        transitions = int(spec.get("leaseTransitions") or 0)
+        if lease is not None and spec.get("holderIdentity") == self._identity:
+            # A conflict says that somebody touched the Lease, not who holds it: read it again.
+            await self._kube.update(self._body(lease, transitions, acquired=False))
+            return True
         try:
             if lease is None:
                 await self._kube.create(self._body({}, transitions=0, acquired=True))
-                return True
-            spec = lease.get("spec") or {}
-            transitions = int(spec.get("leaseTransitions") or 0)
-            if spec.get("holderIdentity") == self._identity:
-                await self._kube.update(self._body(lease, transitions, acquired=False))
                 return True
             if not self._is_free(lease):
                 return False

@@ -9,9 +9,7 @@ from dbproxy_operator.kube import KINDS, Kube
 from dbproxy_operator.run import lease
 
 _READ = ("get", "list", "watch")
-# It deletes nothing: the admission plugin OwnerReferencesPermissionEnforcement lets only those who
-# might delete an object make themselves its owner.
-_OWN = (*_READ, "create", "patch", "delete")
+_OWN = (*_READ, "create", "patch")
 NEEDED: dict[tuple[str, str], tuple[str, ...]] = {
     ("DBProxy", ""): _READ,
     ("DBProxyTargetGroup", ""): _READ,

@@ -16,7 +16,9 @@ from dbproxy_operator.run.queue import Queue
 log = logging.getLogger(__name__)
 
 RESYNC_EVERY = 300.0
-SPREAD = 10.0
+# However many proxies there are, the resync asks the API server for no more than one of them in
+# this time: a pass reads some 25 objects.
+PACE = 2.0
 
 Reconcile = Callable[[Key], Awaitable[float | None]]
 
@@ -60,13 +62,25 @@ async def _attempt(key: Key, queue: Queue, reconcile: Reconcile) -> str | None:
 
 
 async def resync(queue: Queue, kube: Kube, namespaces: Iterable[str], health: Health) -> None:
-    """Wakes every proxy now and then, in case an event was lost."""
+    """Wakes every proxy now and then, one after the other, in case an event was lost."""
     namespaces = tuple(namespaces)
+    keys: list[Key] = []
     while True:
-        await asyncio.sleep(RESYNC_EVERY * random.uniform(0.9, 1.1))
+        pause = pace(len(keys))
+        for key in keys:
+            await asyncio.sleep(pause * random.uniform(0.9, 1.1))
+            queue.wake(key)
+            health.tick()
+        if not keys:
+            await asyncio.sleep(RESYNC_EVERY)
         try:
-            for key in await all_keys(kube, namespaces):
-                queue.wake(key, random.uniform(0, SPREAD))
+            keys = sorted(await all_keys(kube, namespaces))
+            random.shuffle(keys)
         except KubeError as error:
             log.warning("resync failed", extra={"reason": error.message})
         health.tick()
+
+
+def pace(proxies: int) -> float:
+    """Seconds between two of them: all within RESYNC_EVERY, if that is not too fast."""
+    return max(PACE, RESYNC_EVERY / max(1, proxies))

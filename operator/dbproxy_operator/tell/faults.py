@@ -14,7 +14,9 @@ _INVALID = (400, 422)
 _QUOTA = re.compile(r"exceeded quota|must specify (limits|requests)\.")
 _POLICY = re.compile(r"admission webhook .* denied|ValidatingAdmissionPolicy .* denied")
 _TERMINATING = re.compile(r"being terminated")
-_NO_RIGHT = re.compile(r"forbidden: User .* cannot|attempting to grant RBAC permissions")
+_NO_RIGHT = re.compile(
+    r"forbidden: User .* cannot|attempting to grant RBAC permissions|cannot set an ownerRef"
+)
 _CORRECT = {
     "Deployment": ("InvalidTemplate", "spec.template or spec.image"),
     "Service": ("InvalidService", "spec.service"),

@@ -20,6 +20,7 @@ class FakeKube:
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str, str], Object] = {}
         self.calls: list[tuple[str, str, str]] = []
+        self.lists: list[str] = []
         self.stored: list[tuple[str, str, str]] = []
         self.refuse: Callable[[Object], str | None] = lambda _obj: None
         self.fail: Callable[[str, str, str], KubeError | None] = lambda _verb, _kind, _name: None
@@ -48,6 +49,7 @@ class FakeKube:
     async def list(
         self, kind: str, namespace: str | None = None, label_selector: str | None = None
     ) -> Objects:
+        self.lists.append(kind)
         label, _, value = (label_selector or "").partition("=")
         return [
             copy.deepcopy(obj)
@@ -76,6 +78,9 @@ class FakeKube:
         live = self.objects.get(key)
         if live is None and status:
             raise NotFoundError(404, "gone")
+        version = obj["metadata"].get("resourceVersion")
+        if live is not None and version not in (None, live["metadata"]["resourceVersion"]):
+            raise ConflictError(409, "the object has been modified")
         if live is None:
             self.stored.append(("apply", obj["kind"], obj["metadata"]["name"]))
             return copy.deepcopy(self.put(obj))

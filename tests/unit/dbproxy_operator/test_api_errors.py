@@ -68,6 +68,7 @@ async def test_what_needs_the_object_that_failed_waits_for_it(world: World) -> N
 
 async def test_an_error_that_stays_is_stalled_while_clients_are_served(world: World) -> None:
     await world.settle()
+    world.change(service={"labels": {"team": "shop"}})
     failing(world, "Service", KubeError(500, HOOK))
     for _ in range(2):
         with pytest.raises(KubeError):

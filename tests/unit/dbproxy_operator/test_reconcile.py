@@ -10,7 +10,10 @@ from tests.composed import KEY, MATERIAL, NOW
 from tests.resources import Object, endpoint, group, proxy, targets
 from tests.unit.dbproxy_operator.fake_kube import FakeKube, Killed
 
+from dbproxy_operator.act.apply import Performer
+from dbproxy_operator.act.memory import Memory
 from dbproxy_operator.decide.intent import Defaults
+from dbproxy_operator.kube import ConflictError
 from dbproxy_operator.reconcile import Reconciler
 from dbproxy_operator.tell import status
 from dbproxy_operator.tell.posting import Teller
@@ -39,8 +42,16 @@ class World:
         self.kube.put(SECRET)
         defaults = Defaults("proxy:1", MATERIAL, b"f" * 32)
         kube: Any = self.kube
+
+        def clock() -> float:
+            return self.now
+
         self.reconciler = Reconciler(
-            kube, lambda: defaults, lambda: self.now, Teller(kube, lambda: self.now, "op-1")
+            kube,
+            lambda: defaults,
+            clock,
+            Performer(kube, Memory(clock)),
+            Teller(kube, clock, "op-1"),
         )
 
     async def reconcile(self) -> float | None:
@@ -85,6 +96,12 @@ class World:
             ]
             reports = [report(name, said) for name in names]
             group_now.setdefault("status", {})["proxies"] = others + reports
+
+    def change(self, **spec: Any) -> None:
+        """What the user does to the DBProxy."""
+        proxy = self.kube.at("DBProxy", "orders")
+        proxy["spec"] |= spec
+        proxy["metadata"]["generation"] += 1
 
     def conditions(self, kind: str, name: str) -> dict[str, tuple[str, str]]:
         found = status.conditions_of(self.kube.at(kind, name))
@@ -170,6 +187,53 @@ async def test_at_rest_nothing_is_stored(world: World) -> None:
     assert len(world.kube.stored) == before
 
 
+async def test_at_rest_nothing_is_written_but_once_an_hour(world: World) -> None:
+    await world.settle()
+    before = len(world.kube.calls)
+    for _ in range(5):
+        world.now += 60
+        await world.reconcile()
+    assert len(world.kube.calls) == before
+    world.now += 3600
+    await world.reconcile()
+    assert len(world.kube.calls) > before
+
+
+async def test_pods_are_listed_once_in_a_pass(world: World) -> None:
+    await world.settle()
+    before = world.kube.lists.count("Pod")
+    await world.reconcile()
+    assert world.kube.lists.count("Pod") == before + 1
+
+
+async def test_what_was_changed_by_hand_is_repaired_at_once(world: World) -> None:
+    await world.settle()
+    world.kube.at("Service", "orders")["spec"]["ports"][0]["port"] = 1
+    await world.reconcile()
+    assert world.kube.at("Service", "orders")["spec"]["ports"][0]["port"] == 5432
+
+
+async def test_a_foreign_object_that_comes_in_between_is_left_as_it_is(world: World) -> None:
+    """Somebody creates `orders-ca` after it was seen to be absent and before ours is written."""
+    foreign: Object = {"kind": "ConfigMap", "metadata": {"name": "orders-ca"}, "data": {"x": "y"}}
+    absent = world.kube.get
+
+    async def get(kind: str, namespace: str, name: str) -> Object | None:
+        found = await absent(kind, namespace, name)
+        if (kind, name) == ("ConfigMap", "orders-ca") and found is None:
+            world.kube.put(foreign)
+        return found
+
+    world.kube.get = get  # type: ignore[method-assign]
+    with pytest.raises(ConflictError):
+        await world.reconcile()
+    await world.reconcile()
+    left = world.kube.at("ConfigMap", "orders-ca")
+    assert left["data"] == {"x": "y"}
+    assert "ownerReferences" not in left["metadata"]
+    assert world.conditions("DBProxy", "orders")["Stalled"] == ("True", "NameTaken")
+
+
 async def test_the_secret_is_written_before_the_settings_and_both_before_the_deployment(
     world: World,
 ) -> None:
@@ -195,6 +259,7 @@ async def test_without_its_secret_neither_settings_nor_pods_are_made(world: Worl
 
 async def test_a_template_that_is_refused_is_stalled_with_one_event(world: World) -> None:
     await world.settle()
+    world.change(image="proxy:2")
     world.kube.refuse = lambda obj: "no such thing" if obj["kind"] == "Deployment" else None
     for _ in range(3):
         world.now += 20
@@ -218,8 +283,7 @@ async def test_an_endpoint_gets_its_service_only_after_all_pods_listen(world: Wo
 
 async def test_the_budget_is_divided_before_the_deployment_grows(world: World) -> None:
     await world.settle()
-    world.kube.at("DBProxy", "orders")["spec"]["replicas"] = 4
-    world.kube.at("DBProxy", "orders")["metadata"]["generation"] = 2
+    world.change(replicas=4)
     await world.reconcile()
     assert world.settings()["budgetDivisor"] == 5
     assert world.kube.at("Deployment", "orders")["spec"]["replicas"] == 2

@@ -52,6 +52,8 @@ def test_a_listener_outlives_its_endpoint_until_its_service_is_gone() -> None:
     late = NOW + listeners.LINGER_SECONDS
     still = listeners.allocate("orders", [], first.all, [service("a")], late)
     assert still.all == first.all
+    # A finalizer may hold the Service for hours; its deletion is an event.
+    assert still.wake_at is None
     gone = listeners.allocate("orders", [], first.all, [], late)
     assert [one.name for one in gone.all] == ["orders"]
 

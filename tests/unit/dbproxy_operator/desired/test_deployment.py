@@ -46,6 +46,13 @@ def test_a_new_image_or_template_rolls_at_once() -> None:
     assert chosen.template["spec"]["priorityClassName"] == "high"
 
 
+def test_a_default_that_the_api_server_writes_out_is_nobodys_choice() -> None:
+    _, live = template(template={"spec": {"priorityClassName": "high"}})
+    written_out = {"metadata": {"labels": {}}, "spec": {"priorityClassName": "high", "later": 1}}
+    _, again = template("proxy:2", live, template=written_out)
+    assert again == live
+
+
 def test_settings_never_change_the_template() -> None:
     _, live = template()
     changes: dict[str, Any] = {

@@ -116,3 +116,26 @@ async def test_the_holder_ends_when_it_cannot_renew_in_time(quick: None) -> None
     with pytest.raises(LeaseLostError, match="in time"):
         await first.hold()
     assert clock.now < 100 + lease.DURATION
+
+
+async def test_a_lease_that_somebody_annotates_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "EVERY", 0.0)
+    leases, clock = Leases(), Clock()
+    holder = elector(leases, clock, "a")
+    assert await holder.try_once()
+    read, turns = leases.get, 0
+
+    async def get(*where: str) -> dict[str, Any] | None:
+        nonlocal turns
+        found, turns = await read(*where), turns + 1
+        if turns == 1:
+            # Between our read and our write.
+            leases._store(copy.deepcopy(found or {}))
+        if turns == 3:
+            clock.now += lease.RENEW_WITHIN
+        return found
+
+    monkeypatch.setattr(leases, "get", get)
+    with pytest.raises(LeaseLostError, match="in time"):
+        await holder.hold()
+    assert turns >= 3

@@ -5,7 +5,11 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dbproxy_operator.kube import ConflictError
 from dbproxy_operator.observe.world import Key
+from dbproxy_operator.run import worker
+from dbproxy_operator.run.health import Health
+from dbproxy_operator.run.metrics import Metrics
 from dbproxy_operator.run.queue import FIRST_RETRY, LONGEST_RETRY, SPACING, Queue, Schedule
 
 A, B = Key("shop", "a"), Key("shop", "b")
@@ -123,3 +127,28 @@ async def test_a_waiting_worker_gets_the_key_that_comes() -> None:
     assert queue.depth == 1
     queue.succeeded(A, None)
     assert queue.depth == 0
+
+
+def test_the_resync_never_asks_for_more_than_one_proxy_in_its_pace() -> None:
+    assert worker.pace(10) == worker.RESYNC_EVERY / 10
+    assert worker.pace(500) == worker.PACE
+    assert worker.pace(0) == worker.RESYNC_EVERY
+
+
+async def test_a_conflict_is_no_failure_and_comes_again_after_the_usual_spacing() -> None:
+    now, ended = 100.0, asyncio.Event()
+    queue = Queue(lambda: now)
+    queue.wake(A)
+
+    async def conflict(_key: Key) -> None:
+        ended.set()
+        raise ConflictError(409, "moved")
+
+    metrics = Metrics(lambda: 0.0, lambda: 0)
+    health = Health(lambda: now)
+    for seconds in (0.0, *[SPACING] * 5):
+        now += seconds
+        ended.clear()
+        working = asyncio.create_task(worker.work(queue, conflict, metrics, health))
+        await asyncio.wait_for(ended.wait(), 5)
+        working.cancel()

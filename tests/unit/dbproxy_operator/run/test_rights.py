@@ -27,10 +27,10 @@ async def test_all_rights_there_is_silence() -> None:
 
 
 async def test_what_is_missing_is_named() -> None:
-    reviews = Reviews(("patch", "secrets"), ("delete", "secrets"), ("update", "leases"))
+    reviews = Reviews(("patch", "secrets"), ("create", "secrets"), ("update", "leases"))
     with pytest.raises(StartupError) as caught:
         await rights.check(reviews, (), "system")  # type: ignore[arg-type]
     assert str(caught.value) == (
-        "the operator's ServiceAccount may not patch, delete secrets in all namespaces; "
+        "the operator's ServiceAccount may not create, patch secrets in all namespaces; "
         "update leases.coordination.k8s.io named dbproxy-operator in namespace system"
     )

@@ -117,8 +117,7 @@ async def test_ready_pods_that_report_nothing_are_named_with_what_to_check() -> 
 async def test_pods_that_give_nothing_back_are_named() -> None:
     world = World()
     await world.settle()
-    world.kube.at("DBProxy", "orders")["spec"]["replicas"] = 4
-    world.kube.at("DBProxy", "orders")["metadata"]["generation"] = 2
+    world.change(replicas=4)
     await world.reconcile()
     world.now += 300
     await world.reconcile()
