@@ -19,6 +19,7 @@ from dbproxy_operator.desired.config import served
 from dbproxy_operator.errors import Problem
 from dbproxy_operator.kube import ConflictError, Kube, KubeError
 from dbproxy_operator.observe import names
+from dbproxy_operator.observe.ownership import own_child
 from dbproxy_operator.observe.reading import observe
 from dbproxy_operator.observe.world import Key, Object, Observed, Ref, name
 from dbproxy_operator.tell import faults, stories
@@ -74,7 +75,7 @@ class Reconciler:
             return Pass(stories.orphans(observed), [], [])
         config = names.config_name(observed.key.name)
         before = served(
-            observed.own_child("ConfigMap", config), observed.own_child("Secret", config)
+            own_child(observed, "ConfigMap", config), own_child(observed, "Secret", config)
         )
         resolved = resolve(observed, before, now)
         if resolved.spec is None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dbproxy_operator.errors import Problem
+from dbproxy_operator.observe.ownership import is_ours
 from dbproxy_operator.observe.world import Object, Observed, Ref, controller, name, uid
 
 
@@ -51,7 +52,7 @@ def plan(
         live = observed.child(*ref)
         if live is None:
             actions.append(Create(obj))
-        elif _is_ours(live, obj):
+        elif is_ours(live, _owner(obj), observed):
             metadata = {**obj["metadata"], "uid": uid(live)}
             actions.append(Apply({**obj, "metadata": metadata}, live))
         else:
@@ -85,9 +86,9 @@ def prune(desired: Object, stored: Object) -> list[Object]:
     return [{"op": "test", "path": "/metadata/resourceVersion", "value": version}, *operations]
 
 
-def _is_ours(live: Object, obj: Object) -> bool:
-    owner = controller(live)
-    return owner is not None and owner.get("uid") == obj["metadata"]["ownerReferences"][0]["uid"]
+def _owner(obj: Object) -> Object:
+    owner = obj["metadata"]["ownerReferences"][0]
+    return {"kind": owner["kind"], "metadata": {"name": owner["name"], "uid": owner["uid"]}}
 
 
 def _taken(live: Object, obj: Object) -> Problem:

@@ -13,6 +13,7 @@ from dbproxy_operator.desired.certificates import Material, Pair
 from dbproxy_operator.desired.config import Listener, Served, decoded
 from dbproxy_operator.errors import Problem
 from dbproxy_operator.observe import names
+from dbproxy_operator.observe.ownership import own_child
 from dbproxy_operator.observe.world import Object, Observed
 from dbproxy_operator.spec import DBProxySpec
 
@@ -40,7 +41,7 @@ def of_user(
     pair, problems = served.keep(
         _read(spec.tls.secret_name, observed, moment), served.certificate(before)
     )
-    stored = observed.own_child("Secret", names.ca_key_name(observed.key.name))
+    stored = own_child(observed, "Secret", names.ca_key_name(observed.key.name))
     if problems and pair is not None and certificates.is_own(pair, stored):
         return None, problems
     named = decoded(observed.secrets.get(spec.tls.secret_name) or {}).get("tls.crt", "")
@@ -71,8 +72,8 @@ def presented(
         return None, None, []
     moment, former = dt.datetime.fromtimestamp(now, dt.UTC), served.certificate(before)
     authority = certificates.authority(
-        observed.own_child("Secret", names.ca_key_name(key.name)),
-        observed.own_child("ConfigMap", names.ca_name(key.name)),
+        own_child(observed, "Secret", names.ca_key_name(key.name)),
+        own_child(observed, "ConfigMap", names.ca_name(key.name)),
         former,
         key.name,
         material,

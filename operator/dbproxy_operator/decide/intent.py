@@ -15,6 +15,7 @@ from dbproxy_operator.desired.certificates import Material
 from dbproxy_operator.desired.config import Monitor, Served
 from dbproxy_operator.desired.deployment import PodTemplate
 from dbproxy_operator.observe import names, reports
+from dbproxy_operator.observe.ownership import own_child
 from dbproxy_operator.observe.reports import Report
 from dbproxy_operator.observe.world import (
     Object,
@@ -107,7 +108,7 @@ def intend(
     key, proxy, spec = observed.key, resolved.proxy, resolved.spec
     if proxy is None or spec is None:
         raise ValueError("there is nothing to intend without a proxy")
-    deployment = observed.own_child("Deployment", key.name)
+    deployment = own_child(observed, "Deployment", key.name)
     template = deployments.pod_template(key, proxy, spec, defaults.image, deployment)
     ports = _listeners(observed, resolved, before, now)
     writer = _writer(observed, resolved, pods, now)
@@ -267,7 +268,8 @@ def _needs(proxy: str) -> dict[Ref, frozenset[Ref]]:
     account, own_config = names.account_name(proxy), names.config_name(proxy)
     secret, config_map = ("Secret", own_config), ("ConfigMap", own_config)
     rights = {("ServiceAccount", account), ("Role", account), ("RoleBinding", account)}
+    authority = ("Secret", names.ca_key_name(proxy))
     return {
         config_map: frozenset({secret}),
-        ("Deployment", proxy): frozenset({secret, config_map, *rights}),
+        ("Deployment", proxy): frozenset({authority, secret, config_map, *rights}),
     }

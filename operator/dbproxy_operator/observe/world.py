@@ -42,13 +42,6 @@ class Observed:
     def child(self, kind: str, name: str) -> Object | None:
         return self.children.get((kind, name))
 
-    def own_child(self, kind: str, name: str) -> Object | None:
-        """The child if it is there and controlled by this very DBProxy."""
-        child = self.child(kind, name)
-        if child is None or self.proxy is None or controller_uid(child) != uid(self.proxy):
-            return None
-        return child
-
 
 def name(obj: Object) -> str:
     return str(obj["metadata"]["name"])
@@ -88,11 +81,6 @@ def controller(obj: Object) -> Object | None:
         if owner.get("controller"):
             return dict(owner)
     return None
-
-
-def controller_uid(obj: Object) -> str | None:
-    owner = controller(obj)
-    return str(owner["uid"]) if owner else None
 
 
 def is_alive(pod: Object) -> bool:

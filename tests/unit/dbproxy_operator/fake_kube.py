@@ -1,4 +1,4 @@
-"""An API server in memory, as far as a reconcile needs one: no schema, no field managers."""
+"""An API server in memory, as far as a reconcile needs one: no schema, no fields of managers."""
 
 import copy
 import itertools
@@ -83,7 +83,10 @@ class FakeKube:
             raise ConflictError(409, "the object has been modified")
         if live is None:
             self.stored.append(("apply", obj["kind"], obj["metadata"]["name"]))
-            return copy.deepcopy(self.put(obj))
+            made = [{"manager": manager, "operation": "Apply"}]
+            return copy.deepcopy(
+                self.put({**obj, "metadata": obj["metadata"] | {"managedFields": made}})
+            )
         if obj["metadata"].get("uid", live["metadata"]["uid"]) != live["metadata"]["uid"]:
             raise ConflictError(409, "another object")
         merged = _status_of(live, obj, manager) if status else _merged(live, obj)

@@ -74,6 +74,18 @@ async def test_a_lost_composed_secret_costs_no_trust(world: World) -> None:
     assert trusts(trusted, shown(world))
 
 
+async def test_a_saved_authority_that_is_put_back_signs_again(world: World) -> None:
+    """As after a restore: the Secret is the operator's, with the data of the former one."""
+    other = World()
+    await other.settle()
+    saved = other.kube.at("Secret", "orders-ca-key")["data"]
+    trusted = other.kube.at("ConfigMap", "orders-ca")["data"]["ca.crt"]
+    world.kube.at("Secret", "orders-ca-key")["data"] = dict(saved)
+    await world.settle()
+    assert world.kube.at("ConfigMap", "orders-ca")["data"]["ca.crt"] == trusted
+    assert trusts(trusted, shown(world))
+
+
 async def test_until_the_user_s_certificate_comes_the_own_one_goes_on_and_is_renewed(
     world: World,
 ) -> None:
