@@ -21,13 +21,16 @@ from dbproxy_operator.desired.certificates import Material
 from dbproxy_operator.desired.config import FLEET_SECRET_BYTES
 from dbproxy_operator.errors import LeaseLostError, StartupError
 from dbproxy_operator.kube import KINDS, Kube, KubeError, connect
+from dbproxy_operator.observe.world import Key
 from dbproxy_operator.reconcile import Reconciler
 from dbproxy_operator.run import health, logs, rights, worker
 from dbproxy_operator.run.health import Health
+from dbproxy_operator.run.informer import Informer
 from dbproxy_operator.run.lease import Elector
 from dbproxy_operator.run.metrics import Metrics
 from dbproxy_operator.run.queue import Queue
 from dbproxy_operator.run.settings import Settings, from_environment
+from dbproxy_operator.run.users import Users
 from dbproxy_operator.tell.posting import Teller
 
 log = logging.getLogger("dbproxy_operator")
@@ -120,8 +123,10 @@ async def _lead(
             for number in range(WORKERS)
         ),
     ]
+    users = Users()
+    ours += _informers(settings, kube, queue, users, metrics)
     # Kopf takes the signals over, and ends on them; on its end it cancels tasks begun after it.
-    watching = asyncio.create_task(_watch(settings, queue, metrics), name="kopf")
+    watching = asyncio.create_task(_watch(settings, queue, users, metrics), name="kopf")
     done, _ = await asyncio.wait([watching, *ours], return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         error = task.exception()
@@ -139,7 +144,23 @@ async def _lead(
     return 0
 
 
-async def _watch(settings: Settings, queue: Queue, metrics: Metrics) -> None:
+def _informers(
+    settings: Settings, kube: Kube, queue: Queue, users: Users, metrics: Metrics
+) -> list[asyncio.Task[None]]:
+    def wake(kind: str, key: Key) -> None:
+        metrics.wakes.labels(source=kind).inc()
+        queue.wake(key)
+
+    return [
+        asyncio.create_task(
+            Informer(kind, users, wake).run(kube, namespace), name=f"{kind} {namespace or ''}"
+        )
+        for kind in ("Secret", "ConfigMap")
+        for namespace in settings.namespaces or (None,)
+    ]
+
+
+async def _watch(settings: Settings, queue: Queue, users: Users, metrics: Metrics) -> None:
     def on_wake(source: str) -> None:
         metrics.wakes.labels(source=source).inc()
 
@@ -147,7 +168,7 @@ async def _watch(settings: Settings, queue: Queue, metrics: Metrics) -> None:
         log.info("watching" if started else "no longer watching")
 
     await kopf.operator(
-        registry=handlers.registry(queue, on_wake, on_change),
+        registry=handlers.registry(queue, users, on_wake, on_change),
         standalone=True,
         clusterwide=not settings.namespaces,
         namespaces=settings.namespaces,

@@ -1,29 +1,35 @@
 """Kopf's part: it watches and wakes, nothing else.
 
-Only `on.event`, `index`, `login`, `startup` and `cleanup` are used: whatever else Kopf offers adds
-finalizers or annotations to the objects. Indices only choose what to wake; a relist may leave
-vanished objects in them.
+Only `on.event`, `login`, `startup` and `cleanup` are used: whatever else Kopf offers adds
+finalizers or annotations to the objects. Secrets and ConfigMaps are watched by `run.informer`: a
+cluster has too many that are not ours.
 """
 
 from collections.abc import Callable
 
 import kopf
 
-from dbproxy_operator.handlers import children, endpoints, pods, proxies, secrets, target_groups
+from dbproxy_operator.handlers import children, endpoints, pods, proxies, target_groups
 from dbproxy_operator.handlers.activities import register as register_activities
 from dbproxy_operator.handlers.wakes import Wakes
 from dbproxy_operator.run.queue import Queue
+from dbproxy_operator.run.users import Users
 
 __all__ = ["registry"]
 
 
 def registry(
-    queue: Queue, on_wake: Callable[[str], None], on_change: Callable[[bool], None]
+    queue: Queue,
+    users: Users,
+    on_wake: Callable[[str], None],
+    on_change: Callable[[bool], None],
 ) -> kopf.OperatorRegistry:
-    """All handlers; `on_change` is told when Kopf has started and when it ends."""
+    """All handlers. They teach `users` who refers to what; `on_change` is told of Kopf's start
+    and end.
+    """
     made = kopf.OperatorRegistry()
-    wakes = Wakes(queue, on_wake)
+    wakes = Wakes(queue, users, on_wake)
     register_activities(made, on_change)
-    for module in (proxies, target_groups, endpoints, children, pods, secrets):
+    for module in (proxies, target_groups, endpoints, children, pods):
         module.register(made, wakes)
     return made

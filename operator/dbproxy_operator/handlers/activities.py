@@ -10,7 +10,6 @@ from dbproxy_operator.observe.world import PROXY_LABEL
 LABELLED = (
     ("v1", "pods"),
     ("v1", "services"),
-    ("v1", "configmaps"),
     ("v1", "serviceaccounts"),
     ("apps", "deployments"),
     ("policy", "poddisruptionbudgets"),
@@ -46,11 +45,11 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.server_timeout = 300
     settings.watching.inactivity_timeout = 70
     settings.watching.chunk_size = 500
+    # Each object that is being listed would have a task of its own at once.
+    settings.queueing.worker_limit = 50
     settings.process.ultimate_exiting_timeout = 10
     settings.persistence.finalizer = "dbproxy.dev/never"
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix="dbproxy.dev")
     settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix="dbproxy.dev")
     for resource in LABELLED:
         settings.watching.label_selectors[resource] = PROXY_LABEL
-    # Helm keeps whole releases in Secrets.
-    settings.watching.field_selectors["v1", "secrets"] = "type!=helm.sh/release.v1"

@@ -9,12 +9,12 @@ from dbproxy_operator.observe.world import PROXY_LABEL
 
 _KINDS = (
     ("v1", "services"),
-    ("v1", "configmaps"),
     ("v1", "serviceaccounts"),
     ("policy", "v1", "poddisruptionbudgets"),
     ("rbac.authorization.k8s.io", "v1", "roles"),
     ("rbac.authorization.k8s.io", "v1", "rolebindings"),
 )
+_GAVE_UP = "ProgressDeadlineExceeded"
 _ROLLOUT = ("observedGeneration", "updatedReplicas", "replicas")
 
 
@@ -40,9 +40,9 @@ def _proxy(event: Any) -> str | None:
 
 def _progress(event: Any) -> list[object]:
     status = event["object"].get("status") or {}
-    failures = [
-        condition.get("status")
+    conditions = [
+        (condition.get("type"), condition.get("status"), condition.get("reason"))
         for condition in status.get("conditions") or ()
-        if condition.get("type") == "ReplicaFailure"
+        if condition.get("type") == "ReplicaFailure" or condition.get("reason") == _GAVE_UP
     ]
-    return [*(status.get(field) for field in _ROLLOUT), failures]
+    return [*(status.get(field) for field in _ROLLOUT), conditions]

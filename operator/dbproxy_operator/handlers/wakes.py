@@ -6,18 +6,20 @@ others wake nothing.
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from dbproxy_operator.observe.world import Key
+from dbproxy_operator.observe.world import Key, Ref
 from dbproxy_operator.run.queue import Queue
+from dbproxy_operator.run.users import Users
 
 _NOISE = ("managedFields", "resourceVersion", "generation")
 
 
 class Wakes:
-    def __init__(self, queue: Queue, on_wake: Callable[[str], None]) -> None:
+    def __init__(self, queue: Queue, users: Users, on_wake: Callable[[str], None]) -> None:
         self._queue = queue
+        self._users = users
         self._on_wake = on_wake
         self._digests: dict[str, str] = {}
 
@@ -25,6 +27,15 @@ class Wakes:
         if namespace and proxy:
             self._on_wake(source)
             self._queue.wake(Key(namespace, proxy))
+
+    def refers(self, event: Any, proxy: str | None, refs: Iterable[Ref]) -> None:
+        """The object of the event refers to these, for that proxy."""
+        obj = event["object"]
+        source = (obj["kind"], obj["metadata"]["namespace"], obj["metadata"]["name"])
+        if event["type"] == "DELETED":
+            self._users.forget(source)
+        else:
+            self._users.learn(source, proxy, refs)
 
     def is_news(self, event: Any, matters: object) -> bool:
         """Whether the event says something that the last one of this object didn't."""

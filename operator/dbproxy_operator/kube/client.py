@@ -6,7 +6,7 @@ cache to a file system that is read-only.
 
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 import aiohttp
@@ -36,6 +36,7 @@ Resource: Any = dynamic_resource.Resource
 
 TIMEOUT = 10.0
 PAGE = 500
+OK = 200
 UNPROCESSABLE = 422
 
 
@@ -177,6 +178,33 @@ class Kube:
             if error.status != UNPROCESSABLE:
                 raise
             raise ConflictError(error.status, error.message) from error
+
+    async def stream(
+        self,
+        kind: str,
+        namespace: str | None,
+        query: Mapping[str, str],
+        accept: str,
+        limit: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        """A read whose answer the caller takes piece by piece, and closes."""
+        self.on_call("watch" if "watch" in query else "list", kind)
+        try:
+            request = await self._api.param_serialize(
+                "GET",
+                self._resources[kind].path(namespace=namespace),
+                query_params=[*query.items()],
+                header_params={"Accept": accept},
+                auth_settings=["BearerToken"],
+            )
+            answer = await self._api.call_api(*request, _request_timeout=limit)
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise UnreachableError(0, f"{type(error).__name__}: {error}") from error
+        response = cast(aiohttp.ClientResponse, answer.response)
+        if response.status != OK:
+            async with response:
+                raise from_status(response.status, (await response.text())[:200])
+        return response
 
     async def served_plurals(self) -> frozenset[str]:
         """Names of our own group's resources that the API server serves now."""

@@ -5,6 +5,7 @@ from typing import Any
 from dbproxy_operator.handlers.wakes import Wakes, content
 from dbproxy_operator.observe.world import Key
 from dbproxy_operator.run.queue import Queue
+from dbproxy_operator.run.users import Users
 
 
 def event(kind: str | None = "MODIFIED", **metadata: Any) -> dict[str, Any]:
@@ -17,7 +18,7 @@ def event(kind: str | None = "MODIFIED", **metadata: Any) -> dict[str, Any]:
 
 
 def wakes() -> Wakes:
-    return Wakes(Queue(lambda: 0.0), lambda _source: None)
+    return Wakes(Queue(lambda: 0.0), Users(), lambda _source: None)
 
 
 def test_our_own_writes_and_counters_are_no_news() -> None:
@@ -42,7 +43,7 @@ def test_a_deletion_is_always_news_and_forgotten() -> None:
 
 async def test_a_wake_without_a_proxy_is_nobodys() -> None:
     queue = Queue(lambda: 0.0)
-    filtered = Wakes(queue, lambda _source: None)
+    filtered = Wakes(queue, Users(), lambda _source: None)
     filtered.wake("child", "shop", None)
     filtered.wake("child", None, "orders")
     assert queue.depth == 0

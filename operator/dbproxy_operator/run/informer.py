@@ -1,0 +1,63 @@
+"""Wakes the proxies whose Secrets or ConfigMaps change, whoever else has thousands of them.
+
+Kopf keeps a task, a queue and a record for each object that it watches; here only those are
+remembered that some proxy uses.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from dbproxy_operator.kube import Kube
+from dbproxy_operator.kube.watch import Change, Listed, Listing, changes
+from dbproxy_operator.observe.world import PROXY_LABEL, Key
+from dbproxy_operator.run.users import Users
+
+# Helm keeps whole releases in Secrets.
+FIELD_SELECTORS = {"Secret": "type!=helm.sh/release.v1"}
+
+
+@dataclass
+class Informer:
+    """Of one kind. `wake` is told the kind and the proxy."""
+
+    kind: str
+    users: Users
+    wake: Callable[[str, Key], None]
+    _known: dict[tuple[str, str], tuple[str, Key | None]] = field(default_factory=dict)
+    _listed: set[tuple[str, str]] = field(default_factory=set)
+
+    async def run(self, kube: Kube, namespace: str | None) -> None:
+        async for change in changes(kube, self.kind, namespace, FIELD_SELECTORS.get(self.kind)):
+            self.learn(change)
+
+    def learn(self, change: Change) -> None:
+        if isinstance(change, Listing):
+            self._listed = set()
+            return
+        if isinstance(change, Listed):
+            for place in self._known.keys() - self._listed:
+                self._wake(self._users(place, None))
+                del self._known[place]
+            return
+        place = (change.namespace, change.name)
+        owner = change.labels.get(PROXY_LABEL)
+        users = self._users(place, Key(change.namespace, owner) if owner else None)
+        self._listed.add(place)
+        former = self._known.pop(place, None)
+        if change.version is None:
+            self._wake(users)
+        elif users:
+            # One that has just lost its label is remembered until its next change.
+            self._known[place] = (change.version, Key(change.namespace, owner) if owner else None)
+            if former is None or former[0] != change.version:
+                self._wake(users)
+
+    def _users(self, place: tuple[str, str], own: Key | None) -> set[Key]:
+        namespace, name = place
+        _, formerly = self._known.get(place, ("", None))
+        owners = {key for key in (own, formerly) if key is not None}
+        return self.users.of(namespace, (self.kind, name)) | owners
+
+    def _wake(self, users: set[Key]) -> None:
+        for key in users:
+            self.wake(self.kind, key)
