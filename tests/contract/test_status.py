@@ -4,6 +4,8 @@ The API server refuses an apply with a field that the schema lacks, so a slip he
 status empty for good.
 """
 
+import dataclasses
+import json
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from tests.composed import NOW, Composed, compose
 from tests.fix_contract import Object
 
 from dbproxy import settings
-from dbproxy.decide.planner import Plan, Planner
+from dbproxy.decide.planner import Plan, Planner, TargetHealth
 from dbproxy.facts import Addresses, Election, Login, Probe, ServerFacts
 from dbproxy.tell.report import Destination, pod_entry
 from dbproxy_operator import spec
@@ -27,6 +29,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
 }
 ELECTION: Object = {"writerElection": {"configMapRef": {"name": "orders-election"}}}
 LONG = "a very long message " * 500
+NAMES = [f"orders-6c9f-{number:05}" for number in range(50)]
 
 
 def faults(schema: Object, value: Any, path: str = "status") -> list[str]:
@@ -118,7 +121,8 @@ def test_the_operator_reads_all_that_a_pod_reports(up: bool, group_spec: Object)
     ]
     assert report.writer is not None
     assert report.writer.open is up
-    assert [(one.user, one.ok) for one in report.logins] == [("app", up)]
+    assert [(one.user, one.ok) for one in report.logins] == ([] if up else [("app", False)])
+    assert report.good_logins == (1 if up else 0)
 
 
 @pytest.mark.parametrize("up", [True, False])
@@ -133,7 +137,11 @@ def test_the_folded_status_fits(status: Object, up: bool, group_spec: Object) ->
     said = list(reports.read(group, ["a"]).values())
     election = {"metadata": {"uid": "election-uid"}, "data": {"writer": "db-0", "epoch": "7"}}
     writer = fold.writer(group, parsed, said, election, "2025-11-21T09:47:30Z")
-    folded: Object = {"targets": fold.targets(parsed, said, 1), "logins": fold.logins(said)}
+    folded: Object = {
+        "targets": fold.targets(parsed, said, 1),
+        "logins": fold.bad_logins(said),
+        "goodLogins": fold.good_logins(said),
+    }
     if writer.record is not None:
         folded["writer"] = writer.record
     assert faults(status, folded) == []
@@ -146,3 +154,17 @@ def test_the_folded_status_fits_before_any_pod_reports(status: Object) -> None:
     parsed = spec.parse_target_group(composed.group)
     for ready in (0, 2):
         assert faults(status, {"targets": fold.targets(parsed, [], ready), "logins": []}) == []
+
+
+def test_fifty_pods_of_two_hundred_users_fit_into_one_object_when_everything_fails() -> None:
+    users = [
+        Login(f"user-{number:03}", "db-00", False, "AUTH_FAILURE", LONG) for number in range(200)
+    ]
+    view = TargetHealth("db-00", "READ_WRITE", "UNAVAILABLE", "UNREACHABLE", LONG, 100)
+    plan = planned(compose(), up=False)
+    plan = dataclasses.replace(plan, logins=tuple(users), targets=(view,) * 16)
+    entries = [pod_entry(name, plan, plan.config, plan.snapshot, LONG) for name in NAMES]
+    folded = fold.bad_logins(list(reports.read({"status": {"proxies": entries}}, NAMES).values()))
+    # Each pod's field manager notes what it owns in some 1,000 bytes.
+    size = len(json.dumps([entries, folded])) + 50 * 1000
+    assert size < 1_000_000

@@ -11,13 +11,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from dbproxy_operator.observe.reports import LoginReport, Report, TargetReport, WriterReport
 from dbproxy_operator.observe.world import Object, status, uid
 from dbproxy_operator.spec import DBProxyTargetGroupSpec, Target
 
 AVAILABLE = "AVAILABLE"
+_MOST_LOGINS = 50
 _ROLES = ("READ_WRITE", "READ_ONLY", "UNKNOWN")
 _BAD_STATES = ("UNAVAILABLE", "REGISTERING", "UNUSED")
 _REASONS = (
@@ -93,25 +94,24 @@ def max_connections(spec: DBProxyTargetGroupSpec, reports: Sequence[Report]) -> 
     return found
 
 
-def logins(reports: Sequence[Report]) -> list[Object]:
-    by_user: dict[str, list[LoginReport]] = {}
+def bad_logins(reports: Sequence[Report]) -> list[Object]:
+    """Users as whom some pod could not log in, each with the first failure."""
+    found: dict[str, LoginReport] = {}
     for report in reports:
         for login in report.logins:
-            by_user.setdefault(login.user, []).append(login)
-    folded: list[Object] = []
-    for user in sorted(by_user):
-        tries = by_user[user]
-        shown = next((login for login in tries if not login.ok), tries[0])
-        folded.append(
-            {
-                "user": user,
-                "target": shown.target,
-                "ok": shown.ok,
-                "reason": shown.reason,
-                "message": shown.message,
-            }
-        )
-    return folded[:201]
+            if not login.ok:
+                found.setdefault(login.user, login)
+    return [asdict(found[user]) for user in sorted(found)][:_MOST_LOGINS]
+
+
+def good_logins(reports: Sequence[Report]) -> int:
+    """As how many users every pod that tried could log in; pods of an older image name them."""
+    counted = [
+        report.good_logins + sum(login.ok for login in report.logins)
+        for report in reports
+        if report.good_logins or report.logins
+    ]
+    return min(counted, default=0)
 
 
 def writer(

@@ -62,6 +62,7 @@ class Report:
     listeners: frozenset[int] = frozenset()
     writer: WriterReport | None = None
     targets: tuple[TargetReport, ...] = ()
+    good_logins: int = 0
     logins: tuple[LoginReport, ...] = ()
     problem: str = ""
 
@@ -112,6 +113,7 @@ def _report(pod: str, entry: Object) -> Report:
             for target in _list(entry.get("targets"), _TARGETS)
             if isinstance(target, dict)
         ),
+        good_logins=_number(entry.get("goodLogins")),
         logins=tuple(
             _login(login)
             for login in _list(entry.get("logins"), _LOGINS)

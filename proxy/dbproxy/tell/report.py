@@ -8,6 +8,7 @@ again; only the newest report counts.
 from __future__ import annotations
 
 import asyncio
+import random
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 APART = 1.0
 RETRY_FIRST = 1.0
 RETRY_LAST = 10.0
+# All pods write into one object: of log-ins that fail, each names so many and counts all.
+MOST_LOGINS = 20
 # A pod that must go doesn't wait for an API server that is away.
 WITHDRAW = 3.0
 RESOURCE = "dbproxytargetgroups"
@@ -97,7 +100,8 @@ class Reporter:
             except KubeError as error:
                 log.warning("report_failed", error=str(error), status=error.status)
                 self._wake.set()
-                await asyncio.sleep(pause)
+                # Pods whose writes collided would meet again.
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))
                 pause = min(2 * pause, RETRY_LAST)
                 continue
             pause = RETRY_FIRST
@@ -153,5 +157,10 @@ def pod_entry(
         }
         for target in plan.targets
     ]
-    entry["logins"] = [asdict(login) | {"message": _cut(login.message)} for login in plan.logins]
+    bad = [login for login in plan.logins if not login.ok]
+    entry["goodLogins"] = len(plan.logins) - len(bad)
+    entry["badLogins"] = len(bad)
+    entry["logins"] = [
+        asdict(login) | {"message": _cut(login.message)} for login in bad[:MOST_LOGINS]
+    ]
     return entry

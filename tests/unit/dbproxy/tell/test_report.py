@@ -136,6 +136,8 @@ def test_the_entry_has_the_shape_of_the_contract() -> None:
                 "maxConnections": None,
             },
         ],
+        "goodLogins": 0,
+        "badLogins": 0,
         "logins": [],
         "problem": "",
     }

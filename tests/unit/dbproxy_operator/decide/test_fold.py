@@ -59,8 +59,12 @@ def test_without_reports_a_target_is_registering(ready: int, reason: str) -> Non
 def test_a_log_in_is_good_if_it_is_for_every_pod() -> None:
     good = LoginReport("app", "db-0", True, "", "")
     bad = LoginReport("app", "db-0", False, "AUTH_FAILURE", "no")
-    (folded,) = fold.logins([Report("a", logins=(good,)), Report("b", logins=(bad,))])
-    assert (folded["ok"], folded["reason"]) == (False, "AUTH_FAILURE")
+    reports = [Report("a", good_logins=3), Report("b", good_logins=2, logins=(bad,))]
+    (folded,) = fold.bad_logins(reports)
+    assert (folded["user"], folded["ok"], folded["reason"]) == ("app", False, "AUTH_FAILURE")
+    assert fold.good_logins(reports) == 2
+    assert fold.good_logins([Report("old", logins=(good, bad))]) == 1
+    assert fold.bad_logins([Report("old", logins=(good,))]) == []
 
 
 def test_max_connections_are_what_most_pods_say() -> None:
