@@ -113,8 +113,13 @@ pub trait Driver {
     /// Closes the sending side after what is queued (FIN); receiving goes on.
     fn finish(&mut self, socket: Token);
 
-    /// Closes at once; what is queued is lost, no more events for it.
+    /// Closes at once; what is queued is lost, no more events for it. What the kernel has already
+    /// is still delivered, for as long as it takes.
     fn close(&mut self, token: Token);
+
+    /// Closes at once, and takes back all that the peer hasn't received yet: the connection is
+    /// reset, no more events for it.
+    fn abort(&mut self, token: Token);
 
     /// Takes a socket with nothing queued out of this driver: `Detached` follows.
     fn detach(&mut self, socket: Token);

@@ -6,9 +6,9 @@ use std::os::fd::OwnedFd;
 
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
-use rustix::net::{self, SendAncillaryBuffer, SendFlags, Shutdown};
+use rustix::net::{self, sockopt, SendAncillaryBuffer, SendFlags, Shutdown};
 
-use dbproxy_driver::{Buffer, BufferPool};
+use dbproxy_driver::{Buffer, BufferPool, Duration};
 
 /// Buffers that leave in one write at most.
 const VECTORED: usize = 16;
@@ -137,6 +137,14 @@ impl Connection {
     pub fn shut_down(&self) {
         if let Some(fd) = &self.fd {
             net::shutdown(fd, Shutdown::Write).ok();
+        }
+    }
+
+    /// From here on a close resets the connection and drops what the kernel still has to send.
+    pub fn reset_at_close(&self) {
+        if let Some(fd) = &self.fd {
+            // It fails only for what is no socket.
+            sockopt::set_socket_linger(fd, Some(Duration::ZERO)).ok();
         }
     }
 

@@ -126,6 +126,45 @@ pub fn a_close_is_told_to_the_peer_only<D: Driver>(pair: (D, D)) {
     assert_ne!(again, near);
 }
 
+/// An aborted socket's peer is reset; its own token is dead.
+pub fn an_abort_resets_the_peer<D: Driver>(pair: (D, D)) {
+    let mut bench = Bench::new(pair);
+    let (near, far) = bench.connection();
+    bench.far.driver.arm(far, true);
+    bench.near.driver.arm(near, true);
+    bench.near.driver.abort(near);
+    bench.until("the reset", |bench| bench.far.closed(far).is_some());
+    let reset = Some(Some(ErrorKind::ConnectionReset));
+    assert_eq!(bench.far.closed(far), reset);
+    assert!(bench.near.events.is_empty(), "{:?}", bench.near.events);
+    assert_eq!(bench.near.send(near, b"lost"), 0);
+}
+
+/// What an aborted socket had sent and its peer had no room for never arrives.
+pub fn an_abort_takes_back_what_was_not_received<D: Driver>(pair: (D, D)) {
+    let mut bench = Bench::new(pair);
+    let (near, far) = bench.connection();
+    let sent = bench.stuff(near);
+    bench.near.driver.abort(near);
+    bench.far.driver.arm(far, true);
+    bench.until("the reset", |bench| bench.far.closed(far).is_some());
+    let reset = Some(Some(ErrorKind::ConnectionReset));
+    assert_eq!(bench.far.closed(far), reset);
+    assert!(bench.far.received(far).len() < sent.len());
+}
+
+/// A connect that is under way can be aborted: it never comes about.
+pub fn a_connect_under_way_can_be_aborted<D: Driver>(pair: (D, D)) {
+    let mut bench = Bench::new(pair);
+    let (_, address) = bench.far.listen();
+    let near = bench.near.driver.connect(address);
+    bench.near.driver.abort(near);
+    for _ in 0..20 {
+        bench.near.turn();
+    }
+    assert!(bench.near.events.is_empty(), "{:?}", bench.near.events);
+}
+
 /// Sending to a peer that is gone ends in `Closed`.
 pub fn sending_to_a_closed_peer_fails<D: Driver>(pair: (D, D)) {
     let mut bench = Bench::new(pair);
@@ -250,6 +289,7 @@ pub fn dead_tokens_do_nothing<D: Driver>(pair: (D, D)) {
     bench.near.driver.finish(near);
     bench.near.driver.detach(near);
     bench.near.driver.close(near);
+    bench.near.driver.abort(near);
     assert!(bench.near.driver.listening_on(near).is_none());
     for _ in 0..10 {
         bench.near.turn();
@@ -279,6 +319,9 @@ macro_rules! driver_contract {
             a_refused_connect_says_so
             bytes_may_be_sent_before_the_connection_stands
             a_close_is_told_to_the_peer_only
+            an_abort_resets_the_peer
+            an_abort_takes_back_what_was_not_received
+            a_connect_under_way_can_be_aborted
             sending_to_a_closed_peer_fails
             unread_bytes_reset_the_peer
             a_detached_socket_moves_without_loss

@@ -337,6 +337,21 @@ impl Driver for SimDriver {
         }
     }
 
+    fn abort(&mut self, token: Token) {
+        let mut world = self.network.world();
+        match world.hosts[self.host].at(token) {
+            Slot::End(end) => {
+                world.hosts[self.host].remove(token);
+                world.see(self.host, end, || Act::Closed);
+                world.abort(end);
+            }
+            _ => {
+                drop(world);
+                self.close(token);
+            }
+        }
+    }
+
     fn detach(&mut self, socket: Token) {
         self.with(socket, |world, id| {
             world.pairs.get_mut(&id.pair)?.ends[id.side].detaching = true;

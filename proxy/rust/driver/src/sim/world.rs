@@ -136,7 +136,7 @@ impl World {
             match action {
                 Action::Connect(end, address) => self.come_through(end, address),
                 Action::Deliver(from) => self.deliver(from),
-                Action::Reset(end) => self.break_off(end, ErrorKind::ConnectionReset),
+                Action::Reset(end) => self.reset_end(end),
             }
         }
         true
@@ -302,6 +302,17 @@ impl World {
         }
     }
 
+    /// A reset arrives, unless its way is blocked.
+    fn reset_end(&mut self, end: EndId) {
+        let Some(pair) = self.pairs.get(&end.pair) else {
+            return;
+        };
+        if pair.hosts.iter().any(|host| self.hosts[*host].muted) {
+            return self.plan(MUTED_FOR.as_nanos() as u64, Action::Reset(end));
+        }
+        self.break_off(end, ErrorKind::ConnectionReset);
+    }
+
     /// The network loses a connection: both ends get to know.
     pub fn reset(&mut self, pair: u64) {
         for side in 0..2 {
@@ -343,6 +354,27 @@ impl World {
             self.hurry(end);
         }
         // What the peer still has under way meets nobody.
+        self.hurry(end.peer());
+        self.sweep(end.pair);
+    }
+
+    /// The holder of an end resets it: nothing that is under way arrives any more.
+    pub fn abort(&mut self, end: EndId) {
+        let Some(pair) = self.pairs.get_mut(&end.pair) else {
+            return;
+        };
+        if !pair.established {
+            self.pairs.remove(&end.pair);
+            return;
+        }
+        let latency = pair.latency;
+        let side = &mut pair.ends[end.side];
+        side.holder = Holder::Gone;
+        side.queue.clear();
+        side.outgoing.clear();
+        side.fin = Fin::Delivered;
+        let delay = self.delay(latency);
+        self.plan(delay, Action::Reset(end.peer()));
         self.hurry(end.peer());
         self.sweep(end.pair);
     }

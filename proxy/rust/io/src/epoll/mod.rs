@@ -202,6 +202,13 @@ impl Driver for Epoll {
         }
     }
 
+    fn abort(&mut self, token: Token) {
+        if let Some(connection) = self.slots.connection(token) {
+            connection.reset_at_close();
+        }
+        self.close(token);
+    }
+
     fn detach(&mut self, socket: Token) {
         if let Some(connection) = self.slots.connection(socket) {
             connection.detaching = true;
