@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::reign::Reign;
 use crate::snapshot::{Snapshot, TargetId};
 
 /// The right to one connection; comes back when the server's EOF was seen.
@@ -19,7 +20,7 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// The writer's term in which it was taken.
+    /// The writer's term in which it was taken, or renewed.
     pub fn term(&self) -> u64 {
         self.term
     }
@@ -37,6 +38,15 @@ struct Account {
 impl Account {
     fn over_limit(&self) -> bool {
         self.used.saturating_sub(self.shed) > self.limit
+    }
+
+    fn leave_term(&mut self, term: u64) {
+        if let Some(count) = self.by_term.get_mut(&term) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.by_term.remove(&term);
+            }
+        }
     }
 }
 
@@ -65,7 +75,7 @@ pub struct Drained {
 pub struct Book {
     accounts: BTreeMap<TargetId, Account>,
     term: u64,
-    writer: Option<(Option<TargetId>, u64)>,
+    writer: Option<Reign>,
     cuts: VecDeque<Cut>,
     sequence: u64,
     caught_up: Vec<u64>,
@@ -81,7 +91,7 @@ impl Book {
     }
 
     /// Takes over a snapshot's limits and its writer, and numbers it: its sequence, and the
-    /// writer's term, which rises when the writer is another target than before.
+    /// writer's term, which rises when there are former writer's connections to cut.
     pub fn open(&mut self, snapshot: &mut Snapshot) {
         self.sequence += 1;
         self.open_accounts(snapshot);
@@ -96,18 +106,18 @@ impl Book {
         for target in snapshot.targets.iter().flatten() {
             self.accounts.entry(target.id).or_default().limit = target.max_connections;
         }
-        let target = snapshot.writer.map(|writer| writer.target);
-        // "There is no writer" carries no epoch of its own: it goes by the last one's.
-        let last = self.writer.map_or(0, |(_, epoch)| epoch);
-        let epoch = snapshot.writer.map_or(last, |writer| writer.epoch);
-        if self.writer == Some((target, epoch)) {
+        let before = self.writer.take();
+        let reign = Reign::of(snapshot, before.as_ref());
+        let from = before.as_ref().and_then(|reign| reign.deposed_by(snapshot));
+        let goes_on = before.is_some_and(|before| {
+            from.is_none() && (before.target, before.epoch) == (reign.target, reign.epoch)
+        });
+        let epoch = reign.epoch;
+        self.writer = Some(reign);
+        if goes_on {
             return;
         }
-        let before = self.writer.replace((target, epoch)).and_then(|(t, _)| t);
-        let from = before.filter(|before| Some(*before) != target);
-        if from.is_some() {
-            self.term += 1;
-        }
+        self.term += u64::from(from.is_some());
         self.cuts.push_back(Cut {
             term: self.term,
             sequence: self.sequence,
@@ -127,6 +137,15 @@ impl Book {
         *account.by_term.entry(term).or_default() += 1;
         let shed = false;
         Some(Permit { target, term, shed })
+    }
+
+    /// A connection of an earlier term is none to the former writer.
+    pub fn renew(&mut self, permit: &mut Permit, term: u64) {
+        if let Some(account) = self.accounts.get_mut(&permit.target) {
+            account.leave_term(permit.term);
+            *account.by_term.entry(term).or_default() += 1;
+        }
+        permit.term = term;
     }
 
     /// Whether this connection must go because the limit was lowered below what is used. One that
@@ -152,12 +171,7 @@ impl Book {
         if let Some(account) = self.accounts.get_mut(&permit.target) {
             account.used = account.used.saturating_sub(1);
             account.shed = account.shed.saturating_sub(u32::from(permit.shed));
-            if let Some(count) = account.by_term.get_mut(&permit.term) {
-                *count = count.saturating_sub(1);
-                if *count == 0 {
-                    account.by_term.remove(&permit.term);
-                }
-            }
+            account.leave_term(permit.term);
         }
         if !confirmed {
             for cut in &mut self.cuts {
@@ -198,6 +212,12 @@ impl Book {
         done
     }
 
+    /// Connections that count, by target: opening, idle, lent or closing.
+    pub fn held(&self) -> BTreeMap<TargetId, u32> {
+        let accounts = self.accounts.iter();
+        accounts.map(|(id, account)| (*id, account.used)).collect()
+    }
+
     /// Connections open and allowed: `(used, limit)`.
     pub fn usage(&self, target: TargetId) -> (u32, u32) {
         self.accounts
@@ -208,6 +228,7 @@ impl Book {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
     use std::sync::Arc;
 
     use super::*;
@@ -218,12 +239,17 @@ mod tests {
     const A: TargetId = TargetId(0);
     const B: TargetId = TargetId(1);
 
+    fn at(last: u8) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, last], 5432))
+    }
+
+    /// With the writer at its own address.
     fn world(writer: Option<(TargetId, u64)>) -> Snapshot {
         let target = |id: TargetId| {
             Some(Arc::new(Target {
                 id,
                 name: "db".into(),
-                addresses: Vec::new(),
+                addresses: vec![at(id.0 as u8)],
                 server_name: "db".into(),
                 reader: false,
                 available: true,
@@ -241,6 +267,75 @@ mod tests {
             }),
             ..snapshot()
         }
+    }
+
+    fn moved(epoch: u64, addresses: &[SocketAddr]) -> Snapshot {
+        let mut snapshot = world(Some((A, epoch)));
+        if let Some(target) = snapshot.targets[0].as_mut() {
+            Arc::make_mut(target).addresses = addresses.to_vec();
+        }
+        snapshot
+    }
+
+    /// What a snapshot that everybody took over at once brings about.
+    fn told(book: &mut Book, mut snapshot: Snapshot) -> (u64, Vec<Drained>) {
+        book.open(&mut snapshot);
+        book.worker_caught_up(0, snapshot.sequence);
+        (snapshot.term, book.drained())
+    }
+
+    fn drained(from: Option<TargetId>, epoch: u64) -> Vec<Drained> {
+        let unconfirmed = false;
+        vec![Drained {
+            from,
+            epoch,
+            unconfirmed,
+        }]
+    }
+
+    #[test]
+    fn a_writer_that_moves_is_a_former_writer() {
+        let mut book = Book::new(1);
+        assert_eq!(told(&mut book, moved(1, &[at(1)])), (0, drained(None, 1)));
+        let old = book.take(A, 0).expect("room");
+        assert_eq!(told(&mut book, moved(2, &[at(2)])), (1, Vec::new()));
+        book.give_back(old, true);
+        assert_eq!(book.drained(), drained(Some(A), 2));
+        // Without a word of a new epoch too.
+        assert_eq!(
+            told(&mut book, moved(2, &[at(3)])),
+            (2, drained(Some(A), 2))
+        );
+    }
+
+    #[test]
+    fn a_writer_that_stays_where_it_was_is_none() {
+        let mut book = Book::new(1);
+        told(&mut book, moved(1, &[at(1)]));
+        let both = [at(1), at(2)];
+        assert_eq!(told(&mut book, moved(2, &both)), (0, drained(None, 2)));
+        assert_eq!(told(&mut book, moved(2, &both)), (0, Vec::new()));
+        // A name that can't be resolved stands for the addresses of before.
+        assert_eq!(told(&mut book, moved(2, &[])), (0, Vec::new()));
+        assert_eq!(told(&mut book, moved(2, &both)), (0, Vec::new()));
+        assert_eq!(
+            told(&mut book, moved(2, &[at(2)])),
+            (1, drained(Some(A), 2))
+        );
+    }
+
+    #[test]
+    fn a_renewed_permit_holds_no_acknowledgement_up() {
+        let mut book = Book::new(1);
+        told(&mut book, moved(1, &[at(1), at(2)]));
+        let mut stays = book.take(A, 0).expect("room");
+        let goes = book.take(A, 0).expect("room");
+        let (term, _) = told(&mut book, moved(2, &[at(2)]));
+        book.renew(&mut stays, term);
+        assert!(book.drained().is_empty());
+        book.give_back(goes, true);
+        assert_eq!(book.drained(), drained(Some(A), 2));
+        assert_eq!(book.held()[&A], 1);
     }
 
     #[test]

@@ -12,7 +12,10 @@
 
 mod book;
 mod front;
+mod mailbox;
 mod notice;
+mod origin;
+mod reign;
 mod shared;
 mod signs;
 mod slab;

@@ -1,15 +1,17 @@
 //! What the threads share: the book, the mailboxes, the welcome templates. No lock here is taken
 //! per query.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{mpsc, Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{mpsc, Arc, Mutex};
 
-use dbproxy_driver::{Driver, Time, Waker};
+use dbproxy_driver::{Driver, Time};
 use dbproxy_engine::{Admission, CancelKey, Engine, Identity, Link};
 
 use crate::book::{Book, Permit};
+use crate::mailbox::{lock, Mailbox};
 use crate::notice::{Notice, Notices};
+use crate::origin::Origin;
 use crate::signs::TargetSigns;
 use crate::snapshot::{Listener, Role, Snapshot, TargetId};
 use crate::stats::Stats;
@@ -41,6 +43,8 @@ pub struct Loan<E: Engine, S> {
     pub identity: Identity,
     /// Its place in the budget.
     pub permit: Permit,
+    /// What it was opened for.
+    pub origin: Origin,
 }
 
 /// A worker asks others for idle backends.
@@ -84,37 +88,6 @@ pub enum FrontLetter {
     Snapshot(Arc<Snapshot>, mpsc::SyncSender<Result<(), String>>),
     /// Empty the accept queue, then close the listeners.
     Drain,
-}
-
-/// A mailbox that wakes its owner.
-pub struct Mailbox<L, W> {
-    letters: Mutex<VecDeque<L>>,
-    waker: W,
-}
-
-impl<L, W: Waker> Mailbox<L, W> {
-    fn new(waker: W) -> Self {
-        Self {
-            letters: Mutex::default(),
-            waker,
-        }
-    }
-
-    /// Adds a letter.
-    pub fn post(&self, letter: L) {
-        lock(&self.letters).push_back(letter);
-        self.waker.wake();
-    }
-
-    /// Takes all letters.
-    pub fn collect(&self) -> VecDeque<L> {
-        std::mem::take(&mut *lock(&self.letters))
-    }
-
-    /// Wakes the owner without a letter.
-    pub fn wake(&self) {
-        self.waker.wake();
-    }
 }
 
 /// Welcome templates kept at most: clients choose startup settings, so their number is theirs.
@@ -282,6 +255,11 @@ impl<E: Engine, D: Driver> Shared<E, D> {
         sheds
     }
 
+    /// A connection of an earlier term is none to the former writer.
+    pub fn renew(&self, permit: &mut Permit, term: u64) {
+        lock(&self.book).renew(permit, term);
+    }
+
     /// A connection is gone: whoever needs one longest may open it.
     pub fn return_permit(&self, permit: Permit, confirmed: bool) {
         let target = permit.target;
@@ -325,6 +303,14 @@ impl<E: Engine, D: Driver> Shared<E, D> {
         lock(&self.book).usage(target)
     }
 
+    /// Connections of this pod that count in each target's budget: opening, idle, lent, and closing
+    /// until their servers let go. Targets that are no longer there are among them while they have any.
+    pub fn held(&self) -> Vec<(Arc<str>, u32)> {
+        let held = lock(&self.book).held().into_iter();
+        held.map(|(id, count)| (self.target_name(id), count))
+            .collect()
+    }
+
     /// What a client of that key is told at its welcome, if it is known.
     pub fn template(
         &self,
@@ -353,8 +339,4 @@ impl<E: Engine, D: Driver> Shared<E, D> {
     pub fn unlearn_all(&self) {
         lock(&self.templates).clear();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

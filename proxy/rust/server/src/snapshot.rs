@@ -1,4 +1,19 @@
 //! What Python hands down: the whole desired state of the data plane, swapped as one.
+//!
+//! **A target is its addresses, not its name.** When a snapshot comes,
+//! - a connection whose address is no longer among its target's, or that was opened under other TLS
+//!   demands, another init query or for a user that is gone, serves nobody any more: an idle one is
+//!   closed at once, a lent one at its release ([`Origin`](crate::origin::Origin));
+//! - a connection to the *writer* is cut instead (stop writing, cancel, tell the truth, drain), a
+//!   pinned session's too, when the writer is another target, or isn't at the connection's address
+//!   any more, whether or not the epoch rose. `writer_drained` then names the target whose
+//!   connections were cut (perhaps the very one that is the writer now) and the snapshot's epoch;
+//! - an epoch that rises while the writer is the same target disturbs no connection whose address is
+//!   still among its addresses. If none was cut, `writer_drained` comes at once and names no target.
+//!
+//! So who means the same server must hand down its addresses in every snapshot, and of a name with
+//! several addresses all of them. A target that is there without any address is one whose name could
+//! not be resolved: that moves nobody.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -109,7 +124,7 @@ pub struct Snapshot {
     pub init_query: Option<Arc<str>>,
     /// Clients at once, over all listeners.
     pub max_clients: u32,
-    /// Rises when the writer becomes another target; set when the snapshot is applied.
+    /// Rises when the writer becomes another server; set when the snapshot is applied.
     pub term: u64,
     /// Rises with every snapshot; set when it is applied.
     pub sequence: u64,
@@ -119,6 +134,18 @@ impl Snapshot {
     /// A target that is still there.
     pub fn target(&self, id: TargetId) -> Option<&Arc<Target>> {
         self.targets.get(usize::from(id.0))?.as_ref()
+    }
+
+    /// Whether a target is (also) at that address, as far as is known.
+    pub fn is_at(&self, id: TargetId, address: SocketAddr) -> bool {
+        self.target(id).is_some_and(|target| {
+            target.addresses.is_empty() || target.addresses.contains(&address)
+        })
+    }
+
+    /// Whether a connection to that address of that target is one to the writer.
+    pub fn writes_at(&self, id: TargetId, address: SocketAddr) -> bool {
+        self.writer.is_some_and(|writer| writer.target == id) && self.is_at(id, address)
     }
 
     /// The writer that clients may use.

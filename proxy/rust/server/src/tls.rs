@@ -72,6 +72,8 @@ pub enum TlsMode {
 pub struct BackendTls {
     /// How far it goes.
     pub mode: TlsMode,
+    /// The CA's PEM text, where the mode asks for it.
+    ca: Option<Box<str>>,
     config: Option<Arc<ClientConfig>>,
 }
 
@@ -82,7 +84,14 @@ impl BackendTls {
             TlsMode::Disabled => None,
             _ => Some(Arc::new(client_config(mode, ca)?)),
         };
-        Ok(Self { mode, config })
+        let checks = matches!(mode, TlsMode::VerifyCa | TlsMode::VerifyIdentity);
+        let ca = ca.filter(|_| checks).map(Into::into);
+        Ok(Self { mode, ca, config })
+    }
+
+    /// Whether both ask the same of a server.
+    pub fn demands_the_same(&self, other: &Self) -> bool {
+        self.mode == other.mode && self.ca == other.ca
     }
 
     /// Whether the certificate is checked.

@@ -2,19 +2,16 @@
 
 use std::io::ErrorKind;
 
-use dbproxy_driver::{Buffer, Driver, Duration};
+use dbproxy_driver::{Buffer, Driver, Time};
 use dbproxy_engine::{Engine, KillReason, Link};
 
 use crate::notice::Notice;
 use crate::slab::Key;
 use crate::stats::count_kill;
 
-use super::opening::local_failure;
+use super::failing::local_failure;
 use super::state::{Backend, BackendPlace, ClientPlace, Timer};
 use super::Worker;
-
-/// How long a server may take to close after a goodbye.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl<E: Engine, D: Driver> Worker<E, D> {
     /// Bytes from a backend.
@@ -35,14 +32,14 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                     self.pump_backend(key);
                 }
                 if over {
-                    self.backend_closed(key, None);
+                    self.server_left(key);
                 }
             }
             (Err(_), true) => {
                 let text = "the TLS handshake with the database failed (check tls.mode and the CA)";
-                self.open_failed(key, local_failure("08001", text));
+                self.open_failed(key, local_failure("08001", text), false);
             }
-            (Err(_), false) => self.backend_closed(key, None),
+            (Err(_), false) => self.lose(key, KillReason::OutOfStep),
         }
     }
 
@@ -58,23 +55,53 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         };
         match backend.place {
             BackendPlace::Opening(_) => {
+                let address = backend.origin.address;
                 let text = match error {
-                    Some(kind) => format!("cannot reach {}: {kind}", backend.address),
-                    None => format!("{} closed during the log-in", backend.address),
+                    Some(kind) => format!("cannot reach {address}: {kind}"),
+                    None => format!("{address} closed during the log-in"),
                 };
                 let name = backend.target.name.clone();
-                self.open_failed(key, local_failure("08001", &text));
+                self.open_failed(key, local_failure("08001", &text), let_go_of(error));
                 self.doubt(&name, "it cannot be connected to");
             }
-            BackendPlace::Closing => self.remove_backend(key, true),
+            BackendPlace::Closing => self.remove_backend(key, let_go_of(error)),
             _ => {
-                if !backend.cut {
-                    let name = backend.target.name.clone();
-                    self.doubt(&name, "it closed a connection");
-                }
-                self.lose(key, KillReason::ServerClosed);
-                self.remove_backend(key, true);
+                self.server_left(key);
+                self.remove_backend(key, let_go_of(error));
             }
+        }
+    }
+
+    /// The server ended a session, or is about to.
+    fn server_left(&mut self, key: Key) {
+        if let Some(backend) = self.backends.get(key).filter(|backend| !backend.cut) {
+            let name = backend.target.name.clone();
+            self.doubt(&name, "it closed a connection");
+        }
+        self.lose(key, KillReason::ServerClosed);
+    }
+
+    /// A backend may stay where it stands until then.
+    pub(super) fn allow_until(&mut self, key: Key, due: Time) {
+        if let Some(backend) = self.backends.get_mut(key) {
+            backend.due = Some(due);
+            self.timers.set(due, Timer::Backend(key));
+        }
+    }
+
+    /// A backend has stood where it stands for as long as it may.
+    pub(super) fn overstayed(&mut self, key: Key) {
+        let Some(backend) = self.backends.get(key) else {
+            return;
+        };
+        match backend.place {
+            BackendPlace::Opening(_) => self.backend_closed(key, Some(ErrorKind::TimedOut)),
+            BackendPlace::Lent(_) => self.lose(key, KillReason::WriterLost),
+            BackendPlace::Orphaned => self.kill(key, KillReason::ClientLost),
+            BackendPlace::Resetting => self.kill(key, KillReason::ResetFailed),
+            BackendPlace::Settling => self.kill(key, KillReason::CancelUnconfirmed),
+            BackendPlace::Departing(_) | BackendPlace::Closing => self.remove_backend(key, false),
+            BackendPlace::Free | BackendPlace::Idle => {}
         }
     }
 
@@ -91,7 +118,6 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     /// Says goodbye to a backend that nobody holds any more; its permit returns with the EOF.
     pub(super) fn kill(&mut self, key: Key, reason: KillReason) {
         self.unlist(key);
-        let deadline = self.driver.now().after(CLOSE_TIMEOUT);
         let orphaned = |backend: &Backend<E>| matches!(backend.place, BackendPlace::Orphaned);
         if self.backends.get(key).is_some_and(orphaned) {
             // It still counts as borrowed by the client that went away.
@@ -102,15 +128,25 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         };
         match backend.place {
             BackendPlace::Closing | BackendPlace::Departing(_) => return,
-            BackendPlace::Opening(_) => {
-                return self.open_failed(key, local_failure("08006", "given up"));
-            }
+            BackendPlace::Opening(_) => return self.give_up_opening(key),
             _ => {}
         }
         count_kill(&backend.stats, reason);
-        backend.place = BackendPlace::Closing;
-        backend.since = self.driver.now();
         let running = backend.link.as_ref().is_some_and(|l| l.outstanding() > 0);
+        self.say_goodbye(key);
+        if running && reason != KillReason::ServerClosed {
+            // What it still does nobody wants: the server shall not finish it at leisure.
+            self.start_cancel(key);
+        }
+    }
+
+    /// From here on only the server's EOF is waited for.
+    pub(super) fn say_goodbye(&mut self, key: Key) {
+        let now = self.driver.now();
+        let Some(backend) = self.backends.get_mut(key) else {
+            return;
+        };
+        backend.enter(BackendPlace::Closing, now);
         if let Some(link) = &backend.link {
             let mut out = Vec::new();
             link.goodbye(&mut out);
@@ -118,14 +154,10 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         }
         backend.wire.finish(&mut self.driver);
         backend.wire.arm(&mut self.driver, true);
-        self.timers.set(deadline, Timer::Closing(key));
-        if running {
-            // What it still does nobody wants: the server shall not finish it at leisure.
-            self.start_cancel(key);
-        }
     }
 
-    /// Forgets a backend; its place in the budget is free.
+    /// Forgets a backend; its place in the budget is free. `confirmed`: the server let go of it. If
+    /// it didn't, nothing of ours may reach it any more.
     pub(super) fn remove_backend(&mut self, key: Key, confirmed: bool) {
         self.unlist(key);
         let Some(mut backend) = self.backends.remove(key) else {
@@ -140,7 +172,12 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let permit = backend.permit.take();
         self.lanes.leave(backend.lane);
         backend.wire.discard(&mut self.driver);
-        self.driver.close(token);
+        self.end_cancels_of(key, backend.cancels);
+        if confirmed {
+            self.driver.close(token);
+        } else {
+            self.driver.abort(token);
+        }
         if let Some(permit) = permit {
             self.shared.return_permit(permit, confirmed);
         }
@@ -186,4 +223,14 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 .text("reason", reason),
         );
     }
+}
+
+/// Whether the way in which a connection ended says that the server has let go of it.
+fn let_go_of(error: Option<ErrorKind>) -> bool {
+    let reset = [
+        ErrorKind::ConnectionReset,
+        ErrorKind::ConnectionRefused,
+        ErrorKind::BrokenPipe,
+    ];
+    error.is_none_or(|kind| reset.contains(&kind))
 }

@@ -57,7 +57,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             return;
         };
         backend.cancels += 1;
-        let token = self.driver.connect(backend.address);
+        let token = self.driver.connect(backend.origin.address);
         let cancel = self.cancels.insert(Cancel {
             wire: Wire::new(token),
             request,
@@ -88,6 +88,18 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         self.end_cancel(key, confirmed);
     }
 
+    /// A backend is gone: what would strike it is not delivered any more.
+    pub(super) fn end_cancels_of(&mut self, backend: Key, count: u32) {
+        if count == 0 {
+            return;
+        }
+        let its = self.cancels.iter().filter(|(_, c)| c.backend == backend);
+        let its: Vec<Key> = its.map(|(key, _)| key).collect();
+        for key in its {
+            self.end_cancel(key, false);
+        }
+    }
+
     /// Ends a cancel; one that was not confirmed may still strike, so its backend must go.
     pub(super) fn end_cancel(&mut self, key: Key, confirmed: bool) {
         let Some(cancel) = self.cancels.remove(key) else {
@@ -96,7 +108,11 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let token = cancel.wire.token;
         self.disown(token);
         cancel.wire.discard(&mut self.driver);
-        self.driver.close(token);
+        if confirmed {
+            self.driver.close(token);
+        } else {
+            self.driver.abort(token);
+        }
         let Some(backend) = self.backends.get_mut(cancel.backend) else {
             return;
         };

@@ -8,7 +8,7 @@ use dbproxy_engine::{CloseReason, Engine, KillReason, Link, Outcome, Session, St
 use crate::slab::Key;
 use crate::snapshot::{Snapshot, TargetId};
 
-use super::state::{BackendPlace, ClientPlace, Timer};
+use super::state::{BackendPlace, ClientPlace};
 use super::Worker;
 
 /// How long a cut backend may take to say how its request ended.
@@ -16,7 +16,7 @@ const OUTCOME_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl<E: Engine, D: Driver> Worker<E, D> {
     /// Swaps in a new desired state. Sessions see it at their next check-out; links to a writer of
-    /// before are cut at once.
+    /// before are cut at once (the rules are in `snapshot`).
     pub(super) fn take_over(&mut self, snapshot: Arc<Snapshot>) {
         let before = self.snapshot.replace(snapshot.clone());
         let sequence = snapshot.sequence;
@@ -24,15 +24,13 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             self.hide_waiters(&before);
             if snapshot.term > before.term {
                 self.shared.unlearn_all();
-                if let Some(writer) = before.writer {
-                    self.cut_target(writer.target, snapshot.term);
-                }
+                self.leave_former_writer(before.writer.map(|w| w.target), &snapshot);
             }
             if !Arc::ptr_eq(&before.users, &snapshot.users) {
                 self.good_password.clear();
             }
         }
-        self.retire_departed(&snapshot);
+        self.retire_outdated(&snapshot);
         self.shed_idle();
         self.pauses.clear();
         self.lanes.forget_pauses();
@@ -55,17 +53,20 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         }
     }
 
-    /// Backends of targets that are gone: idle ones go now, lent ones at their release.
-    fn retire_departed(&mut self, snapshot: &Snapshot) {
+    /// Backends that were opened for what nobody wants any more: idle ones go now, lent ones at
+    /// their release.
+    fn retire_outdated(&mut self, snapshot: &Snapshot) {
         for key in self.backends.keys() {
             let Some(backend) = self.backends.get_mut(key) else {
                 continue;
             };
-            if snapshot.target(backend.target.id).is_some() {
+            let user = self.lanes.all.get(backend.lane).map(|l| &*l.identity.user);
+            let origin = &backend.origin;
+            if origin.fits(snapshot, backend.target.id, user.unwrap_or_default()) {
                 continue;
             }
             match backend.place {
-                BackendPlace::Idle | BackendPlace::Opening(_) => {
+                BackendPlace::Idle | BackendPlace::Free | BackendPlace::Opening(_) => {
                     self.kill(key, KillReason::Outdated);
                 }
                 _ => backend.retired = true,
@@ -85,31 +86,48 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         }
     }
 
-    fn cut_target(&mut self, target: TargetId, term: u64) {
+    /// A term ended: what is connected to its writer is cut, everything else goes on in the new one.
+    fn leave_former_writer(&mut self, former: Option<TargetId>, snapshot: &Snapshot) {
         for key in self.backends.keys() {
             let Some(backend) = self.backends.get_mut(key) else {
                 continue;
             };
-            let old = backend.permit.as_ref().is_some_and(|p| p.term() < term);
-            if backend.target.id != target || !old {
+            let (target, address) = (backend.target.id, backend.origin.address);
+            if Some(target) == former && !snapshot.writes_at(target, address) {
+                self.cut(key);
                 continue;
             }
-            backend.cut = true;
-            if let Some(link) = backend.link.as_mut() {
-                link.cut();
+            // What goes, goes in the term in which it was begun to be closed.
+            let goes = matches!(
+                backend.place,
+                BackendPlace::Closing | BackendPlace::Departing(_)
+            );
+            match backend.permit.as_mut() {
+                Some(permit) if !goes && !backend.cut => self.shared.renew(permit, snapshot.term),
+                _ => {}
             }
-            let running = backend.link.as_ref().is_some_and(|l| l.outstanding() > 0);
-            match backend.place {
-                BackendPlace::Closing | BackendPlace::Departing(_) => {}
-                BackendPlace::Lent(_) if running => {
-                    // The true outcome is better than a guess: cancel, and read on for a while.
-                    self.start_cancel(key);
-                    let deadline = self.driver.now().after(OUTCOME_TIMEOUT);
-                    self.timers.set(deadline, Timer::Cut(key));
-                }
-                BackendPlace::Lent(_) => self.lose(key, KillReason::WriterLost),
-                _ => self.kill(key, KillReason::WriterLost),
+        }
+    }
+
+    fn cut(&mut self, key: Key) {
+        let deadline = self.driver.now().after(OUTCOME_TIMEOUT);
+        let Some(backend) = self.backends.get_mut(key) else {
+            return;
+        };
+        backend.cut = true;
+        if let Some(link) = backend.link.as_mut() {
+            link.cut();
+        }
+        let running = backend.link.as_ref().is_some_and(|l| l.outstanding() > 0);
+        match backend.place {
+            BackendPlace::Closing | BackendPlace::Departing(_) => {}
+            BackendPlace::Lent(_) if running => {
+                // The true outcome is better than a guess: cancel, and read on for a while.
+                self.start_cancel(key);
+                self.allow_until(key, deadline);
             }
+            BackendPlace::Lent(_) => self.lose(key, KillReason::WriterLost),
+            _ => self.kill(key, KillReason::WriterLost),
         }
     }
 
@@ -134,9 +152,20 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         }
     }
 
+    /// Nobody new comes to a pod that goes: what is idle is room for other pods.
+    fn shed_all_idle(&mut self) {
+        for key in self.backends.keys() {
+            let place = self.backends.get(key).map(|backend| &backend.place);
+            if matches!(place, Some(BackendPlace::Idle)) {
+                self.kill(key, KillReason::Shutdown);
+            }
+        }
+    }
+
     /// The pod goes: clients leave at their transactions' ends, idle ones now.
     pub(super) fn drain(&mut self) {
         self.draining = true;
+        self.shed_all_idle();
         for key in self.clients.keys() {
             let welcomed = self.clients.get(key).is_some_and(|c| c.session.is_some());
             let leaving = self

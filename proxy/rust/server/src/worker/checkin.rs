@@ -13,6 +13,7 @@ use super::{Todo, Worker};
 impl<E: Engine, D: Driver> Worker<E, D> {
     /// A released backend becomes somebody's again, after what it needs.
     pub(super) fn reuse(&mut self, key: Key, release: Release) {
+        let now = self.driver.now();
         let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
@@ -27,7 +28,6 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 },
             );
         }
-        backend.since = self.driver.now();
         backend.cancel_wanted = false;
         match release {
             Release::Reset => {
@@ -37,7 +37,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 let mut out = Vec::new();
                 let init_query = self.snapshot.as_ref().and_then(|s| s.init_query.as_deref());
                 link.reset(init_query, &mut out);
-                backend.place = BackendPlace::Resetting;
+                backend.enter(BackendPlace::Resetting, now);
                 backend.wire.push(&mut self.driver, &out);
                 backend.wire.arm(&mut self.driver, true);
                 if backend.wire.flush(&mut self.driver).is_err() {
@@ -45,11 +45,11 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 }
             }
             Release::Clean if backend.cancels > 0 => {
-                backend.place = BackendPlace::Settling;
+                backend.enter(BackendPlace::Settling, now);
                 backend.wire.arm(&mut self.driver, true);
             }
             Release::Clean => {
-                backend.place = BackendPlace::Free;
+                backend.enter(BackendPlace::Free, now);
                 backend.wire.arm(&mut self.driver, true);
                 self.todo.push_back(Todo::Offer(key));
             }
@@ -98,13 +98,15 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     /// Into the idle list of its lane.
     fn shelve(&mut self, key: Key) {
+        if self.draining {
+            return self.kill(key, KillReason::Shutdown);
+        }
         let now = self.driver.now();
         let free = |backend: &&mut Backend<E>| matches!(backend.place, BackendPlace::Free);
         let Some(backend) = self.backends.get_mut(key).filter(free) else {
             return;
         };
-        backend.since = now;
-        backend.place = BackendPlace::Idle;
+        backend.enter(BackendPlace::Idle, now);
         if let Some(lane) = self.lanes.all.get_mut(backend.lane) {
             lane.idle_mut(backend.target.id).push(key);
         }
@@ -123,7 +125,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         ) else {
             return;
         };
-        backend.place = BackendPlace::Lent(client_key);
+        backend.enter(BackendPlace::Lent(client_key), now);
         backend.stats.borrowed.add(1);
         backend.stats.borrows.add(1);
         if let Some(load) = backend.target.signs.loaded(self.index) {
@@ -186,7 +188,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 if let Some(load) = backend.target.signs.loaded(self.index) {
                     load.fall();
                 }
-                backend.place = BackendPlace::Free;
+                backend.enter(BackendPlace::Free, now);
             }
         }
         if let Some(client) = client.and_then(|key| self.clients.get_mut(key)) {
@@ -217,8 +219,10 @@ mod tests {
 
     use super::*;
     use crate::notice::Notices;
+    use crate::origin::Origin;
     use crate::shared::Shared;
     use crate::snapshot::Target;
+    use crate::test_support::snapshot;
     use crate::wire::Wire;
 
     const ADDRESS: ([u8; 4], u16) = ([10, 0, 0, 2], 5432);
@@ -254,6 +258,7 @@ mod tests {
             settings: Vec::new().into(),
         };
         let stats = worker.target_stats(&target.name);
+        let origin = Origin::new(&snapshot(), &target, ADDRESS.into());
         let backend = Backend {
             wire: Wire::new(worker.driver.connect(ADDRESS.into())),
             place: BackendPlace::Free,
@@ -262,8 +267,9 @@ mod tests {
             target,
             stats,
             permit: None,
-            address: ADDRESS.into(),
+            origin,
             since: Time::default(),
+            due: None,
             cancels: 0,
             cancel_wanted: false,
             cut: false,

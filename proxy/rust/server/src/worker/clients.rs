@@ -194,7 +194,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         };
         match session.abandon(link) {
             Abandoned::Running => {
-                backend.place = BackendPlace::Orphaned;
+                backend.enter(BackendPlace::Orphaned, self.driver.now());
                 backend.wire.arm(&mut self.driver, true);
                 // Replies that are here already are looked at without the client.
                 self.pump_backend(backend_key);

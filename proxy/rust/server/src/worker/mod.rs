@@ -1,7 +1,7 @@
 //! A worker: one thread's clients and backends, and everything that happens between them.
 //!
-//! `clients`, `opening` and `backends` deal with the two kinds of legs, `cancels` with CancelRequests.
-//! `relay` carries out what the session machines say. `pool` (check-out), `checkin` and `trade`
+//! `clients`, `opening` (with `failing`) and `backends` deal with the two kinds of legs, `cancels`
+//! with CancelRequests. `relay` carries out what the session machines say. `pool` (check-out), `checkin` and `trade`
 //! (other workers) decide who gets which backend. `change` follows new snapshots, losses and the
 //! drain, `sweep` looks after deadlines.
 
@@ -10,6 +10,7 @@ mod cancels;
 mod change;
 mod checkin;
 mod clients;
+mod failing;
 mod lanes;
 mod opening;
 mod pause;
@@ -20,6 +21,7 @@ mod sweep;
 mod trade;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
@@ -65,6 +67,8 @@ pub struct Worker<E: Engine, D: Driver> {
     pauses: Pauses,
     /// Per target: the budget has no room before this time, unless a letter says otherwise.
     exhausted_until: BTreeMap<TargetId, Time>,
+    /// Per target: the address that answered last.
+    good_address: BTreeMap<TargetId, SocketAddr>,
     /// Per user: which password the database accepted last.
     good_password: HashMap<Arc<str>, usize>,
     logins_in_flight: u32,
@@ -97,6 +101,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             target_stats: HashMap::new(),
             pauses: Pauses::default(),
             exhausted_until: BTreeMap::new(),
+            good_address: BTreeMap::new(),
             good_password: HashMap::new(),
             logins_in_flight: 0,
             swept_at: Time::default(),

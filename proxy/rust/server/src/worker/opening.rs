@@ -1,26 +1,26 @@
 //! New backends: connecting, TLS, logging in, and what a failure means for those who wait.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dbproxy_driver::{Driver, Duration};
-use dbproxy_engine::{
-    BackendAsk, BackendFailure, BackendLogin, BackendProgress, CloseReason, Engine, Failure, Link,
-};
+use dbproxy_engine::{BackendAsk, BackendLogin, BackendProgress, Engine, Identity, Link};
 
 use crate::book::Permit;
-use crate::notice::Notice;
+use crate::origin::Origin;
 use crate::slab::Key;
-use crate::snapshot::{Role, Target, TargetId};
+use crate::snapshot::{Role, Target};
 use crate::tls::{Tls, TlsMode};
 use crate::wire::Wire;
 
-use super::state::{Backend, BackendPlace, Opening, Owner, Timer};
+use super::failing::local_failure;
+use super::state::{Backend, BackendPlace, Opening, Owner};
 use super::{Todo, Worker};
 
 /// How long connecting and logging in may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
-/// SQLSTATE of a server that has no connection left.
-const TOO_MANY_CONNECTIONS: &str = "53300";
+/// How long an address may take to answer while another one is left to try.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl<E: Engine, D: Driver> Worker<E, D> {
     /// Begins a new connection for the waiters of a lane.
@@ -35,44 +35,67 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             return self.shared.return_permit(permit, true);
         };
         let password = self.good_password.get(&identity.user).copied();
+        let Some(address) = self.next_address(target, &[]) else {
+            let failure = local_failure("08001", "the target's host name has no address");
+            self.opening_failed(lane, role, target, &failure);
+            return self.shared.return_permit(permit, true);
+        };
         let opening = Opening {
             login: None,
             role,
             password: password.unwrap_or(0),
-            address: 0,
+            tried: vec![address],
             deadline: self.driver.now().after(OPEN_TIMEOUT),
         };
-        self.lanes.join(&identity);
         self.lanes.opening(lane, role);
         self.logins_in_flight += 1;
         if let Some(load) = target.signs.loaded(self.index) {
             load.rise();
         }
-        self.connect(lane, target.clone(), permit, opening);
+        self.connect(identity, target.clone(), permit, opening);
     }
 
-    fn connect(&mut self, lane: Key, target: Arc<Target>, permit: Permit, opening: Opening<E>) {
-        let stats = self.target_stats(&target.name);
-        let Some(address) = target.addresses.get(opening.address).copied() else {
-            let failure = local_failure("08001", "the target's host name has no address");
-            self.opening_over(lane, opening.role, &target);
-            self.opening_failed(lane, opening.role, &target, &failure);
-            self.lanes.leave(lane);
+    /// The address to try next: the one that answered last, then the others in their order.
+    pub(super) fn next_address(&self, target: &Target, tried: &[SocketAddr]) -> Option<SocketAddr> {
+        let good = self.good_address.get(&target.id);
+        let untried = |address: &&SocketAddr| !tried.contains(address);
+        let known = good.filter(|good| target.addresses.contains(good));
+        let mut all = known.into_iter().chain(&target.addresses);
+        all.find(untried).copied()
+    }
+
+    /// Connects to the address that was chosen last.
+    pub(super) fn connect(
+        &mut self,
+        identity: Identity,
+        target: Arc<Target>,
+        permit: Permit,
+        opening: Opening<E>,
+    ) {
+        let (Some(address), Some(snapshot)) = (opening.tried.last(), self.snapshot.clone()) else {
             return self.shared.return_permit(permit, true);
         };
+        let now = self.driver.now();
+        let left = target.addresses.len().saturating_sub(opening.tried.len());
+        let share = opening.deadline.since(now) / (u32::try_from(left).unwrap_or(0) + 1);
+        let answers_by = match left {
+            0 => opening.deadline,
+            _ => now.after(share.min(CONNECT_TIMEOUT)),
+        };
+        let stats = self.target_stats(&target.name);
         stats.connections.add(1);
-        let deadline = opening.deadline;
-        let token = self.driver.connect(address);
+        let token = self.driver.connect(*address);
         let key = self.backends.insert(Backend {
             wire: Wire::new(token),
+            origin: Origin::new(&snapshot, &target, *address),
             place: BackendPlace::Opening(Box::new(opening)),
             link: None,
-            lane,
+            lane: self.lanes.join(&identity),
             target,
             stats,
             permit: Some(permit),
-            address,
-            since: self.driver.now(),
+            since: now,
+            due: None,
             cancels: 0,
             cancel_wanted: false,
             cut: false,
@@ -80,10 +103,10 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             counted_tls: false,
         });
         self.own(token, Owner::Backend(key));
-        self.timers.set(deadline, Timer::Opening(key));
+        self.allow_until(key, answers_by);
     }
 
-    fn opening_over(&mut self, lane: Key, role: Role, target: &Target) {
+    pub(super) fn opening_over(&mut self, lane: Key, role: Role, target: &Target) {
         self.logins_in_flight = self.logins_in_flight.saturating_sub(1);
         if let Some(load) = target.signs.loaded(self.index) {
             load.fall();
@@ -112,11 +135,14 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let BackendPlace::Opening(opening) = &mut backend.place else {
             return;
         };
+        let (target, address) = (backend.target.id, backend.origin.address);
+        self.good_address.insert(target, address);
+        let deadline = opening.deadline;
         let identity = lane.identity.clone();
         let user = snapshot.users.by_name.get(&identity.user);
         let Some(password) = user.and_then(|user| user.passwords.get(opening.password)) else {
             let failure = local_failure("28000", "the proxy has no password for this user");
-            return self.open_failed(key, failure);
+            return self.open_failed(key, failure, false);
         };
         let mode = snapshot.backend_tls.mode;
         let ask = BackendAsk {
@@ -132,8 +158,9 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         backend.wire.push(&mut self.driver, &out);
         backend.wire.arm(&mut self.driver, true);
         if backend.wire.flush(&mut self.driver).is_err() {
-            self.open_failed(key, local_failure("08001", "TLS failed"));
+            return self.open_failed(key, local_failure("08001", "TLS failed"), false);
         }
+        self.allow_until(key, deadline);
     }
 
     pub(super) fn go_on_opening(&mut self, key: Key) {
@@ -159,7 +186,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             let flushed = backend.wire.flush(&mut self.driver).is_ok();
             match progress {
                 _ if !flushed => {
-                    return self.open_failed(key, local_failure("08001", "TLS failed"));
+                    return self.open_failed(key, local_failure("08001", "TLS failed"), false);
                 }
                 BackendProgress::NeedMore => {
                     if consumed == 0 || backend.wire.input().is_empty() {
@@ -168,7 +195,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 }
                 BackendProgress::StartTls => return self.start_backend_tls(key),
                 BackendProgress::Ready(link) => return self.opened(key, link),
-                BackendProgress::Failed(failure) => return self.open_failed(key, failure),
+                BackendProgress::Failed(failure) => return self.open_failed(key, failure, false),
             }
         }
     }
@@ -185,7 +212,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         });
         if !kicked {
             let text = "TLS to the database could not be started (is the host a valid name?)";
-            self.open_failed(key, local_failure("08001", text));
+            self.open_failed(key, local_failure("08001", text), false);
         }
     }
 
@@ -199,7 +226,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         else {
             return;
         };
-        backend.since = now;
+        backend.enter(BackendPlace::Free, now);
         backend.stats.opened.add(1);
         if backend.wire.is_tls() {
             backend.counted_tls = true;
@@ -209,6 +236,10 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let quiet = backend.wire.input().is_empty();
         let params = link.params().clone();
         backend.link = Some(link);
+        if quiet {
+            // Before anybody looks for more: whom it serves needs no other one.
+            self.todo.push_back(Todo::Offer(key));
+        }
         self.opening_over(lane, opening.role, &target);
         self.pauses.end(target.id);
         if let Some(lane) = self.lanes.all.get_mut(lane) {
@@ -217,158 +248,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 .insert(lane.identity.user.clone(), opening.password);
             self.shared.learn(opening.role, &lane.identity, &params);
         }
-        if quiet {
-            self.todo.push_back(Todo::Offer(key));
-        } else {
+        if !quiet {
             self.spoke_out_of_turn(key);
         }
     }
-
-    /// A log-in failed: perhaps the next password or the next address will do.
-    pub(super) fn open_failed(&mut self, key: Key, failure: BackendFailure) {
-        let Some(mut backend) = self.backends.remove(key) else {
-            return;
-        };
-        let token = backend.wire.token;
-        self.disown(token);
-        backend.stats.connections.sub(1);
-        backend.stats.failed.add(1);
-        let permit = backend.permit.take();
-        backend.wire.discard(&mut self.driver);
-        self.driver.close(token);
-        let (BackendPlace::Opening(opening), Some(permit)) = (backend.place, permit) else {
-            return;
-        };
-        let lane = self.lanes.all.get(backend.lane);
-        let user = lane
-            .map(|lane| lane.identity.user.clone())
-            .unwrap_or_default();
-        let users = self.snapshot.as_ref().map(|s| s.users.clone());
-        let known = users.and_then(|users| users.by_name.get(&user).map(|u| u.passwords.len()));
-        let never_connected = opening.login.is_none();
-        let mut again = Opening {
-            login: None,
-            ..*opening
-        };
-        if failure.wrong_password && again.password + 1 < known.unwrap_or(0) {
-            again.password += 1;
-            return self.connect(backend.lane, backend.target, permit, again);
-        }
-        if never_connected && again.address + 1 < backend.target.addresses.len() {
-            again.address += 1;
-            return self.connect(backend.lane, backend.target, permit, again);
-        }
-        self.good_password.remove(&user);
-        let target = backend.target.clone();
-        self.opening_over(backend.lane, again.role, &target);
-        // The lane may go with its last member, so whoever waits there is told first.
-        self.opening_failed(backend.lane, again.role, &target, &failure);
-        self.lanes.leave(backend.lane);
-        self.shared.return_permit(permit, true);
-    }
-
-    fn opening_failed(
-        &mut self,
-        lane_key: Key,
-        role: Role,
-        target: &Target,
-        failure: &BackendFailure,
-    ) {
-        let now = self.driver.now();
-        let Some(lane) = self.lanes.all.get_mut(lane_key) else {
-            return;
-        };
-        if is_everybodys(failure) {
-            self.pauses.lengthen(target.id, now, false);
-        } else {
-            lane.pauses.lengthen(target.id, now, is_final(failure));
-        }
-        self.shared.notices.push(
-            Notice::new("backend_failed")
-                .text("target", &*target.name)
-                .text("user", &*lane.identity.user)
-                .text("database", &*lane.identity.database)
-                .text("sqlstate", failure.sqlstate.clone())
-                .text("message", failure.message.clone()),
-        );
-        if failure.sqlstate == TOO_MANY_CONNECTIONS {
-            self.make_room(lane_key, role, target.id);
-        }
-        self.show_waiters(role);
-        if is_final(failure) {
-            self.refused(lane_key, role, failure);
-        }
-    }
-
-    /// Others took what our budget still promises: a place of our own must do. Where there may be
-    /// one, it is tried again as soon as that can be free.
-    fn make_room(&mut self, lane_key: Key, role: Role, target: TargetId) {
-        let lane = self.lanes.all.get(lane_key);
-        let Some(needy) = lane.and_then(|lane| lane.needy(role)) else {
-            return;
-        };
-        if self.evict(&[target], needy.since) || self.plead_for(lane_key, role, vec![target]) {
-            let now = self.driver.now();
-            if let Some(lane) = self.lanes.all.get_mut(lane_key) {
-                lane.pauses.end(target);
-                lane.pauses.lengthen(target, now, false);
-            }
-        }
-    }
-
-    /// The database judged a lane's log-in. Another server may let them in; what all of them say of
-    /// this user, database or setting, its clients are told.
-    fn refused(&mut self, lane_key: Key, role: Role, failure: &BackendFailure) {
-        let Some(lane) = self.lanes.all.get(lane_key) else {
-            return;
-        };
-        let mut serving = self.snapshot.iter().flat_map(|s| s.serving(role));
-        if serving.any(|target| !lane.pauses.refused(target.id)) {
-            return self.todo.push_back(Todo::Seek(lane_key, role));
-        }
-        drop(serving);
-        self.shared.unlearn(&lane.identity);
-        let waiting: Vec<Key> = lane.waiting(role).iter().map(|w| w.client).collect();
-        for key in waiting {
-            let Some(client) = self.clients.get_mut(key) else {
-                continue;
-            };
-            if client.session.is_some() {
-                continue;
-            }
-            match &failure.verbatim {
-                Some(error) if !failure.wrong_password => {
-                    client.wire.push(&mut self.driver, error);
-                    self.close_client(key, CloseReason::BackendRefused, None);
-                }
-                _ => {
-                    let why = Some(Failure::BackendUnavailable);
-                    self.close_client(key, CloseReason::BackendRefused, why);
-                }
-            }
-        }
-    }
-}
-
-pub(super) fn local_failure(sqlstate: &str, message: &str) -> BackendFailure {
-    BackendFailure {
-        sqlstate: sqlstate.to_owned(),
-        message: message.to_owned(),
-        verbatim: None,
-        wrong_password: false,
-    }
-}
-
-/// Whether trying again soon is pointless: the database judged this very log-in. Not so while it
-/// starts, stops, or is full (classes 53, 57, 08).
-fn is_final(failure: &BackendFailure) -> bool {
-    let class = failure.sqlstate.get(..2).unwrap_or_default();
-    !matches!(class, "53" | "57" | "08")
-}
-
-/// Whether a failure says something of the server rather than of this very log-in: it can't be
-/// reached, starts, stops, or lacks something. (A role and a database have limits of their own, so
-/// that "too many connections" may be theirs.)
-fn is_everybodys(failure: &BackendFailure) -> bool {
-    !is_final(failure) && failure.sqlstate != TOO_MANY_CONNECTIONS
 }

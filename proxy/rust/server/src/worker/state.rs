@@ -5,14 +5,22 @@ use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use dbproxy_driver::Time;
+use dbproxy_driver::{Duration, Time};
 use dbproxy_engine::Engine;
 
 use crate::book::Permit;
+use crate::origin::Origin;
 use crate::slab::Key;
 use crate::snapshot::{Listener, Role, Target, TargetId};
 use crate::stats::{EndpointStats, TargetStats};
 use crate::wire::Wire;
+
+/// How long a server may take for what the proxy itself asks of it: to reset a session, to confirm a
+/// cancel, to close after a goodbye.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a request may run on after its client went. Long, because it was given in full and may be
+/// meant so (a backup, an index); not for ever, because nobody is left to end it.
+const ORPHAN_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Whose socket a token is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,8 +97,8 @@ pub struct Opening<E: Engine> {
     pub role: Role,
     /// Which of the user's passwords is tried.
     pub password: usize,
-    /// Which of the target's addresses is tried.
-    pub address: usize,
+    /// The target's addresses that were tried, this one last.
+    pub tried: Vec<SocketAddr>,
     /// It counts as failed then.
     pub deadline: Time,
 }
@@ -117,6 +125,19 @@ pub enum BackendPlace<E: Engine> {
     Closing,
 }
 
+impl<E: Engine> BackendPlace<E> {
+    /// How long a backend may stand there; `None` where somebody else sees to that.
+    fn allowance(&self) -> Option<Duration> {
+        match self {
+            Self::Opening(_) | Self::Free | Self::Idle | Self::Lent(_) => None,
+            Self::Orphaned => Some(ORPHAN_TIMEOUT),
+            Self::Resetting | Self::Settling | Self::Departing(_) | Self::Closing => {
+                Some(ANSWER_TIMEOUT)
+            }
+        }
+    }
+}
+
 /// One connection to a database.
 pub struct Backend<E: Engine> {
     /// Its leg.
@@ -133,10 +154,12 @@ pub struct Backend<E: Engine> {
     pub stats: Arc<TargetStats>,
     /// Its place in the budget; `None` once it went elsewhere.
     pub permit: Option<Permit>,
-    /// The address it is connected to, where its cancels go too.
-    pub address: SocketAddr,
+    /// What it was opened for.
+    pub origin: Origin,
     /// Since when it stands where it stands.
     pub since: Time,
+    /// How long it may stand there; `None`: for as long as it likes.
+    pub due: Option<Time>,
     /// Cancels for it that are on their way.
     pub cancels: u32,
     /// A cancel waits until a replay is over.
@@ -147,6 +170,15 @@ pub struct Backend<E: Engine> {
     pub retired: bool,
     /// Counted as a TLS connection.
     pub counted_tls: bool,
+}
+
+impl<E: Engine> Backend<E> {
+    /// Moves it to another state, which has a time of its own.
+    pub fn enter(&mut self, place: BackendPlace<E>, now: Time) {
+        self.due = place.allowance().map(|time| now.after(time));
+        self.place = place;
+        self.since = now;
+    }
 }
 
 /// A CancelRequest under way.
@@ -162,12 +194,8 @@ pub struct Cancel {
 /// What is due at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
 pub enum Timer {
-    /// A log-in takes too long.
-    Opening(Key),
-    /// A cut backend's outcome takes too long.
-    Cut(Key),
-    /// A server's EOF takes too long.
-    Closing(Key),
+    /// A backend may have stood where it stands for too long.
+    Backend(Key),
     /// A cancel takes too long.
     Cancel(Key),
     /// A client that was told goodbye takes too long.

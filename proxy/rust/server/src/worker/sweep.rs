@@ -8,7 +8,7 @@ use crate::slab::Key;
 use crate::snapshot::{Role, TargetId};
 
 use super::lanes::Queued;
-use super::state::{BackendPlace, ClientPlace, Timer};
+use super::state::{Backend, BackendPlace, ClientPlace, Timer};
 use super::Worker;
 
 /// How often idle clients and backends are looked at; also how often an idle loop turns.
@@ -48,23 +48,10 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     fn ring(&mut self, timer: Timer) {
         match timer {
-            Timer::Opening(key) => {
-                let place = self.backends.get(key).map(|backend| &backend.place);
-                if matches!(place, Some(BackendPlace::Opening(o)) if o.deadline <= self.driver.now())
-                {
-                    self.backend_closed(key, Some(std::io::ErrorKind::TimedOut));
-                }
-            }
-            Timer::Cut(key) => {
-                let place = self.backends.get(key).map(|backend| &backend.place);
-                if matches!(place, Some(BackendPlace::Lent(_))) {
-                    self.lose(key, KillReason::WriterLost);
-                }
-            }
-            Timer::Closing(key) => {
-                let place = self.backends.get(key).map(|backend| &backend.place);
-                if matches!(place, Some(BackendPlace::Closing)) {
-                    self.remove_backend(key, false);
+            Timer::Backend(key) => {
+                let due = self.backends.get(key).and_then(|backend| backend.due);
+                if due.is_some_and(|due| due <= self.driver.now()) {
+                    self.overstayed(key);
                 }
             }
             Timer::Cancel(key) => self.end_cancel(key, false),
@@ -144,8 +131,15 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         }
     }
 
-    /// Idle backends beyond what may stay idle go, the longest idle first.
+    /// Backends that stand for too long where they stand, and idle ones beyond what may stay idle, the
+    /// longest idle first.
     fn sweep_backends(&mut self, now: Time) {
+        let late = |backend: &Backend<E>| backend.due.is_some_and(|due| due <= now);
+        let late = self.backends.iter().filter(|(_, backend)| late(backend));
+        let late: Vec<Key> = late.map(|(key, _)| key).collect();
+        for key in late {
+            self.overstayed(key);
+        }
         let Some(snapshot) = self.snapshot.clone() else {
             return;
         };

@@ -251,7 +251,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     pub(super) fn depart(&mut self, key: Key, worker: usize) {
         self.unlist(key);
         if let Some(backend) = self.backends.get_mut(key) {
-            backend.place = BackendPlace::Departing(worker);
+            backend.enter(BackendPlace::Departing(worker), self.driver.now());
             backend.wire.arm(&mut self.driver, false);
             self.driver.detach(backend.wire.token);
         }
@@ -272,6 +272,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             permit: Some(permit),
             stats,
             counted_tls,
+            origin,
             ..
         } = backend
         else {
@@ -290,6 +291,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             link,
             identity,
             permit,
+            origin,
         })));
     }
 
@@ -300,7 +302,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             wire,
             link,
             identity,
-            permit,
+            mut permit,
+            origin,
         } = loan;
         let token = self.driver.attach(socket);
         let snapshot = self.snapshot.clone();
@@ -309,10 +312,15 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             .and_then(|s| s.target(permit.target))
             .cloned();
         let (Some(target), Some(snapshot)) = (target, snapshot) else {
-            self.driver.close(token);
+            self.driver.abort(token);
             return self.shared.return_permit(permit, false);
         };
-        let outdated = permit.term() < snapshot.term;
+        // One that was on its way when a term ended may be the former writer's.
+        let cut = permit.term() < snapshot.term && !snapshot.writes_at(target.id, origin.address);
+        if !cut && permit.term() < snapshot.term {
+            self.shared.renew(&mut permit, snapshot.term);
+        }
+        let fits = origin.fits(&snapshot, target.id, &identity.user);
         let spoke = !wire.input().is_empty();
         let stats = self.target_stats(&target.name);
         stats.connections.add(1);
@@ -322,7 +330,6 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         if counted_tls {
             stats.connections_tls.add(1);
         }
-        let address = target.addresses.first().copied();
         let key = self.backends.insert(Backend {
             wire,
             place: BackendPlace::Free,
@@ -331,17 +338,21 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             target,
             stats,
             permit: Some(permit),
-            address: address.unwrap_or_else(|| ([0, 0, 0, 0], 0).into()),
+            origin,
             since: self.driver.now(),
+            due: None,
             cancels: 0,
             cancel_wanted: false,
-            cut: false,
+            cut,
             retired: false,
             counted_tls,
         });
         self.own(token, Owner::Backend(key));
-        if outdated {
+        if cut {
             return self.kill(key, KillReason::WriterLost);
+        }
+        if !fits {
+            return self.kill(key, KillReason::Outdated);
         }
         if spoke {
             return self.spoke_out_of_turn(key);

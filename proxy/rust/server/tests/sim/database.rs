@@ -27,6 +27,8 @@ pub struct Database {
     pub read_only: bool,
     /// A user that may not log in here.
     pub refuses: Option<&'static str>,
+    /// CancelRequests that came.
+    pub cancels: u64,
     driver: SimDriver,
     address: SocketAddr,
     listener: Option<Token>,
@@ -54,6 +56,7 @@ impl Database {
             index,
             read_only: false,
             refuses: None,
+            cancels: 0,
             driver,
             address,
             listener: None,
@@ -73,15 +76,20 @@ impl Database {
         }
     }
 
+    /// Who is in stays, others are refused.
+    pub fn let_nobody_in(&mut self) {
+        if let Some(listener) = self.listener.take() {
+            self.driver.close(listener);
+        }
+    }
+
     /// All sessions end at once; what wasn't committed is lost.
     pub fn crash(&mut self) {
         for token in std::mem::take(&mut self.peers).into_keys() {
             self.driver.close(token);
         }
         self.witness.borrow_mut().ghosts.remove(&self.index);
-        if let Some(listener) = self.listener.take() {
-            self.driver.close(listener);
-        }
+        self.let_nobody_in();
     }
 
     /// A smart administrator ends all sessions with a FATAL.
@@ -99,6 +107,11 @@ impl Database {
     pub fn sessions(&self) -> usize {
         let session = |peer: &&Peer| matches!(peer, Peer::Session(_));
         self.peers.values().filter(session).count()
+    }
+
+    /// Sessions that were ever let in.
+    pub fn admitted(&self) -> u64 {
+        self.next_session
     }
 
     pub fn turn(&mut self) {
@@ -250,6 +263,7 @@ impl Database {
     }
 
     fn cancel(&mut self, pid: u32, secret: u32) {
+        self.cancels += 1;
         let target = self.peers.iter_mut().find_map(|(token, peer)| match peer {
             Peer::Session(session) if session.is(pid, secret) => Some((*token, session)),
             _ => None,

@@ -11,6 +11,7 @@ mod judge;
 mod order;
 mod plan;
 mod room;
+mod scenes;
 mod script;
 mod summary;
 mod wire;

@@ -1,0 +1,46 @@
+//! What a connection to a database was opened for, and whether a later snapshot still wants it so.
+//!
+//! Each backend carries its [`Origin`], also from worker to worker. Used by the worker's `opening`
+//! (which makes it), `change` and `trade` (which ask).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::snapshot::{Snapshot, Target, TargetId};
+use crate::tls::{BackendTls, TlsMode};
+
+/// What a connection was opened for.
+#[derive(Clone)]
+pub struct Origin {
+    /// The address it is connected to, where its cancels go too.
+    pub address: SocketAddr,
+    server_name: Arc<str>,
+    tls: Arc<BackendTls>,
+    init_query: Option<Arc<str>>,
+}
+
+impl Origin {
+    /// Of a connection that is opened now to an address of a target.
+    pub fn new(snapshot: &Snapshot, target: &Target, address: SocketAddr) -> Self {
+        Self {
+            address,
+            server_name: target.server_name.clone(),
+            tls: snapshot.backend_tls.clone(),
+            init_query: snapshot.init_query.clone(),
+        }
+    }
+
+    /// Whether a connection that is opened now, to that target for that user, would be like this
+    /// one. (Not by which password it came in: a new one changes nothing for who is in.)
+    pub fn fits(&self, snapshot: &Snapshot, target: TargetId, user: &str) -> bool {
+        let Some(now) = snapshot.target(target) else {
+            return false;
+        };
+        let checks_name = self.tls.mode == TlsMode::VerifyIdentity;
+        snapshot.is_at(target, self.address)
+            && self.tls.demands_the_same(&snapshot.backend_tls)
+            && (!checks_name || self.server_name == now.server_name)
+            && self.init_query == snapshot.init_query
+            && snapshot.users.by_name.contains_key(user)
+    }
+}

@@ -1,0 +1,220 @@
+//! Log-ins to the databases that fail or are given up: what is tried next, how long is waited, and
+//! who is told.
+
+use dbproxy_driver::Driver;
+use dbproxy_engine::{BackendFailure, CloseReason, Engine, Failure};
+
+use crate::notice::Notice;
+use crate::slab::Key;
+use crate::snapshot::{Role, Target, TargetId};
+
+use super::state::{BackendPlace, Opening};
+use super::{Todo, Worker};
+
+/// SQLSTATE of a server that has no connection left.
+const TOO_MANY_CONNECTIONS: &str = "53300";
+
+impl<E: Engine, D: Driver> Worker<E, D> {
+    /// A log-in failed; `gone` says that the server let go of the connection. Perhaps the next
+    /// address or the next password will do.
+    pub(super) fn open_failed(&mut self, key: Key, failure: BackendFailure, gone: bool) {
+        let Some(backend) = self.backends.get(key) else {
+            return;
+        };
+        let BackendPlace::Opening(opening) = &backend.place else {
+            return;
+        };
+        let (lane, role, password) = (backend.lane, opening.role, opening.password);
+        let (target, connected) = (backend.target.clone(), opening.login.is_some());
+        backend.stats.failed.add(1);
+        if !connected {
+            self.good_address.remove(&target.id);
+            if self.try_next_address(key) {
+                return;
+            }
+        }
+        let user = self.lanes.all.get(lane).map(|l| l.identity.user.clone());
+        let user = user.unwrap_or_default();
+        let users = self.snapshot.as_ref().map(|s| &s.users.by_name);
+        let known = users.and_then(|users| users.get(&user).map(|u| u.passwords.len()));
+        if failure.wrong_password && password + 1 < known.unwrap_or(0) {
+            // The next log-in of this user begins with the next password.
+            self.good_password.insert(user, password + 1);
+            self.opening_over(lane, role, &target);
+            self.todo.push_back(Todo::Seek(lane, role));
+        } else {
+            self.good_password.remove(&user);
+            self.opening_over(lane, role, &target);
+            // The lane may go with its last member, so whoever waits there is told first.
+            self.opening_failed(lane, role, &target, &failure);
+        }
+        self.let_go(key, gone || !connected);
+    }
+
+    /// Goes on with another address, if there is one that wasn't tried.
+    fn try_next_address(&mut self, key: Key) -> bool {
+        let Some(backend) = self.backends.get_mut(key) else {
+            return false;
+        };
+        let BackendPlace::Opening(opening) = &backend.place else {
+            return false;
+        };
+        let now = self
+            .snapshot
+            .as_ref()
+            .and_then(|s| s.target(backend.target.id));
+        let (tried, lane) = (opening.tried.clone(), backend.lane);
+        let (role, password, deadline) = (opening.role, opening.password, opening.deadline);
+        let Some(target) = now.cloned() else {
+            return false;
+        };
+        let next = self.next_address(&target, &tried);
+        let identity = self.lanes.all.get(lane).map(|lane| lane.identity.clone());
+        let (Some(next), Some(identity)) = (next, identity) else {
+            return false;
+        };
+        let Some(permit) = self.backends.get_mut(key).and_then(|b| b.permit.take()) else {
+            return false;
+        };
+        let again = Opening {
+            login: None,
+            role,
+            password,
+            tried: tried.into_iter().chain([next]).collect(),
+            deadline,
+        };
+        self.connect(identity, target, permit, again);
+        self.remove_backend(key, true);
+        true
+    }
+
+    /// A log-in that nobody wants any more: nothing else is tried in its place.
+    pub(super) fn give_up_opening(&mut self, key: Key) {
+        let Some(backend) = self.backends.get(key) else {
+            return;
+        };
+        let BackendPlace::Opening(opening) = &backend.place else {
+            return;
+        };
+        let (lane, role) = (backend.lane, opening.role);
+        let (target, connected) = (backend.target.clone(), opening.login.is_some());
+        self.opening_over(lane, role, &target);
+        self.todo.push_back(Todo::Seek(lane, role));
+        self.let_go(key, !connected);
+    }
+
+    /// Its place in the budget is free when the server let go of it (`gone`), which includes that it
+    /// never had it.
+    fn let_go(&mut self, key: Key, gone: bool) {
+        if gone {
+            self.remove_backend(key, true);
+        } else {
+            self.say_goodbye(key);
+        }
+    }
+
+    pub(super) fn opening_failed(
+        &mut self,
+        lane_key: Key,
+        role: Role,
+        target: &Target,
+        failure: &BackendFailure,
+    ) {
+        let now = self.driver.now();
+        let Some(lane) = self.lanes.all.get_mut(lane_key) else {
+            return;
+        };
+        if is_everybodys(failure) {
+            self.pauses.lengthen(target.id, now, false);
+        } else {
+            lane.pauses.lengthen(target.id, now, is_final(failure));
+        }
+        self.shared.notices.push(
+            Notice::new("backend_failed")
+                .text("target", &*target.name)
+                .text("user", &*lane.identity.user)
+                .text("database", &*lane.identity.database)
+                .text("sqlstate", failure.sqlstate.clone())
+                .text("message", failure.message.clone()),
+        );
+        if failure.sqlstate == TOO_MANY_CONNECTIONS {
+            self.make_room(lane_key, role, target.id);
+        }
+        self.show_waiters(role);
+        if is_final(failure) {
+            self.refused(lane_key, role, failure);
+        }
+    }
+
+    /// Others took what our budget still promises: a place of our own must do. Where there may be
+    /// one, it is tried again as soon as that can be free.
+    fn make_room(&mut self, lane_key: Key, role: Role, target: TargetId) {
+        let lane = self.lanes.all.get(lane_key);
+        let Some(needy) = lane.and_then(|lane| lane.needy(role)) else {
+            return;
+        };
+        if self.evict(&[target], needy.since) || self.plead_for(lane_key, role, vec![target]) {
+            let now = self.driver.now();
+            if let Some(lane) = self.lanes.all.get_mut(lane_key) {
+                lane.pauses.end(target);
+                lane.pauses.lengthen(target, now, false);
+            }
+        }
+    }
+
+    /// The database judged a lane's log-in. Another server may let them in; what all of them say of
+    /// this user, database or setting, its clients are told.
+    fn refused(&mut self, lane_key: Key, role: Role, failure: &BackendFailure) {
+        let Some(lane) = self.lanes.all.get(lane_key) else {
+            return;
+        };
+        let mut serving = self.snapshot.iter().flat_map(|s| s.serving(role));
+        if serving.any(|target| !lane.pauses.refused(target.id)) {
+            return self.todo.push_back(Todo::Seek(lane_key, role));
+        }
+        drop(serving);
+        self.shared.unlearn(&lane.identity);
+        let waiting: Vec<Key> = lane.waiting(role).iter().map(|w| w.client).collect();
+        for key in waiting {
+            let Some(client) = self.clients.get_mut(key) else {
+                continue;
+            };
+            if client.session.is_some() {
+                continue;
+            }
+            match &failure.verbatim {
+                Some(error) if !failure.wrong_password => {
+                    client.wire.push(&mut self.driver, error);
+                    self.close_client(key, CloseReason::BackendRefused, None);
+                }
+                _ => {
+                    let why = Some(Failure::BackendUnavailable);
+                    self.close_client(key, CloseReason::BackendRefused, why);
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn local_failure(sqlstate: &str, message: &str) -> BackendFailure {
+    BackendFailure {
+        sqlstate: sqlstate.to_owned(),
+        message: message.to_owned(),
+        verbatim: None,
+        wrong_password: false,
+    }
+}
+
+/// Whether trying again soon is pointless: the database judged this very log-in. Not so while it
+/// starts, stops, or is full (classes 53, 57, 08).
+fn is_final(failure: &BackendFailure) -> bool {
+    let class = failure.sqlstate.get(..2).unwrap_or_default();
+    !matches!(class, "53" | "57" | "08")
+}
+
+/// Whether a failure says something of the server rather than of this very log-in: it can't be
+/// reached, starts, stops, or lacks something. (A role and a database have limits of their own, so
+/// that "too many connections" may be theirs.)
+fn is_everybodys(failure: &BackendFailure) -> bool {
+    !is_final(failure) && failure.sqlstate != TOO_MANY_CONNECTIONS
+}

@@ -1,0 +1,30 @@
+//! No state of a backend lasts for ever.
+
+use dbproxy_driver::Duration;
+
+use super::stage::Stage;
+use crate::desired::WRITE_PORT;
+use crate::wire;
+
+#[test]
+fn a_reset_that_is_never_answered_gives_its_place_back() {
+    let mut stage = Stage::new();
+    let client = stage.join(WRITE_PORT);
+    stage.query(client, "SET app.owner = ?");
+    stage.mute(0, true);
+    stage.send(client, wire::message(b'X', &[]));
+    stage.pass(Duration::from_secs(25));
+    assert_eq!(stage.held("db0"), 0);
+}
+
+#[test]
+fn an_orphan_that_never_ends_gives_its_place_back() {
+    let mut stage = Stage::new();
+    let client = stage.join(WRITE_PORT);
+    stage.mute(0, true);
+    stage.ask(client, "INSERT INTO orders VALUES (?)");
+    stage.pass(Duration::from_millis(50));
+    stage.leave(client);
+    stage.pass(Duration::from_secs(3700));
+    assert_eq!(stage.held("db0"), 0);
+}

@@ -1,0 +1,8 @@
+//! Scenes: one rule each, played step by step where the seeds of a whole fleet would meet it too
+//! rarely.
+
+mod deadlines;
+mod drains;
+mod moves;
+mod opening;
+mod stage;

@@ -1,0 +1,324 @@
+//! The stage of a scene: a whole proxy between model databases, and clients moved by hand.
+//!
+//! Databases 0 and 1 are the targets `db0` and `db1`; the others are servers that an address may
+//! move to.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use dbproxy_driver::sim::{HostId, Network, Random, SimDriver};
+use dbproxy_driver::{Buffer, Driver, Duration, Event, Token};
+use dbproxy_postgres::Postgres;
+use dbproxy_server::{Field, Front, Notice, Notices, Worker};
+
+use crate::clients::{PASSWORD, USERS};
+use crate::database::Database;
+use crate::desired::{database_at, ip, Desired, Proxy, WRITE_PORT};
+use crate::wire;
+use crate::witness::{Class, Witness, PER_CLIENT};
+
+/// Who all clients are.
+const USER: &str = USERS[0];
+/// How many model databases there are.
+const DATABASES: usize = 4;
+
+/// The longest that a scene waits for something.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A client.
+#[derive(Default)]
+pub struct Person {
+    number: u64,
+    tokens: u64,
+    hello: Vec<u8>,
+    inbox: Vec<u8>,
+    /// ReadyForQuery messages so far.
+    pub ready: usize,
+    /// SQLSTATEs so far.
+    pub errors: Vec<String>,
+    /// The session that the last row came from.
+    pub session: String,
+    pub closed: bool,
+}
+
+pub struct Stage {
+    pub network: Network,
+    pub shared: Arc<Proxy>,
+    pub desired: Desired,
+    pub witness: Rc<RefCell<Witness>>,
+    pub databases: Vec<(HostId, Database)>,
+    pub workers: Vec<(HostId, Worker<Postgres, SimDriver>)>,
+    pub notices: Vec<Notice>,
+    front: (HostId, Front<Postgres, SimDriver>),
+    driver: SimDriver,
+    clients: HostId,
+    people: BTreeMap<Token, Person>,
+}
+
+impl Stage {
+    /// With one worker, as the first seed has it.
+    pub fn new() -> Self {
+        Self::with(1, 1)
+    }
+
+    pub fn with(seed: u64, workers: usize) -> Self {
+        let network = Network::new(seed);
+        let mut random = Random::new(seed);
+        let witness = Rc::new(RefCell::new(Witness {
+            budgets: vec![100; DATABASES],
+            ledgers: vec![Default::default(); DATABASES],
+            ..Witness::default()
+        }));
+        let (front_host, front_driver) = network.host("front", ip(1));
+        let seats: Vec<_> = (0..workers)
+            .map(|n| network.host(&format!("worker{n}"), ip(1)))
+            .collect();
+        let wakers = seats.iter().map(|(_, driver)| driver.waker()).collect();
+        let notices = Notices::new(Arc::new(|| ()));
+        let shared = Arc::new(Proxy::new(front_driver.waker(), wakers, notices));
+        let mut bytes = || -> dbproxy_server::Random {
+            let mut random = random.fork();
+            Box::new(move |buffer| random.fill(buffer))
+        };
+        let front = Front::new(front_driver, shared.clone(), ip(1), bytes());
+        let workers = seats.into_iter().enumerate().map(|(index, seat)| {
+            let worker = Worker::new(index, seat.1, shared.clone(), bytes());
+            (seat.0, worker)
+        });
+        let workers = workers.collect();
+        let databases = (0..DATABASES).map(|index| {
+            let address = database_at(index);
+            let (host, driver) = network.host(&format!("db{index}"), address.ip());
+            let (witness, random) = (witness.clone(), random.fork());
+            let database = Database::new(index, driver, address, witness, random, 100);
+            (host, database)
+        });
+        let databases = databases.collect();
+        let (clients, driver) = network.host("clients", ip(40));
+        let mut stage = Self {
+            desired: Desired::new(&shared),
+            network,
+            shared,
+            witness,
+            databases,
+            workers,
+            notices: Vec::new(),
+            front: (front_host, front),
+            driver,
+            clients,
+            people: BTreeMap::new(),
+        };
+        stage.databases.iter_mut().for_each(|d| d.1.start());
+        stage.apply();
+        stage.pass(Duration::from_millis(20));
+        stage
+    }
+
+    /// Hands the desired state to the proxy.
+    pub fn apply(&self) {
+        self.desired.apply(&self.shared);
+    }
+
+    /// The other target, or the same one under a new epoch, is the writer from here on.
+    pub fn name_writer(&mut self, target: &str) {
+        self.desired.writer.target = self.shared.target_id(target).0;
+        self.desired.writer.epoch += 1;
+        self.apply();
+    }
+
+    fn step(&mut self) {
+        let Some(turn) = self.network.next_turn() else {
+            panic!("nothing will ever happen again");
+        };
+        if turn == self.front.0 {
+            self.front.1.turn();
+        } else if turn == self.clients {
+            self.hear();
+        } else if let Some(worker) = self.workers.iter_mut().find(|w| w.0 == turn) {
+            worker.1.turn();
+        } else if let Some(database) = self.databases.iter_mut().find(|d| d.0 == turn) {
+            database.1.turn();
+        }
+        self.notices.extend(self.shared.notices.take());
+        let violations = &self.witness.borrow().violations;
+        assert!(violations.is_empty(), "{violations:?}");
+    }
+
+    /// Goes on until it is so.
+    pub fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        let end = self.network.now().after(PATIENCE);
+        while !done(self) {
+            assert!(self.network.now() < end, "in vain: {what}");
+            self.step();
+        }
+    }
+
+    /// Goes on for a while.
+    pub fn pass(&mut self, time: Duration) {
+        let end = self.network.now().after(time);
+        while self.network.now() < end {
+            self.step();
+        }
+    }
+
+    fn hear(&mut self) {
+        let tick = self.driver.now().after(Duration::from_millis(10));
+        let mut events = Vec::new();
+        self.driver.wait(Some(tick), &mut events);
+        for event in events {
+            match event {
+                Event::Connected { socket } => {
+                    let hello = std::mem::take(&mut self.person_mut(socket).hello);
+                    self.driver.arm(socket, true);
+                    self.driver.send(socket, Buffer::from_vec(hello));
+                }
+                Event::Received { socket, data } => {
+                    let bytes = data.as_slice().to_vec();
+                    self.driver.recycle(data);
+                    self.person_mut(socket).inbox.extend(bytes);
+                    while let Some(message) = wire::take_message(&mut self.person_mut(socket).inbox)
+                    {
+                        self.message(socket, &message);
+                    }
+                }
+                Event::Closed { socket, .. } => self.person_mut(socket).closed = true,
+                _ => {}
+            }
+        }
+    }
+
+    fn message(&mut self, socket: Token, message: &[u8]) {
+        let number = |at: usize| {
+            let bytes = message.get(at..at + 4).and_then(|b| b.try_into().ok());
+            u32::from_be_bytes(bytes.unwrap_or_default())
+        };
+        let person = self.person_mut(socket);
+        match message[0] {
+            b'R' if number(5) == 5 => {
+                let answer = wire::md5_answer(USER, PASSWORD, &message[9..13]);
+                let answer = wire::message(b'p', &wire::texts(&[&answer]));
+                self.send(socket, answer);
+            }
+            b'Z' => person.ready += 1,
+            b'E' => person.errors.push(wire::error_fields(message).0),
+            b'D' => person.session = wire::values(message).swap_remove(0),
+            _ => {}
+        }
+    }
+
+    fn connect(&mut self, port: u16, hello: Vec<u8>) -> Token {
+        let socket = self.driver.connect(SocketAddr::new(ip(1), port));
+        let number = self.people.len() as u64 + 1;
+        let person = Person {
+            number,
+            hello,
+            ..Person::default()
+        };
+        self.people.insert(socket, person);
+        socket
+    }
+
+    /// A client begins to log in to a database.
+    pub fn dial(&mut self, port: u16, database: &'static str) -> Token {
+        let socket = self.connect(port, wire::startup(USER, database));
+        let writes = port == WRITE_PORT;
+        let number = self.person(socket).number;
+        let class = Class {
+            user: USER,
+            database,
+            writes,
+        };
+        self.witness.borrow_mut().classes.insert(number, class);
+        socket
+    }
+
+    /// A client logs in to `shop`.
+    pub fn join(&mut self, port: u16) -> Token {
+        let socket = self.dial(port, "shop");
+        self.until("the log-in", |stage| stage.person(socket).ready == 1);
+        socket
+    }
+
+    pub fn person(&self, socket: Token) -> &Person {
+        &self.people[&socket]
+    }
+
+    fn person_mut(&mut self, socket: Token) -> &mut Person {
+        self.people.get_mut(&socket).expect("somebody")
+    }
+
+    pub fn send(&mut self, socket: Token, bytes: Vec<u8>) {
+        self.driver.send(socket, Buffer::from_vec(bytes));
+    }
+
+    /// A client goes without a word.
+    pub fn leave(&mut self, socket: Token) {
+        self.driver.close(socket);
+    }
+
+    /// Sends a statement, with a token of its own in the place of `?`.
+    pub fn ask(&mut self, socket: Token, sql: &str) {
+        let person = self.person_mut(socket);
+        person.tokens += 1;
+        let token = format!("'t{}'", person.number * PER_CLIENT + person.tokens);
+        self.send(socket, wire::query(&sql.replace('?', &token)));
+    }
+
+    /// Asks, and waits for the end of the answer; what its error was, if it had one.
+    pub fn query(&mut self, socket: Token, sql: &str) -> Option<String> {
+        let (ready, errors) = (self.person(socket).ready, self.person(socket).errors.len());
+        self.ask(socket, sql);
+        self.until(sql, |stage| {
+            let person = stage.person(socket);
+            person.ready > ready || person.closed
+        });
+        self.person(socket).errors.get(errors).cloned()
+    }
+
+    /// The number of the database that a statement of a client ran on.
+    pub fn served_by(&mut self, socket: Token) -> usize {
+        let error = self.query(socket, "SELECT ?");
+        assert_eq!(error, None, "a read failed");
+        let session = &self.person(socket).session;
+        let digits = session.strip_prefix("db").and_then(|s| s.split('-').next());
+        digits.and_then(|d| d.parse().ok()).expect("a session")
+    }
+
+    pub fn sessions(&self, database: usize) -> usize {
+        self.databases[database].1.sessions()
+    }
+
+    /// Breaks what stands between the proxy and a database.
+    pub fn reset_links_to(&self, database: usize) {
+        let host = self.databases[database].0;
+        let links = self.network.links();
+        for link in links.iter().filter(|link| link.to == host) {
+            self.network.reset(link.id);
+        }
+    }
+
+    pub fn mute(&self, database: usize, muted: bool) {
+        self.network.mute(self.databases[database].0, muted);
+    }
+
+    /// Connections to a target that count in its budget.
+    pub fn held(&self, target: &str) -> u32 {
+        self.shared.usage(self.shared.target_id(target).0).0
+    }
+
+    /// Whether the drain of an epoch's former writer was told, and whether as confirmed.
+    pub fn drained(&self, from: &str, epoch: u64) -> Option<bool> {
+        let wanted = [
+            ("target", Field::Text(from.to_owned())),
+            ("epoch", Field::Number(epoch)),
+        ];
+        let told = self.notices.iter().find(|notice| {
+            let has = |field| notice.fields.contains(field);
+            notice.event == "writer_drained" && wanted.iter().all(has)
+        });
+        told.map(|n| n.fields.contains(&("unconfirmed", Field::Flag(false))))
+    }
+}
