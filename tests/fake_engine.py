@@ -15,6 +15,7 @@ class FakeEngine:
         self.refuse = ""
         self.busy = ""
         self.connected = 0
+        self.holds: dict[str, int] = {}
         self.drained = False
         self.closed = False
         self.age_ms = 0
@@ -95,6 +96,9 @@ class FakeEngine:
 
     def clients(self) -> int:
         return self.connected
+
+    def held(self) -> bytes:
+        return json.dumps(self.holds).encode()
 
     def alive(self) -> bytes:
         return json.dumps({"front": self.age_ms, "workers": [0, 0]}).encode()

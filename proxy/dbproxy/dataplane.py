@@ -28,6 +28,7 @@ class Engine(Protocol):
     def events_fd(self) -> int: ...
     def drain(self) -> None: ...
     def clients(self) -> int: ...
+    def held(self) -> bytes: ...
     def alive(self) -> bytes: ...
     def close(self) -> None: ...
 
@@ -95,6 +96,12 @@ class Dataplane:
 
     def clients(self) -> int:
         return self._engine.clients()
+
+    def held(self) -> dict[str, int]:
+        """Connections that count in each target's budget: opening, idle, lent, and closing until
+        the server let go of them. Targets that are gone are among them while they have any."""
+        held: dict[str, int] = json.loads(self._engine.held())
+        return held
 
     def stats(self) -> list[dict[str, Any]]:
         """The engine's metrics, as in the contract of `Engine.stats`."""

@@ -126,6 +126,13 @@ impl Engine {
         self.shared.clients()
     }
 
+    /// Connections that count in each target's budget now, closing ones too: {target: n} as JSON.
+    fn held<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let held = self.shared.held().into_iter();
+        let held: serde_json::Map<_, _> = held.map(|(k, n)| (k.to_string(), n.into())).collect();
+        PyBytes::new(py, serde_json::Value::Object(held).to_string().as_bytes())
+    }
+
     /// Milliseconds since each loop's last turn, as JSON.
     fn alive<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         let now = dbproxy_io::now();
