@@ -77,9 +77,17 @@ class Kube:
             return None
 
     async def list(
-        self, kind: str, namespace: str | None = None, label_selector: str | None = None
+        self,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
     ) -> Objects:
-        """All objects of the kind; read from storage, never from a stale cache."""
+        """All objects of the kind that are selected, as they are at this moment.
+
+        From 1.31 on the API server answers from its watch cache, once that has caught up.
+        """
         items: Objects = []
         token: str | None = None
         while True:
@@ -90,6 +98,7 @@ class Kube:
                     self._resources[kind],
                     namespace=namespace,
                     label_selector=label_selector,
+                    field_selector=field_selector,
                     limit=PAGE,
                     _continue=token,
                     **self._options(),

@@ -7,7 +7,7 @@ pods reported of it.
 import asyncio
 from collections.abc import Iterable
 
-from dbproxy_operator.kube import Kube
+from dbproxy_operator.kube import Kube, RefusedError
 from dbproxy_operator.observe import names, references
 from dbproxy_operator.observe.world import (
     PROXY_LABEL,
@@ -19,6 +19,9 @@ from dbproxy_operator.observe.world import (
     name,
     seniority,
 )
+
+PROXY_FIELD = "spec.proxyRef.name"
+BAD_REQUEST = 400
 
 
 async def observe(kube: Kube, key: Key) -> Observed:
@@ -33,7 +36,7 @@ async def observe(kube: Kube, key: Key) -> Observed:
         return Observed(key, None, tuple(groups), tuple(endpoints), tuple(pods))
     pods, services, children, secrets, election = await asyncio.gather(
         _pods(kube, key),
-        kube.list("Service", key.namespace, _labelled(key)),
+        kube.list("Service", key.namespace, label_selector=_labelled(key)),
         _children(kube, key, endpoints),
         _secrets(kube, key, [proxy, *groups[:1]]),
         _election(kube, key, groups),
@@ -67,16 +70,19 @@ async def all_keys(kube: Kube, namespaces: Iterable[str]) -> set[Key]:
 
 async def _belonging(kube: Kube, kind: str, key: Key) -> list[Object]:
     """Target groups or endpoints of the proxy, the oldest first."""
-    found = [
-        obj
-        for obj in await kube.list(kind, key.namespace)
-        if references.proxy_of(obj) == key.name and not is_leaving(obj)
-    ]
+    try:
+        found = await kube.list(kind, key.namespace, field_selector=f"{PROXY_FIELD}={key.name}")
+    except RefusedError as error:
+        if error.status != BAD_REQUEST:
+            raise
+        # Before 1.31 no field of a custom resource can be selected by.
+        found = await kube.list(kind, key.namespace)
+    found = [obj for obj in found if references.proxy_of(obj) == key.name and not is_leaving(obj)]
     return sorted(found, key=seniority)
 
 
 async def _pods(kube: Kube, key: Key) -> list[Object]:
-    return await kube.list("Pod", key.namespace, _labelled(key))
+    return await kube.list("Pod", key.namespace, label_selector=_labelled(key))
 
 
 def _labelled(key: Key) -> str:

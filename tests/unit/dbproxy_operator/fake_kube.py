@@ -9,6 +9,7 @@ from dbproxy_operator.kube import ConflictError, KubeError, NotFoundError, Refus
 
 Object = dict[str, Any]
 Objects = list[Object]
+Strings = list[str]
 WRITES = ("create", "apply", "json_patch")
 
 
@@ -20,7 +21,8 @@ class FakeKube:
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str, str], Object] = {}
         self.calls: list[tuple[str, str, str]] = []
-        self.lists: list[str] = []
+        self.lists: Strings = []
+        self.selects_fields = True
         self.stored: list[tuple[str, str, str]] = []
         self.refuse: Callable[[Object], str | None] = lambda _obj: None
         self.fail: Callable[[str, str, str], KubeError | None] = lambda _verb, _kind, _name: None
@@ -47,16 +49,25 @@ class FakeKube:
         return copy.deepcopy(self.objects.get((kind, namespace, name)))
 
     async def list(
-        self, kind: str, namespace: str | None = None, label_selector: str | None = None
+        self,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
     ) -> Objects:
         self.lists.append(kind)
+        if field_selector and not self.selects_fields:
+            raise RefusedError(400, "field label not supported: spec.proxyRef.name")
         label, _, value = (label_selector or "").partition("=")
+        proxy = (field_selector or "").removeprefix("spec.proxyRef.name=")
         return [
             copy.deepcopy(obj)
             for (its_kind, its_namespace, _), obj in sorted(self.objects.items())
             if its_kind == kind
             and namespace in (None, its_namespace)
             and (not label or obj["metadata"].get("labels", {}).get(label) == value)
+            and (not proxy or obj["spec"]["proxyRef"]["name"] == proxy)
         ]
 
     async def create(self, obj: Object) -> Object:

@@ -206,6 +206,15 @@ async def test_pods_are_listed_once_in_a_pass(world: World) -> None:
     assert world.kube.lists.count("Pod") == before + 1
 
 
+async def test_an_older_api_server_that_selects_by_no_field_is_asked_for_all(world: World) -> None:
+    world.kube.selects_fields = False
+    other = group(proxyRef={"name": "other"})
+    world.kube.put({**other, "metadata": {"name": "other-db"}})
+    await world.settle()
+    assert world.conditions("DBProxyTargetGroup", "orders-db")["Ready"] == ("True", "Ready")
+    assert "status" not in world.kube.at("DBProxyTargetGroup", "other-db")
+
+
 async def test_what_was_changed_by_hand_is_repaired_at_once(world: World) -> None:
     await world.settle()
     world.kube.at("Service", "orders")["spec"]["ports"][0]["port"] = 1
