@@ -19,6 +19,7 @@ from dbproxy_operator.act.memory import Memory
 from dbproxy_operator.decide.intent import Defaults
 from dbproxy_operator.desired.certificates import Material
 from dbproxy_operator.desired.config import FLEET_SECRET_BYTES
+from dbproxy_operator.desired.deployment import PodDefaults
 from dbproxy_operator.errors import LeaseLostError, StartupError
 from dbproxy_operator.kube import KINDS, Kube, KubeError, connect
 from dbproxy_operator.observe.world import Key
@@ -29,7 +30,7 @@ from dbproxy_operator.run.informer import Informer
 from dbproxy_operator.run.lease import Elector
 from dbproxy_operator.run.metrics import Metrics
 from dbproxy_operator.run.queue import Queue
-from dbproxy_operator.run.settings import Settings, from_environment
+from dbproxy_operator.run.settings import Settings, from_environment, log_level
 from dbproxy_operator.run.users import Users
 from dbproxy_operator.tell.posting import Teller
 
@@ -42,6 +43,7 @@ RETRY_START = 2.0
 def main() -> int:
     logs.configure()
     try:
+        logs.configure(log_level())
         return asyncio.run(run(from_environment()))
     except StartupError as error:
         log.error("cannot start", extra={"reason": str(error)})
@@ -198,7 +200,8 @@ async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> boo
 
 def _defaults(settings: Settings) -> Callable[[], Defaults]:
     material = Material(lambda: ec.generate_private_key(ec.SECP256R1()), x509.random_serial_number)
-    return lambda: Defaults(settings.proxy_image, material, secrets.token_bytes(FLEET_SECRET_BYTES))
+    pods = PodDefaults(settings.proxy_image, settings.pod_defaults)
+    return lambda: Defaults(pods, material, secrets.token_bytes(FLEET_SECRET_BYTES))
 
 
 def _end_at_once(reason: str) -> None:

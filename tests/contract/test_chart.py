@@ -7,6 +7,8 @@ import pytest
 import yaml
 from tests.fix_contract import ROOT, HelmRefusedError, Object, Render
 
+from dbproxy_operator.run.settings import from_environment
+
 
 def only(objects: list[Object], kind: str, name: str = "") -> Object:
     found = [
@@ -151,6 +153,8 @@ def test_metrics_objects_come_only_if_asked(render: Render) -> None:
         ("crds.enabled=perhaps", "enabled"),
         ("resources.request.cpu=1", "request"),
         ("metrics.podMonitor.interval=often", "interval"),
+        ("image.digest=latest", "digest"),
+        ("logLevel=loud", "logLevel"),
     ],
 )
 def test_refuses_the_value(render: Render, value: str, complaint: str) -> None:
@@ -162,3 +166,65 @@ def test_refuses_the_value(render: Render, value: str, complaint: str) -> None:
 def test_refuses_so_many_replicas(render: Render, replicas: int) -> None:
     with pytest.raises(HelmRefusedError, match="replicas"):
         render(replicas=replicas)
+
+
+def test_images_are_named_by_their_digest_where_there_is_one(render: Render) -> None:
+    digest = "sha256:" + "ab" * 32
+    objects = render(f"image.digest={digest}", f"proxyImage.digest={digest}")
+    (container,) = pod_of(objects)["containers"]
+    environment = {one["name"]: one.get("value") for one in container["env"]}
+    assert container["image"] == f"dbproxy-operator@{digest}"
+    assert environment["PROXY_IMAGE"] == f"dbproxy-proxy@{digest}"
+
+
+def test_defaults_for_proxies_reach_the_operator_as_it_reads_them(render: Render) -> None:
+    asked = (
+        "proxyDefaults.imagePullSecrets[0].name=registry",
+        "proxyDefaults.imagePullPolicy=Always",
+        "proxyDefaults.resources.requests.cpu=250m",
+    )
+    (container,) = pod_of(render(*asked))["containers"]
+    environment = {one["name"]: one.get("value", "x") for one in container["env"]}
+    read = from_environment(environment).pod_defaults
+    assert [one.name for one in read.image_pull_secrets] == ["registry"]
+    assert read.image_pull_policy == "Always"
+    assert read.resources is not None
+    assert read.resources.requests == {"cpu": "250m"}
+
+
+def test_the_platform_may_choose_the_user(render: Render) -> None:
+    pod = pod_of(render("podSecurityContext.runAsUser=null", "podSecurityContext.runAsGroup=null"))
+    assert pod["securityContext"] == {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def test_names_labels_variables_and_spread_are_the_users(render: Render) -> None:
+    objects = render(
+        "fullnameOverride=dbproxy",
+        "commonLabels.team=data",
+        "extraEnv[0].name=HTTPS_PROXY",
+        "extraEnv[0].value=proxy.example:3128",
+        "logLevel=debug",
+        "topologySpreadConstraints[0].topologyKey=topology.kubernetes.io/zone",
+    )
+    assert only(objects, "Deployment")["metadata"]["name"] == "dbproxy"
+    for one in objects:
+        if one["kind"] != "CustomResourceDefinition":
+            assert one["metadata"]["labels"]["team"] == "data"
+    pod = pod_of(objects)
+    (container,) = pod["containers"]
+    assert {"name": "HTTPS_PROXY", "value": "proxy.example:3128"} in container["env"]
+    assert {"name": "LOG_LEVEL", "value": "debug"} in container["env"]
+    (spread,) = pod["topologySpreadConstraints"]
+    assert spread["topologyKey"] == "topology.kubernetes.io/zone"
+
+
+def test_installs_what_else_the_user_brings(render: Render) -> None:
+    objects = render(
+        "extraObjects[0].apiVersion=v1",
+        "extraObjects[0].kind=ConfigMap",
+        r"extraObjects[0].metadata.name=\{\{ .Release.Name \}\}-more",
+    )
+    assert only(objects, "ConfigMap")["metadata"]["name"].endswith("-more")

@@ -1,4 +1,4 @@
-"""The custom resources and the operator's models (spec.py) say the same of each field.
+"""The custom resources and the operator's models (spec/) say the same of each field.
 
 Fields, types, limits and defaults of both are brought into one plain form and compared. What CEL
 says of several fields together is held by examples, on a real API server (tests/e2e).
@@ -10,8 +10,9 @@ import pytest
 from tests.fix_contract import Object
 
 from dbproxy_operator import spec
+from dbproxy_operator.spec.fields import Model
 
-MODELS: dict[str, type[spec.Model]] = {
+MODELS: dict[str, type[Model]] = {
     "DBProxy": spec.DBProxySpec,
     "DBProxyTargetGroup": spec.DBProxyTargetGroupSpec,
     "DBProxyEndpoint": spec.DBProxyEndpointSpec,
@@ -36,7 +37,10 @@ LIMITS = {
     "default": "default",
 }
 # The CRD says this in CEL, for the sake of its message.
-SAID_IN_CEL = "DBProxy.template.spec.containers.items.ports.items.hostPort"
+SAID_IN_CEL = tuple(
+    f"DBProxy.template.spec.{containers}.items.ports.items.hostPort"
+    for containers in ("containers", "initContainers")
+)
 
 
 def plain_crd(schema: Object, path: str) -> Object:
@@ -63,7 +67,7 @@ def plain_crd(schema: Object, path: str) -> Object:
             name: plain_crd(field, f"{path}.{name}")
             for name, field in schema.get("properties", {}).items()
         }
-    if path == SAID_IN_CEL:
+    if path in SAID_IN_CEL:
         form |= {"minimum": 0, "maximum": 0}
     return form
 

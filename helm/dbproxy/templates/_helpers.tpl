@@ -1,5 +1,9 @@
 {{- define "dbproxy.name" -}}
-{{- if hasSuffix "operator" .Release.Name -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else if .Values.nameOverride -}}
+{{- printf "%s-%s" .Release.Name .Values.nameOverride | trunc 53 | trimSuffix "-" -}}
+{{- else if hasSuffix "operator" .Release.Name -}}
 {{- .Release.Name | trunc 53 | trimSuffix "-" -}}
 {{- else -}}
 {{- printf "%s-operator" (.Release.Name | trunc 44 | trimSuffix "-") -}}
@@ -20,6 +24,18 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- /* An image by its digest where there is one, else by its tag. */}}
+{{- define "dbproxy.image" -}}
+{{- if .image.digest -}}
+{{ .image.repository }}@{{ .image.digest }}
+{{- else -}}
+{{ .image.repository }}:{{ .image.tag | default .version }}
+{{- end -}}
 {{- end -}}
 
 {{- /* What the operator may do in the namespaces it serves. It holds every right that it hands on to proxy pods

@@ -13,7 +13,7 @@ from dbproxy_operator.desired import deployment as deployments
 from dbproxy_operator.desired import service as services
 from dbproxy_operator.desired.certificates import Material
 from dbproxy_operator.desired.config import Monitor, Served
-from dbproxy_operator.desired.deployment import PodTemplate
+from dbproxy_operator.desired.deployment import PodDefaults, PodTemplate
 from dbproxy_operator.observe import names, reports
 from dbproxy_operator.observe.ownership import own_child
 from dbproxy_operator.observe.reports import Report
@@ -33,7 +33,7 @@ from dbproxy_operator.spec import DBProxySpec
 class Defaults:
     """What comes from outside of the world that is observed."""
 
-    image: str
+    pods: PodDefaults
     material: Material
     fleet_secret: bytes
 
@@ -109,7 +109,7 @@ def intend(
     if proxy is None or spec is None:
         raise ValueError("there is nothing to intend without a proxy")
     deployment = own_child(observed, "Deployment", key.name)
-    template = deployments.pod_template(key, proxy, spec, defaults.image, deployment)
+    template = deployments.pod_template(key, proxy, spec, defaults.pods, deployment)
     ports = _listeners(observed, resolved, before, now)
     writer = _writer(observed, resolved, pods, now)
     told_group = _target_group(resolved, writer)
@@ -137,7 +137,11 @@ def intend(
         *made.objects,
         services.service(key, proxy, spec.service, spec.service_port, names.DEFAULT_LISTENER_PORT),
         pdb.pod_disruption_budget(key, proxy),
-        *([deployments.deployment(key, proxy, template, growth.replicas)] if made.objects else []),
+        *(
+            [deployments.deployment(key, proxy, spec, template, growth.replicas)]
+            if made.objects
+            else []
+        ),
         *_endpoint_services(observed, resolved, pods, ports, spec),
     ]
     return Intent(

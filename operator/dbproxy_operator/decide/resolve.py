@@ -21,11 +21,11 @@ from dbproxy_operator.spec import (
     DBProxyEndpointSpec,
     DBProxySpec,
     DBProxyTargetGroupSpec,
-    Model,
     parse_endpoint,
     parse_proxy,
     parse_target_group,
 )
+from dbproxy_operator.spec.fields import Model
 
 USER_BYTES = 63
 M = TypeVar("M", bound=Model)

@@ -21,11 +21,11 @@ from dbproxy_operator.observe.world import Object
 from dbproxy_operator.spec import (
     DBProxySpec,
     DBProxyTargetGroupSpec,
-    Model,
     PasswordAuthType,
     parse_proxy,
     parse_target_group,
 )
+from dbproxy_operator.spec.fields import Model
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)

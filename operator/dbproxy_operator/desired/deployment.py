@@ -9,18 +9,28 @@ DBProxy takes the newer one at a time of the user's choice.
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dbproxy_operator.observe import names
 from dbproxy_operator.observe.world import UPGRADE_ANNOTATION, Key, Object, annotations
-from dbproxy_operator.spec import DBProxySpec, PodSpec
+from dbproxy_operator.spec import DBProxySpec
+from dbproxy_operator.spec.pods import PodSecurity, PodSpec, merged
 
 HASH_ANNOTATION = "dbproxy.dev/template-hash"
 TEMPLATE_ANNOTATION = "dbproxy.dev/template"
 SETTLE_SECONDS = 5
 MARGIN_SECONDS = 5
 _USER = 10001
+_SECURITY = PodSecurity(run_as_user=_USER, run_as_group=_USER, fs_group=_USER)
+
+
+@dataclass(frozen=True)
+class PodDefaults:
+    """What pods get where their DBProxy says nothing: the chart's choice."""
+
+    image: str
+    pod: PodSpec = field(default_factory=PodSpec)
 
 
 @dataclass(frozen=True)
@@ -42,10 +52,10 @@ class PodTemplate:
 
 
 def pod_template(
-    key: Key, proxy: Object, spec: DBProxySpec, default_image: str, deployment: Object | None
+    key: Key, proxy: Object, spec: DBProxySpec, defaults: PodDefaults, deployment: Object | None
 ) -> PodTemplate:
     """The stored template while the user's choice is the same, else a fresh one."""
-    fresh = _render(key, spec, default_image)
+    fresh = _render(key, spec, defaults)
     # Of the model without its defaults: a default that a later CRD brings is nobody's choice.
     chosen = _digest(
         spec.model_dump(mode="json", include={"template", "image"}, exclude_defaults=True)
@@ -62,7 +72,9 @@ def pod_template(
     return PodTemplate(stored, chosen, recorded, newer)
 
 
-def deployment(key: Key, proxy: Object, template: PodTemplate, replicas: int) -> Object:
+def deployment(
+    key: Key, proxy: Object, spec: DBProxySpec, template: PodTemplate, replicas: int
+) -> Object:
     metadata = names.child_metadata(key, proxy, key.name)
     metadata["annotations"] = {
         HASH_ANNOTATION: template.chosen,
@@ -76,6 +88,7 @@ def deployment(key: Key, proxy: Object, template: PodTemplate, replicas: int) ->
         "metadata": metadata,
         "spec": {
             "replicas": replicas,
+            "minReadySeconds": spec.min_ready_seconds,
             "revisionHistoryLimit": 2,
             "selector": {"matchLabels": names.selector(key.name)},
             "strategy": {
@@ -111,9 +124,9 @@ def _proxy_container(template: Object) -> Object:
     return {}
 
 
-def _render(key: Key, spec: DBProxySpec, default_image: str) -> Object:
+def _render(key: Key, spec: DBProxySpec, defaults: PodDefaults) -> Object:
     user = spec.template
-    pod = user.spec
+    pod = merged(user.spec, defaults.pod)
     metadata: Object = {
         "labels": {**user.metadata.labels, **names.child_labels(key.name)},
         "annotations": {
@@ -128,19 +141,25 @@ def _render(key: Key, spec: DBProxySpec, default_image: str) -> Object:
         "terminationGracePeriodSeconds": SETTLE_SECONDS + spec.drain_timeout + MARGIN_SECONDS,
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "fsGroup": _USER,
+            **_plain(pod.security_context or _SECURITY),
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "topologySpreadConstraints": _spread(key, pod),
         "containers": [
-            _container(spec.image or default_image, pod),
+            _container(spec.image or defaults.image, pod),
             *(_plain(sidecar) for sidecar in pod.containers),
         ],
-        "volumes": [_config_volume(key), {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
+        "volumes": [
+            _config_volume(key),
+            {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+            *(_plain(volume) for volume in pod.volumes),
+        ],
     }
     choices: Object = {
+        "imagePullSecrets": [_plain(secret) for secret in pod.image_pull_secrets] or None,
+        "initContainers": [_plain(container) for container in pod.init_containers] or None,
+        "dnsPolicy": pod.dns_policy,
+        "dnsConfig": pod.dns_config,
         "affinity": pod.affinity,
         "tolerations": [_plain(toleration) for toleration in pod.tolerations] or None,
         "nodeSelector": pod.node_selector or None,
@@ -161,12 +180,13 @@ def _container(image: str, pod: PodSpec) -> Object:
     return {
         "name": "proxy",
         "image": image,
-        "imagePullPolicy": "IfNotPresent",
+        "imagePullPolicy": pod.image_pull_policy or "IfNotPresent",
         "command": ["dbproxy", "--config-dir", "/etc/dbproxy", "--kubernetes"],
         "env": [
             _downward("POD_NAME", "metadata.name"),
             _downward("POD_NAMESPACE", "metadata.namespace"),
             _downward("POD_UID", "metadata.uid"),
+            *(_plain(variable) for variable in pod.env),
         ],
         "ports": [{"name": "metrics", "containerPort": 8080, "protocol": "TCP"}],
         "readinessProbe": _probe("/readyz", period=1, timeout=2, failures=2),
@@ -205,7 +225,8 @@ def _config_volume(key: Key) -> Object:
     return {
         "name": "config",
         "projected": {
-            "defaultMode": 0o440,
+            # Also for a user whom the platform chose, who is in no group of ours.
+            "defaultMode": 0o444,
             "sources": [{"configMap": {"name": config}}, {"secret": {"name": config}}],
         },
     }

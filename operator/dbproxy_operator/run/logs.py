@@ -29,13 +29,14 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-def configure() -> None:
+def configure(level: str = "info") -> None:
+    """`level`: debug, info, warning or error."""
     handler = logging.StreamHandler(sys.stdout)
     formatter = JsonFormatter()
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
+    root.setLevel(level.upper())
     # Kopf tells of each of its own steps.
     logging.getLogger("kopf").setLevel(logging.WARNING)

@@ -4,17 +4,21 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dbproxy_operator.errors import StartupError
+from dbproxy_operator.errors import SpecError, StartupError
+from dbproxy_operator.spec import parse_pod_defaults
+from dbproxy_operator.spec.pods import PodSpec
 
 HTTP_PORT = 8080
+LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`namespaces`: those that are served; all if empty."""
+    """`namespaces`: those that are served; all if empty. `pod_defaults`: for the proxies' pods."""
 
     namespaces: tuple[str, ...]
     proxy_image: str
+    pod_defaults: PodSpec
     pod_namespace: str
     pod_name: str
     http_port: int
@@ -32,10 +36,23 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     port = environment.get("HTTP_PORT", str(HTTP_PORT))
     if not port.isdigit():
         raise StartupError(f"HTTP_PORT is not a number: {port}")
+    try:
+        pod_defaults = parse_pod_defaults(environment.get("PROXY_POD_DEFAULTS", "{}"))
+    except SpecError as error:
+        raise StartupError(f"PROXY_POD_DEFAULTS (the chart's proxyDefaults): {error}") from error
     return Settings(
         namespaces=tuple(sorted({name.strip() for name in listed if name.strip()})),
         proxy_image=environment["PROXY_IMAGE"].strip(),
+        pod_defaults=pod_defaults,
         pod_namespace=environment["POD_NAMESPACE"].strip(),
         pod_name=environment["POD_NAME"].strip(),
         http_port=int(port),
     )
+
+
+def log_level(environment: Mapping[str, str] = os.environ) -> str:
+    """Asked for before all other settings, so that their mistakes are told as they should be."""
+    level = environment.get("LOG_LEVEL", "info")
+    if level not in LOG_LEVELS:
+        raise StartupError(f"LOG_LEVEL is {level!r}: set one of {', '.join(LOG_LEVELS)}")
+    return level

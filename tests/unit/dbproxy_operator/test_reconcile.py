@@ -13,6 +13,7 @@ from tests.unit.dbproxy_operator.fake_kube import FakeKube, Killed
 from dbproxy_operator.act.apply import Performer
 from dbproxy_operator.act.memory import Memory
 from dbproxy_operator.decide.intent import Defaults
+from dbproxy_operator.desired.deployment import PodDefaults
 from dbproxy_operator.kube import ConflictError
 from dbproxy_operator.reconcile import Reconciler
 from dbproxy_operator.tell import status
@@ -40,7 +41,7 @@ class World:
         self.kube.put(group(targets=targets(2)))
         self.kube.put(endpoint())
         self.kube.put(SECRET)
-        defaults = Defaults("proxy:1", MATERIAL, b"f" * 32)
+        defaults = Defaults(PodDefaults("proxy:1"), MATERIAL, b"f" * 32)
         kube: Any = self.kube
 
         def clock() -> float:

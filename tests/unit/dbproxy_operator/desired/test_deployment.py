@@ -6,25 +6,29 @@ from tests.composed import KEY, stored
 from tests.resources import Object, proxy
 
 from dbproxy_operator.desired import deployment as deployments
-from dbproxy_operator.desired.deployment import PodTemplate
+from dbproxy_operator.desired.deployment import PodDefaults, PodTemplate
 from dbproxy_operator.spec import parse_proxy
+from dbproxy_operator.spec.pods import PodSpec
+
+FIRST, SECOND, THIRD = (PodDefaults(f"proxy:{number}") for number in (1, 2, 3))
 
 
 def template(
-    image: str = "proxy:1",
+    defaults: PodDefaults = FIRST,
     live: Object | None = None,
     annotations: dict[str, str] | None = None,
     **spec: Any,
 ) -> tuple[PodTemplate, Object]:
     owner = stored(proxy(**spec), "proxy-uid")
     owner["metadata"]["annotations"] = annotations or {}
-    chosen = deployments.pod_template(KEY, owner, parse_proxy(owner), image, live)
-    return chosen, deployments.deployment(KEY, owner, chosen, 2)
+    parsed = parse_proxy(owner)
+    chosen = deployments.pod_template(KEY, owner, parsed, defaults, live)
+    return chosen, deployments.deployment(KEY, owner, parsed, chosen, 2)
 
 
 def test_a_newer_operator_changes_nothing_but_says_that_it_could() -> None:
     _, live = template()
-    chosen, again = template("proxy:2", live)
+    chosen, again = template(SECOND, live)
     assert again == live
     assert chosen.image == "proxy:1"
     assert chosen.newer
@@ -32,16 +36,18 @@ def test_a_newer_operator_changes_nothing_but_says_that_it_could() -> None:
 
 def test_the_user_chooses_when_to_upgrade() -> None:
     _, live = template()
-    chosen, upgraded = template("proxy:2", live, {"dbproxy.dev/upgrade": "now"})
+    chosen, upgraded = template(SECOND, live, {"dbproxy.dev/upgrade": "now"})
     assert (chosen.image, chosen.newer) == ("proxy:2", None)
-    chosen, again = template("proxy:3", upgraded, {"dbproxy.dev/upgrade": "now"})
+    chosen, again = template(THIRD, upgraded, {"dbproxy.dev/upgrade": "now"})
     assert again == upgraded
     assert chosen.newer
 
 
 def test_a_new_image_or_template_rolls_at_once() -> None:
     _, live = template()
-    chosen, _ = template("proxy:2", live, template={"spec": {"priorityClassName": "high"}})
+    chosen, _ = template(
+        PodDefaults("proxy:2"), live, template={"spec": {"priorityClassName": "high"}}
+    )
     assert chosen.image == "proxy:2"
     assert chosen.template["spec"]["priorityClassName"] == "high"
 
@@ -49,7 +55,7 @@ def test_a_new_image_or_template_rolls_at_once() -> None:
 def test_a_default_that_the_api_server_writes_out_is_nobodys_choice() -> None:
     _, live = template(template={"spec": {"priorityClassName": "high"}})
     written_out = {"metadata": {"labels": {}}, "spec": {"priorityClassName": "high", "later": 1}}
-    _, again = template("proxy:2", live, template=written_out)
+    _, again = template(SECOND, live, template=written_out)
     assert again == live
 
 
@@ -107,3 +113,53 @@ def test_the_users_additions_come_beside_ours() -> None:
     assert sidecar == {"name": "log", "image": "log:1", "args": ["-v"]}
     assert rendered["spec"]["tolerations"] == [{"key": "db", "operator": "Exists"}]
     assert rendered["spec"]["topologySpreadConstraints"] == []
+
+
+def test_what_the_chart_chose_for_pods_gives_way_to_what_the_user_says() -> None:
+    chart = PodDefaults(
+        "proxy:1",
+        PodSpec.model_validate(
+            {
+                "imagePullSecrets": [{"name": "registry"}],
+                "imagePullPolicy": "Always",
+                "priorityClassName": "usual",
+                "securityContext": {},
+            }
+        ),
+    )
+    pod = template(chart)[0].template["spec"]
+    assert pod["imagePullSecrets"] == [{"name": "registry"}]
+    assert pod["containers"][0]["imagePullPolicy"] == "Always"
+    assert pod["priorityClassName"] == "usual"
+    own: Object = {"imagePullSecrets": [{"name": "mine"}], "priorityClassName": "high"}
+    pod = template(chart, template={"spec": own})[0].template["spec"]
+    assert pod["imagePullSecrets"] == [{"name": "mine"}]
+    assert pod["priorityClassName"] == "high"
+    assert pod["containers"][0]["imagePullPolicy"] == "Always"
+
+
+def test_whoever_the_user_makes_the_pods_they_are_not_root() -> None:
+    kept = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    ours = {"runAsUser": 10001, "runAsGroup": 10001, "fsGroup": 10001}
+    assert template()[0].template["spec"]["securityContext"] == {**ours, **kept}
+    chosen, _ = template(template={"spec": {"securityContext": {}}})
+    assert chosen.template["spec"]["securityContext"] == kept
+    chosen, _ = template(template={"spec": {"securityContext": {"runAsUser": 1000730000}}})
+    assert chosen.template["spec"]["securityContext"] == {"runAsUser": 1000730000, **kept}
+
+
+def test_sidecars_get_volumes_and_the_proxy_its_variables() -> None:
+    added: Object = {
+        "volumes": [{"name": "vault", "emptyDir": {"medium": "Memory"}}],
+        "initContainers": [{"name": "vault-agent", "image": "v:1", "restartPolicy": "Always"}],
+        "env": [{"name": "TZ", "value": "UTC"}],
+        "dnsPolicy": "None",
+        "dnsConfig": {"nameservers": ["192.0.2.1"]},
+    }
+    chosen, made = template(template={"spec": added}, minReadySeconds=7)
+    pod = chosen.template["spec"]
+    assert added["volumes"][0] in pod["volumes"]
+    assert pod["initContainers"] == added["initContainers"]
+    assert {"name": "TZ", "value": "UTC"} in pod["containers"][0]["env"]
+    assert (pod["dnsPolicy"], pod["dnsConfig"]) == ("None", added["dnsConfig"])
+    assert made["spec"]["minReadySeconds"] == 7

@@ -7,142 +7,23 @@ fields are ignored, so that a newer CRD does not stop an older operator.
 
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictInt,
-    StrictStr,
-    ValidationError,
-    model_validator,
-)
-from pydantic.alias_generators import to_camel
+from pydantic import Field, StrictBool, StrictInt, StrictStr, ValidationError, model_validator
 
 from dbproxy_operator.errors import SpecError
+from dbproxy_operator.spec.fields import (
+    HOST,
+    LABEL,
+    ConfigMapRef,
+    Decorations,
+    Model,
+    ObjectName,
+    Port,
+    ProxyRef,
+    SecretRef,
+)
+from dbproxy_operator.spec.pods import PodSpec, Template
 
 DEFAULT_PORT = 5432
-RESERVED_LABELS = (
-    "app.kubernetes.io/name",
-    "app.kubernetes.io/instance",
-    "app.kubernetes.io/managed-by",
-)
-RESERVED_PREFIX = "dbproxy.dev/"
-PROXY_CONTAINER = "proxy"
-
-_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-_SERVICE_NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
-_LABEL_VALUE = r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$"
-_HOST = r"^([A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9_])?\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$"
-_QUANTITY = r"^\+?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE][-+]?[0-9]+))?$"
-
-ObjectName = Annotated[StrictStr, Field(min_length=1, max_length=253, pattern=_SUBDOMAIN)]
-ProxyName = Annotated[StrictStr, Field(min_length=1, max_length=50, pattern=_SERVICE_NAME)]
-Port = Annotated[StrictInt, Field(ge=1, le=65535)]
-Quantity = StrictInt | Annotated[StrictStr, Field(pattern=_QUANTITY)]
-Quantities = Annotated[dict[str, Quantity], Field(max_length=16)]
-LabelValue = Annotated[StrictStr, Field(max_length=63, pattern=_LABEL_VALUE)]
-Labels = Annotated[dict[str, LabelValue], Field(max_length=32)]
-AnnotationValue = Annotated[StrictStr, Field(max_length=65536)]
-Annotations = Annotated[dict[str, AnnotationValue], Field(max_length=64)]
-
-
-class Model(BaseModel):
-    """The base of all: frozen, camelCase outside, unknown fields ignored."""
-
-    model_config = ConfigDict(
-        frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore"
-    )
-
-
-class SecretRef(Model):
-    name: ObjectName
-
-
-class ConfigMapRef(Model):
-    name: ObjectName
-
-
-class ProxyRef(Model):
-    name: ProxyName
-
-
-class Decorations(Model):
-    """Labels and annotations that the user adds to what the operator makes."""
-
-    labels: Labels = Field(default_factory=dict)
-    annotations: Annotations = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _leave_ours_alone(self) -> Self:
-        for key in (*self.labels, *self.annotations):
-            if key.startswith(RESERVED_PREFIX):
-                raise ValueError(f"keys that begin with {RESERVED_PREFIX} belong to the operator")
-        for key in RESERVED_LABELS:
-            if key in self.labels:
-                raise ValueError(f"the label {key} is set by the operator")
-        return self
-
-
-class Toleration(Model):
-    key: Annotated[StrictStr, Field(max_length=317)] | None = None
-    operator: Literal["Exists", "Equal"] | None = None
-    value: Annotated[StrictStr, Field(max_length=63)] | None = None
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    toleration_seconds: StrictInt | None = None
-
-
-class Resources(Model):
-    requests: Quantities = Field(default_factory=dict)
-    limits: Quantities = Field(default_factory=dict)
-
-
-class SidecarPort(Model):
-    model_config = ConfigDict(extra="allow")
-
-    host_port: Annotated[StrictInt, Field(ge=0, le=0)] | None = None
-
-
-class Sidecar(Model):
-    """A container beside the proxy; what is not named here is handed through to the pod."""
-
-    model_config = ConfigDict(extra="allow")
-
-    name: Annotated[StrictStr, Field(min_length=1, max_length=63, pattern=_LABEL)]
-    image: Annotated[StrictStr, Field(min_length=1, max_length=1024)]
-    ports: Annotated[tuple[SidecarPort, ...], Field(max_length=32)] | None = None
-
-    @model_validator(mode="after")
-    def _not_ours(self) -> Self:
-        if self.name == PROXY_CONTAINER:
-            raise ValueError(
-                "the container `proxy` is the operator's: set spec.image "
-                "and spec.template.spec.resources instead"
-            )
-        return self
-
-
-class PodSpec(Model):
-    """The allow-list of what a user may say about the proxy's pods."""
-
-    resources: Resources | None = None
-    affinity: dict[str, Any] | None = None
-    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=64)] = ()
-    node_selector: Annotated[
-        dict[str, Annotated[StrictStr, Field(max_length=63)]], Field(max_length=32)
-    ] = Field(default_factory=dict)
-    topology_spread_constraints: (
-        Annotated[tuple[dict[str, Any], ...], Field(max_length=16)] | None
-    ) = None
-    priority_class_name: ObjectName | None = None
-    runtime_class_name: ObjectName | None = None
-    containers: Annotated[tuple[Sidecar, ...], Field(max_length=16)] = ()
-
-
-class Template(Model):
-    metadata: Decorations = Field(default_factory=Decorations)
-    spec: PodSpec = Field(default_factory=PodSpec)
 
 
 class ServiceSpec(Decorations):
@@ -206,6 +87,7 @@ class DBProxySpec(Model):
     idle_client_timeout: Annotated[StrictInt, Field(ge=1, le=28800)] = 1800
     replicas: Annotated[StrictInt, Field(ge=1)] = 2
     drain_timeout: Annotated[StrictInt, Field(ge=1, le=3600)] = 60
+    min_ready_seconds: Annotated[StrictInt, Field(ge=0, le=300)] = 0
     port: Port | None = None
     image: Annotated[StrictStr, Field(min_length=1, max_length=1024)] | None = None
     template: Template = Field(default_factory=Template)
@@ -217,8 +99,8 @@ class DBProxySpec(Model):
 
 
 class Target(Model):
-    name: Annotated[StrictStr, Field(min_length=1, max_length=63, pattern=_LABEL)]
-    host: Annotated[StrictStr, Field(min_length=1, max_length=253, pattern=_HOST)]
+    name: Annotated[StrictStr, Field(min_length=1, max_length=63, pattern=LABEL)]
+    host: Annotated[StrictStr, Field(min_length=1, max_length=253, pattern=HOST)]
     port: Port | None = None
 
     @property
@@ -302,16 +184,27 @@ def parse_endpoint(obj: dict[str, Any]) -> DBProxyEndpointSpec:
     return _parse(DBProxyEndpointSpec, obj)
 
 
+def parse_pod_defaults(text: str) -> PodSpec:
+    """The chart's defaults for all pods, in JSON; raises SpecError."""
+    try:
+        return PodSpec.model_validate_json(text)
+    except ValidationError as error:
+        raise SpecError(_told(error)) from error
+
+
 def _parse(model: type[M], obj: dict[str, Any]) -> M:
     try:
         return model.model_validate(obj.get("spec", {}))
     except ValidationError as error:
-        # The input itself stays out of the text: it ends up in a condition that many may read.
-        faults = [
-            f"{_path(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}"
-            for fault in error.errors(include_url=False, include_input=False)
-        ]
-        raise SpecError("; ".join(faults)) from error
+        raise SpecError(_told(error)) from error
+
+
+def _told(error: ValidationError) -> str:
+    # The input itself stays out of the text: it ends up in a condition that many may read.
+    return "; ".join(
+        f"{_path(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}"
+        for fault in error.errors(include_url=False, include_input=False)
+    )
 
 
 def _path(location: tuple[int | str, ...]) -> str:

@@ -1,0 +1,68 @@
+"""What the models of all resources are made of: the base, names, labels, quantities."""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
+from pydantic.alias_generators import to_camel
+
+RESERVED_LABELS = (
+    "app.kubernetes.io/name",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/managed-by",
+)
+RESERVED_PREFIX = "dbproxy.dev/"
+
+SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+SERVICE_NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+LABEL_VALUE = r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$"
+HOST = r"^([A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9_])?\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$"
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+QUANTITY = r"^\+?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE][-+]?[0-9]+))?$"
+
+ObjectName = Annotated[StrictStr, Field(min_length=1, max_length=253, pattern=SUBDOMAIN)]
+ProxyName = Annotated[StrictStr, Field(min_length=1, max_length=50, pattern=SERVICE_NAME)]
+Port = Annotated[StrictInt, Field(ge=1, le=65535)]
+Quantity = StrictInt | Annotated[StrictStr, Field(pattern=QUANTITY)]
+Quantities = Annotated[dict[str, Quantity], Field(max_length=16)]
+LabelValue = Annotated[StrictStr, Field(max_length=63, pattern=LABEL_VALUE)]
+Labels = Annotated[dict[str, LabelValue], Field(max_length=32)]
+AnnotationValue = Annotated[StrictStr, Field(max_length=65536)]
+Annotations = Annotated[dict[str, AnnotationValue], Field(max_length=64)]
+
+
+class Model(BaseModel):
+    """The base of all: frozen, camelCase outside, unknown fields ignored."""
+
+    model_config = ConfigDict(
+        frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore"
+    )
+
+
+class SecretRef(Model):
+    name: ObjectName
+
+
+class ConfigMapRef(Model):
+    name: ObjectName
+
+
+class ProxyRef(Model):
+    name: ProxyName
+
+
+class Decorations(Model):
+    """Labels and annotations that the user adds to what the operator makes."""
+
+    labels: Labels = Field(default_factory=dict)
+    annotations: Annotations = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _leave_ours_alone(self) -> Self:
+        for key in (*self.labels, *self.annotations):
+            if key.startswith(RESERVED_PREFIX):
+                raise ValueError(f"keys that begin with {RESERVED_PREFIX} belong to the operator")
+        for key in RESERVED_LABELS:
+            if key in self.labels:
+                raise ValueError(f"the label {key} is set by the operator")
+        return self
