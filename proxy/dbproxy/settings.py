@@ -144,8 +144,11 @@ class User(Model):
 
 
 class Monitor(Model):
+    """Who probes. Whether a previous password still works, the database says."""
+
     name: Name
     password: Annotated[str, Field(min_length=1)]
+    previous: Annotated[tuple[PreviousPassword, ...], Field(strict=False)] = ()
 
 
 class CredentialsFile(Model):

@@ -18,6 +18,7 @@ from dbproxy.facts import Addresses, Election, Login, Probe, ServerFacts
 from dbproxy.tell.report import Destination, pod_entry
 from dbproxy_operator import spec
 from dbproxy_operator.decide import fold
+from dbproxy_operator.decide import writer as writers
 from dbproxy_operator.observe import reports
 
 TYPES: dict[str, type | tuple[type, ...]] = {
@@ -121,6 +122,7 @@ def test_the_operator_reads_all_that_a_pod_reports(up: bool, group_spec: Object)
     ]
     assert report.writer is not None
     assert report.writer.open is up
+    assert (report.acknowledged is not None) is up
     assert [(one.user, one.ok) for one in report.logins] == ([] if up else [("app", False)])
     assert report.good_logins == (1 if up else 0)
 
@@ -134,9 +136,11 @@ def test_the_folded_status_fits(status: Object, up: bool, group_spec: Object) ->
     entry = pod_entry("a", plan, plan.config, plan.snapshot, "")
     group = composed.group | {"status": {"proxies": [entry]}}
     parsed = spec.parse_target_group(group)
-    said = list(reports.read(group, ["a"]).values())
+    read = reports.read(group, ["a"])
+    said = list(read.values())
     election = {"metadata": {"uid": "election-uid"}, "data": {"writer": "db-0", "epoch": "7"}}
-    writer = fold.writer(group, parsed, said, election, "2025-11-21T09:47:30Z")
+    heard = writers.Heard(said, {**read, "silent": None} if not up else dict(read))
+    writer = writers.judge(group, parsed, heard, election, None, "2025-11-21T09:47:30Z")
     folded: Object = {
         "targets": fold.targets(parsed, said, 1),
         "logins": fold.bad_logins(said),
@@ -146,6 +150,8 @@ def test_the_folded_status_fits(status: Object, up: bool, group_spec: Object) ->
         folded["writer"] = writer.record
     assert faults(status, folded) == []
     assert writer.known is up
+    if writer.record is not None:
+        assert writer.record["acknowledged"] is up
 
 
 def test_the_folded_status_fits_before_any_pod_reports(status: Object) -> None:

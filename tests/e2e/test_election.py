@@ -1,7 +1,7 @@
-"""An election ConfigMap that is missing or wrong: the last writer stays, and status says why."""
+"""An election ConfigMap that is missing or wrong: who is served meanwhile, and what status says."""
 
 import pytest
-from tests.fix_cluster import Object
+from tests.fix_cluster import Object, eventually
 from tests.fix_shop import HOST, Shop, election, targets
 
 pytestmark = pytest.mark.timeout(300)
@@ -25,6 +25,13 @@ def recorded(shop: Shop) -> Object:
     return writer
 
 
+def states(shop: Shop) -> set[str]:
+    """Whether the pods serve their writer."""
+    seen = shop.cluster.get("dbptg", "orders-db")
+    assert seen is not None
+    return {entry["writer"]["state"] for entry in seen["status"]["proxies"]}
+
+
 def write(shop: Shop) -> None:
     shop.psql("create temp table t(); drop table t")
 
@@ -33,7 +40,6 @@ FAULTS: dict[str, tuple[Object | None, str]] = {
     "is missing": (None, "ElectionNotFound"),
     "has no epoch": ({"epoch": None}, "ElectionInvalid"),
     "has an epoch that is no number": ({"epoch": "seven"}, "ElectionInvalid"),
-    "names an unknown writer": ({"writer": "db-9", "epoch": "99"}, "UnknownWriter"),
     "has an epoch that falls": ({"epoch": "5"}, "EpochFell"),
 }
 
@@ -51,6 +57,39 @@ def test_the_last_writer_stays_while_the_election_is_wrong(shop: Shop) -> None:
         shop.cluster.apply(election("db-0", str(epoch)))
         shop.expect("dbptg", "orders-db", "WriterKnown", "True", "WriterKnown")
         write(shop)
+
+
+def test_nobody_serves_while_the_election_contradicts_itself_or_names_nobody(shop: Shop) -> None:
+    """A tool that writes one key after the other; a target that is not there yet."""
+    open_elected(shop)
+    steps: list[tuple[Object, str]] = [
+        ({"writer": "db-1"}, "ElectionInvalid"),
+        ({"writer": "db-0"}, "ElectionInvalid"),
+        ({"writer": "db-9", "epoch": "9"}, "UnknownWriter"),
+        ({"writer": "", "epoch": "10"}, "NoWriter"),
+    ]
+    for change, reason in steps:
+        shop.cluster.patch("configmap", "orders-election", {"data": change})
+        shop.expect("dbptg", "orders-db", "WriterKnown", "False", reason)
+        assert states(shop) == {"HOLDING"}
+        if reason == "ElectionInvalid":
+            assert recorded(shop)["epoch"] == 7
+    shop.cluster.patch("configmap", "orders-election", {"data": {"writer": "db-0", "epoch": "11"}})
+    shop.expect("dbptg", "orders-db", "WriterKnown", "True", "WriterKnown")
+    acknowledged = "--for=jsonpath={.status.writer.acknowledgedEpoch}=11"
+    shop.cluster.kubectl("wait", "dbptg/orders-db", acknowledged, "--timeout=60s")
+    write(shop)
+
+
+def test_a_status_that_somebody_wrote_changes_nothing(shop: Shop) -> None:
+    open_elected(shop)
+    lie = {"writer": {"target": "db-1", "uid": recorded(shop)["uid"], "epoch": 10**15 - 1}}
+    shop.cluster.patch("dbptg", "orders-db", {"status": lie}, "--subresource=status")
+    shop.cluster.patch("configmap", "orders-election", {"data": {"epoch": "8"}})
+    eventually(lambda: recorded(shop)["epoch"] == 8, "the operator says again what it read")
+    assert recorded(shop)["target"] == "db-0"
+    shop.expect("dbptg", "orders-db", "WriterKnown", "True", "WriterKnown")
+    write(shop)
 
 
 def test_a_writer_that_sql_does_not_confirm_is_not_opened(shop: Shop) -> None:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dbproxy_operator.decide import budget, certificate, fold, listeners
+from dbproxy_operator.decide import budget, certificate, listeners
+from dbproxy_operator.decide import writer as writers
 from dbproxy_operator.decide.budget import Growth
-from dbproxy_operator.decide.fold import WriterState
 from dbproxy_operator.decide.listeners import Listeners
 from dbproxy_operator.decide.resolve import Resolved
+from dbproxy_operator.decide.writer import WriterState
 from dbproxy_operator.desired import config, pdb, rbac
 from dbproxy_operator.desired import deployment as deployments
 from dbproxy_operator.desired import service as services
@@ -23,6 +24,7 @@ from dbproxy_operator.observe.world import (
     Ref,
     is_alive,
     is_ready,
+    is_running,
     name,
     timestamp,
 )
@@ -111,7 +113,7 @@ def intend(
     deployment = own_child(observed, "Deployment", key.name)
     template = deployments.pod_template(key, proxy, spec, defaults.pods, deployment)
     ports = _listeners(observed, resolved, before, now)
-    writer = _writer(observed, resolved, pods, now)
+    writer = _writer(observed, resolved, pods, before, now)
     told_group = _target_group(resolved, writer)
     growth = budget.growth(
         spec.replicas,
@@ -179,8 +181,7 @@ def _target_group(resolved: Resolved, writer: WriterState | None) -> Object | No
     group = resolved.group
     if group is None or group.spec is None or group.source is None:
         return None
-    floor = fold.floor(group.spec, writer.record if writer else None)
-    return config.target_group(group.source, group.spec, floor)
+    return config.target_group(group.source, group.spec, writer.floor if writer else None)
 
 
 def _configuration(
@@ -237,11 +238,16 @@ def _endpoint_services(
     return found
 
 
-def _writer(observed: Observed, resolved: Resolved, pods: Fleet, now: float) -> WriterState | None:
+def _writer(
+    observed: Observed, resolved: Resolved, pods: Fleet, before: Served, now: float
+) -> WriterState | None:
     group = resolved.group
     if group is None or group.spec is None:
         return None
-    return fold.writer(group.obj, group.spec, pods.heard, observed.election, timestamp(now))
+    running = {name(pod): pods.reports.get(name(pod)) for pod in pods.alive if is_running(pod)}
+    floor = writers.former_floor(before, group.obj)
+    heard = writers.Heard(pods.heard, running)
+    return writers.judge(group.obj, group.spec, heard, observed.election, floor, timestamp(now))
 
 
 def _drain_limits(template: PodTemplate, pods: Fleet) -> list[int]:

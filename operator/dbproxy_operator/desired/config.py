@@ -16,7 +16,12 @@ from typing import Any
 
 from dbproxy_operator.observe import names
 from dbproxy_operator.observe.world import Key, Object, generation, name, uid
-from dbproxy_operator.spec import DBProxySpec, DBProxyTargetGroupSpec, PasswordAuthType
+from dbproxy_operator.spec import (
+    DBProxySpec,
+    DBProxyTargetGroupSpec,
+    PasswordAuthType,
+    WriterElection,
+)
 
 FORMAT_VERSION = 1
 FLEET_SECRET_BYTES = 32
@@ -113,7 +118,7 @@ def credentials(
             "password": login.password,
             "clientPasswordAuthType": login.auth_type,
             "previous": _previous(
-                login, former.get(login.user), spec.credential_rotation_grace_period, now
+                login.password, former.get(login.user), spec.credential_rotation_grace_period, now
             ),
             "secret": login.secret,
         }
@@ -124,7 +129,9 @@ def credentials(
         "fleetSecret": _fleet_secret(before, fresh_secret),
         "credentialRotationGracePeriod": spec.credential_rotation_grace_period,
         "users": users,
-        "monitor": _monitor(monitor) if monitor else None,
+        "monitor": _monitor(monitor, before, spec.credential_rotation_grace_period, now)
+        if monitor
+        else None,
     }
 
 
@@ -182,9 +189,17 @@ def target_group(
             "connectionBorrowTimeout": pool.connection_borrow_timeout,
             "initQuery": pool.init_query,
         },
-        "writerElection": {"configMap": election.config_map_ref.name} if election else None,
+        "writerElection": _election(election) if election else None,
         "tls": {"mode": spec.tls.mode},
         "writerFloor": writer_floor if election else None,
+    }
+
+
+def _election(election: WriterElection) -> Object:
+    return {
+        "configMap": election.config_map_ref.name,
+        "confirmationTimeout": election.confirmation_timeout,
+        "strictFencing": election.strict_fencing,
     }
 
 
@@ -228,7 +243,8 @@ def config_map_object(
 
 def next_expiry(content: Object) -> float | None:
     """When the first previous password leaves its grace."""
-    ends = [float(old["validUntil"]) for user in content["users"] for old in user["previous"]]
+    named = [*content["users"], *([content["monitor"]] if content["monitor"] else [])]
+    ends = [float(old["validUntil"]) for user in named for old in user["previous"]]
     return min(ends, default=None)
 
 
@@ -250,8 +266,18 @@ def former_listeners(before: Served) -> list[Listener]:
     return found
 
 
-def _monitor(monitor: Monitor) -> Object:
-    entry: Object = {"name": monitor.user, "password": monitor.password}
+def _monitor(monitor: Monitor, before: Served, grace: int, now: float) -> Object:
+    former = before.credentials.get("monitor")
+    same = (
+        isinstance(former, dict)
+        and former.get("name") == monitor.user
+        and isinstance(former.get("password"), str)
+    )
+    entry: Object = {
+        "name": monitor.user,
+        "password": monitor.password,
+        "previous": _previous(monitor.password, former if same else None, grace, now),
+    }
     return entry if monitor.secret is None else entry | {"secret": monitor.secret}
 
 
@@ -262,16 +288,16 @@ def _listener(listener: Listener) -> Object:
     return entry
 
 
-def _previous(login: Login, former: Object | None, grace: int, now: float) -> list[Object]:
-    """Older passwords that still log clients in, newest first."""
+def _previous(password: str, former: Object | None, grace: int, now: float) -> list[Object]:
+    """Older passwords of the user that are still good, newest first."""
     if former is None:
         return []
     older = [dict(old) for old in former.get("previous") or () if _is_previous(old)]
-    if former["password"] != login.password:
+    if former["password"] != password:
         older.insert(0, {"password": former["password"], "validUntil": int(now) + grace})
     latest = int(now) + grace
     kept: list[Object] = []
-    seen = {login.password}
+    seen = {password}
     for old in older:
         # A grace period that was shortened shortens what is running, too.
         until = min(int(old["validUntil"]), latest)

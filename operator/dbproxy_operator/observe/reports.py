@@ -2,7 +2,7 @@
 
 A pod may write whatever it likes there, also in another pod's name. Nothing that is read here can
 do more than misinform: entries of pods that do not live are dropped, numbers are bounded, and the
-election's epoch is believed only as far as the operator reads it itself (`fold`).
+writer's floor comes from the election itself (`decide.writer`).
 """
 
 import hashlib
@@ -30,6 +30,15 @@ class WriterReport:
     open: bool
     reason: str
     message: str
+
+
+@dataclass(frozen=True)
+class AcknowledgedReport:
+    """The newest epoch of which the pod has no connection to an earlier writer left."""
+
+    uid: str
+    epoch: int
+    unconfirmed: bool
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,7 @@ class Report:
     divisor: int = 0
     listeners: frozenset[int] = frozenset()
     writer: WriterReport | None = None
+    acknowledged: AcknowledgedReport | None = None
     targets: tuple[TargetReport, ...] = ()
     good_logins: int = 0
     logins: tuple[LoginReport, ...] = ()
@@ -108,6 +118,7 @@ def _report(pod: str, entry: Object) -> Report:
             port for port in _list(entry.get("listeners"), _LISTENERS) if isinstance(port, int)
         ),
         writer=_writer(entry.get("writer")),
+        acknowledged=_acknowledged(entry.get("acknowledged")),
         targets=tuple(
             _target(target)
             for target in _list(entry.get("targets"), _TARGETS)
@@ -133,6 +144,17 @@ def _writer(value: Any) -> WriterReport | None:
         open=value.get("state") == "OPEN",
         reason=text(value.get("reason"), 64),
         message=text(value.get("message")),
+    )
+
+
+def _acknowledged(value: Any) -> AcknowledgedReport | None:
+    if not isinstance(value, dict):
+        return None
+    return AcknowledgedReport(
+        uid=text(value.get("uid"), 64),
+        epoch=_number(value.get("epoch")),
+        # Whoever doesn't say that it is sure is not.
+        unconfirmed=value.get("unconfirmed") is not False,
     )
 
 

@@ -11,6 +11,7 @@ Ref = tuple[str, str]
 
 PROXY_LABEL = "dbproxy.dev/proxy"
 ALLOW_LABEL = "dbproxy.dev/allow"
+PROXY_CONTAINER = "proxy"
 UPGRADE_ANNOTATION = "dbproxy.dev/upgrade"
 
 
@@ -86,6 +87,16 @@ def controller(obj: Object) -> Object | None:
 def is_alive(pod: Object) -> bool:
     """Has, or may yet have, connections open: terminating pods are alive until they are gone."""
     return status(pod).get("phase") not in ("Succeeded", "Failed")
+
+
+def is_running(pod: Object) -> bool:
+    """Its proxy's process is there, as far as the kubelet says."""
+    if status(pod).get("phase") != "Running":
+        return False
+    for container in status(pod).get("containerStatuses") or ():
+        if container.get("name") == PROXY_CONTAINER:
+            return "running" in (container.get("state") or {})
+    return True
 
 
 def is_ready(pod: Object) -> bool:

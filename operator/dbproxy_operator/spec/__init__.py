@@ -131,6 +131,8 @@ class ConnectionPoolConfig(Model):
 
 class WriterElection(Model):
     config_map_ref: ConfigMapRef
+    confirmation_timeout: Annotated[StrictInt, Field(ge=5, le=3600)] = 30
+    strict_fencing: StrictBool = False
 
 
 class TargetTLS(Model):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from dbproxy_operator.decide import budget, fold
 from dbproxy_operator.decide.intent import Fleet, Intent
 from dbproxy_operator.decide.resolve import Endpoint, Group, Resolved
+from dbproxy_operator.decide.writer import WAITING
 from dbproxy_operator.desired.deployment import drain_seconds
 from dbproxy_operator.errors import Problem
 from dbproxy_operator.observe import names
@@ -95,7 +96,7 @@ def group_verdict(facts: Facts, group: Group) -> Verdict:
         progress = pods.none_ready()
     elif behind is not None:
         progress = behind
-    elif not writer.known and writer.reason in ("NoReport", "NotConfirmed"):
+    elif not writer.known and writer.reason in WAITING:
         progress = Problem(writer.reason, writer.message)
     elif not writer.known:
         problems.append(Problem(writer.reason, writer.message))

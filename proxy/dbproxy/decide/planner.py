@@ -303,7 +303,7 @@ class Planner:
                 return "UNAVAILABLE", "PROMOTED", "it was promoted, but is not named as the writer"
             told = "it answers as writer, but is not the writer: make it a replica again"
             return "UNAVAILABLE", "INVALID_REPLICATION_STATE", told
-        return "AVAILABLE", "", ""
+        return "AVAILABLE", "", view.message
 
     def _writer_report(self) -> WriterReport:
         term = self.writer.term or Term("", "", 0, 0, 0.0, 0)

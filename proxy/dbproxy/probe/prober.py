@@ -69,6 +69,12 @@ class TargetWatch:
             self._poked.set()
         self._suspended, self._fast = suspended, fast
 
+    def renew(self, spec: ProbeSpec) -> None:
+        """Enter by other credentials from the next time on."""
+        self.spec = spec
+        self.probe.renew(spec)
+        self._poked.set()
+
     def end(self) -> None:
         """Say nothing more, from now on; `close` waits for the rest."""
         self._task.cancel()
@@ -172,7 +178,7 @@ def probe_specs(config: Config, application_name: str) -> dict[str, ProbeSpec]:
             host=target.host,
             port=target.port,
             user=monitor.name,
-            password=monitor.password,
+            passwords=(monitor.password, *(old.password for old in monitor.previous)),
             tls_mode=group.tls.mode,
             ca=config.credentials.server_ca,
             application_name=application_name,
@@ -203,7 +209,10 @@ class Prober:
         """Watch the targets of this configuration, each as it is described there."""
         specs = probe_specs(config, self._application_name)
         for name, watch in list(self.watches.items()):
-            if specs.get(name) != watch.spec:
+            spec = specs.get(name)
+            if spec is not None and spec != watch.spec and spec.same_but_for_login(watch.spec):
+                watch.renew(spec)
+            if spec != watch.spec:
                 del self.watches[name]
                 watch.end()
                 self._tasks.spawn(watch.close(), f"close {name}")

@@ -68,7 +68,7 @@ class View:
             asked_at=probe.asked_at,
             failures=0,
             reason="",
-            message="",
+            message=probe.message,
             timelines=timelines,
             was_reader=self.was_reader or probe.server.in_recovery,
         )

@@ -29,6 +29,8 @@ WRITER, EPOCH = "writer", "epoch"
 FILE_UID = "file"
 # Exact in every number format on the way of an epoch; the operator has the same limit.
 MAX_DIGITS = 15
+# Of a target.
+LONGEST_NAME = 63
 
 log = Log(__name__)
 
@@ -43,6 +45,8 @@ def parse_election(uid: str, data: Mapping[str, str]) -> Election:
     if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
         told = f"epoch is {epoch[:40]!r}, not a whole number from 0 to {'9' * MAX_DIGITS}"
         return Election("INVALID", uid, message=told)
+    if len(writer.strip()) > LONGEST_NAME:
+        return Election("INVALID", uid, message=f"writer is longer than {LONGEST_NAME} characters")
     return Election("FOUND", uid, writer.strip(), int(text))
 
 

@@ -4,6 +4,7 @@ import base64
 from typing import Any
 
 import pytest
+from tests.composed import NOW
 from tests.resources import Object, group, targets
 from tests.unit.dbproxy_operator.test_reconcile import World
 
@@ -107,8 +108,12 @@ async def test_the_monitor_of_a_kept_group_rotates(world: World) -> None:
     assert world.credentials()["monitor"] == {
         "name": "watcher",
         "password": "two",
+        "previous": [{"password": "one", "validUntil": NOW + 300}],
         "secret": "watch",
     }
+    world.now += 301
+    await world.settle()
+    assert world.credentials()["monitor"]["previous"] == []
 
 
 async def test_a_monitor_that_never_came_leaves_the_first_user_probing(world: World) -> None:
@@ -116,7 +121,8 @@ async def test_a_monitor_that_never_came_leaves_the_first_user_probing(world: Wo
     await world.settle()
     world.kube.put(secret("app", username="app", password="rotated"))
     await world.settle()
-    assert world.credentials()["monitor"] == {"name": "app", "password": "rotated"}
+    monitor = world.credentials()["monitor"]
+    assert (monitor["name"], monitor["password"]) == ("app", "rotated")
 
 
 async def test_a_user_whose_secret_is_replaced_goes_on_until_the_new_one_is_there(

@@ -12,7 +12,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from dbproxy.facts import HealthReason, Login, Probe
@@ -26,16 +26,20 @@ LOCAL_ERRNOS = frozenset(
 
 @dataclass(frozen=True)
 class ProbeSpec:
-    """How to reach and enter one target."""
+    """How to reach and enter one target; `passwords` newest first."""
 
     name: str
     host: str
     port: int
     user: str
-    password: str
+    passwords: tuple[str, ...]
     tls_mode: str
     ca: str | None
     application_name: str = "dbproxy"
+
+    def same_but_for_login(self, other: ProbeSpec) -> bool:
+        """Whether only user and passwords tell the two apart."""
+        return replace(self, user=other.user, passwords=other.passwords) == other
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,10 @@ class TargetProbe(Protocol):
 
     async def ask(self, addresses: Sequence[str]) -> Probe:
         """Ask once, at one of these addresses; never raises for what the target does."""
+        ...
+
+    def renew(self, spec: ProbeSpec) -> None:
+        """Enter by other credentials, and keep the connection that stands until they work."""
         ...
 
     def abort(self) -> None:

@@ -16,6 +16,8 @@ from dbproxy.probe.engines.postgres_session import Entry, MakeLogin, ServerError
 
 CONNECT_DEADLINE = 3.0
 QUERY_DEADLINE = 2.0
+# Between two tries of new credentials while the connection by the former ones stands.
+RENEW_AGAIN = 10.0
 # The first that exists is used: none of them must.
 DATABASES = ("postgres", "template1")
 # SQLSTATEs (PostgreSQL, appendix A).
@@ -59,6 +61,10 @@ class PostgresProbe:
         # Whatever has a socket, log-in trials too: an abort ends them all.
         self._sessions: set[Session] = set()
         self._aborts = 0
+        # Besides the standing connection there is one more at a time (planner.PROBES_PER_POD).
+        self._second = asyncio.Lock()
+        self._renew_at: float | None = None
+        self._note = ""
 
     async def ask(self, addresses: Sequence[str]) -> Probe:
         asked_at = asyncio.get_running_loop().time()
@@ -78,7 +84,12 @@ class PostgresProbe:
                 message=failure.message,
             )
         took = time.perf_counter() - began
-        return Probe(self._spec.name, "OK", asked_at, took, server=server)
+        return Probe(self._spec.name, "OK", asked_at, took, server=server, message=self._note)
+
+    def renew(self, spec: ProbeSpec) -> None:
+        self._spec = spec
+        if self._standing is not None:
+            self._renew_at = asyncio.get_running_loop().time()
 
     def abort(self) -> None:
         self._aborts += 1
@@ -93,6 +104,12 @@ class PostgresProbe:
         self.abort()
 
     async def try_login(
+        self, user: str, passwords: Sequence[str], addresses: Sequence[str]
+    ) -> Login:
+        async with self._second:
+            return await self._try_login(user, passwords, addresses)
+
+    async def _try_login(
         self, user: str, passwords: Sequence[str], addresses: Sequence[str]
     ) -> Login:
         refused = Login(user, self._spec.name, ok=False, reason="UNREACHABLE")
@@ -121,7 +138,9 @@ class PostgresProbe:
             self._drop()
         if self._standing is not None:
             try:
-                return await self._query(self._standing)
+                facts = await self._query(self._standing)
+                await self._try_renewal(self._standing, addresses)
+                return facts
             except TimeoutError:
                 raise
             except Exception:
@@ -129,9 +148,48 @@ class PostgresProbe:
                 if self._aborts != aborts:
                     raise
                 self._drop()
-        session = await self._enter(addresses)
-        self._standing = session
-        return await self._query(session)
+        self._standing = await self._enter_by_any(addresses)
+        return await self._query(self._standing)
+
+    async def _try_renewal(self, standing: Session, addresses: Sequence[str]) -> None:
+        """Replace the connection that stands if the newest password works."""
+        now = asyncio.get_running_loop().time()
+        if self._renew_at is None or now < self._renew_at or self._second.locked():
+            return
+        aborts = self._aborts
+        async with self._second:
+            try:
+                session = await self._enter(addresses, self._spec.passwords[0])
+            except Exception as error:
+                if self._aborts != aborts:
+                    raise
+                self._renew_at = now + RENEW_AGAIN
+                self._note = f"the monitor's new password does not work: {error}"
+                return
+        self._standing, self._renew_at, self._note = session, None, ""
+        await self._leave(standing)
+
+    async def _enter_by_any(self, addresses: Sequence[str]) -> Session:
+        """By the newest password that works."""
+        self._renew_at, self._note = None, ""
+        newest, *older = self._spec.passwords
+        try:
+            return await self._enter(addresses, newest)
+        except ServerError as error:
+            if not error.sqlstate.startswith(NOT_AUTHORIZED):
+                raise
+            refused = error
+        for password in older:
+            try:
+                session = await self._enter(addresses, password)
+            except ServerError as error:
+                if not error.sqlstate.startswith(NOT_AUTHORIZED):
+                    raise
+            else:
+                self._renew_at = asyncio.get_running_loop().time() + RENEW_AGAIN
+                self._note = f"the monitor's new password does not work: {refused}"
+                return session
+        raise refused
 
     async def _query(self, session: Session) -> ServerFacts:
         async with asyncio.timeout(QUERY_DEADLINE):
@@ -143,15 +201,15 @@ class PostgresProbe:
                 "the server answered with another row than was asked for"
             ) from error
 
-    async def _enter(self, addresses: Sequence[str]) -> Session:
+    async def _enter(self, addresses: Sequence[str], password: str) -> Session:
         spec = self._spec
         for database in DATABASES[:-1]:
             try:
-                return await self._open_any(addresses, spec.user, spec.password, database)
+                return await self._open_any(addresses, spec.user, password, database)
             except ServerError as error:
                 if error.sqlstate not in NOT_THAT_DATABASE:
                     raise
-        return await self._open_any(addresses, spec.user, spec.password, DATABASES[-1])
+        return await self._open_any(addresses, spec.user, password, DATABASES[-1])
 
     async def _open_any(
         self, addresses: Sequence[str], user: str, password: str, database: str

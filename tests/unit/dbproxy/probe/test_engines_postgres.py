@@ -12,6 +12,7 @@ import pytest
 from tests.certificates import Authority
 from tests.fix_postgres import PostgresFactory
 from tests.servers import PASSWORDS, Postgres, free_port
+from tests.waiting import until
 
 from dbproxy.dataplane import backend_login
 from dbproxy.facts import Probe, ServerFacts
@@ -26,7 +27,7 @@ def spec_of(server: Postgres, **changes: object) -> ProbeSpec:
         host="127.0.0.1",
         port=server.port,
         user="monitor",
-        password=PASSWORDS["monitor"],
+        passwords=(PASSWORDS["monitor"],),
         tls_mode="DISABLED",
         ca=None,
     )
@@ -105,13 +106,13 @@ async def test_a_target_that_moved_is_asked_at_its_new_address(
 
 
 async def test_a_refused_connection_is_unreachable_and_decisive() -> None:
-    probe = probe_of(ProbeSpec("db", "127.0.0.1", 1, "u", "p", "DISABLED", None))
+    probe = probe_of(ProbeSpec("db", "127.0.0.1", 1, "u", ("p",), "DISABLED", None))
     found = await probe.ask([f"127.0.0.1:{free_port()}"])
     assert (found.reason, found.decisive) == ("UNREACHABLE", True)
 
 
 async def test_a_wrong_password_is_an_auth_failure(postgres: Postgres) -> None:
-    found = await ask(spec_of(postgres, password="wrong"))
+    found = await ask(spec_of(postgres, passwords=("wrong",)))
     assert found.reason == "AUTH_FAILURE"
     assert "wrong" not in found.message
 
@@ -223,3 +224,29 @@ async def test_an_address_needs_no_resolver() -> None:
     assert await resolve("10.1.2.3", 5432) == ("10.1.2.3:5432",)
     assert await resolve("fd00::1", 5432) == ("[fd00::1]:5432",)
     assert "127.0.0.1:5432" in await resolve("localhost", 5432)
+
+
+async def test_a_previous_password_is_used_while_the_newest_is_refused(postgres: Postgres) -> None:
+    found = await ask(spec_of(postgres, passwords=("newest", PASSWORDS["monitor"])))
+    assert found.state == "OK"
+    assert found.message.startswith("the monitor's new password does not work: ")
+
+
+async def test_the_standing_connection_stays_until_new_credentials_work(
+    make_postgres: PostgresFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_module, "RENEW_AGAIN", 0.0)
+    server = make_postgres()
+    address = [f"127.0.0.1:{server.port}"]
+    probe = probe_of(spec_of(server))
+    assert (await probe.ask(address)).state == "OK"
+    probe.renew(spec_of(server, passwords=("renewed",)))
+    for _ in range(2):
+        found = await probe.ask(address)
+        assert (found.state, found.message[:11]) == ("OK", "the monitor")
+    await asyncio.to_thread(server.psql, "ALTER ROLE monitor PASSWORD 'renewed'")
+    found = await probe.ask(address)
+    assert found.state == "OK"
+    await until(lambda: server.backends("monitor") == 1, "one connection is left")
+    assert (await probe.ask(address)).message == ""
+    await probe.close()

@@ -41,7 +41,7 @@ class Server:
         return f"127.0.0.1:{self.port}"
 
     def spec(self, mode: str) -> ProbeSpec:
-        return ProbeSpec("db", "127.0.0.1", self.port, "monitor", SECRET, mode, None)
+        return ProbeSpec("db", "127.0.0.1", self.port, "monitor", (SECRET,), mode, None)
 
 
 Play = Callable[[Server, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -9,6 +9,7 @@ import pytest
 
 from dbproxy.facts import Login, Probe
 from dbproxy.probe import logins
+from dbproxy.probe.engines.base import ProbeSpec
 from dbproxy.probe.logins import Assignment, Attempt, Logins
 from dbproxy.tasks import Tasks
 
@@ -27,6 +28,9 @@ class FakeProbe:
         raise NotImplementedError
 
     async def close(self) -> None:
+        raise NotImplementedError
+
+    def renew(self, spec: ProbeSpec) -> None:
         raise NotImplementedError
 
     async def try_login(
