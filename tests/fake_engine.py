@@ -52,11 +52,15 @@ class FakeEngine:
         document = json.loads(snapshot)
         self.snapshots.append(document)
         after = document["writer"]
-        if self._drains_at_once and before and (not after or after["target"] != before["target"]):
-            epoch = (after or before)["epoch"]
-            self.emit(
-                event="writer_drained", target=before["target"], epoch=epoch, unconfirmed=False
-            )
+        if self._drains_at_once and after != before:
+            self._confirm(before or {}, after or {})
+
+    def _confirm(self, before: dict[str, Any], after: dict[str, Any]) -> None:
+        """As the engine does after each change of the writer or of its epoch."""
+        left = before.get("target", "") if before.get("target") != after.get("target") else ""
+        epoch = after.get("epoch", before.get("epoch", 0))
+        if left or epoch != before.get("epoch"):
+            self.emit(event="writer_drained", target=left, epoch=epoch, unconfirmed=False)
 
     def stats(self) -> bytes:
         samples = [

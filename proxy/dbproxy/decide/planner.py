@@ -254,8 +254,13 @@ class Planner:
         return tuple(result)
 
     def _snapshot_writer(self) -> SnapshotWriter | None:
+        """None also while nothing may be left of it: every connection is cut then."""
         term = self.writer.term
-        if term is None or not term.target or term.target not in self._views:
+        view = self._views.get(term.target) if term is not None else None
+        if term is None or view is None or self.writer.fenced:
+            return None
+        if term.target in self.writer.terms.draining and not view.addresses:
+            # It moved: to the engine, a target without addresses is where it was before.
             return None
         return SnapshotWriter(term.target, term.serial, self.writer.is_open)
 

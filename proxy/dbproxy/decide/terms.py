@@ -67,6 +67,8 @@ class Terms:
         self.acknowledged: Acknowledged | None = None
         self.draining: dict[str, Draining] = {}
         self._unconfirmed = False
+        # The engine left the writer before its term ended, and could not make sure of that.
+        self._left_unconfirmed = False
 
     @property
     def suspended(self) -> frozenset[str]:
@@ -87,8 +89,8 @@ class Terms:
             return False
         serial = max(1, epoch) if old is None else max(old.serial + 1, epoch)
         self.term = Term(target, uid, epoch, serial, now, place)
-        if not self.draining:
-            self._unconfirmed = False
+        self._unconfirmed = self._left_unconfirmed or (self._unconfirmed and bool(self.draining))
+        self._left_unconfirmed = False
         if old is not None and old.place:
             named = not place
             self.draining[old.target] = Draining(old.serial if named else serial, now, named)
@@ -101,6 +103,10 @@ class Terms:
 
     def drained(self, event: Drained) -> None:
         """The engine's word that no connection to a former writer is left."""
+        if event.unconfirmed and self.draining:
+            self._unconfirmed = True
+        elif event.unconfirmed:
+            self._left_unconfirmed = True
         for target, draining in list(self.draining.items()):
             if draining.ended_by(target, event):
                 self._end(target, unconfirmed=event.unconfirmed)

@@ -23,8 +23,7 @@ A term is open or holding. It opens when a probe that began after the term did f
 holds again when a probe finds a reader, or nobody. A missed deadline alone changes nothing: that
 takes several in a row (views.py). A target that moved to another place begins a new term of its
 own. A writer that SQL has not confirmed for the confirmation timeout is told, and with strict
-fencing held until it is; strict fencing holds as well while the election could not be read for so
-long.
+fencing cut and held until it is; so it is while the election could not be read for so long.
 
 Without an election: exactly one target answers as writer: a term of that one, open at once. None:
 hold. Several: hold, unless one timeline is higher in three probes running; that choice stands while
@@ -89,6 +88,8 @@ class Writer:
     def __init__(self) -> None:
         self.terms = Terms()
         self.is_open = False
+        # Strict fencing holds the writer: whatever is connected to it must go, too.
+        self.fenced = False
         self.verdict = Verdict()
         self._candidate: tuple[Election, float] | None = None
         # The epoch for which two writers were named, and the words for it.
@@ -113,7 +114,7 @@ class Writer:
     ) -> None:
         """Decide anew from all facts; no `ballot`: there is no ConfigMap to obey."""
         self.terms.give_up(now)
-        self._ages_at = None
+        self._ages_at, self.fenced = None, False
         self._follow_move(views, now)
         if ballot is None:
             self._candidate = None
@@ -232,7 +233,8 @@ class Writer:
         elif view.writes and view.asked_at >= term.since:
             self.is_open = True
             found = self._age(view, fencing, now)
-            self.is_open = not (found.reason and fencing.strict)
+            self.fenced = bool(found.reason) and fencing.strict
+            self.is_open = not self.fenced
         else:
             found = self._objection(term, view)
             self.is_open = self.is_open and not found.reason
@@ -267,7 +269,7 @@ class Writer:
         if now < ages_at:
             self._ages_at = min(ages_at, self._ages_at or ages_at)
             return
-        self.is_open = False
+        self.is_open, self.fenced = False, True
         told = f"the election could not be read for {fencing.timeout:g} s"
         self.verdict = Verdict("Unconfirmed", told)
 

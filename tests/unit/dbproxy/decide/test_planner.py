@@ -235,8 +235,11 @@ def test_a_writer_that_moved_to_another_host_is_a_change_of_writer() -> None:
     clock = settled()
     clock.planner.learn_config(config_of(group={"targets": MOVED}, revision=11))
     plan = clock.plan()
+    # The engine would take a target without addresses for one that stayed.
+    assert (plan.snapshot.writer, plan.snapshot.targets[0].addresses) == (None, ())
+    clock.planner.learn_addresses(Addresses("db-0", ("127.0.0.9:5000",)))
+    plan = clock.plan()
     assert plan.snapshot.writer == SnapshotWriter("db-0", 8, open=False)
-    assert plan.snapshot.targets[0].addresses == ()
     assert plan.suspended == frozenset()
     assert plan.acknowledged is None
     clock.now += 1
@@ -272,7 +275,11 @@ def test_the_confirmation_timeout_of_the_settings_is_obeyed() -> None:
     clock.planner.learn_election_read(clock.now)
     assert clock.plan().wake_in == 4
     clock.now += 4
-    assert clock.plan().snapshot.writer == SnapshotWriter("db-0", 7, open=False)
+    # Strict fencing leaves no connection to it.
+    plan = clock.plan()
+    assert plan.snapshot.writer is None
+    assert plan.writer is not None
+    assert plan.writer.reason == "Unconfirmed"
 
 
 def test_probes_are_fast_only_while_the_writer_is_in_doubt() -> None:

@@ -468,7 +468,9 @@ def test_strict_fencing_holds_a_writer_until_sql_confirms_it_again() -> None:
     world.pass_by(30)
     assert world.state == ("db-0", 7, False)
     assert world.reason == "Unconfirmed"
+    assert world.writer.fenced
     assert world.writes("db-0").state == ("db-0", 7, True)
+    assert not world.writer.fenced
 
 
 def test_strict_fencing_holds_while_the_election_cannot_be_read() -> None:
@@ -506,3 +508,16 @@ def test_without_election_an_old_answer_counts_for_nothing_beside_a_fresh_one() 
     world = World(elected=False).writes("db-0").reads("db-1").pass_by(30)
     assert world.writes("db-1", timeline=2).state == ("db-1", 0, True)
     assert world.reason == ""
+
+
+def test_a_place_that_the_engine_could_not_make_sure_to_have_left_is_said_to_be_so() -> None:
+    """A moved writer without addresses is none to the engine: its word has the number of before."""
+    world = settled().moves("db-0").drains("db-0", 7, unconfirmed=True)
+    assert world.acknowledged is None
+    assert world.drains("", 8).acknowledged == (7, True)
+
+
+def test_nor_is_a_writer_forgotten_that_was_fenced_before_its_term_ended() -> None:
+    world = settled().drains("db-0", 7, unconfirmed=True).says(elected("db-1", 8))
+    assert world.drains("", 8).acknowledged == (8, True)
+    assert world.says(elected("db-0", 9)).drains("db-1", 9).acknowledged == (9, False)

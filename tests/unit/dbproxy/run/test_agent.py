@@ -303,3 +303,17 @@ async def test_without_election_the_only_writer_is_used(
     await running.start()
     await until(lambda: running.writer == ("db-0", 1, True), "the writer is found")
     await running.stop()
+
+
+async def test_a_writer_whose_host_is_changed_is_left_and_opened_at_the_new_one(pair: Pair) -> None:
+    running, primary, replica = pair
+    await asyncio.to_thread(replica.promote)
+    asked = running.asked("db-0")
+    moved = {"name": "db-0", "host": "127.0.0.1", "port": replica.port}
+    running.targets = [moved]
+    running.configure()
+    await until(lambda: running.writer == ("db-0", 8, True), "the new place opens")
+    assert None in running.engine.writers[1:]
+    assert running.target("db-0")["addresses"] == [f"127.0.0.1:{replica.port}"]
+    await until(lambda: running.asked("db-0") > asked, "the new place is asked")
+    await until(lambda: primary.backends("monitor") == 0, "the old place is left")
