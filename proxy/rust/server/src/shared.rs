@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{mpsc, Arc, Mutex};
 
-use dbproxy_driver::{Driver, Time};
+use dbproxy_driver::{Driver, Time, Token};
 use dbproxy_engine::{Admission, CancelKey, Engine, Identity, Link};
 
 use crate::book::{Book, Permit};
@@ -70,8 +70,8 @@ pub enum Letter<E: Engine, S> {
     Arrival(Box<Arrival<S>>),
     /// The desired state changed.
     Snapshot(Arc<Snapshot>),
-    /// Somebody cancels one of its clients' requests.
-    Cancel(CancelKey),
+    /// Somebody cancels one of its clients' requests, on this connection of the front thread's.
+    Cancel(CancelKey, Token),
     /// A target's budget has room.
     PermitFree(TargetId),
     /// See [`Plea`].
@@ -86,6 +86,8 @@ pub enum Letter<E: Engine, S> {
 pub enum FrontLetter {
     /// The desired state changed; answers when its listeners are open.
     Snapshot(Arc<Snapshot>, mpsc::SyncSender<Result<(), String>>),
+    /// The cancel that came in on this connection is delivered, or strikes nothing.
+    CancelOver(Token),
     /// Empty the accept queue, then close the listeners.
     Drain,
 }

@@ -20,6 +20,8 @@ use super::Front;
 
 /// How long a client that was told off may take to read it and leave.
 const LINGER: Duration = Duration::from_secs(2);
+/// How long a worker may take to say that a cancel is over; longer than its own deadline for that.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(6);
 /// Bytes that a client may send ahead while it logs in.
 const MAX_EARLY: usize = 64 * 1024;
 
@@ -29,6 +31,8 @@ pub(super) enum Stage {
     Handshaking,
     /// Admitted; its socket is leaving this driver.
     Leaving(Admission),
+    /// It brought a cancel, and may believe it over when its connection is closed.
+    Cancelling,
     /// Told off; reading on until it leaves, so that it gets to read the error.
     Lingering,
 }
@@ -84,7 +88,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
                         return;
                     }
                 }
-                Stage::Leaving(_) | Stage::Lingering => {
+                Stage::Leaving(_) | Stage::Cancelling | Stage::Lingering => {
                     if guest.wire.input().len() > MAX_EARLY {
                         guest.wire.arm(&mut self.driver, false);
                     }
@@ -135,9 +139,8 @@ impl<E: Engine, D: Driver> Front<E, D> {
                 false
             }
             LoginProgress::Cancel(key) => {
-                self.pass_on_cancel(key);
                 self.count(socket, CloseReason::CancelRequest);
-                self.linger(socket);
+                self.pass_on_cancel(socket, key);
                 false
             }
             LoginProgress::Close(reason) => {
@@ -147,10 +150,25 @@ impl<E: Engine, D: Driver> Front<E, D> {
         }
     }
 
-    pub(super) fn pass_on_cancel(&mut self, key: CancelKey) {
+    /// A cancel's connection stays open until its worker says that it is over: the client's next
+    /// statement must not be struck.
+    fn pass_on_cancel(&mut self, socket: Token, key: CancelKey) {
         let worker = crate::worker::worker_of(key);
-        if let Some(mailbox) = self.shared.workers.get(worker) {
-            mailbox.post(Letter::Cancel(key));
+        let (Some(mailbox), Some(guest)) = (
+            self.shared.workers.get(worker),
+            self.guests.get_mut(&socket),
+        ) else {
+            return self.linger(socket);
+        };
+        guest.stage = Stage::Cancelling;
+        guest.deadline = self.driver.now().after(CANCEL_PATIENCE);
+        mailbox.post(Letter::Cancel(key, socket));
+    }
+
+    pub(super) fn cancel_over(&mut self, socket: Token) {
+        let guest = self.guests.get(&socket);
+        if guest.is_some_and(|guest| matches!(guest.stage, Stage::Cancelling)) {
+            self.linger(socket);
         }
     }
 

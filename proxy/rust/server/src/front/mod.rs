@@ -91,6 +91,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
                     answer.try_send(outcome).ok();
                     self.snapshot = Some(snapshot);
                 }
+                FrontLetter::CancelOver(socket) => self.cancel_over(socket),
                 FrontLetter::Drain => {
                     self.draining = true;
                     self.closing_at = Some(self.driver.now().after(ACCEPT_TAIL));
@@ -142,7 +143,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
                 let Some(guest) = self.guests.get_mut(&socket) else {
                     return self.driver.recycle(data);
                 };
-                if matches!(guest.stage, Stage::Lingering) {
+                if matches!(guest.stage, Stage::Lingering | Stage::Cancelling) {
                     return self.driver.recycle(data);
                 }
                 if guest.wire.tls().is_none() && data.as_slice().first() == Some(&TLS_HANDSHAKE) {
@@ -157,7 +158,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
                 }
             }
             Event::Closed { socket, .. } => match self.guests.get(&socket).map(|g| &g.stage) {
-                Some(Stage::Lingering) => self.remove(socket),
+                Some(Stage::Lingering | Stage::Cancelling) => self.remove(socket),
                 Some(_) => {
                     self.count(socket, CloseReason::ClientLeft);
                     self.remove(socket);
@@ -228,6 +229,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
         for token in late {
             match self.guests.get(&token).map(|guest| &guest.stage) {
                 Some(Stage::Lingering) => self.remove(token),
+                Some(Stage::Cancelling) => self.cancel_over(token),
                 Some(Stage::Leaving(_)) | None => {}
                 Some(_) => {
                     let failure = Some(Failure::LoginTimeout);

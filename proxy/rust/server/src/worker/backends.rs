@@ -160,6 +160,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     /// it didn't, nothing of ours may reach it any more.
     pub(super) fn remove_backend(&mut self, key: Key, confirmed: bool) {
         self.unlist(key);
+        self.want_no_cancel(key);
         let Some(mut backend) = self.backends.remove(key) else {
             return;
         };

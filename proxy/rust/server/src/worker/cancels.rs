@@ -2,9 +2,10 @@
 
 use std::io::ErrorKind;
 
-use dbproxy_driver::{Driver, Duration};
+use dbproxy_driver::{Driver, Duration, Token};
 use dbproxy_engine::{CancelKey, Engine, Failure, KillReason, Link, Release};
 
+use crate::shared::FrontLetter;
 use crate::slab::Key;
 use crate::wire::Wire;
 
@@ -15,25 +16,51 @@ use super::{Worker, SLOT_BITS};
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl<E: Engine, D: Driver> Worker<E, D> {
-    /// Somebody brought a cancel key that this worker may have given out.
-    pub(super) fn cancel(&mut self, key: CancelKey) {
+    /// Somebody brought a cancel key that this worker may have given out. Whoever did is told when
+    /// that is over: then it strikes nothing that comes later.
+    pub(super) fn cancel(&mut self, key: CancelKey, asker: Token) {
+        match self.cancelled_backend(key) {
+            Some(backend) => {
+                if let Some(backend) = self.backends.get_mut(backend) {
+                    backend.cancel_askers.push(asker);
+                }
+                self.start_cancel(backend);
+            }
+            None => self.tell_over([asker]),
+        }
+    }
+
+    /// The backend that runs what a cancel key stands for. What only waits is taken off its queue.
+    fn cancelled_backend(&mut self, key: CancelKey) -> Option<Key> {
         let slot = key.id & ((1 << SLOT_BITS) - 1);
-        let Some(client_key) = slot.checked_sub(1).and_then(|at| self.clients.key_at(at)) else {
-            return;
-        };
-        let Some(client) = self.clients.get(client_key) else {
-            return;
-        };
+        let client_key = slot.checked_sub(1).and_then(|at| self.clients.key_at(at))?;
+        let client = self.clients.get(client_key)?;
         if client.secret != key.secret || client.session.is_none() {
-            return;
+            return None;
         }
         match client.place {
             ClientPlace::Waiting => self.refuse(client_key, Failure::Cancelled),
             ClientPlace::Holding(backend) => {
                 client.stats.cancels.add(1);
-                self.start_cancel(backend);
+                return Some(backend);
             }
             ClientPlace::Idle | ClientPlace::Leaving => {}
+        }
+        None
+    }
+
+    fn tell_over(&self, askers: impl IntoIterator<Item = Token>) {
+        for asker in askers {
+            self.shared.front.post(FrontLetter::CancelOver(asker));
+        }
+    }
+
+    /// Nothing runs any more that a cancel could strike.
+    pub(super) fn want_no_cancel(&mut self, key: Key) {
+        if let Some(backend) = self.backends.get_mut(key) {
+            backend.cancel_wanted = false;
+            let askers = std::mem::take(&mut backend.cancel_askers);
+            self.tell_over(askers);
         }
     }
 
@@ -42,26 +69,23 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
-        let Some(link) = &backend.link else {
-            return;
-        };
-        backend.cancel_wanted = false;
-        if link.outstanding() == 0 {
-            return;
-        }
-        if link.injecting() {
+        let running = backend.link.as_ref().filter(|link| link.outstanding() > 0);
+        if running.is_some_and(Link::injecting) {
             backend.cancel_wanted = true;
             return;
         }
-        let Some(request) = link.cancel_request() else {
-            return;
+        let Some(request) = running.and_then(Link::cancel_request) else {
+            return self.want_no_cancel(key);
         };
+        backend.cancel_wanted = false;
+        let askers = std::mem::take(&mut backend.cancel_askers);
         backend.cancels += 1;
         let token = self.driver.connect(backend.origin.address);
         let cancel = self.cancels.insert(Cancel {
             wire: Wire::new(token),
             request,
             backend: key,
+            askers,
         });
         self.own(token, Owner::Cancel(cancel));
         let deadline = self.driver.now().after(CANCEL_TIMEOUT);
@@ -105,6 +129,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let Some(cancel) = self.cancels.remove(key) else {
             return;
         };
+        self.tell_over(cancel.askers);
         let token = cancel.wire.token;
         self.disown(token);
         cancel.wire.discard(&mut self.driver);

@@ -28,7 +28,10 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 },
             );
         }
-        backend.cancel_wanted = false;
+        self.want_no_cancel(key);
+        let Some(backend) = self.backends.get_mut(key) else {
+            return;
+        };
         match release {
             Release::Reset => {
                 let Some(link) = backend.link.as_mut() else {
@@ -272,6 +275,7 @@ mod tests {
             due: None,
             cancels: 0,
             cancel_wanted: false,
+            cancel_askers: Vec::new(),
             cut: false,
             retired: false,
             counted_tls: false,

@@ -163,16 +163,18 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     }
 
     /// The database judged a lane's log-in. Another server may let them in; what all of them say of
-    /// this user, database or setting, its clients are told.
+    /// this user, database or setting, its clients are told. Those that are in already hear of it at
+    /// the second time in a row: a password that was changed a moment ago is no reason to fail.
     fn refused(&mut self, lane_key: Key, role: Role, failure: &BackendFailure) {
         let Some(lane) = self.lanes.all.get(lane_key) else {
             return;
         };
-        let mut serving = self.snapshot.iter().flat_map(|s| s.serving(role));
-        if serving.any(|target| !lane.pauses.refused(target.id)) {
+        let serving = self.snapshot.iter().flat_map(|s| s.serving(role));
+        let refusals = serving.map(|target| lane.pauses.refusals(target.id)).min();
+        if refusals == Some(0) {
             return self.todo.push_back(Todo::Seek(lane_key, role));
         }
-        drop(serving);
+        let again = refusals >= Some(2);
         self.shared.unlearn(&lane.identity);
         let waiting: Vec<Key> = lane.waiting(role).iter().map(|w| w.client).collect();
         for key in waiting {
@@ -180,6 +182,9 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 continue;
             };
             if client.session.is_some() {
+                if again {
+                    self.refuse(key, Failure::BackendUnavailable);
+                }
                 continue;
             }
             match &failure.verbatim {

@@ -98,6 +98,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             due: None,
             cancels: 0,
             cancel_wanted: false,
+            cancel_askers: Vec::new(),
             cut: false,
             retired: false,
             counted_tls: false,

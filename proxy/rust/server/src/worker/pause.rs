@@ -13,8 +13,8 @@ struct Pause {
     target: TargetId,
     until: Time,
     failures: u32,
-    /// The last failure was the server's word on this very log-in.
-    refused: bool,
+    /// The last failures, as far as they were the server's word on this very log-in.
+    refusals: u32,
 }
 
 /// Which targets are left alone for now, and until when.
@@ -27,21 +27,22 @@ impl Pauses {
         self.get(target).is_some_and(|pause| pause.until > now)
     }
 
-    /// Whether the last log-in that failed there was refused for good.
-    pub fn refused(&self, target: TargetId) -> bool {
-        self.get(target).is_some_and(|pause| pause.refused)
+    /// How many of the last log-ins in a row were refused for good there.
+    pub fn refusals(&self, target: TargetId) -> u32 {
+        self.get(target).map_or(0, |pause| pause.refusals)
     }
 
     /// A log-in failed.
     pub fn lengthen(&mut self, target: TargetId, now: Time, refused: bool) {
         let failures = self.get(target).map_or(0, |pause| pause.failures);
+        let refusals = self.refusals(target);
         let wait = FIRST.saturating_mul(1 << failures.min(8)).min(LONGEST);
         self.end(target);
         self.0.push(Pause {
             target,
             until: now.after(wait),
             failures: failures + 1,
-            refused,
+            refusals: if refused { refusals + 1 } else { 0 },
         });
     }
 
@@ -78,8 +79,10 @@ mod tests {
             pauses.lengthen(one, start, true);
         }
         assert!(pauses.holds(one, ms(999)) && !pauses.holds(one, ms(1000)));
-        assert!(pauses.refused(one));
-        assert!(!pauses.holds(other, start) && !pauses.refused(other));
+        assert_eq!((pauses.refusals(one), pauses.refusals(other)), (21, 0));
+        assert!(!pauses.holds(other, start));
+        pauses.lengthen(one, start, false);
+        assert_eq!(pauses.refusals(one), 0);
         pauses.end(one);
         assert!(!pauses.holds(one, start));
     }

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use dbproxy_driver::{Duration, Time};
+use dbproxy_driver::{Duration, Time, Token};
 use dbproxy_engine::Engine;
 
 use crate::book::Permit;
@@ -164,6 +164,8 @@ pub struct Backend<E: Engine> {
     pub cancels: u32,
     /// A cancel waits until a replay is over.
     pub cancel_wanted: bool,
+    /// Who wants it: connections of the front thread's.
+    pub cancel_askers: Vec<Token>,
     /// It is being cut: nothing more is written to it.
     pub cut: bool,
     /// Close it at its release.
@@ -189,6 +191,8 @@ pub struct Cancel {
     pub request: Vec<u8>,
     /// Whose statement it ends.
     pub backend: Key,
+    /// Who is told when it is over: connections of the front thread's.
+    pub askers: Vec<Token>,
 }
 
 /// What is due at a time.

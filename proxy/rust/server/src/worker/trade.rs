@@ -343,6 +343,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             due: None,
             cancels: 0,
             cancel_wanted: false,
+            cancel_askers: Vec::new(),
             cut,
             retired: false,
             counted_tls,

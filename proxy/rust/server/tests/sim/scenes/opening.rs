@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use dbproxy_driver::Duration;
 
 use super::stage::Stage;
+use crate::clients::USERS;
 use crate::desired::{database_at, ip, DATABASE_PORT, WRITE_PORT};
 
 /// Nobody has this address: what is sent there is never answered.
@@ -66,4 +67,41 @@ fn the_address_that_answered_last_is_tried_first() {
     let other = stage.dial(WRITE_PORT, "till");
     stage.until("the log-in", |stage| stage.person(other).ready == 1);
     assert!(stage.network.now().since(begun) < Duration::from_secs(1));
+}
+
+#[test]
+fn clients_that_are_in_hear_soon_that_the_database_refuses_their_log_in() {
+    let mut stage = Stage::new();
+    let client = stage.join(WRITE_PORT);
+    assert_eq!(stage.served_by(client), 0);
+    stage.databases[0].1.refuses = Some(USERS[0]);
+    stage.databases[0].1.shut_down_sessions();
+    stage.pass(Duration::from_millis(100));
+    let begun = stage.network.now();
+    let error = stage.query(client, "SELECT ?");
+    assert_eq!(error.as_deref(), Some("08006"));
+    assert!(stage.network.now().since(begun) < Duration::from_secs(3));
+    // It stays, and works again when the database lets it in.
+    stage.databases[0].1.refuses = None;
+    stage.pass(Duration::from_secs(2));
+    assert_eq!(stage.served_by(client), 0);
+}
+
+#[test]
+fn one_refused_log_in_is_tried_again_before_clients_hear_of_it() {
+    let mut stage = Stage::new();
+    let client = stage.join(WRITE_PORT);
+    assert_eq!(stage.served_by(client), 0);
+    let failed = |stage: &Stage| {
+        let notices = stage.notices.iter();
+        notices.filter(|n| n.event == "backend_failed").count()
+    };
+    stage.databases[0].1.refuses = Some(USERS[0]);
+    stage.databases[0].1.shut_down_sessions();
+    stage.pass(Duration::from_millis(100));
+    stage.ask(client, "SELECT ?");
+    stage.until("refused", |stage| failed(stage) == 1);
+    stage.databases[0].1.refuses = None;
+    stage.until("answered", |stage| stage.person(client).ready == 2 + 1);
+    assert!(stage.person(client).errors.is_empty());
 }

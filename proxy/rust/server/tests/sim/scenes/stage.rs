@@ -28,7 +28,7 @@ const DATABASES: usize = 4;
 /// The longest that a scene waits for something.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A client.
+/// A client, or a connection that brings a cancel.
 #[derive(Default)]
 pub struct Person {
     number: u64,
@@ -42,6 +42,7 @@ pub struct Person {
     /// The session that the last row came from.
     pub session: String,
     pub closed: bool,
+    key: (u32, u32),
 }
 
 pub struct Stage {
@@ -202,6 +203,7 @@ impl Stage {
                 let answer = wire::message(b'p', &wire::texts(&[&answer]));
                 self.send(socket, answer);
             }
+            b'K' => person.key = (number(5), number(9)),
             b'Z' => person.ready += 1,
             b'E' => person.errors.push(wire::error_fields(message).0),
             b'D' => person.session = wire::values(message).swap_remove(0),
@@ -248,6 +250,12 @@ impl Stage {
 
     fn person_mut(&mut self, socket: Token) -> &mut Person {
         self.people.get_mut(&socket).expect("somebody")
+    }
+
+    /// A new connection asks to cancel what a client runs.
+    pub fn cancel(&mut self, client: Token) -> Token {
+        let (pid, secret) = self.person(client).key;
+        self.connect(WRITE_PORT, wire::cancel(pid, secret))
     }
 
     pub fn send(&mut self, socket: Token, bytes: Vec<u8>) {
