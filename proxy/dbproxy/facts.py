@@ -18,6 +18,22 @@ HealthReason = Literal[
     "INVALID_REPLICATION_STATE",
     "PROMOTED",
 ]
+Source = Literal["api", "file"]
+ProblemReason = Literal[
+    "InvalidSettings",
+    "WaitingForCredentials",
+    "SettingsRefused",
+    "ListenerUnavailable",
+    "Budget",
+]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why the newest configuration is not what is served, or not wholly."""
+
+    reason: ProblemReason
+    message: str
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ status empty for good.
 
 import dataclasses
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from tests.composed import NOW, Composed, compose
@@ -14,12 +14,13 @@ from tests.fix_contract import Object
 
 from dbproxy import settings
 from dbproxy.decide.planner import Plan, Planner, TargetHealth
-from dbproxy.facts import Addresses, Election, Login, Probe, ServerFacts
+from dbproxy.facts import Addresses, Election, Login, Probe, Problem, ProblemReason, ServerFacts
 from dbproxy.tell.report import Destination, pod_entry
 from dbproxy_operator import spec
 from dbproxy_operator.decide import fold
 from dbproxy_operator.decide import writer as writers
 from dbproxy_operator.observe import reports
+from dbproxy_operator.tell import verdicts
 
 TYPES: dict[str, type | tuple[type, ...]] = {
     "string": str,
@@ -31,6 +32,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
 ELECTION: Object = {"writerElection": {"configMapRef": {"name": "orders-election"}}}
 LONG = "a very long message " * 500
 NAMES = [f"orders-6c9f-{number:05}" for number in range(50)]
+PROBLEM = Problem("SettingsRefused", LONG)
 
 
 def faults(schema: Object, value: Any, path: str = "status") -> list[str]:
@@ -101,7 +103,7 @@ def planned(composed: Composed, *, up: bool) -> Plan:
 def test_the_report_of_a_pod_fits(status: Object, up: bool, group_spec: Object) -> None:
     plan = planned(compose(group_spec=group_spec), up=up)
     for applied in (plan.snapshot, None):
-        entry = pod_entry("orders-6c9f-abcde", plan, plan.config, applied, "" if up else LONG)
+        entry = pod_entry("orders-6c9f-abcde", plan, plan.config, applied, [] if up else [PROBLEM])
         body = Destination("shop", "orders-db", "group-uid", "orders-6c9f-abcde").body([entry])
         assert faults(status, body["status"]) == []
 
@@ -110,7 +112,7 @@ def test_the_report_of_a_pod_fits(status: Object, up: bool, group_spec: Object) 
 @pytest.mark.parametrize("group_spec", [{}, ELECTION])
 def test_the_operator_reads_all_that_a_pod_reports(up: bool, group_spec: Object) -> None:
     plan = planned(compose(group_spec=group_spec), up=up)
-    entry = pod_entry("a", plan, plan.config, plan.snapshot, "")
+    entry = pod_entry("a", plan, plan.config, plan.snapshot, [])
     report = reports.read({"status": {"proxies": [entry]}}, ["a"])["a"]
     assert report.revision == plan.config.settings.revision
     assert report.secret_revision == plan.config.credentials.revision
@@ -133,7 +135,7 @@ def test_the_folded_status_fits(status: Object, up: bool, group_spec: Object) ->
     composed = compose(group_spec=group_spec)
     assert composed.group is not None
     plan = planned(composed, up=up)
-    entry = pod_entry("a", plan, plan.config, plan.snapshot, "")
+    entry = pod_entry("a", plan, plan.config, plan.snapshot, [])
     group = composed.group | {"status": {"proxies": [entry]}}
     parsed = spec.parse_target_group(group)
     read = reports.read(group, ["a"])
@@ -169,8 +171,12 @@ def test_fifty_pods_of_two_hundred_users_fit_into_one_object_when_everything_fai
     view = TargetHealth("db-00", "READ_WRITE", "UNAVAILABLE", "UNREACHABLE", LONG, 100)
     plan = planned(compose(), up=False)
     plan = dataclasses.replace(plan, logins=tuple(users), targets=(view,) * 16)
-    entries = [pod_entry(name, plan, plan.config, plan.snapshot, LONG) for name in NAMES]
+    entries = [pod_entry(name, plan, plan.config, plan.snapshot, [PROBLEM]) for name in NAMES]
     folded = fold.bad_logins(list(reports.read({"status": {"proxies": entries}}, NAMES).values()))
     # Each pod's field manager notes what it owns in some 1,000 bytes.
     size = len(json.dumps([entries, folded])) + 50 * 1000
     assert size < 1_000_000
+
+
+def test_the_operator_knows_every_reason_that_a_pod_gives() -> None:
+    assert get_args(ProblemReason) == verdicts.POD_PROBLEMS

@@ -75,6 +75,7 @@ class Report:
     good_logins: int = 0
     logins: tuple[LoginReport, ...] = ()
     problem: str = ""
+    problem_reason: str = ""
 
 
 def read(group: Object, pods: Iterable[str]) -> dict[str, Report]:
@@ -131,6 +132,7 @@ def _report(pod: str, entry: Object) -> Report:
             if isinstance(login, dict)
         ),
         problem=text(entry.get("problem")),
+        problem_reason=text(entry.get("problemReason"), 64),
     )
 
 

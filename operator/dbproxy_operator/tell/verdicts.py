@@ -10,10 +10,20 @@ from dbproxy_operator.decide.writer import WAITING
 from dbproxy_operator.desired.deployment import drain_seconds
 from dbproxy_operator.errors import Problem
 from dbproxy_operator.observe import names
+from dbproxy_operator.observe.reports import Report
 from dbproxy_operator.observe.world import Key, Object, Ref, generation, is_leaving, name, status
 from dbproxy_operator.spec import DBProxySpec
 from dbproxy_operator.tell import faults, pods
 from dbproxy_operator.tell.status import Extra, Verdict
+
+# What may keep a pod from the newest settings, in its own words (the proxy's `facts`).
+POD_PROBLEMS = (
+    "InvalidSettings",
+    "WaitingForCredentials",
+    "SettingsRefused",
+    "ListenerUnavailable",
+    "Budget",
+)
 
 
 @dataclass(frozen=True)
@@ -100,9 +110,7 @@ def group_verdict(facts: Facts, group: Group) -> Verdict:
         progress = Problem(writer.reason, writer.message)
     elif not writer.known:
         problems.append(Problem(writer.reason, writer.message))
-    rejected = next((report.problem for report in heard if report.problem), "")
-    if rejected:
-        problems.append(Problem("SettingsRefused", f"a proxy pod says: {rejected}"))
+    problems += [_of_pod(report) for report in heard if report.problem][:1]
     return Verdict(
         problem=_worst(problems),
         progress=progress,
@@ -163,6 +171,12 @@ def endpoint_status(facts: Facts, endpoint: Endpoint, spec: DBProxySpec) -> Obje
         host = names.service_host(facts.key.namespace, name(endpoint.obj))
         body["endpoint"] = f"{host}:{spec.service_port}"
     return body
+
+
+def _of_pod(report: Report) -> Problem:
+    reason = report.problem_reason
+    told = f"a proxy pod says: {report.problem}"
+    return Problem(reason if reason in POD_PROBLEMS else "SettingsRefused", told)
 
 
 def _worst(problems: Sequence[Problem]) -> Problem | None:

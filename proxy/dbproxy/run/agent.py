@@ -17,7 +17,7 @@ from dbproxy.dataplane import Dataplane, Engine, EngineOptions, backend_login
 from dbproxy.decide.pairing import Pairing
 from dbproxy.decide.planner import Plan, Planner, election_name
 from dbproxy.errors import ListenerUnavailableError, SnapshotRefusedError
-from dbproxy.facts import Addresses, Drained, Election, Login, Probe
+from dbproxy.facts import Addresses, Drained, Election, Login, Probe, Problem, Source
 from dbproxy.logs import Log
 from dbproxy.probe.engines.postgres import PostgresProbe
 from dbproxy.probe.logins import Assignment, Attempt, Logins
@@ -71,7 +71,7 @@ class Agent:
         self._pairing = Pairing(accept_equal=options.kube is None)
         self._planner = Planner(options.max_clients)
         self._refused: Config | None = None
-        self._problem = ""
+        self._problem: Problem | None = None
         self._last: Plan | None = None
         self._first_plan_at: float | None = None
         self.metrics = AgentMetrics(lambda: self.dataplane)
@@ -123,20 +123,20 @@ class Agent:
     # --- facts ------------------------------------------------------------------------------
 
     def _on_settings(self, settings: Settings) -> None:
-        if self._pairing.learn_settings(settings):
+        if self._pairing.learn_settings(settings, _now()):
             self._follow_api(settings)
         self._wake.set()
 
     def _on_credentials(self, credentials: Credentials) -> None:
-        self._pairing.learn_credentials(credentials)
+        self._pairing.learn_credentials(credentials, _now())
         self._wake.set()
 
-    def _on_settings_problem(self, problem: str) -> None:
-        self._pairing.settings_problem(problem)
+    def _on_settings_problem(self, source: Source, problem: str) -> None:
+        self._pairing.settings_problem(source, problem)
         self._wake.set()
 
-    def _on_credentials_problem(self, problem: str) -> None:
-        self._pairing.credentials_problem(problem)
+    def _on_credentials_problem(self, source: Source, problem: str) -> None:
+        self._pairing.credentials_problem(source, problem)
         self._wake.set()
 
     def _on_election(self, election: Election) -> None:
@@ -182,12 +182,14 @@ class Agent:
     async def _turn(self) -> float | None:
         """Bring everything in line with the facts; says after how long to turn again."""
         self._adopt_config()
-        now = asyncio.get_running_loop().time()
+        now = _now()
         self._planner.learn_election_read(self._election_watch.read_at)
         plan = self._planner.plan(now, time.time())
+        late_at = self._pairing.next_deadline(now)
         if plan is None:
-            self._observation.problem(self._pairing.problem)
-            return None
+            problem = self._pairing.problem(now)
+            self._observation.problem(problem.message if problem else "")
+            return None if late_at is None else late_at - now
         # First of all: not another byte to a former writer, and ask the new one at once.
         self._prober.follow(plan.suspended, fast=plan.fast)
         if plan.term is not None and (self._last is None or plan.term != self._last.term):
@@ -198,8 +200,12 @@ class Agent:
         applied = await self._apply(plan)
         self._last = plan
         self._assign_logins(plan)
-        self._tell(plan)
-        return plan.wake_in if applied else RETRY_APPLY
+        self._tell(plan, now)
+        waits = [
+            plan.wake_in if applied else RETRY_APPLY,
+            None if late_at is None else late_at - now,
+        ]
+        return min((wait for wait in waits if wait is not None), default=None)
 
     def _adopt_config(self) -> None:
         config = self._pairing.newest()
@@ -286,24 +292,25 @@ class Agent:
             try:
                 await dataplane.apply(plan.snapshot)
             except ListenerUnavailableError as error:
-                self._problem = str(error)
-                self._observation.apply("listener_unavailable", self._problem)
+                self._problem = Problem("ListenerUnavailable", str(error))
+                self._observation.apply("listener_unavailable", self._problem.message)
                 return False
             except SnapshotRefusedError as error:
                 return self._take_back(plan, error)
             self._observation.apply("applied", "")
             if self._refused is None:
-                self._problem = ""
+                self._problem = None
         if plan.config != self.config:
-            self.config, self._refused, self._problem = plan.config, None, ""
+            self.config, self._refused, self._problem = plan.config, None, None
             log.info("config_applied", revision=plan.config.settings.revision,
                      secretRevision=plan.config.credentials.revision)  # fmt: skip
         return True
 
     def _take_back(self, plan: Plan, error: SnapshotRefusedError) -> bool:
         """The engine refused a snapshot: its configuration is not tried again, the last goes on."""
-        self._problem = f"revision {plan.config.settings.revision}: {error}"
-        self._observation.apply("refused", self._problem)
+        told = f"revision {plan.config.settings.revision}: {error}"
+        self._problem = Problem("SettingsRefused", told)
+        self._observation.apply("refused", told)
         if self.config is None or self.config == plan.config:
             return False
         self._refused = plan.config
@@ -324,11 +331,13 @@ class Agent:
         attempts = tuple(Attempt(user.name, user.passwords) for user in plan.snapshot.users)
         self._logins.assign(Assignment(watch.spec.name, watch.addresses, attempts), watch.probe)
 
-    def _tell(self, plan: Plan) -> None:
+    def _tell(self, plan: Plan, now: float) -> None:
         """Log, metrics and the report."""
-        problem = "; ".join(filter(None, (self._pairing.problem, self._problem, plan.problem)))
+        small = Problem("Budget", plan.problem) if plan.problem else None
+        found = (self._pairing.problem(now), self._problem, small)
+        problems = [problem for problem in found if problem is not None]
         self._observation.plan(plan)
-        self._observation.problem(problem)
+        self._observation.problem("; ".join(problem.message for problem in problems))
         settings = plan.config.settings
         # An operator that was rolled back names only the group that is served.
         group = settings.report_to or settings.target_group
@@ -339,7 +348,7 @@ class Agent:
         )
         applied = None if self.dataplane is None else self.dataplane.applied
         self._reporter.offer(
-            destination, pod_entry(self._options.pod, plan, self.config, applied, problem)
+            destination, pod_entry(self._options.pod, plan, self.config, applied, problems)
         )
 
 
@@ -349,3 +358,7 @@ def reread_every(group: TargetGroup | None) -> float:
     if election is None or not election.strict_fencing:
         return REREAD
     return min(REREAD, election.confirmation_timeout / 3)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

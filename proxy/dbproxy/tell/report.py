@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbproxy.decide.planner import Plan
 from dbproxy.decide.snapshot import Snapshot
 from dbproxy.errors import KubeError
+from dbproxy.facts import Problem
 from dbproxy.logs import Log
 from dbproxy.settings import Config
 from dbproxy.tasks import Tasks
@@ -123,10 +125,18 @@ def _cut(text: str, most: int = 256) -> str:
 
 
 def pod_entry(
-    pod: str, plan: Plan, config: Config | None, applied: Snapshot | None, problem: str
+    pod: str,
+    plan: Plan,
+    config: Config | None,
+    applied: Snapshot | None,
+    problems: Sequence[Problem],
 ) -> dict[str, Any]:
     """This pod's entry: what it has applied, and how it sees writer, targets and log-ins."""
-    entry: dict[str, Any] = {"pod": pod, "problem": _cut(problem, 1024)}
+    entry: dict[str, Any] = {
+        "pod": pod,
+        "problem": _cut("; ".join(problem.message for problem in problems), 1024),
+        "problemReason": problems[0].reason if problems else "",
+    }
     if config is not None:
         entry["revision"] = config.settings.revision
         entry["secretRevision"] = config.credentials.revision

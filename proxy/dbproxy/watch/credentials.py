@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbproxy.errors import ConfigError
+from dbproxy.facts import Source
 from dbproxy.logs import Log
 from dbproxy.settings import CREDENTIALS_FILE, SECRET_FILES, Credentials, parse_credentials
 from dbproxy.watch.files import follow
@@ -23,11 +24,13 @@ class CredentialsWatch:
     """Emits `Credentials`, and the faults of those that can't be parsed ("" when right)."""
 
     def __init__(
-        self, on_credentials: Callable[[Credentials], None], on_problem: Callable[[str], None]
+        self,
+        on_credentials: Callable[[Credentials], None],
+        on_problem: Callable[[Source, str], None],
     ) -> None:
         self._on_credentials = on_credentials
         self._on_problem = on_problem
-        self._last: dict[str, bytes] | None = None
+        self._last: dict[Source, dict[str, bytes]] = {}
 
     async def follow_files(self, directory: Path) -> None:
         async for files in follow(directory, SECRET_FILES):
@@ -39,21 +42,19 @@ class CredentialsWatch:
 
         async for seen in kube.watch("secrets", namespace, name):
             if isinstance(seen, Seen) and seen.value is not None:
-                files = decode_secret(seen.value)
-                if CREDENTIALS_FILE in files:
-                    self._learn(files, "api")
+                self._learn(decode_secret(seen.value), "api")
 
-    def _learn(self, files: dict[str, bytes], source: str) -> None:
-        if files == self._last:
+    def _learn(self, files: dict[str, bytes], source: Source) -> None:
+        if files == self._last.get(source):
             return
-        self._last = files
+        self._last[source] = files
         try:
             credentials = parse_credentials(files)
         except ConfigError as error:
             log.error("credentials_refused", source=source, faults=[str(f) for f in error.faults])
-            self._on_problem(str(error))
+            self._on_problem(source, str(error))
             return
-        self._on_problem("")
+        self._on_problem(source, "")
         self._on_credentials(credentials)
 
 

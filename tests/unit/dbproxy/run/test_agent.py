@@ -16,6 +16,7 @@ from tests.servers import PASSWORDS, Postgres
 from tests.waiting import until
 
 from dbproxy.dataplane import EngineOptions
+from dbproxy.decide import pairing
 from dbproxy.run.agent import Agent, Options
 from dbproxy.tasks import Tasks
 from dbproxy.tell.health import Health
@@ -279,8 +280,9 @@ async def test_a_listener_that_cannot_open_is_tried_again(
 
 
 async def test_settings_wait_for_the_credentials_that_they_need(
-    tmp_path: Path, make_postgres: PostgresFactory
+    tmp_path: Path, make_postgres: PostgresFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pairing, "PATIENCE", 0.05)
     running = Running(tmp_path, [make_postgres()])
     running.credentials(revision=4)
     document = settings_document(secretRevision=5, targetGroup=None)

@@ -14,6 +14,7 @@ from tests.fake_api import FakeApi
 from tests.fake_engine import FakeEngine
 from tests.waiting import until
 
+from dbproxy.decide import pairing
 from dbproxy.kube import Kube
 from dbproxy.run.agent import Agent, Options
 from dbproxy.tasks import Tasks
@@ -97,3 +98,27 @@ async def test_a_pod_reports_to_the_group_as_it_is_now_not_as_it_was_served(pod:
     pod.start()
     await until(lambda: pod.entry.get("revision"))
     assert pod.told[-1]["metadata"]["name"] == "orders-db"
+
+
+async def test_a_broken_object_leaves_in_force_what_was_and_says_why(pod: Pod) -> None:
+    pod.mount(targetGroup=None, reportTo=ELSEWHERE)
+    pod.start()
+    await until(lambda: pod.entry.get("listeners"))
+    pod.publish(revision=11, targetGroup=None, reportTo=ELSEWHERE, listeners="none")
+    await until(lambda: pod.entry.get("problemReason") == "InvalidSettings")
+    assert pod.entry["revision"] == 10
+    pod.publish(revision=12, targetGroup=None, reportTo=ELSEWHERE)
+    await until(lambda: (pod.entry["problem"], pod.entry["revision"]) == ("", 12))
+
+
+async def test_settings_that_wait_for_credentials_are_told_when_it_takes_long(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pairing, "PATIENCE", 0.05)
+    pod.mount(targetGroup=None, reportTo=ELSEWHERE)
+    pod.start()
+    await until(lambda: pod.entry.get("listeners"))
+    pod.publish(revision=11, secretRevision=11, targetGroup=None, reportTo=ELSEWHERE)
+    await until(lambda: pod.entry.get("problemReason") == "WaitingForCredentials")
+    pod.publish_secret(revision=11)
+    await until(lambda: (pod.entry["problem"], pod.entry["revision"]) == ("", 11))

@@ -101,7 +101,7 @@ def test_the_entry_has_the_shape_of_the_contract() -> None:
     planner.learn_probe(answered("db-0", 2, writes=True))
     plan = planner.plan(3, 0)
     assert plan is not None
-    assert pod_entry("pod-0", plan, config, plan.snapshot, "") == {
+    assert pod_entry("pod-0", plan, config, plan.snapshot, []) == {
         "pod": "pod-0",
         "revision": 10,
         "secretRevision": 10,
@@ -140,4 +140,5 @@ def test_the_entry_has_the_shape_of_the_contract() -> None:
         "badLogins": 0,
         "logins": [],
         "problem": "",
+        "problemReason": "",
     }

@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,9 +33,12 @@ class World:
         self.elections: list[Election] = []
         self.reads = 0
         self.reread = 3600.0
-        self.problems: list[str] = []
+        self.problems: list[tuple[str, str]] = []
         self.settings: list[Settings] = []
         self.credentials: list[Credentials] = []
+
+    def learn_problem(self, source: str, problem: str) -> None:
+        self.problems.append((source, problem))
 
     def has_settings(self, count: int) -> bool:
         return len(self.settings) == count
@@ -185,7 +189,7 @@ def test_a_read_of_now_counts_whatever_its_version() -> None:
 
 
 async def test_settings_are_followed_and_a_deletion_changes_nothing(world: World) -> None:
-    watch = ConfigWatch(world.settings.append, world.problems.append)
+    watch = ConfigWatch(world.settings.append, world.learn_problem)
     world.tasks.spawn(watch.follow_api(world.kube, "shop", "orders-config"), "settings")
     for revision in (1, 2):
         text = json.dumps(settings_document(revision=revision))
@@ -193,17 +197,46 @@ async def test_settings_are_followed_and_a_deletion_changes_nothing(world: World
         await until(partial(world.has_settings, revision))
     world.api.delete("configmaps", "orders-config")
     world.api.put("configmaps", "orders-config", {"settings.json": "{"})
-    await until(lambda: world.problems[-1] == "settings.json: is not JSON (line 1)")
+    await until(lambda: world.problems[-1] == ("api", "settings.json: is not JSON (line 1)"))
     assert [settings.revision for settings in world.settings] == [1, 2]
 
 
+async def test_older_files_that_are_right_do_not_end_a_fault_of_newer_text(
+    world: World, tmp_path: Path
+) -> None:
+    watch = ConfigWatch(world.settings.append, world.learn_problem)
+    world.tasks.spawn(watch.follow_api(world.kube, "shop", "orders-config"), "settings")
+    world.api.put("configmaps", "orders-config", {"settings.json": "{"})
+    await until(lambda: world.problems)
+    (tmp_path / "settings.json").write_text(json.dumps(settings_document(revision=1)))
+    world.tasks.spawn(watch.follow_files(tmp_path), "files")
+    await until(partial(world.has_settings, 1))
+    assert world.problems[-1] == ("file", "")
+    assert ("api", "") not in world.problems
+
+
+async def test_an_object_that_lost_its_key_is_told(world: World) -> None:
+    watch = ConfigWatch(world.settings.append, world.learn_problem)
+    world.tasks.spawn(watch.follow_api(world.kube, "shop", "orders-config"), "settings")
+    text = json.dumps(settings_document(revision=1))
+    world.api.put("configmaps", "orders-config", {"settings.json": text})
+    await until(partial(world.has_settings, 1))
+    world.api.put("configmaps", "orders-config", {"other": "x"})
+    lost = ("api", "settings.json: is missing in the ConfigMap")
+    await until(lambda: world.problems[-1] == lost)
+    world.api.put("configmaps", "orders-config", {"settings.json": text})
+    await until(lambda: world.problems[-1] == ("api", ""))
+
+
 async def test_credentials_are_followed(world: World) -> None:
-    watch = CredentialsWatch(world.credentials.append, world.problems.append)
+    watch = CredentialsWatch(world.credentials.append, world.learn_problem)
     world.tasks.spawn(watch.follow_api(world.kube, "shop", "orders-config"), "credentials")
     data = {name: base64.b64encode(text).decode() for name, text in secret_files().items()}
     world.api.put("secrets", "orders-config", data)
     await until(lambda: world.credentials)
     assert world.credentials[0].file.users[0].name == "app"
     world.api.put("secrets", "orders-config", data | {"tls.key": "bm9uc2Vuc2U="})
-    await until(lambda: "not a certificate" in world.problems[-1])
+    await until(lambda: "not a certificate" in world.problems[-1][1])
+    world.api.put("secrets", "orders-config", {"tls.crt": data["tls.crt"]})
+    await until(lambda: "credentials.json: is missing" in world.problems[-1][1])
     assert len(world.credentials) == 1
