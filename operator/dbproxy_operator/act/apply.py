@@ -17,7 +17,7 @@ from dbproxy_operator.observe.world import Key, Object, Ref, name
 _NOTHING: frozenset[Ref] = frozenset()
 # No object has this version: an apply that names it creates, or is answered with a conflict. A
 # plain create would leave an entry in managedFields that later applies could take nothing from.
-_NOT_THERE = "1"
+NOT_THERE = "1"
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Performer:
 
     async def _create(self, key: Key, ref: Ref, action: Create) -> Object:
         wanted = action.obj
-        metadata = {**wanted["metadata"], "resourceVersion": _NOT_THERE}
+        metadata = {**wanted["metadata"], "resourceVersion": NOT_THERE}
         stored = await self.kube.apply({**wanted, "metadata": metadata}, MANAGER, force=False)
         applied = {**wanted, "metadata": {**wanted["metadata"], "uid": stored["metadata"]["uid"]}}
         self.memory.learn(key, ref, applied, stored)

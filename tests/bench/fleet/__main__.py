@@ -1,0 +1,112 @@
+"""`python -m tests.bench.fleet`: prints each figure beside what it should be.
+
+It fails when something does not work, never because of a figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench.fleet.measure import Fleet
+from tests.bench.fleet.programs import Operator, operator, player
+from tests.bench.fleet.server import ApiServer
+from tests.bench.results import machine
+
+AT_REST_SECONDS = 60.0
+FLAPPING = 5
+
+
+@dataclass(frozen=True)
+class Scale:
+    proxies: int
+    secrets: int
+    pods: int
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.fleet", description=__doc__)
+    environment = os.environ
+    for name, default, text in (
+        ("proxies", "500", "proxies under one operator"),
+        ("secrets", "10000", "Secrets of others in the cluster"),
+        ("pods", "50", "pods that report into one target group"),
+    ):
+        parser.add_argument(
+            f"--{name}",
+            type=int,
+            default=int(environment.get(f"BENCH_{name.upper()}", default)),
+            help=f"{text} (BENCH_{name.upper()})",
+        )
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="dbproxy-fleet-") as folder:
+        asyncio.run(bench(Scale(chosen.proxies, chosen.secrets, chosen.pods), Path(folder)))
+
+
+async def bench(scale: Scale, home: Path) -> None:
+    print("a real kube-apiserver and etcd, without kubelets and controllers")
+    print(", ".join(f"{name} {value}" for name, value in machine().items()), flush=True)
+    with ApiServer(home) as server:
+        async with server.session() as session:
+            await server.ready(session)
+            with player(server, home), operator(server, home) as measured:
+                await measured.started()
+                await ask(Fleet(session, measured), scale)
+
+
+async def ask(fleet: Fleet, scale: Scale) -> None:
+    measured = fleet.operator
+    await fleet.begin()
+    empty = measured.memory()
+    names = [f"p-{number:04}" for number in range(scale.proxies)]
+    tell(
+        f"all {scale.proxies} applied at once, until all are Ready",
+        await fleet.apply(names),
+        "s",
+        60,
+    )
+    before = await measured.counted()
+    tell("calls to the API server for each of them", before.calls / scale.proxies, "", None)
+    await at_rest(measured)
+    calls, passes = await fleet.calls_and_passes(AT_REST_SECONDS)
+    tell("at rest, calls to the API server", calls, "/s", 20)
+    tell("at rest, passes", passes, "/s", None)
+    slowest = 0.0
+    for number in range(3):
+        slowest = max(slowest, await fleet.apply([f"one-{number}"]))
+    tell("one more applied at rest, until it is Ready", slowest, "s", 10)
+    tell("memory with none", empty, "MB", None)
+    tell("memory", measured.memory(), "MB", 256)
+    rate = await fleet.flap(names[:FLAPPING], 20)
+    tell("passes for a proxy whose database flaps", rate, "/s", 1)
+    size = await fleet.full_status(names[-1], scale.pods)
+    tell(f"a target group of {scale.pods} pods, 200 users, all failing", size / 1024, "KiB", 1536)
+    await at_rest(measured)
+    grown, woken = await fleet.foreign_secrets(scale.secrets)
+    tell(f"{scale.secrets} Secrets of others: memory", grown, "MB", 10)
+    tell(f"{scale.secrets} Secrets of others: passes", woken, "", None)
+    tell("the most memory that it ever had", measured.memory("VmHWM"), "MB", 256)
+    tell("its CPU time", measured.cpu_seconds(), "s", None)
+    tell("passes that failed", (await measured.counted()).failures, "", None)
+
+
+async def at_rest(measured: Operator) -> None:
+    """Until nothing is left of what came before: ten seconds with hardly a pass."""
+    while True:
+        before = await measured.counted()
+        await asyncio.sleep(10)
+        if (await measured.counted()).passes - before.passes <= 10:
+            return
+
+
+def tell(what: str, value: float, unit: str, limit: float | None) -> None:
+    aim = "" if limit is None else f"(aim: at most {limit:g} {unit})"
+    print(f"  {what:64} {value:9.1f} {unit:4} {aim}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

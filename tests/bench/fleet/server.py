@@ -1,0 +1,176 @@
+"""A real kube-apiserver with its etcd on loopback, for one run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import socket
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from tests.cluster.node import paths
+
+Object = dict[str, Any]
+PATIENCE = 120.0
+CRDS = {path.stem: path.read_bytes() for path in (paths.CHECKOUT / "crds").glob("*.yaml")}
+
+
+class ServerError(Exception):
+    """The API server does not come up, or refuses what the bench needs; the text says why."""
+
+
+class ApiServer:
+    """Context manager; `home` is a folder of its own that the caller removes."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self.token = secrets.token_hex(16)
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.url = f"https://127.0.0.1:{free_port()}"
+        self.kubeconfig = home / "kubeconfig"
+
+    def __enter__(self) -> Self:
+        etcd = f"http://127.0.0.1:{free_port()}"
+        (self._home / "tokens.csv").write_text(f"{self.token},bench,bench,system:masters\n")
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        (self._home / "sa.key").write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        self._write_kubeconfig()
+        self._start("etcd", *self._etcd(etcd))
+        self._start("kube-apiserver", *self._apiserver(etcd))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for process in reversed(self._processes):
+            process.kill()
+            process.wait()
+
+    def session(self) -> aiohttp.ClientSession:
+        """Authorized, without limit on connections; paths are relative."""
+        return aiohttp.ClientSession(
+            self.url,
+            headers={"Authorization": f"Bearer {self.token}"},
+            connector=aiohttp.TCPConnector(ssl=False, limit=64),
+            timeout=aiohttp.ClientTimeout(total=None, connect=30),
+            read_bufsize=4 * 1024 * 1024,
+        )
+
+    async def ready(self, session: aiohttp.ClientSession) -> None:
+        """Waits until it serves, then installs the three custom resources."""
+        deadline = time.monotonic() + PATIENCE
+        while not await _answers(session, "/readyz"):
+            if any(process.poll() is not None for process in self._processes):
+                raise ServerError(f"it ended: {self.last_words()}")
+            if time.monotonic() > deadline:
+                raise ServerError(f"it is not ready: {self.last_words()}")
+            await asyncio.sleep(0.2)
+        for plural, text in CRDS.items():
+            url = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{plural}.dbproxy.dev"
+            await send(session, "PATCH", url, text, manager="bench")
+        while not await _answers(session, "/apis/dbproxy.dev/v1alpha1/dbproxyendpoints"):
+            if time.monotonic() > deadline:
+                raise ServerError("the custom resources are not served")
+            await asyncio.sleep(0.2)
+
+    def last_words(self) -> str:
+        return "\n".join((self._home / "kube-apiserver.log").read_text().splitlines()[-5:])
+
+    def _start(self, name: str, *arguments: str) -> None:
+        with (self._home / f"{name}.log").open("wb") as log:
+            command = [str(paths.BINARIES / name), *arguments]
+            process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        self._processes.append(process)
+
+    def _etcd(self, url: str) -> list[str]:
+        return [
+            f"--data-dir={self._home}/etcd",
+            f"--listen-client-urls={url}",
+            f"--advertise-client-urls={url}",
+            f"--listen-peer-urls=http://127.0.0.1:{free_port()}",
+            "--log-level=warn",
+            "--unsafe-no-fsync",
+        ]
+
+    def _apiserver(self, etcd: str) -> list[str]:
+        return [
+            f"--etcd-servers={etcd}",
+            "--bind-address=127.0.0.1",
+            "--advertise-address=127.0.0.1",
+            f"--secure-port={self.url.rpartition(':')[2]}",
+            f"--cert-dir={self._home}/certs",
+            f"--token-auth-file={self._home}/tokens.csv",
+            "--authorization-mode=RBAC",
+            "--service-cluster-ip-range=10.0.0.0/16",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-signing-key-file={self._home}/sa.key",
+            f"--service-account-key-file={self._home}/sa.key",
+            # It wants an account in each namespace, which a controller would make.
+            "--disable-admission-plugins=ServiceAccount",
+            "--endpoint-reconciler-type=none",
+        ]
+
+    def _write_kubeconfig(self) -> None:
+        cluster = {"server": self.url, "insecure-skip-tls-verify": True}
+        document = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "bench", "cluster": cluster}],
+            "users": [{"name": "bench", "user": {"token": self.token}}],
+            "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}],
+            "current-context": "bench",
+        }
+        self.kubeconfig.write_text(json.dumps(document))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def send(
+    session: aiohttp.ClientSession,
+    method: str,
+    url: str,
+    body: object = None,
+    *,
+    manager: str = "",
+) -> Object:
+    """One call; with a `manager` an apply by force. ServerError unless it is a success."""
+    params = {"fieldManager": manager, "force": "true"} if manager else {}
+    kind = "application/json"
+    if method == "PATCH":
+        kind = "application/apply-patch+yaml" if manager else "application/merge-patch+json"
+    data = body if isinstance(body, bytes) else json.dumps(body).encode() if body else None
+    async with session.request(
+        method, url, params=params, data=data, headers={"Content-Type": kind}
+    ) as response:
+        text = await response.text()
+        if response.status >= 300:
+            raise ServerError(f"{method} {url}: {response.status}: {text[:500]}")
+        return dict(json.loads(text))
+
+
+async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url) as response:
+            return response.status == 200
+    except aiohttp.ClientError:
+        return False
