@@ -1,8 +1,10 @@
 """An election ConfigMap that is missing or wrong: who is served meanwhile, and what status says."""
 
+from collections.abc import Iterator
+
 import pytest
 from tests.fix_cluster import Object, eventually
-from tests.fix_shop import HOST, Shop, election, targets
+from tests.fix_shop import DATABASE, HOST, Shop, basic_auth, election, targets
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -110,3 +112,62 @@ def test_the_floor_of_the_epoch_outlives_the_pods(shop: Shop) -> None:
     shop.ready("dbproxy/orders")
     shop.expect("dbptg", "orders-db", "WriterKnown", "False", "EpochFell")
     assert recorded(shop)["epoch"] == 7
+
+
+def as_superuser(shop: Shop, sql: str) -> str:
+    """In the database itself, not through the proxy."""
+    database = shop.cluster.within(DATABASE)
+    return database.kubectl("exec", "db-0", "--", "psql", "-XAtq", "-d", "shop", "-c", sql)
+
+
+@pytest.fixture
+def watcher(shop: Shop) -> Iterator[str]:
+    """A role for probes that is this test's own."""
+    role = f"watcher_{shop.name.rpartition('-')[2]}"
+    as_superuser(shop, f"create role {role} login password 'watch-1' in role pg_monitor")
+    yield role
+    as_superuser(shop, f"drop role {role}")
+
+
+def test_a_monitor_that_is_locked_out_is_told_and_named_when_a_failover_waits_for_it(
+    shop: Shop, watcher: str
+) -> None:
+    shop.cluster.apply(election("db-0", "7"), basic_auth("watcher", watcher, "watch-1"))
+    elected = {"configMapRef": {"name": "orders-election"}, "confirmationTimeout": 5}
+    shop.open(
+        group_spec={
+            "writerElection": elected,
+            "monitorSecretRef": {"name": "watcher"},
+            # The same server by another name: the failover needs no second one.
+            "targets": targets(HOST, f"{HOST}.cluster.local"),
+        }
+    )
+    as_superuser(
+        shop,
+        f"alter role {watcher} password 'changed'; "
+        f"select pg_terminate_backend(pid) from pg_stat_activity where usename = '{watcher}'",
+    )
+    told = shop.expect("dbptg", "orders-db", "WriterKnown", "False", "Unconfirmed")
+    assert watcher in told
+    write(shop)
+    shop.cluster.apply(election("db-1", "8"))
+    told = shop.expect("dbptg", "orders-db", "WriterKnown", "False", "MonitorRefused")
+    assert watcher in told
+    assert states(shop) == {"HOLDING"}
+    as_superuser(shop, f"alter role {watcher} password 'watch-1'")
+    shop.expect("dbptg", "orders-db", "WriterKnown", "True", "WriterKnown")
+    write(shop)
+
+
+def test_a_writer_whose_host_is_changed_is_left_and_opened_anew(shop: Shop) -> None:
+    open_elected(shop)
+    with shop.session() as session:
+        before = session.ask("select pg_backend_pid()")
+        moved = targets(f"{HOST}.cluster.local", "nowhere.invalid")
+        shop.cluster.patch("dbptg", "orders-db", {"spec": {"targets": moved}})
+        left = f"select count(*) from pg_stat_activity where pid = {before}"
+        eventually(lambda: as_superuser(shop, left).strip() == "0", "the old place is left")
+        assert session.ask("select 1") == "1"
+    acknowledged = "--for=jsonpath={.status.writer.acknowledgedEpoch}=7"
+    shop.cluster.kubectl("wait", "dbptg/orders-db", acknowledged, "--timeout=60s")
+    shop.expect("dbptg", "orders-db", "WriterKnown", "True", "WriterKnown")

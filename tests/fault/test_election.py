@@ -1,4 +1,4 @@
-"""Elections that are wrong leave the last writer; without one, the targets are asked."""
+"""Elections that are wrong leave the last writer or depose it; without one, targets are asked."""
 
 from __future__ import annotations
 
@@ -31,11 +31,9 @@ def works(proxy: Proxy) -> bool:
 @pytest.mark.parametrize(
     ("writer", "epoch", "expected"),
     [
-        ("db-9", 2, "UnknownWriter"),
         ("db-0", "x", "ElectionInvalid"),
         ("db-0", -1, "ElectionInvalid"),
         ("db-0", 0, "EpochFell"),
-        ("", 1, "ElectionInvalid"),
     ],
 )
 def test_the_last_writer_stays_and_the_reason_is_told(
@@ -46,6 +44,26 @@ def test_the_last_writer_stays_and_the_reason_is_told(
     assert works(proxy)
     proxy.elect("db-0", 5)
     wait_until(lambda: reason(proxy) == ("OPEN", ""), "it heals")
+
+
+@pytest.mark.parametrize(
+    ("writer", "epoch", "expected"),
+    [
+        ("db-9", 2, "UnknownWriter"),
+        ("", 2, "NoWriter"),
+        ("", 1, "ElectionInvalid"),
+    ],
+)
+def test_a_deposed_writer_is_left_and_the_reason_is_told(
+    proxy: Proxy, server: Postgres, writer: str, epoch: int, expected: str
+) -> None:
+    assert works(proxy)
+    proxy.elect(writer, epoch)
+    wait_until(lambda: reason(proxy) == ("HOLDING", expected), expected)
+    wait_until(lambda: server.backends() == 0, "no connection is left")
+    proxy.elect("db-0", 5)
+    wait_until(lambda: reason(proxy) == ("OPEN", ""), "it heals")
+    assert works(proxy)
 
 
 def test_a_missing_election_leaves_the_last_writer(proxy: Proxy) -> None:
