@@ -7,6 +7,7 @@ from tests.composed import NOW, Composed, compose
 
 from dbproxy import settings
 from dbproxy.decide.planner import Planner
+from dbproxy_operator.desired.config import Monitor
 
 
 def load(composed: Composed) -> settings.Config:
@@ -94,6 +95,26 @@ def test_the_floor_of_the_writer_arrives() -> None:
     assert group is not None
     assert group.writer_election == settings.WriterElection(config_map="orders-election")
     assert group.writer_floor == settings.WriterFloor(target="db-0", uid="election-uid", epoch=7)
+
+
+def test_what_is_said_of_the_confirmation_arrives() -> None:
+    said = {"confirmationTimeout": 5, "strictFencing": True}
+    election = {"writerElection": {"configMapRef": {"name": "e"}, **said}}
+    group = load(compose(group_spec=election)).settings.target_group
+    assert group is not None
+    assert group.writer_election == settings.WriterElection(
+        config_map="e", confirmation_timeout=5, strict_fencing=True
+    )
+
+
+def test_the_former_password_of_the_monitor_arrives_during_its_grace() -> None:
+    before = compose(monitor=Monitor("monitor", "first", "monitor"))
+    after = load(
+        compose(before=before, monitor=Monitor("monitor", "second", "monitor"))
+    ).credentials.file.monitor
+    assert after is not None
+    assert after.password == "second"
+    assert [(one.password, one.valid_until) for one in after.previous] == [("first", NOW + 300)]
 
 
 def test_a_rotated_password_arrives_beside_the_former_one_with_a_higher_revision() -> None:

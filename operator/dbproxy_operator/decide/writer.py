@@ -17,7 +17,7 @@ reasons of both together.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dbproxy_operator.desired.config import Served
 from dbproxy_operator.errors import Problem
@@ -68,11 +68,11 @@ REASONS: Mapping[str, tuple[str, str]] = {
     ),
     "MonitorRefused": (
         "the monitor may not log in to the elected writer",
-        "let its Secret and its role in the database have the same password",
+        "let its role in the database have the password of {monitor}",
     ),
     "Unconfirmed": (
         "the writer was not confirmed within confirmationTimeout",
-        "see that its monitor can log in, and that the pods reach the API server",
+        "see that its monitor can log in with {monitor}, and that the pods reach the API server",
     ),
 }
 WAITING = ("NoReport", "NotConfirmed")
@@ -125,12 +125,16 @@ def judge(
     now: str,
 ) -> WriterState:
     if spec.writer_election is None:
-        return _asked(group, heard, now)
+        asked = _asked(group, heard, now)
+        told = _naming_monitor(Problem(asked.reason, asked.message), spec)
+        return replace(asked, message=told.message)
     found = _read(spec, election)
     trouble = found if isinstance(found, Problem) else None
     if isinstance(found, _Elected):
         floor = _raised(floor, found, heard.ready, now)
         trouble = _against_floor(spec, found, floor) or _unlike(found, heard.ready)
+    if trouble is not None:
+        trouble = _naming_monitor(trouble, spec)
     reason, message = (trouble.reason, trouble.message) if trouble else ("WriterKnown", "")
     if floor is None:
         return WriterState(None, None, False, reason, message)
@@ -138,6 +142,17 @@ def judge(
         message = f"the writer is {floor['target']}"
     record = {**floor, **_acknowledged(floor, heard.running)}
     return WriterState(record, floor, trouble is None, reason, message)
+
+
+def _naming_monitor(trouble: Problem, spec: DBProxyTargetGroupSpec) -> Problem:
+    return replace(trouble, message=trouble.message.replace("{monitor}", _monitor(spec)))
+
+
+def _monitor(spec: DBProxyTargetGroupSpec) -> str:
+    """Whose log-in the probes use."""
+    if spec.monitor_secret_ref is not None:
+        return f"the Secret {spec.monitor_secret_ref.name} (spec.monitorSecretRef)"
+    return "the first Secret of the DBProxy's spec.auth"
 
 
 def _read(spec: DBProxyTargetGroupSpec, election: Object | None) -> _Elected | Problem:

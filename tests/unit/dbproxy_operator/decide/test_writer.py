@@ -101,6 +101,14 @@ def test_a_pod_with_a_reason_of_its_own_is_told_with_it(reason: str, held: bool)
     assert found.message.startswith(f"b: {reason} it says: ")
 
 
+@pytest.mark.parametrize("elected", [election(), None])
+def test_whose_log_in_the_monitor_uses_is_told(elected: Object | None) -> None:
+    held = said("a", held=True, reason="MonitorRefused", uid="e" if elected else "", epoch=7)
+    found = judge(held, elected=elected, by_sql=elected is None)
+    assert found.reason == "MonitorRefused"
+    assert found.message.endswith("the password of the first Secret of the DBProxy's spec.auth")
+
+
 def test_a_reason_that_nobody_knows_is_none() -> None:
     assert judge(said("a", reason="EVIL"), elected=election()).known
 
