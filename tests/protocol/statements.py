@@ -2,7 +2,7 @@
 
 For test_likeness.py, which wants of each script that the proxy answers as the database does. A
 script names only tables, channels and locks of its own client, so that what it is answered
-depends on nobody else.
+depends on nobody else; and another's sequence, of which it must never hear.
 """
 
 from __future__ import annotations
@@ -128,6 +128,8 @@ STATEFUL = [
     "select nextval('q{c}')",
     "select nextval('q{c}'); select currval('q{c}'), lastval()",
     "select setval('q{c}', 5)",
+    "select currval('q{o}')",
+    "insert into r{c} values (6); select currval('q{o}')",
 ]
 ROWS = [
     "insert into r{c} values (1) returning a",
@@ -145,6 +147,7 @@ ROWS = [
     "copy (select generate_series(1, 5)) to stdout",
     "copy (select a from r{c} order by a) to stdout",
     "vacuum r{c}",
+    "select nextval('q{c}')",
 ]
 KINDS = [(PLAIN, 3), (TRANSACTIONS, 5), (SETTINGS, 1), (STATEFUL, 1), (ROWS, 3)]
 QUIET = [(PLAIN, 3), (TRANSACTIONS, 5), (ROWS, 4)]
@@ -218,7 +221,8 @@ class Author:
     def _sql(self) -> str:
         texts, weights = zip(*self._kinds, strict=True)
         chosen: list[str] = self._random.choices(texts, weights)[0]
-        return self._random.choice(chosen).replace("{c}", str(self._client))
+        sql = self._random.choice(chosen).replace("{c}", str(self._client))
+        return sql.replace("{o}", str(self._client ^ 1))
 
     def _query(self) -> list[Request]:
         sql = self._sql()

@@ -24,6 +24,7 @@ mod link;
 mod login;
 mod message;
 mod params;
+mod sequences;
 mod session;
 mod startup;
 mod statement;

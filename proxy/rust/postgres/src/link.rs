@@ -14,6 +14,7 @@ use dbproxy_engine::{CancelKey, KillReason, Release};
 use crate::expect::{Expect, Injected};
 use crate::message::build;
 use crate::params::Params;
+use crate::sequences::Sequences;
 use crate::startup;
 use crate::statement::{Class, Dialect, Effects};
 
@@ -66,14 +67,6 @@ pub(crate) enum CopyIn {
 pub(crate) struct Partial {
     pub remaining: usize,
     pub to_client: bool,
-}
-
-/// Who may have moved sequences on this backend since they were last discarded.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Movers {
-    Nobody,
-    One(CancelKey),
-    Several,
 }
 
 /// Whose unnamed statement the backend may have. What is forwarded may fail, or be skipped behind
@@ -131,7 +124,7 @@ pub struct Link {
     pub(crate) resetting: bool,
     pub(crate) answered: u64,
     pub(crate) application_name: Box<str>,
-    pub(crate) movers: Movers,
+    pub(crate) sequences: Sequences,
     pub(crate) unnamed: Unnamed,
 }
 
@@ -160,7 +153,7 @@ impl Link {
             resetting: false,
             answered: 0,
             application_name: Box::default(),
-            movers: Movers::Nobody,
+            sequences: Sequences::default(),
             unnamed: Unnamed::Nobody,
         }
     }
@@ -176,22 +169,13 @@ impl Link {
     /// Takes note of a statement that `session` forwards.
     pub(crate) fn notes(&mut self, class: &Class, session: CancelKey) {
         if class.writes {
-            self.moved(session);
+            self.sequences.moved(session);
         }
         if class.indelible {
             self.left(Leave::Indelible);
         } else if class.dirty || class.pin.is_some() {
             self.left(Leave::Dirty);
         }
-    }
-
-    /// `session` may have moved sequences.
-    pub(crate) fn moved(&mut self, session: CancelKey) {
-        self.movers = match self.movers {
-            Movers::Nobody => Movers::One(session),
-            Movers::One(other) if other == session => Movers::One(session),
-            _ => Movers::Several,
-        };
     }
 
     /// It is left in this state at least.
@@ -263,6 +247,20 @@ impl Link {
     /// client's is open, and a query of the proxy's own runs to its end or ends the backend.
     pub(crate) fn awaits_requests(&self) -> bool {
         self.request().is_none() && !self.unsynced && self.copy_in == CopyIn::Off
+    }
+
+    /// Whether a query of the proxy's own is sure to run: no failed transaction can be in its way.
+    pub(crate) fn reads_next(&self) -> bool {
+        let steers = |expect: &Expect| match expect {
+            Expect::Query { effects, .. } | Expect::Sync { effects, .. } => effects.steers(),
+            Expect::FunctionCall | Expect::CopyEnd { .. } => false,
+            Expect::Injected(_) | Expect::Extra { .. } => false,
+        };
+        match self.status {
+            Status::Idle => !self.expected.iter().any(steers),
+            Status::Transaction => self.request().is_none(),
+            Status::Failed => false,
+        }
     }
 
     /// What becomes of it when it is settled and nobody holds it.
@@ -343,7 +341,7 @@ impl dbproxy_engine::Link for Link {
             self.inject(Injected::Reset, sql, out);
         }
         self.application_name = Box::default();
-        self.movers = Movers::Nobody;
+        self.sequences = Sequences::default();
         self.leave = Leave::Clean;
     }
 

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use dbproxy_engine::{CloseReason, KillReason, PinReason, Release};
+use dbproxy_engine::{CloseReason, PinReason, Release};
 
 fn reply(status: u8) -> Vec<u8> {
     concat(&[bare(b'1'), bare(b'2'), complete("SELECT 1"), ready(status)])
@@ -339,35 +339,6 @@ fn a_pipeline_of_two_unnamed_statements_stays_in_order() {
     bench.server(&reply);
     assert_eq!(bench.to_client, reply);
     assert_eq!(bench.released, [Release::Clean]);
-}
-
-#[test]
-fn currval_in_the_middle_of_a_batch_discards_before_the_batch() {
-    let mut first = Bench::named("", 1);
-    first.client(&query("INSERT INTO t VALUES (1)"));
-    first.server(&concat(&[complete("INSERT 0 1"), ready(b'I')]));
-    let mut second = Bench::named("", 2);
-    second.idle = std::mem::take(&mut first.idle);
-    assert_eq!(
-        second.client(&concat(&[run("BEGIN"), run("SELECT currval('s')"), sync()])),
-        "Q:DISCARD SEQUENCES P B E P B E S"
-    );
-}
-
-#[test]
-fn currval_behind_a_flush_on_anothers_backend_is_given_up() {
-    let mut first = Bench::named("", 1);
-    first.client(&query("INSERT INTO t VALUES (1)"));
-    first.server(&concat(&[complete("INSERT 0 1"), ready(b'I')]));
-    let mut second = Bench::named("", 2);
-    second.idle = std::mem::take(&mut first.idle);
-    second.client(&concat(&[run("SELECT 1"), flush()]));
-    second.server(&concat(&[bare(b'1'), bare(b'2'), complete("SELECT 1")]));
-    second.told();
-    second.client(&concat(&[run("SELECT currval('s')"), sync()]));
-    assert_eq!(second.released, [Release::Kill(KillReason::Ambiguous)]);
-    assert_eq!(second.told(), "E:40001 Z:I");
-    assert_eq!(second.closed, None);
 }
 
 #[test]

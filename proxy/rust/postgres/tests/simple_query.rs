@@ -242,29 +242,3 @@ fn a_fatal_error_is_passed_on_verbatim() {
     assert_eq!(bench.server(&error("FATAL", "25P03")), "E:25P03");
     assert_eq!(bench.closed, Some(CloseReason::BackendFatal));
 }
-
-#[test]
-fn sequences_of_others_are_discarded_before_currval() {
-    let mut first = Bench::named("", 1);
-    first.client(&query("INSERT INTO t VALUES (1)"));
-    first.server(&concat(&[complete("INSERT 0 1"), ready(b'I')]));
-    let mut second = Bench::named("", 2);
-    second.idle = std::mem::take(&mut first.idle);
-    assert_eq!(
-        second.client(&query("SELECT lastval()")),
-        "Q:DISCARD SEQUENCES Q:SELECT lastval()"
-    );
-    let reply = concat(&[
-        complete("DISCARD SEQUENCES"),
-        ready(b'I'),
-        error("ERROR", "55000"),
-        ready(b'I'),
-    ]);
-    assert_eq!(second.server(&reply), "E:55000 Z:I");
-    assert_eq!(second.pin(), Some(PinReason::SequenceState));
-    // Its own are not.
-    let mut own = Bench::named("", 1);
-    own.client(&query("INSERT INTO t VALUES (1)"));
-    own.server(&concat(&[complete("INSERT 0 1"), ready(b'I')]));
-    assert_eq!(own.client(&query("SELECT lastval()")), "Q:SELECT lastval()");
-}

@@ -22,7 +22,7 @@ impl Session {
         message: &[u8],
         body: &[u8],
         whole: bool,
-        run: &mut Run,
+        run: &mut Run<'_>,
         out: &mut Steps,
     ) -> Verdict {
         let mut reader = Reader::new(body);
@@ -72,7 +72,7 @@ impl Session {
         &mut self,
         link: &mut Link,
         body: &[u8],
-        run: &mut Run,
+        run: &mut Run<'_>,
         out: &mut Steps,
     ) -> Verdict {
         let mut reader = Reader::new(body);
@@ -98,7 +98,7 @@ impl Session {
         &mut self,
         link: &mut Link,
         body: &[u8],
-        run: &mut Run,
+        run: &mut Run<'_>,
         out: &mut Steps,
     ) -> Verdict {
         match named(body) {
@@ -135,7 +135,7 @@ impl Session {
     }
 
     /// The client uses its unnamed statement: sees to it that the backend has it, or has none.
-    fn use_unnamed(&mut self, link: &mut Link, run: &mut Run, out: &mut Steps) {
+    fn use_unnamed(&mut self, link: &mut Link, run: &mut Run<'_>, out: &mut Steps) {
         if self.batch.parsed {
             self.batch.used = true;
             return;
@@ -163,7 +163,7 @@ impl Session {
     }
 
     /// Puts a Close of the unnamed statement before the message at hand.
-    fn close_unnamed(&mut self, link: &mut Link, run: &mut Run, out: &mut Steps) {
+    fn close_unnamed(&mut self, link: &mut Link, run: &mut Run<'_>, out: &mut Steps) {
         let mut bytes = Vec::new();
         build::close_unnamed(&mut bytes);
         self.owns_unnamed(link);

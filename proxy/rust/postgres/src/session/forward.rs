@@ -5,17 +5,13 @@ use dbproxy_engine::{
     CloseReason, KillReason, Leg, Payload, PinReason, Reader, Release, Step, Steps,
 };
 
-use crate::expect::{Expect, Injected};
-use crate::link::{CopyIn, Link, Movers, Status};
+use crate::expect::Expect;
+use crate::link::{CopyIn, Link, Status};
 use crate::message::{body, frontend, peek, Peek};
 use crate::statement::{classify, Class, Effects};
 
+use super::sequences::called;
 use super::{Batch, Session};
-
-/// The large-object calls that libpq makes by number; they keep nothing beyond the transaction.
-const LARGE_OBJECT_CALLS: [u32; 14] = [
-    715, 764, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172,
-];
 
 /// What is done with a message.
 pub(super) enum Verdict {
@@ -31,21 +27,28 @@ pub(super) enum Verdict {
 }
 
 /// The part of the input that is being collected into one send.
-pub(super) struct Run {
+pub(super) struct Run<'a> {
     start: usize,
     /// Where the message at hand begins.
     pub at: usize,
+    /// The input from there on.
+    pub rest: &'a [u8],
     /// Where the batch at hand begins, if it began in this input.
     pub batch: Option<usize>,
 }
 
-impl Run {
+impl Run<'_> {
     fn flush(&mut self, upto: usize, out: &mut Steps) {
         if upto > self.start {
             let range = self.start..upto;
             out.push(Step::Send(Leg::Server, Payload::Range(range)));
         }
         self.start = upto;
+    }
+
+    /// Whether what stands at that position isn't sent yet.
+    pub(super) fn holds(&self, at: usize) -> bool {
+        at >= self.start
     }
 
     /// Puts bytes of our own before position `at`.
@@ -70,6 +73,7 @@ impl Session {
         let mut run = Run {
             start: 0,
             at: 0,
+            rest: input,
             batch: None,
         };
         if self.swallowing > 0 {
@@ -89,6 +93,7 @@ impl Session {
                 }
             }
             let rest = input.get(run.at..).unwrap_or_default();
+            run.rest = rest;
             let (tag, total) = match peek(rest, frontend::longest_body) {
                 Peek::Message { tag, total } => (tag, total),
                 Peek::NeedMore => break,
@@ -98,7 +103,7 @@ impl Session {
             if !whole && rest.len() < limit {
                 break;
             }
-            let verdict = self.message(link, tag, rest, (total, whole), &mut run, out);
+            let verdict = self.message(link, tag, (total, whole), &mut run, out);
             match verdict {
                 Verdict::Forward => {
                     self.fresh = false;
@@ -128,12 +133,8 @@ impl Session {
     /// After a reset of its settings a pinned client has its name again, as soon as a query of the
     /// proxy's own takes nothing from it: neither a portal nor the unnamed statement.
     fn reintroduce(&mut self, link: &mut Link, input: &[u8], out: &mut Steps) {
-        // A Query, or a Parse whose name is empty.
-        let replaces = matches!(
-            input,
-            [frontend::QUERY, ..] | [frontend::PARSE, _, _, _, _, 0, ..]
-        );
-        if self.nameless && replaces && link.settled() && link.status == Status::Idle {
+        if self.nameless && replaces_unnamed(input) && link.settled() && link.status == Status::Idle
+        {
             self.introduce(link, out);
         }
     }
@@ -142,7 +143,7 @@ impl Session {
     fn break_off(
         &mut self,
         link: &Link,
-        mut run: Run,
+        mut run: Run<'_>,
         input: &[u8],
         verdict: Verdict,
         out: &mut Steps,
@@ -169,11 +170,11 @@ impl Session {
         &mut self,
         link: &mut Link,
         tag: u8,
-        rest: &[u8],
         (total, whole): (usize, bool),
-        run: &mut Run,
+        run: &mut Run<'_>,
         out: &mut Steps,
     ) -> Verdict {
+        let rest = run.rest;
         let body = body(rest, total);
         if !link.unsynced {
             run.batch = Some(run.at);
@@ -187,7 +188,7 @@ impl Session {
             _ if link.copy_in == CopyIn::Active => Verdict::Violation,
             _ if link.skips() => Verdict::Forward,
             frontend::QUERY => self.query(link, body, whole, run, out),
-            frontend::FUNCTION_CALL => self.function_call(link, body, out),
+            frontend::FUNCTION_CALL => self.function_call(link, body, run, out),
             _ => {
                 let message = rest.get(..total).unwrap_or_default();
                 let verdict = match tag {
@@ -208,7 +209,7 @@ impl Session {
         link: &mut Link,
         body: &[u8],
         whole: bool,
-        run: &mut Run,
+        run: &mut Run<'_>,
         out: &mut Steps,
     ) -> Verdict {
         let class = if whole {
@@ -233,15 +234,19 @@ impl Session {
         Verdict::Forward
     }
 
-    fn function_call(&mut self, link: &mut Link, body: &[u8], out: &mut Steps) -> Verdict {
+    fn function_call(
+        &mut self,
+        link: &mut Link,
+        body: &[u8],
+        run: &mut Run<'_>,
+        out: &mut Steps,
+    ) -> Verdict {
         let Ok(function) = Reader::new(body).u32() else {
             return Verdict::Violation;
         };
-        if !LARGE_OBJECT_CALLS.contains(&function) {
-            self.pin(PinReason::Untracked, link, out);
+        if !self.judge(link, &called(function), run, out) {
+            return Verdict::GiveUp;
         }
-        self.changed = true;
-        link.moved(self.id);
         link.end_batch();
         link.expected.push_back(Expect::FunctionCall);
         self.batch = Batch::default();
@@ -268,45 +273,14 @@ impl Session {
         self.batch = Batch::default();
         Verdict::Forward
     }
+}
 
-    /// Takes note of what a text means for the session and its backend. `false`: it would show
-    /// another client's sequences, and it is too late to discard them.
-    pub(super) fn judge(
-        &mut self,
-        link: &mut Link,
-        class: &Class,
-        run: &mut Run,
-        out: &mut Steps,
-    ) -> bool {
-        let foreign = match link.movers {
-            Movers::Nobody => false,
-            Movers::One(mover) => mover != self.id,
-            Movers::Several => !self.changed,
-        };
-        if class.sequences && foreign {
-            let Some(at) = self.before_batch(link, run) else {
-                return false;
-            };
-            let mut bytes = Vec::new();
-            link.inject(Injected::Sequences, "DISCARD SEQUENCES", &mut bytes);
-            link.movers = Movers::Nobody;
-            run.insert(at, bytes, out);
-        }
-        if let Some(reason) = class.pin {
-            self.pin(reason, link, out);
-        }
-        self.changed |= class.writes;
-        link.notes(class, self.id);
-        true
-    }
-
-    /// Where a query of our own can be put so that it runs before the batch at hand.
-    fn before_batch(&self, link: &Link, run: &Run) -> Option<usize> {
-        if !link.unsynced {
-            return Some(run.at);
-        }
-        run.batch.filter(|at| *at >= run.start)
-    }
+/// Whether a message is a Query, or a Parse whose name is empty.
+pub(super) fn replaces_unnamed(message: &[u8]) -> bool {
+    matches!(
+        message,
+        [frontend::QUERY, ..] | [frontend::PARSE, _, _, _, _, 0, ..]
+    )
 }
 
 /// The text of a Query: all of its body but the NUL that ends it.

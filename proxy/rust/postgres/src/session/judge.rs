@@ -72,6 +72,9 @@ pub(super) fn judge(
                 link.copy_in = CopyIn::Off;
                 link.swallowed = 0;
             }
+            if front == Some(Expect::Injected(Injected::Sequences)) {
+                link.sequences.discarded();
+            }
             link.completed = link.completed.saturating_add(1);
             unless_ours(front)
         }

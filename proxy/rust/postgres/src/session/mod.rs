@@ -11,6 +11,7 @@ mod forward;
 mod judge;
 mod lost;
 mod replies;
+mod sequences;
 
 use std::sync::Arc;
 
@@ -79,8 +80,6 @@ pub struct Session {
     closed: bool,
     /// A backend was attached and nothing was forwarded to it yet.
     fresh: bool,
-    /// It changed data since the backend was attached.
-    changed: bool,
     /// It had its settings reset; for the server that means no name.
     nameless: bool,
     /// The client is in the middle of a request.
@@ -121,7 +120,6 @@ impl Session {
             skipping: false,
             closed: false,
             fresh: false,
-            changed: false,
             nameless: false,
             begun: false,
             scanned: 0,
@@ -217,7 +215,6 @@ impl dbproxy_engine::Session for Session {
 
     fn attach(&mut self, link: &mut Link, out: &mut Steps) {
         self.fresh = true;
-        self.changed = false;
         self.batch = Batch::default();
         self.tell_params(link, out);
         self.introduce(link, out);

@@ -68,6 +68,11 @@ impl Effects {
         }
     }
 
+    /// Whether it may begin or end a transaction.
+    pub(crate) fn steers(&self) -> bool {
+        self.idle.end != State::Idle || self.transaction.end != State::Transaction
+    }
+
     /// This, then `next`.
     pub(crate) fn then(&self, next: &Self) -> Self {
         let follow = |first: Path| {

@@ -14,6 +14,8 @@ pub struct Judge {
     /// What was written in the open transaction, and where it runs.
     transaction: Vec<Token>,
     backend: Option<String>,
+    /// Its last insert in that transaction.
+    inserted: Option<Token>,
     /// The answer since the last ReadyForQuery.
     heard: Vec<u8>,
     rows: Option<String>,
@@ -34,6 +36,7 @@ impl Judge {
             status: b'I',
             transaction: Vec::new(),
             backend: None,
+            inserted: None,
             heard: Vec::new(),
             rows: None,
             tag: String::new(),
@@ -59,7 +62,8 @@ impl Judge {
     }
 
     pub fn ask(&mut self, expects: Vec<Expect>) {
-        self.pinned |= expects.iter().any(|e| e.kind == Kind::State);
+        let pins = |expect: &Expect| matches!(expect.kind, Kind::State | Kind::Sequence);
+        self.pinned |= expects.iter().any(pins);
         self.expects.extend(expects);
     }
 
@@ -155,6 +159,14 @@ impl Judge {
         }
         if owner != "-" && !self.is_mine(owner) {
             self.fault(witness, format!("another's session state: {owner}"));
+        }
+        let asks = self.expects.front().map(|expect| expect.kind) == Some(Kind::Sequence);
+        let inserted = self.inserted.filter(|_| asks);
+        if inserted.is_some_and(|mine| *owner != format!("t{mine}")) {
+            self.fault(
+                witness,
+                format!("inserted {inserted:?}, lastval of {owner}"),
+            );
         }
         if self.status == b'T' {
             match &self.backend {
@@ -274,6 +286,12 @@ impl Judge {
             .and_then(place)
             .or(produced.map(|p| p.database));
         let writes = matches!(expect.kind, Kind::Write | Kind::CopyIn { .. });
+        if expect.kind == Kind::Write && status == b'T' {
+            self.inserted = expect.tokens.last().copied();
+        }
+        if let (Kind::Sequence, Some("55000"), Some(mine)) = (expect.kind, error, self.inserted) {
+            self.fault(witness, format!("its own value was lost, inserted {mine}"));
+        }
         match (self.status, status) {
             (b'I', b'I') if writes && error.is_some() => witness.deny(&expect.tokens),
             (b'I', b'I') if writes => witness.acknowledge(here.unwrap_or(0), &expect.tokens),
@@ -315,6 +333,7 @@ impl Judge {
         if status == b'I' {
             self.transaction.clear();
             self.backend = None;
+            self.inserted = None;
         }
     }
 

@@ -174,7 +174,8 @@ impl Client {
         if matches!(message[0], b'Q' | b'P' | b'B') {
             self.token = self.token.or(token_in(&text));
             let named = message[0] == b'P' && !text.starts_with('\0');
-            self.keeps |= named || text.starts_with("SET") || text.starts_with("LISTEN");
+            let state = ["SET", "LISTEN", "SELECT lastval"];
+            self.keeps |= named || state.iter().any(|begin| text.contains(begin));
         }
         matches!(message[0], b'Q' | b'S')
     }

@@ -26,6 +26,8 @@ pub enum Kind {
     Sleep,
     /// Binds the session to its backend.
     State,
+    /// Asks what its own last insert moved the sequence to.
+    Sequence,
     /// Fails on purpose.
     Broken,
 }
@@ -82,7 +84,8 @@ impl<'a> Script<'a> {
             (Mood::Transaction, 35..=44) => self.plain("ROLLBACK", Kind::Rollback),
             (Mood::Transaction, 45..=49) => self.broken(),
             (Mood::Transaction, 50..=59) => self.copy_in(),
-            (Mood::Transaction, 60..=79) => self.write(),
+            (Mood::Transaction, 60..=76) => self.write(),
+            (Mood::Transaction, 77..=81) => self.last_value(),
             (Mood::Transaction, _) => self.read(),
             (Mood::Idle, 0..=24) => self.plain("BEGIN", Kind::Begin),
             (Mood::Idle, 25..=39) => self.write(),
@@ -93,7 +96,8 @@ impl<'a> Script<'a> {
             (Mood::Idle, 60..=62) => self.big(),
             (Mood::Idle, 63..=64) => self.state(),
             (Mood::Idle, 65..=67) => self.named(),
-            (Mood::Idle, 68..=77) => {
+            (Mood::Idle, 68) => self.last_value(),
+            (Mood::Idle, 69..=77) => {
                 for _ in 0..self.random.between(2, 6) {
                     match self.random.below(4) {
                         0 => self.write(),
@@ -214,6 +218,18 @@ impl<'a> Script<'a> {
             self.simple(&format!("SET app.owner = 't{token}'"));
         }
         self.expect(vec![token], Kind::State);
+    }
+
+    fn last_value(&mut self) {
+        let token = self.token();
+        let sql = format!("SELECT lastval(), 't{token}'");
+        if self.random.one_in(2) {
+            self.simple(&sql);
+        } else {
+            self.extended(&sql, true);
+            self.bytes.extend(wire::sync());
+        }
+        self.expect(vec![token], Kind::Sequence);
     }
 
     fn named(&mut self) {

@@ -50,6 +50,8 @@ pub struct Session {
     /// Who last changed this session's state.
     owner: String,
     listening: bool,
+    /// Whose insert moved the sequence of the table last.
+    sequence: Option<Token>,
     /// The init query ran since the last DISCARD.
     initialised: bool,
     statements: BTreeMap<String, String>,
@@ -79,6 +81,7 @@ impl Session {
             writes: Vec::new(),
             owner: "-".into(),
             listening: false,
+            sequence: None,
             initialised: false,
             statements: BTreeMap::new(),
             portal: None,

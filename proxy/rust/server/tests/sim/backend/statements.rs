@@ -33,6 +33,7 @@ impl Session {
             }
             "INSERT" => {
                 self.writes.push(about);
+                self.sequence = Some(about);
                 self.rows(about, 1, described);
                 self.complete("INSERT 0 1")
             }
@@ -40,6 +41,7 @@ impl Session {
             "SELECT" if sql.contains("nowhere") => {
                 self.fail("42P01", "db: relation \"nowhere\" does not exist")
             }
+            "SELECT" if sql.contains("lastval") => self.last_value(about, described),
             "SELECT" if sql.contains("pg_sleep") && described => {
                 self.sleeping = Some((now.after(Duration::from_millis(300)), about));
                 true
@@ -89,7 +91,12 @@ impl Session {
                 self.owner = token.map_or("proxy".into(), |token| format!("t{token}"));
                 self.listening |= verb == "LISTEN";
             }
+            "DISCARD" if sql == "DISCARD SEQUENCES" => {
+                self.sequence = None;
+                return Some("DISCARD SEQUENCES".into());
+            }
             "DISCARD" => {
+                self.sequence = None;
                 self.owner = "-".into();
                 self.listening = false;
                 self.initialised = false;
@@ -100,6 +107,17 @@ impl Session {
             _ => return None,
         }
         Some(verb.into())
+    }
+
+    /// In the place of the session's state the row tells who moved the sequence.
+    fn last_value(&mut self, token: Token, described: bool) -> bool {
+        let Some(mover) = self.sequence else {
+            return self.fail("55000", "db: lastval is not yet defined in this session");
+        };
+        let owner = std::mem::replace(&mut self.owner, format!("t{mover}"));
+        self.rows(token, 1, described);
+        self.owner = owner;
+        self.complete("SELECT 1")
     }
 
     pub(super) fn copy(&mut self, sql: &str, token: Token, read_only: bool) -> bool {

@@ -1,0 +1,109 @@
+//! A client is shown its own sequence values or none: before it could be shown another's, the
+//! backend discards them all (and `currval` fails with 55000, as for who never called `nextval`).
+//!
+//! What it moves itself must not be discarded with them, so that is done before its first change
+//! wherever more may follow on the same backend: when it begins a transaction, is pinned, or has
+//! sent more. A change that stands alone costs nothing: its backend is let go behind it.
+
+use dbproxy_engine::{PinReason, Steps};
+
+use crate::expect::Injected;
+use crate::link::{Link, Status, Unnamed};
+use crate::message::{frontend, peek, Peek};
+use crate::statement::{Class, State};
+
+use super::forward::{replaces_unnamed, Run};
+use super::{Remembered, Session};
+
+impl Session {
+    /// Takes note of what a text means for the session and its backend. `false`: it asks for
+    /// sequences of which others' values may be there, and it is too late to discard them.
+    pub(super) fn judge(
+        &mut self,
+        link: &mut Link,
+        class: &Class,
+        run: &mut Run<'_>,
+        out: &mut Steps,
+    ) -> bool {
+        let others = link.sequences.of_others(self.id) && link.status != Status::Failed;
+        if others && self.keeps_apart(link, class, run) {
+            match self.before_batch(link, run) {
+                Some(at) if class.sequences || at == run.at && self.spares_unnamed(link, run) => {
+                    discard(link, at, run, out);
+                }
+                None if class.sequences => return false,
+                _ => {}
+            }
+        }
+        if let Some(reason) = class.pin {
+            self.pin(reason, link, out);
+        }
+        link.notes(class, self.id);
+        true
+    }
+
+    /// Whether what others moved must be gone before this text: it may ask for it, or what comes
+    /// behind it on this backend may.
+    fn keeps_apart(&self, link: &Link, class: &Class, run: &Run<'_>) -> bool {
+        let begins = class.effects.from(State::Idle).end == State::Transaction;
+        let pinned = self.pin.is_some() || class.pin.is_some();
+        class.sequences
+            || class.dirty
+            || begins && link.status == Status::Idle
+            || class.writes && (pinned || link.request().is_none() && goes_on(run.rest))
+    }
+
+    /// Whether a query of our own takes no unnamed statement that is used again: the text replaces
+    /// it, or it can be replayed.
+    fn spares_unnamed(&self, link: &Link, run: &Run<'_>) -> bool {
+        let replayed = |one: &Remembered| !one.parse.is_empty();
+        replaces_unnamed(run.rest)
+            || link.unnamed != Unnamed::Of(self.id)
+            || self.unnamed.as_deref().is_none_or(replayed)
+    }
+
+    /// Where a query of our own can be put so that it runs before the batch at hand.
+    fn before_batch(&self, link: &Link, run: &Run<'_>) -> Option<usize> {
+        if !link.unsynced {
+            return Some(run.at);
+        }
+        run.batch.filter(|at| run.holds(*at))
+    }
+}
+
+fn discard(link: &mut Link, at: usize, run: &mut Run<'_>, out: &mut Steps) {
+    let mut bytes = Vec::new();
+    link.sequences.discarding(link.reads_next());
+    link.inject(Injected::Sequences, "DISCARD SEQUENCES", &mut bytes);
+    run.insert(at, bytes, out);
+}
+
+/// Whether another text stands behind the message at the beginning of `rest`.
+fn goes_on(mut rest: &[u8]) -> bool {
+    let mut first = true;
+    while let Peek::Message { tag, total } = peek(rest, frontend::longest_body) {
+        let text = matches!(
+            tag,
+            frontend::QUERY | frontend::PARSE | frontend::FUNCTION_CALL
+        );
+        if text && !std::mem::replace(&mut first, false) {
+            return true;
+        }
+        rest = rest.get(total..).unwrap_or_default();
+    }
+    false
+}
+
+/// What a call by number means. Those of libpq's large objects keep nothing beyond the transaction.
+pub(super) fn called(function: u32) -> Class {
+    const LARGE_OBJECTS: [u32; 14] = [
+        715, 764, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172,
+    ];
+    let known = LARGE_OBJECTS.contains(&function);
+    Class {
+        pin: (!known).then_some(PinReason::Untracked),
+        sequences: !known,
+        writes: true,
+        ..Class::default()
+    }
+}
