@@ -119,6 +119,10 @@ pub trait Link: Sized {
     /// Inside a transaction as of the last report.
     fn in_transaction(&self) -> bool;
 
+    /// Whether something of what is outstanding may commit. If nothing may, a client that left can't
+    /// count on it: cancelling it loses nothing.
+    fn may_commit(&self) -> bool;
+
     /// Whether the client's next bytes may be held back until what runs is answered: the server waits
     /// for none of them (no COPY in, no message or batch forwarded in part, no transaction).
     fn may_pause(&self) -> bool;

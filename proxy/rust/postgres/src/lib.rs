@@ -2,8 +2,8 @@
 //!
 //! Sans-IO: bytes in, steps out. `login` and `backend_login` bring the two legs up; `session` and
 //! `link` carry a client's requests over a backend that it holds for a transaction; `statement`
-//! judges what a request leaves behind; `session::lost` says what a client is told when its backend
-//! is gone.
+//! judges what a request leaves behind; `fate` answers whether it may have been committed, and
+//! `session::lost` says what a client is told when its backend is gone.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
@@ -18,6 +18,7 @@
 mod auth;
 mod backend_login;
 mod expect;
+mod fate;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod link;

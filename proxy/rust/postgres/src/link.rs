@@ -12,6 +12,7 @@ use std::sync::Arc;
 use dbproxy_engine::{CancelKey, KillReason, Release};
 
 use crate::expect::{Expect, Injected};
+use crate::fate;
 use crate::message::build;
 use crate::params::Params;
 use crate::sequences::Sequences;
@@ -360,6 +361,10 @@ impl dbproxy_engine::Link for Link {
 
     fn in_transaction(&self) -> bool {
         self.status != Status::Idle
+    }
+
+    fn may_commit(&self) -> bool {
+        fate::outstanding(self).may_commit
     }
 
     fn may_pause(&self) -> bool {

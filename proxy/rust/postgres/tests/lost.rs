@@ -8,18 +8,9 @@ use dbproxy_engine::{
     Steps,
 };
 
-/// A client in a transaction.
-fn in_transaction() -> Bench {
-    let mut bench = Bench::new();
-    bench.client(&query("BEGIN"));
-    bench.server(&concat(&[complete("BEGIN"), ready(b'T')]));
-    bench.told();
-    bench
-}
-
 #[test]
 fn a_statement_of_a_transaction_gets_40001_and_the_rest_25p02_until_rollback() {
-    let mut bench = in_transaction();
+    let mut bench = Bench::in_transaction();
     bench.client(&query("INSERT INTO t VALUES (1)"));
     assert_eq!(bench.lose(), Outcome::Stays);
     assert_eq!(bench.told(), "E:40001 Z:E");
@@ -36,7 +27,7 @@ fn a_statement_of_a_transaction_gets_40001_and_the_rest_25p02_until_rollback() {
 
 #[test]
 fn a_transaction_lost_while_idle_is_told_at_the_next_statement() {
-    let mut bench = in_transaction();
+    let mut bench = Bench::in_transaction();
     assert_eq!(bench.lose(), Outcome::Stays);
     assert_eq!(bench.told(), "");
     bench.client(&query("INSERT INTO t VALUES (2)"));
@@ -54,14 +45,14 @@ fn a_transaction_lost_while_idle_is_told_at_the_next_statement() {
 #[test]
 fn the_commit_of_a_transaction_lost_while_idle_fails_and_ends_it() {
     for text in ["COMMIT", " end; "] {
-        let mut bench = in_transaction();
+        let mut bench = Bench::in_transaction();
         bench.lose();
         bench.client(&query(text));
         assert_eq!(bench.told(), "E:40001 Z:I");
         bench.idle = vec![link()];
         assert_eq!(bench.client(&query("SELECT 1")), "Q:SELECT 1");
     }
-    let mut bench = in_transaction();
+    let mut bench = Bench::in_transaction();
     bench.lose();
     bench.client(&concat(&[run("COMMIT"), sync()]));
     assert_eq!(bench.told(), "E:40001 Z:I");
@@ -70,7 +61,7 @@ fn the_commit_of_a_transaction_lost_while_idle_fails_and_ends_it() {
 
 #[test]
 fn the_rollback_of_a_transaction_lost_while_idle_is_one() {
-    let mut bench = in_transaction();
+    let mut bench = Bench::in_transaction();
     bench.lose();
     bench.client(&query("ROLLBACK"));
     assert_eq!(bench.told(), "C:ROLLBACK Z:I");
@@ -78,7 +69,7 @@ fn the_rollback_of_a_transaction_lost_while_idle_is_one() {
 
 #[test]
 fn a_text_that_begins_with_rollback_runs_where_there_is_nothing_to_roll_back() {
-    let mut bench = in_transaction();
+    let mut bench = Bench::in_transaction();
     bench.lose();
     bench.idle = vec![link()];
     assert_eq!(
@@ -89,7 +80,7 @@ fn a_text_that_begins_with_rollback_runs_where_there_is_nothing_to_roll_back() {
 
 #[test]
 fn the_extended_protocol_is_skipped_to_its_sync() {
-    let mut bench = in_transaction();
+    let mut bench = Bench::in_transaction();
     bench.client(&concat(&[run("INSERT INTO t VALUES ($1)"), sync()]));
     bench.lose();
     assert_eq!(bench.told(), "E:40001 Z:E");
@@ -107,7 +98,7 @@ fn the_extended_protocol_is_skipped_to_its_sync() {
 
 #[test]
 fn a_batch_without_its_sync_is_skipped_up_to_it() {
-    let mut bench = in_transaction();
+    let mut bench = Bench::in_transaction();
     bench.client(&concat(&[run("SELECT 1"), flush()]));
     bench.lose();
     assert_eq!(bench.told(), "E:40001");
@@ -123,7 +114,7 @@ fn a_commit_in_flight_has_an_unknown_outcome() {
         &["SELECT 1; COMMIT"],
         &["PREPARE TRANSACTION 'x'"],
     ] {
-        let mut bench = in_transaction();
+        let mut bench = Bench::in_transaction();
         for text in texts {
             bench.client(&query(text));
         }
@@ -149,7 +140,7 @@ fn a_commit_in_flight_has_an_unknown_outcome() {
             "{text}"
         );
     }
-    let mut bench = in_transaction();
+    let mut bench = Bench::in_transaction();
     bench.client(&concat(&[run("COMMIT"), sync()]));
     assert_eq!(bench.lose(), Outcome::Closes(CloseReason::OutcomeUnknown));
 }
@@ -178,7 +169,7 @@ fn the_rest_of_a_pipelined_script_cannot_commit() {
 
 #[test]
 fn commit_of_a_failed_transaction_commits_nothing() {
-    let mut bench = in_transaction();
+    let mut bench = Bench::in_transaction();
     bench.client(&query("SELECT 1/0"));
     bench.server(&concat(&[error("ERROR", "22012"), ready(b'E')]));
     bench.told();
@@ -189,7 +180,7 @@ fn commit_of_a_failed_transaction_commits_nothing() {
 
 #[test]
 fn an_error_that_was_given_is_not_given_twice() {
-    let mut bench = in_transaction();
+    let mut bench = Bench::in_transaction();
     bench.client(&query("SELECT 1/0"));
     bench.server(&error("ERROR", "22012"));
     bench.told();
@@ -237,7 +228,7 @@ fn a_request_of_which_nothing_was_sent_is_queued_again() {
 
 #[test]
 fn half_a_statement_was_never_run() {
-    let mut bench = in_transaction();
+    let mut bench = Bench::in_transaction();
     let bytes = query(&format!("COMMIT; /* {} */", "x".repeat(3 * LIMIT)));
     bench.client(&bytes[..2 * LIMIT]);
     assert_eq!(
@@ -248,40 +239,11 @@ fn half_a_statement_was_never_run() {
 
 #[test]
 fn a_server_that_goes_down_is_a_loss_and_not_the_clients_error() {
-    let mut bench = in_transaction();
+    let mut bench = Bench::in_transaction();
     bench.client(&query("INSERT INTO t VALUES (1)"));
     assert_eq!(bench.server(&error("FATAL", "57P01")), "E:40001 Z:E");
     assert_eq!(bench.notes, [Note::WriterDoubted]);
     assert_eq!(bench.released, [Release::Kill(KillReason::ServerClosed)]);
-}
-
-#[test]
-fn a_cut_that_cancels_is_told_as_what_it_is() {
-    let mut bench = in_transaction();
-    bench.client(&query("INSERT INTO t VALUES (1)"));
-    bench.link.as_mut().unwrap().cut();
-    assert_eq!(
-        bench.server(&concat(&[error("ERROR", "57014"), ready(b'E')])),
-        "E:40001 Z:E"
-    );
-    assert_eq!(bench.released, [Release::Kill(KillReason::WriterLost)]);
-    bench.told();
-    bench.client(&query("SELECT 1"));
-    assert_eq!(bench.told(), "E:25P02 Z:E");
-}
-
-#[test]
-fn a_cut_that_comes_too_late_changes_nothing() {
-    let mut bench = Bench::new();
-    bench.client(&query("INSERT INTO t VALUES (1)"));
-    bench.link.as_mut().unwrap().cut();
-    assert_eq!(
-        bench.server(&concat(&[complete("INSERT 0 1"), ready(b'I')])),
-        "C:INSERT 0 1 Z:I"
-    );
-    assert_eq!(bench.released, [Release::Kill(KillReason::WriterLost)]);
-    assert_eq!(bench.closed, None);
-    assert!(bench.session.at_boundary());
 }
 
 #[test]
@@ -322,7 +284,7 @@ fn a_refused_batch_that_goes_on_is_skipped_to_its_sync() {
 
 #[test]
 fn a_client_that_goes_lets_its_request_run_and_its_transaction_be_rolled_back() {
-    let mut bench = in_transaction();
+    let mut bench = Bench::in_transaction();
     bench.client(&query("SELECT 1"));
     let mut link = bench.link.take().unwrap();
     assert_eq!(bench.session.abandon(&mut link), Abandoned::Running);

@@ -8,6 +8,7 @@ use dbproxy_engine::{KillReason, Note, Step, Steps};
 use super::{fault, Session};
 use crate::backend_login::parameter;
 use crate::expect::{Expect, Injected};
+use crate::fate;
 use crate::link::{CopyIn, Leave, Link, Status, Unnamed};
 use crate::message::{backend, build, error};
 use crate::statement::Effects;
@@ -287,7 +288,8 @@ fn failure(
     if let Some(session) = session.as_deref_mut() {
         session.doubt_unnamed(link);
     }
-    if link.cutting && report.code == b"57014" && session.is_some() {
+    let cancelled = link.cutting && report.code == b"57014";
+    if cancelled && session.is_some() && !fate::outlives_error(link) {
         return Verdict::Instead(fault(&texts::LOST));
     }
     Verdict::Pass

@@ -8,10 +8,10 @@
 use dbproxy_engine::{CloseReason, Outcome, Steps};
 
 use crate::expect::Expect;
+use crate::fate;
 use crate::link::{CopyIn, Link, Status};
 use crate::message::build;
 use crate::message::error::Fault;
-use crate::statement::{Effects, State};
 use crate::texts;
 
 use super::{fault, say, Batch, Session, Virtual};
@@ -27,7 +27,7 @@ pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> O
     if link.partial.is_some_and(|partial| partial.to_client) {
         return end(session, CloseReason::ReplyCutShort);
     }
-    let fate = fate(link);
+    let fate = fate::outstanding(link);
     if fate.may_commit {
         say(fault(&texts::OUTCOME_UNKNOWN), out);
         return end(session, CloseReason::OutcomeUnknown);
@@ -65,52 +65,6 @@ pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> O
 fn end(session: &mut Session, reason: CloseReason) -> Outcome {
     session.closed = true;
     Outcome::Closes(reason)
-}
-
-/// What may have become of the requests that weren't answered.
-struct Fate {
-    may_commit: bool,
-    /// The client is, or was about to be, in a transaction.
-    aborted: bool,
-}
-
-fn fate(link: &Link) -> Fate {
-    let mut failed = link.status == Status::Failed;
-    let mut state = match link.status {
-        Status::Idle => State::Idle,
-        Status::Transaction | Status::Failed => State::Transaction,
-    };
-    let mut fate = Fate {
-        may_commit: false,
-        aborted: link.status != Status::Idle,
-    };
-    let last = link.expected.len().wrapping_sub(1);
-    let mut first = true;
-    let mut go = |effects: &Effects, certain: bool| {
-        // In a failed transaction COMMIT is a ROLLBACK.
-        let undone = failed && *effects == Effects::COMMIT;
-        let effects = if undone { &Effects::ROLLBACK } else { effects };
-        let path = effects.from(state);
-        fate.may_commit |= path.may_commit && !certain;
-        state = path.end;
-        failed &= state == State::Transaction;
-        fate.aborted |= state == State::Transaction;
-    };
-    for (index, expect) in link.expected.iter().enumerate() {
-        let effects = match expect {
-            Expect::Query { effects, .. } | Expect::Sync { effects, .. } => effects,
-            Expect::FunctionCall => &Effects::WRITE,
-            Expect::CopyEnd { .. } | Expect::Injected(_) | Expect::Extra { .. } => continue,
-        };
-        // It failed and the client knows, or the server never had all of it.
-        let cut = index == last && link.sending && !link.unsynced;
-        go(effects, first && link.reported || cut);
-        first = false;
-    }
-    if link.unsynced {
-        go(&link.batch, first && link.reported);
-    }
-    fate
 }
 
 /// Makes the answers to the requests that are still open.

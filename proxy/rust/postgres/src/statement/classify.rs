@@ -81,6 +81,8 @@ pub(super) enum Kind {
     /// Has no effect of its own on data: cursors, savepoints, `SET LOCAL`.
     Neutral,
     Write,
+    /// Changes that may be committed one by one.
+    Steps,
     /// INSERT, UPDATE, MERGE: their grammar differs in front of parentheses.
     Insert,
     Create,
@@ -158,9 +160,12 @@ impl<'a> Classifier<'a> {
         match lead {
             b"select" | b"with" | b"values" | b"table" | b"show" => Kind::Read,
             b"insert" | b"update" | b"merge" => Kind::Insert,
-            b"delete" | b"copy" | b"truncate" | b"alter" | b"drop" | b"grant" | b"revoke"
-            | b"comment" | b"vacuum" | b"analyze" | b"analyse" | b"reindex" | b"cluster"
-            | b"security" | b"import" | b"reassign" | b"checkpoint" | b"notify" => Kind::Write,
+            b"delete" | b"copy" | b"truncate" | b"grant" | b"revoke" | b"comment" | b"security"
+            | b"import" | b"reassign" | b"checkpoint" | b"notify" => Kind::Write,
+            // Of some only in a certain form: REINDEX CONCURRENTLY, DROP DATABASE.
+            b"alter" | b"drop" | b"vacuum" | b"analyze" | b"analyse" | b"reindex" | b"cluster" => {
+                Kind::Steps
+            }
             b"create" => Kind::Create,
             b"begin" => Kind::Begin,
             b"commit" | b"end" | b"rollback" | b"abort" | b"start" | b"prepare" => {
@@ -168,7 +173,11 @@ impl<'a> Classifier<'a> {
             }
             b"savepoint" | b"release" | b"lock" | b"fetch" | b"move" | b"close" => Kind::Neutral,
             b"declare" => Kind::Declare,
-            b"do" | b"call" | b"refresh" => {
+            b"do" | b"call" => {
+                self.class.dirty = true;
+                Kind::Steps
+            }
+            b"refresh" => {
                 self.class.dirty = true;
                 Kind::Write
             }
@@ -196,7 +205,7 @@ impl<'a> Classifier<'a> {
             (b"prepare", b"transaction") => Kind::Commit,
             (b"prepare", _) => self.pinning(PinReason::SqlPrepare),
             (b"start", _) => self.pinning(PinReason::Unclassified),
-            (_, b"prepared") => Kind::Write,
+            (_, b"prepared") => Kind::Steps,
             (b"commit" | b"end", _) => Kind::Commit,
             (_, b"to") => Kind::Neutral,
             (_, b"work" | b"transaction") => {
@@ -265,7 +274,8 @@ impl<'a> Classifier<'a> {
         let (effects, changes) = match kind {
             Kind::Read if writes => (Effects::WRITE, true),
             Kind::Read | Kind::Neutral | Kind::Declare => (Effects::NONE, writes),
-            Kind::Write | Kind::Insert | Kind::Create => (Effects::WRITE, true),
+            Kind::Write | Kind::Insert => (Effects::WRITE, true),
+            Kind::Steps | Kind::Create => (Effects::STEPS, true),
             Kind::Begin => (Effects::BEGIN, false),
             Kind::Commit => (Effects::COMMIT, false),
             Kind::Rollback => (Effects::ROLLBACK, false),

@@ -1,7 +1,6 @@
 //! What a text of statements may do to transactions, from either state it may be run in.
 //!
-//! Only for one question: when a backend is lost with this text unanswered, may something have been
-//! committed? The answer "no" must be certain.
+//! For one question above all, which `fate` answers: may something have been committed?
 
 /// Whether an explicit transaction is open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -10,10 +9,22 @@ pub(crate) enum State {
     Transaction,
 }
 
-/// One way through: may it commit, and where it ends.
+/// Whether it contains a COMMIT: what stands before that is out of reach of an error behind it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Settles {
+    No,
+    AtItsEnd,
+    /// And goes on.
+    OnItsWay,
+}
+
+/// One way through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Path {
     pub may_commit: bool,
+    /// It may have committed something although it ends in an error.
+    pub outlives_error: bool,
+    settles: Settles,
     pub end: State,
 }
 
@@ -25,7 +36,12 @@ pub(crate) struct Effects {
 }
 
 const fn path(may_commit: bool, end: State) -> Path {
-    Path { may_commit, end }
+    Path {
+        may_commit,
+        outlives_error: false,
+        settles: Settles::No,
+        end,
+    }
 }
 
 impl Effects {
@@ -34,20 +50,35 @@ impl Effects {
         idle: path(false, State::Idle),
         transaction: path(false, State::Transaction),
     };
-    /// Writes (or may): commits by itself where no transaction is open.
+    /// Writes (or may): commits by itself where no transaction is open, all of it or nothing.
     pub(crate) const WRITE: Self = Self {
         idle: path(true, State::Idle),
-        transaction: path(false, State::Transaction),
+        ..Self::NONE
+    };
+    /// Where no transaction is open, commits step by step: procedures, `VACUUM`, `CREATE INDEX
+    /// CONCURRENTLY`.
+    pub(crate) const STEPS: Self = Self {
+        idle: Path {
+            outlives_error: true,
+            ..path(true, State::Idle)
+        },
+        ..Self::NONE
     };
     /// BEGIN.
     pub(crate) const BEGIN: Self = Self {
         idle: path(false, State::Transaction),
-        transaction: path(false, State::Transaction),
+        ..Self::NONE
     };
     /// COMMIT, END, PREPARE TRANSACTION.
     pub(crate) const COMMIT: Self = Self {
-        idle: path(false, State::Idle),
-        transaction: path(true, State::Idle),
+        idle: Path {
+            settles: Settles::AtItsEnd,
+            ..path(false, State::Idle)
+        },
+        transaction: Path {
+            settles: Settles::AtItsEnd,
+            ..path(true, State::Idle)
+        },
     };
     /// ROLLBACK, ABORT.
     pub(crate) const ROLLBACK: Self = Self {
@@ -55,9 +86,17 @@ impl Effects {
         transaction: path(false, State::Idle),
     };
     /// Not understood: anything.
-    pub(crate) const UNKNOWN: Self = Self {
-        idle: path(true, State::Idle),
-        transaction: path(true, State::Idle),
+    pub(crate) const UNKNOWN: Self = {
+        let anything = Path {
+            may_commit: true,
+            outlives_error: true,
+            settles: Settles::OnItsWay,
+            end: State::Idle,
+        };
+        Self {
+            idle: anything,
+            transaction: anything,
+        }
     };
 
     /// The way from `state`.
@@ -77,7 +116,17 @@ impl Effects {
     pub(crate) fn then(&self, next: &Self) -> Self {
         let follow = |first: Path| {
             let second = next.from(first.end);
-            path(first.may_commit || second.may_commit, second.end)
+            let goes_on = first.settles != Settles::No || second.settles == Settles::OnItsWay;
+            let settled = first.may_commit && goes_on;
+            Path {
+                may_commit: first.may_commit || second.may_commit,
+                outlives_error: first.outlives_error || second.outlives_error || settled,
+                settles: match first.settles {
+                    Settles::No => second.settles,
+                    _ => Settles::OnItsWay,
+                },
+                end: second.end,
+            }
         };
         Self {
             idle: follow(self.idle),
@@ -100,6 +149,12 @@ mod tests {
     fn a_commit_counts_only_inside_a_transaction() {
         let script = Effects::BEGIN.then(&Effects::WRITE);
         assert_eq!(script.from(State::Idle), path(false, State::Transaction));
+        assert!(
+            !script
+                .then(&Effects::COMMIT)
+                .from(State::Idle)
+                .outlives_error
+        );
         let script = script.then(&Effects::COMMIT);
         assert!(script.from(State::Idle).may_commit);
         let undone = Effects::WRITE.then(&Effects::ROLLBACK);

@@ -224,6 +224,15 @@ impl Bench {
         }
     }
 
+    /// A client in a transaction.
+    pub fn in_transaction() -> Self {
+        let mut bench = Self::new();
+        bench.client(&query("BEGIN"));
+        bench.server(&concat(&[complete("BEGIN"), ready(b'T')]));
+        bench.told();
+        bench
+    }
+
     /// The client sends bytes; answers what went to the server because of them.
     pub fn client(&mut self, bytes: &[u8]) -> String {
         self.to_server.clear();

@@ -24,6 +24,8 @@ pub enum Kind {
     },
     CopyOut,
     Sleep,
+    /// A procedure that commits one token, sleeps, and commits the other.
+    Call,
     /// Binds the session to its backend.
     State,
     /// Asks what its own last insert moved the sequence to.
@@ -97,7 +99,8 @@ impl<'a> Script<'a> {
             (Mood::Idle, 63..=64) => self.state(),
             (Mood::Idle, 65..=67) => self.named(),
             (Mood::Idle, 68) => self.last_value(),
-            (Mood::Idle, 69..=77) => {
+            (Mood::Idle, 69..=71) => self.call(),
+            (Mood::Idle, 72..=79) => {
                 for _ in 0..self.random.between(2, 6) {
                     match self.random.below(4) {
                         0 => self.write(),
@@ -218,6 +221,15 @@ impl<'a> Script<'a> {
             self.simple(&format!("SET app.owner = 't{token}'"));
         }
         self.expect(vec![token], Kind::State);
+    }
+
+    fn call(&mut self) {
+        if !self.writes {
+            return self.sleep();
+        }
+        let tokens = vec![self.token(), self.token()];
+        self.simple(&format!("CALL twice('t{}', 't{}')", tokens[0], tokens[1]));
+        self.expect(tokens, Kind::Call);
     }
 
     fn last_value(&mut self) {

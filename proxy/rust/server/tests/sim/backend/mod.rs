@@ -65,6 +65,8 @@ pub struct Session {
     /// Statements of the current Query that are still to run.
     pending: VecDeque<String>,
     sleeping: Option<(Time, Token)>,
+    /// What a procedure that sleeps between two commits inserts then.
+    calling: Option<Token>,
     cancelled: bool,
 }
 
@@ -91,6 +93,7 @@ impl Session {
             batch_token: None,
             pending: VecDeque::new(),
             sleeping: None,
+            calling: None,
             cancelled: false,
         }
     }
@@ -165,7 +168,7 @@ impl Session {
                 if until > now {
                     return true;
                 }
-                self.wake_up(token);
+                self.wake_up(token, witness);
             }
             while let Some(sql) = self.pending.pop_front() {
                 self.simple(&sql, now, read_only, witness);
@@ -188,11 +191,16 @@ impl Session {
         }
     }
 
-    fn wake_up(&mut self, token: Token) {
+    fn wake_up(&mut self, token: Token, witness: &mut Witness) {
         self.sleeping = None;
+        let second = self.calling.take();
         if std::mem::take(&mut self.cancelled) {
             self.fail("57014", "db: canceling statement due to user request");
             self.pending.clear();
+        } else if let Some(second) = second {
+            self.writes.push(second);
+            self.commit(witness);
+            self.complete("CALL");
         } else {
             self.rows(token, 1, true);
             self.complete("SELECT 1");

@@ -4,7 +4,7 @@ use dbproxy_driver::{Duration, Time};
 
 use super::{Session, Status, COLUMNS};
 use crate::wire;
-use crate::witness::{token_in, Token, Witness};
+use crate::witness::{token_in, tokens_in, Token, Witness};
 
 /// What the proxy runs on each new session, in fleets that have one.
 pub const INIT_QUERY: &str = "SET app.init = 'on'";
@@ -36,6 +36,17 @@ impl Session {
                 self.sequence = Some(about);
                 self.rows(about, 1, described);
                 self.complete("INSERT 0 1")
+            }
+            "CALL" if read_only => {
+                let text = "db: cannot execute INSERT in a read-only transaction";
+                self.fail("25006", text)
+            }
+            "CALL" => {
+                self.writes.push(about);
+                self.commit(witness);
+                self.calling = tokens_in(sql).nth(1);
+                self.sleeping = Some((now.after(Duration::from_millis(300)), about));
+                true
             }
             "COPY" => self.copy(sql, about, read_only),
             "SELECT" if sql.contains("nowhere") => {

@@ -1,0 +1,162 @@
+//! May this have been committed? The one place that answers, for requests that were forwarded and
+//! whose ReadyForQuery never came. *No* must be certain.
+//!
+//! | the request                      | heard of it         | in a transaction             | in none |
+//! |----------------------------------|---------------------|------------------------------|---------|
+//! | reads, or steers                 | anything            | no                           | no      |
+//! | changes                          | nothing             | no: its COMMIT is what counts | perhaps |
+//! | changes                          | an error            | no                           | no      |
+//! | changes in steps (CALL, DO, …)   | nothing or an error | no: it can't commit there    | perhaps |
+//! | COMMIT                           | nothing             | perhaps; not of a failed one | no      |
+//! | COMMIT                           | an error            | no                           | no      |
+//! | is more behind a COMMIT, or isn't understood | nothing or an error | perhaps      | perhaps |
+//! | any                              | it went out in part | no                           | no      |
+//!
+//! Asked when a backend is lost (`session::lost`), when a statement is cancelled because its backend
+//! is being cut (`session::judge`), and when a client leaves (through the engine's `Link`).
+
+use crate::expect::Expect;
+use crate::link::{Link, Status};
+use crate::statement::{Effects, State};
+
+/// What came back of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Heard {
+    Nothing,
+    /// An error, not yet its ReadyForQuery.
+    Error,
+    /// The server never had all of it.
+    InPart,
+}
+
+/// What may have become of a row of requests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Fate {
+    pub may_commit: bool,
+    /// The client is, or was about to be, in a transaction.
+    pub aborted: bool,
+    state: State,
+    /// The transaction has failed: its COMMIT is a ROLLBACK.
+    failed: bool,
+}
+
+impl Fate {
+    /// Of none, as the last ReadyForQuery left it.
+    fn after(status: Status) -> Self {
+        let open = status != Status::Idle;
+        Self {
+            may_commit: false,
+            aborted: open,
+            state: if open {
+                State::Transaction
+            } else {
+                State::Idle
+            },
+            failed: status == Status::Failed,
+        }
+    }
+
+    /// Of one more.
+    fn and(self, effects: &Effects, heard: Heard) -> Self {
+        let undone = self.failed && *effects == Effects::COMMIT;
+        let effects = if undone { &Effects::ROLLBACK } else { effects };
+        let path = effects.from(self.state);
+        let may_commit = match heard {
+            Heard::Nothing => path.may_commit,
+            Heard::Error => path.outlives_error,
+            Heard::InPart => false,
+        };
+        Self {
+            may_commit: self.may_commit || may_commit,
+            aborted: self.aborted || path.end == State::Transaction,
+            state: path.end,
+            failed: self.failed && path.end == State::Transaction,
+        }
+    }
+}
+
+/// Of everything that a backend owes.
+pub(crate) fn outstanding(link: &Link) -> Fate {
+    let mut fate = Fate::after(link.status);
+    let last = link.expected.len().wrapping_sub(1);
+    let mut heard = heard(link);
+    for (index, expect) in link.expected.iter().enumerate() {
+        let Some(effects) = effects(expect) else {
+            continue;
+        };
+        let in_part = index == last && link.sending && !link.unsynced;
+        fate = fate.and(&effects, if in_part { Heard::InPart } else { heard });
+        heard = Heard::Nothing;
+    }
+    if link.unsynced {
+        fate = fate.and(&link.batch, heard);
+    }
+    fate
+}
+
+/// Whether what is being answered may have committed something although it ends in an error.
+pub(crate) fn outlives_error(link: &Link) -> bool {
+    let front = link.request().and_then(|expect| effects(&expect));
+    let effects = front.unwrap_or(link.batch);
+    Fate::after(link.status)
+        .and(&effects, Heard::Error)
+        .may_commit
+}
+
+fn heard(link: &Link) -> Heard {
+    if link.reported {
+        Heard::Error
+    } else {
+        Heard::Nothing
+    }
+}
+
+fn effects(expect: &Expect) -> Option<Effects> {
+    match expect {
+        Expect::Query { effects, .. } | Expect::Sync { effects, .. } => Some(*effects),
+        Expect::FunctionCall => Some(Effects::WRITE),
+        Expect::CopyEnd { .. } | Expect::Injected(_) | Expect::Extra { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table above, row by row: whether it may be committed, in a transaction and in none.
+    #[test]
+    fn only_what_certainly_is_not_committed_is_said_not_to_be() {
+        use Heard::{Error, InPart, Nothing};
+        let more = Effects::COMMIT.then(&Effects::NONE);
+        for (effects, heard, expected) in [
+            (Effects::NONE, Nothing, (false, false)),
+            (Effects::BEGIN, Nothing, (false, false)),
+            (Effects::ROLLBACK, Nothing, (false, false)),
+            (Effects::WRITE, Nothing, (false, true)),
+            (Effects::WRITE, Error, (false, false)),
+            (Effects::STEPS, Nothing, (false, true)),
+            (Effects::STEPS, Error, (false, true)),
+            (Effects::COMMIT, Nothing, (true, false)),
+            (Effects::COMMIT, Error, (false, false)),
+            (more, Nothing, (true, false)),
+            (more, Error, (true, false)),
+            (Effects::WRITE.then(&more), Error, (true, true)),
+            (Effects::UNKNOWN, Nothing, (true, true)),
+            (Effects::UNKNOWN, Error, (true, true)),
+            (Effects::UNKNOWN, InPart, (false, false)),
+            (Effects::COMMIT, InPart, (false, false)),
+        ] {
+            let told = |status| Fate::after(status).and(&effects, heard).may_commit;
+            let got = (told(Status::Transaction), told(Status::Idle));
+            assert_eq!(got, expected, "{effects:?} {heard:?}");
+        }
+    }
+
+    #[test]
+    fn commit_of_a_failed_transaction_is_its_rollback() {
+        let failed = Fate::after(Status::Failed).and(&Effects::COMMIT, Heard::Nothing);
+        assert!(!failed.may_commit && failed.aborted);
+        let next = failed.and(&Effects::WRITE, Heard::Nothing);
+        assert!(next.may_commit, "behind it is no transaction any more");
+    }
+}
