@@ -10,7 +10,8 @@ use crate::message::build;
 const LONGEST: usize = 10_000;
 const SHORTEST: usize = 8;
 
-const PROTOCOL_3_0: u32 = 0x0003_0000;
+/// The only version that is spoken.
+pub(crate) const PROTOCOL_3_0: u32 = 0x0003_0000;
 const CANCEL_REQUEST: u32 = 80_877_102;
 const SSL_REQUEST: u32 = 80_877_103;
 const GSSENC_REQUEST: u32 = 80_877_104;

@@ -325,7 +325,7 @@ fn direct_tls_needs_its_alpn() {
 fn newer_protocols_are_negotiated_down() {
     let door = Door::new(UserMethod::ScramSha256);
     let (_, out) = door.one(&first(0x0003_0002, &[("user", "app"), ("_pq_.x", "1")]));
-    assert_eq!(&out[..13], b"v\0\0\0\x13\0\0\0\0\0\0\0\x01");
+    assert_eq!(&out[..13], b"v\0\0\0\x13\0\x03\0\0\0\0\0\x01");
     assert_eq!(show(&out), "v R");
 }
 

@@ -112,8 +112,10 @@ impl<'a> Classifier<'a> {
         };
         let lead = self.explained(lead);
         let kind = self.kind(Lower::of(lead).as_bytes());
-        let (more, writes) = self.body(kind, lead);
-        self.conclude(kind, writes);
+        let mut scan = Scan::new(kind, lead);
+        let more = self.body(&mut scan);
+        self.settings_view(kind, &scan);
+        self.conclude(kind, &scan);
         more
     }
 
@@ -248,19 +250,18 @@ impl<'a> Classifier<'a> {
         Kind::Neutral
     }
 
-    /// Reads the rest of a statement; answers whether a semicolon ended it, and whether something
-    /// inside may change data.
-    fn body(&mut self, kind: Kind, lead: &'a [u8]) -> (bool, bool) {
-        let mut scan = Scan::new(kind, lead);
+    /// Reads the rest of a statement; answers whether a semicolon ended it.
+    fn body(&mut self, scan: &mut Scan<'a>) -> bool {
+        let mut more = false;
         while let Some(token) = self.lexer.next() {
-            if token == Token::Semicolon {
-                self.settings_view(kind, &scan);
-                return (true, scan.writes);
+            more = token == Token::Semicolon;
+            if more {
+                break;
             }
             scan.token(token, &mut self.class);
         }
-        self.settings_view(kind, &scan);
-        (false, scan.writes)
+        scan.sources.end();
+        more
     }
 
     /// Writing to `pg_settings` is SET by another name.
@@ -270,9 +271,11 @@ impl<'a> Classifier<'a> {
         }
     }
 
-    fn conclude(&mut self, kind: Kind, writes: bool) {
+    fn conclude(&mut self, kind: Kind, scan: &Scan<'_>) {
+        let writes = scan.writes;
         let (effects, changes) = match kind {
             Kind::Read if writes => (Effects::WRITE, true),
+            Kind::Read | Kind::Declare if scan.sources.foreign => (Effects::WRITE, writes),
             Kind::Read | Kind::Neutral | Kind::Declare => (Effects::NONE, writes),
             Kind::Write | Kind::Insert => (Effects::WRITE, true),
             Kind::Steps | Kind::Create => (Effects::STEPS, true),

@@ -11,6 +11,7 @@ mod effects;
 mod functions;
 mod lexer;
 mod scan;
+mod sources;
 mod syntax;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use dbproxy_engine::PinReason;
 use super::classify::{Class, Kind};
 use super::functions::{judge, Function};
 use super::lexer::Token;
+use super::sources::Sources;
 use super::syntax::{self, Before};
 
 /// Names are compared up to this many bytes; no name that matters is as long.
@@ -36,6 +37,7 @@ pub(super) struct Scan<'a> {
     kind: Kind,
     /// Something that may change data was seen.
     pub writes: bool,
+    pub sources: Sources,
     /// `pg_settings` was seen.
     pub settings_view: bool,
     /// A token behind the first word was seen. The first word itself is never called.
@@ -54,6 +56,7 @@ impl<'a> Scan<'a> {
         Self {
             kind,
             writes: false,
+            sources: Sources::new(lead),
             settings_view: false,
             previous: Some(Token::Word(lead)),
             earlier: None,
@@ -76,6 +79,7 @@ impl<'a> Scan<'a> {
             Token::Open if self.started => self.open(class),
             _ => {}
         }
+        self.sources.token(token);
         self.started = true;
         self.earlier = self.previous;
         self.previous = Some(token);

@@ -155,9 +155,12 @@ fn what_reads_only_is_known_for_certain() {
     for sql in [
         "SELECT 1",
         "SHOW ALL",
-        "TABLE t",
-        "WITH x AS (SELECT 1) SELECT * FROM x",
         "SELECT random()",
+        "SELECT * FROM generate_series(1, 3)",
+        "SELECT (SELECT extract(epoch FROM now())), 'x' FROM pg_catalog.pg_class c",
+        "SELECT * FROM ONLY pg_catalog.pg_class JOIN \"information_schema\".tables ON true",
+        "TABLE pg_catalog.pg_class",
+        "SELECT * FROM (SELECT 1) AS a, LATERAL (VALUES (2)) AS b",
     ] {
         assert_eq!(class(sql).effects, Effects::NONE, "{sql}");
     }
@@ -177,6 +180,29 @@ fn what_reads_only_is_known_for_certain() {
             class.writes && class.effects.from(State::Idle).may_commit,
             "{sql}"
         );
+    }
+}
+
+#[test]
+fn who_reads_a_relation_may_write_behind_its_name() {
+    for sql in [
+        "SELECT * FROM next_job",
+        "SELECT * FROM public.next_job",
+        "SELECT * FROM pg_catalog.pg_class, next_job",
+        "SELECT * FROM pg_catalog.pg_class JOIN next_job ON true",
+        "SELECT * FROM (pg_catalog.pg_class c CROSS JOIN next_job)",
+        "SELECT * FROM \"PG_CATALOG\".x",
+        "SELECT * FROM pg_class",
+        "SELECT (SELECT a FROM next_job)",
+        "SELECT * FROM ONLY next_job",
+        "TABLE next_job",
+        "EXPLAIN ANALYZE TABLE next_job",
+        "DECLARE c CURSOR WITH HOLD FOR SELECT * FROM next_job",
+    ] {
+        let class = class(sql);
+        assert!(class.effects.from(State::Idle).may_commit, "{sql}");
+        assert!(!class.effects.from(State::Transaction).may_commit, "{sql}");
+        assert!(!class.writes && !class.dirty, "{sql}");
     }
 }
 
