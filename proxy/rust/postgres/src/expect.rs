@@ -1,4 +1,7 @@
-//! What a backend owes: the entries of the queue that [`Link`](crate::link::Link) keeps.
+//! What a backend owes: the queue that [`Link`](crate::link::Link) keeps, and its entries.
+
+use std::collections::vec_deque::{Iter, IterMut};
+use std::collections::VecDeque;
 
 use crate::statement::Effects;
 
@@ -42,6 +45,67 @@ impl Expect {
             self,
             Self::Query { .. } | Self::FunctionCall | Self::Sync { .. }
         )
+    }
+}
+
+/// The queue. It counts as it goes, so that nobody walks it to know how much is owed.
+#[derive(Default, Debug)]
+pub(crate) struct Expected {
+    entries: VecDeque<Expect>,
+    requests: usize,
+    ours: usize,
+}
+
+impl Expected {
+    /// How many are requests of the client's.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests
+    }
+
+    /// How many the proxy itself put in.
+    pub(crate) fn ours(&self) -> usize {
+        self.ours
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn iter(&self) -> Iter<'_, Expect> {
+        self.entries.iter()
+    }
+
+    /// For changes after which each entry is still of its kind.
+    pub(crate) fn iter_mut(&mut self) -> IterMut<'_, Expect> {
+        self.entries.iter_mut()
+    }
+
+    pub(crate) fn push(&mut self, expect: Expect) {
+        self.count(&expect, 1);
+        self.entries.push_back(expect);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Expect> {
+        self.remove(0)
+    }
+
+    pub(crate) fn remove(&mut self, at: usize) -> Option<Expect> {
+        let removed = self.entries.remove(at)?;
+        self.count(&removed, -1);
+        Some(removed)
+    }
+
+    fn count(&mut self, expect: &Expect, change: isize) {
+        let count = match expect {
+            Expect::Injected(_) | Expect::Extra { .. } => &mut self.ours,
+            Expect::CopyEnd { .. } => return,
+            _ => &mut self.requests,
+        };
+        *count = count.saturating_add_signed(change);
     }
 }
 

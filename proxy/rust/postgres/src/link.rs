@@ -5,13 +5,12 @@
 //! client is gone. Only queries, Syncs and function calls have an entry: exactly those that the
 //! server answers with ReadyForQuery. What the proxy itself injected has an entry that says so.
 
-use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
 use dbproxy_engine::{CancelKey, KillReason, Release};
 
-use crate::expect::{Expect, Injected};
+use crate::expect::{Expect, Expected, Injected};
 use crate::fate;
 use crate::message::build;
 use crate::params::Params;
@@ -96,7 +95,7 @@ pub struct Link {
     pub(crate) params: Arc<Params>,
     pub(crate) key: Option<Key>,
     pub(crate) status: Status,
-    pub(crate) expected: VecDeque<Expect>,
+    pub(crate) expected: Expected,
     /// Extended messages since the last message that is answered with ReadyForQuery.
     pub(crate) unsynced: bool,
     /// What those may do.
@@ -135,7 +134,7 @@ impl Link {
             params: Arc::new(params),
             key,
             status: Status::Idle,
-            expected: VecDeque::new(),
+            expected: Expected::default(),
             unsynced: false,
             batch: Effects::NONE,
             partial: None,
@@ -201,6 +200,9 @@ impl Link {
 
     /// The client's request that is answered next, if it is all forwarded.
     pub(crate) fn request(&self) -> Option<Expect> {
+        if self.expected.requests() == 0 {
+            return None;
+        }
         self.expected.iter().find(|one| one.is_request()).copied()
     }
 
@@ -211,26 +213,26 @@ impl Link {
 
     /// Takes that out of the queue, and the ends of data that belong to it.
     pub(crate) fn pop_front(&mut self) {
-        while let Some(Expect::CopyEnd { .. }) = self.expected.front() {
-            self.expected.pop_front();
+        while let Some(Expect::CopyEnd { .. }) = self.expected.iter().next() {
+            self.expected.pop();
         }
-        let popped = self.expected.pop_front();
+        let popped = self.expected.pop();
         if let Some(Expect::Sync { parse: Some(_), .. }) = popped {
             self.parses -= 1;
         }
-        while let Some(Expect::CopyEnd { batch: false, .. }) = self.expected.front() {
-            self.expected.pop_front();
+        while let Some(Expect::CopyEnd { batch: false, .. }) = self.expected.iter().next() {
+            self.expected.pop();
         }
     }
 
     /// An end of data is forwarded that the server may not have asked for yet.
     pub(crate) fn push_copy_end(&mut self) {
         let open = self.unsynced;
-        match self.expected.back_mut() {
+        match self.expected.iter_mut().next_back() {
             Some(Expect::CopyEnd { batch, count }) if *batch == open => {
                 *count = count.saturating_add(1);
             }
-            _ => self.expected.push_back(Expect::CopyEnd {
+            _ => self.expected.push(Expect::CopyEnd {
                 batch: open,
                 count: 1,
             }),
@@ -291,7 +293,7 @@ impl Link {
     pub(crate) fn inject(&mut self, why: Injected, sql: &str, out: &mut Vec<u8>) {
         build::query(out, sql.as_bytes());
         self.destroys_unnamed();
-        self.expected.push_back(Expect::Injected(why));
+        self.expected.push(Expect::Injected(why));
     }
 
     /// A query destroys the unnamed statement, if it is run.
@@ -355,8 +357,8 @@ impl dbproxy_engine::Link for Link {
     }
 
     fn outstanding(&self) -> u32 {
-        let count = self.expected.iter().filter(|one| one.is_request()).count();
-        u32::try_from(count).unwrap_or(u32::MAX) + u32::from(self.unsynced)
+        let count = u32::try_from(self.expected.requests()).unwrap_or(u32::MAX);
+        count.saturating_add(u32::from(self.unsynced))
     }
 
     fn in_transaction(&self) -> bool {
@@ -376,7 +378,6 @@ impl dbproxy_engine::Link for Link {
     }
 
     fn injecting(&self) -> bool {
-        let ours = |expect: &Expect| matches!(expect, Expect::Injected(_) | Expect::Extra { .. });
-        self.expected.iter().any(ours)
+        self.expected.ours() > 0
     }
 }

@@ -340,6 +340,24 @@ fn an_open_batch_dies_with_its_client() {
 }
 
 #[test]
+fn a_backend_that_says_goodbye_behind_its_reset_is_lent_to_nobody() {
+    let mut link = link();
+    link.reset(None, &mut Vec::new());
+    let mut steps = Steps::new();
+    let bytes = concat(&[
+        complete("DISCARD ALL"),
+        ready(b'I'),
+        error("FATAL", "57P01"),
+    ]);
+    dbproxy_postgres::Session::feed_server(None, &mut link, &bytes, &mut steps);
+    let killed = Release::Kill(KillReason::ServerClosed);
+    assert!(
+        steps.contains(&dbproxy_engine::Step::Release(killed)),
+        "{steps:?}"
+    );
+}
+
+#[test]
 fn a_reset_that_fails_kills() {
     let mut link = link();
     let mut out = Vec::new();

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use dbproxy_engine::{CloseReason, KillReason, Note, PinReason, Release, Session as _};
+use dbproxy_engine::{CloseReason, KillReason, Link as _, Note, PinReason, Release, Session as _};
 
 #[test]
 fn a_query_and_its_reply_are_one_send_each_way() {
@@ -241,4 +241,59 @@ fn a_fatal_error_is_passed_on_verbatim() {
     bench.client(&query("SELECT 1"));
     assert_eq!(bench.server(&error("FATAL", "25P03")), "E:25P03");
     assert_eq!(bench.closed, Some(CloseReason::BackendFatal));
+}
+
+#[test]
+fn a_backend_that_says_goodbye_behind_its_answer_is_lent_to_nobody() {
+    let mut bench = Bench::new();
+    bench.client(&query("INSERT INTO t VALUES (1)"));
+    let answer = concat(&[complete("INSERT 0 1"), ready(b'I')]);
+    let both = concat(&[answer, error("FATAL", "57P01")]);
+    assert_eq!(bench.server(&both), "C:INSERT 0 1 Z:I");
+    assert_eq!(bench.released, [Release::Kill(KillReason::ServerClosed)]);
+    assert_eq!(bench.notes, [Note::WriterDoubted]);
+    assert_eq!(bench.outcomes, [dbproxy_engine::Outcome::Stays]);
+    bench.idle = vec![link()];
+    assert_eq!(bench.client(&query("SELECT 1")), "Q:SELECT 1");
+}
+
+#[test]
+fn a_backend_that_speaks_out_of_turn_behind_its_answer_is_lent_to_nobody() {
+    for more in [
+        report("TimeZone", "UTC"),
+        message(b'A', b"\0\0\0\x01ch\0x\0"),
+        vec![b'E'],
+        vec![b'N', 0, 0, 0, 50],
+    ] {
+        let mut bench = Bench::new();
+        bench.client(&query("SELECT 1"));
+        let both = concat(&[complete("SELECT 1"), ready(b'I'), more]);
+        assert_eq!(bench.server(&both), "C:SELECT 1 Z:I");
+        assert_eq!(bench.released, [Release::Kill(KillReason::SpokeWhileIdle)]);
+        assert_eq!(bench.closed, None);
+    }
+}
+
+#[test]
+fn no_more_requests_are_forwarded_than_a_bounded_number_unanswered() {
+    let mut bench = Bench::new();
+    let count = |bytes: &[u8]| show(bytes).matches("Q:").count();
+    bench.client(&query("SELECT 1").repeat(5000));
+    assert_eq!(count(&bench.to_server), 1024);
+    let answer = concat(&[complete("SELECT 1"), ready(b'I')]);
+    bench.server(&answer.repeat(24));
+    bench.client(&[]);
+    assert_eq!(count(&bench.to_server), 24);
+    assert_eq!(bench.link.as_ref().unwrap().outstanding(), 1024);
+}
+
+#[test]
+fn data_go_on_to_a_copy_behind_any_number_of_requests() {
+    let mut bench = Bench::new();
+    let requests = concat(&[query("COPY t FROM STDIN"), sync().repeat(2000)]);
+    let data = concat(&[message(b'd', b"1\n"), bare(b'c')]);
+    bench.client(&concat(&[requests, data]));
+    bench.server(&message(b'G', &[0; 3]));
+    bench.client(&[]);
+    assert!(show(&bench.to_server).ends_with("S d c"));
 }

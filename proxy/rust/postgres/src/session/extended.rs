@@ -181,7 +181,7 @@ impl Session {
         // Completions that came belong to this batch only if nothing else is waited for.
         let answered = link.front().map_or(answered, |_| 0);
         let skip = sent.saturating_sub(answered);
-        link.expected.push_back(Expect::Extra { tag, skip });
+        link.expected.push(Expect::Extra { tag, skip });
         batch.parses = 0;
         batch.closes = 0;
     }

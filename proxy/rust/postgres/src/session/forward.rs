@@ -13,6 +13,9 @@ use crate::statement::{classify, Class, Effects};
 use super::sequences::called;
 use super::{Batch, Session};
 
+/// The client isn't read on while it has as many requests unanswered.
+const MOST_UNANSWERED: usize = 1024;
+
 /// What is done with a message.
 pub(super) enum Verdict {
     Forward,
@@ -100,7 +103,7 @@ impl Session {
                 Peek::Bad => return self.break_off(link, run, input, Verdict::Violation, out),
             };
             let whole = rest.len() >= total;
-            if !whole && rest.len() < limit {
+            if !whole && rest.len() < limit || full(link, tag) {
                 break;
             }
             let verdict = self.message(link, tag, (total, whole), &mut run, out);
@@ -225,7 +228,7 @@ impl Session {
         }
         link.destroys_unnamed();
         let (batch, empty) = link.end_batch();
-        link.expected.push_back(Expect::Query {
+        link.expected.push(Expect::Query {
             effects: batch.then(&class.effects),
             extended: !empty,
         });
@@ -248,7 +251,7 @@ impl Session {
             return Verdict::GiveUp;
         }
         link.end_batch();
-        link.expected.push_back(Expect::FunctionCall);
+        link.expected.push(Expect::FunctionCall);
         self.batch = Batch::default();
         Verdict::Forward
     }
@@ -265,7 +268,7 @@ impl Session {
         let (effects, empty) = link.end_batch();
         let parse = self.batch.parse;
         link.parses += u32::from(parse.is_some());
-        link.expected.push_back(Expect::Sync {
+        link.expected.push(Expect::Sync {
             effects,
             empty,
             parse,
@@ -281,6 +284,16 @@ pub(super) fn replaces_unnamed(message: &[u8]) -> bool {
         message,
         [frontend::QUERY, ..] | [frontend::PARSE, _, _, _, _, 0, ..]
     )
+}
+
+/// Whether a message must wait until one before it is answered. Data never do: the server may wait
+/// for them.
+fn full(link: &Link, tag: u8) -> bool {
+    let asks = matches!(
+        tag,
+        frontend::QUERY | frontend::SYNC | frontend::FUNCTION_CALL
+    );
+    asks && link.expected.requests() >= MOST_UNANSWERED && link.copy_in != CopyIn::Active
 }
 
 /// The text of a Query: all of its body but the NUL that ends it.

@@ -147,9 +147,11 @@ fn completion(
             return Verdict::Drop;
         }
         Some(Expect::Extra { tag: ours, skip }) if ours == tag => {
-            link.pop_front();
-            let skip = skip - 1;
-            link.expected.push_front(Expect::Extra { tag, skip });
+            let mut entries = link.expected.iter_mut();
+            let extra = entries.find(|one| matches!(one, Expect::Extra { .. }));
+            if let Some(Expect::Extra { skip: left, .. }) = extra {
+                *left = skip.saturating_sub(1);
+            }
         }
         Some(Expect::Injected(_)) => return Verdict::Kill(KillReason::OutOfStep),
         _ => {}
@@ -184,7 +186,7 @@ fn read_ahead(link: &mut Link, simple: bool) {
     let mut at = usize::from(simple);
     let mut swallowed = 0;
     let mut effects = Effects::NONE;
-    while let Some(next) = link.expected.get(at).copied() {
+    while let Some(next) = link.expected.iter().nth(at).copied() {
         let foreign = simple || swallowed > 0;
         match next {
             Expect::Sync {
@@ -199,7 +201,7 @@ fn read_ahead(link: &mut Link, simple: bool) {
                 effects = effects.then(&more);
             }
             Expect::CopyEnd { batch, count } => {
-                if let (Some(left), 2..) = (link.expected.get_mut(at), count) {
+                if let (Some(left), 2..) = (link.expected.iter_mut().nth(at), count) {
                     let count = count - 1;
                     *left = Expect::CopyEnd { batch, count };
                 } else {
@@ -226,7 +228,7 @@ fn read_ahead(link: &mut Link, simple: bool) {
 
 /// A batch whose Sync was thrown away runs on into what follows it.
 fn reopen(link: &mut Link, before: &Effects) {
-    for expect in &mut link.expected {
+    for expect in link.expected.iter_mut() {
         if let Expect::Sync { effects, empty, .. } = expect {
             *effects = before.then(effects);
             *empty = false;

@@ -42,7 +42,7 @@ pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> O
         reported: link.reported,
         aborted: fate.aborted,
     };
-    for expect in &link.expected {
+    for expect in link.expected.iter() {
         teller.answer(expect);
     }
     if link.unsynced || link.copy_in == CopyIn::Active && link.expected.is_empty() {

@@ -81,6 +81,7 @@ pub(super) fn replies(
                 }
                 if let Some(release) = settle(session.as_deref_mut(), link) {
                     flow.flush(out);
+                    let release = behind(link, &flow, out).map_or(release, Release::Kill);
                     out.push(Step::Release(release));
                     return flow.at;
                 }
@@ -101,6 +102,20 @@ pub(super) fn replies(
     }
     flow.flush(out);
     flow.at
+}
+
+/// What the backend said behind its last answer, where it owes nothing: a goodbye, or a report that
+/// came out of turn. It is nobody's then, so nobody is told, and nobody gets such a backend.
+fn behind(link: &mut Link, flow: &Flow<'_>, out: &mut Steps) -> Option<KillReason> {
+    let rest = flow.input.get(flow.at..).filter(|rest| !rest.is_empty())?;
+    if let Peek::Message { tag, total } = peek(rest, backend::longest_body) {
+        if rest.len() >= needed(tag, total) {
+            if let Verdict::Kill(reason) = judge(None, link, tag, body(rest, total), out) {
+                return Some(reason);
+            }
+        }
+    }
+    Some(KillReason::SpokeWhileIdle)
 }
 
 fn kill(reason: KillReason, mut flow: Flow<'_>, out: &mut Steps) -> usize {
