@@ -186,6 +186,7 @@ impl Fleet {
         for seen in self.network.take_seen() {
             self.order.see(&seen, now);
         }
+        self.order.turned();
         self.look_for_room();
         self.hear_notices();
         true

@@ -183,7 +183,9 @@ impl Judge {
     /// Only who asked for it is cancelled (and COPY that its client ends).
     fn judge_cancel(&mut self, code: &str, witness: &mut Witness) {
         let front = self.expects.front().map(|expect| expect.kind);
-        if code == "57014" && front != Some(Kind::CopyIn { fails: true }) {
+        // A procedure is cancelled by the proxy when its writer is deposed, and told just that.
+        let excused = [Kind::CopyIn { fails: true }, Kind::Call];
+        if code == "57014" && !front.is_some_and(|kind| excused.contains(&kind)) {
             witness.cancelled += 1;
             if !self.asked_cancel {
                 self.fault(witness, format!("cancelled by somebody else: {front:?}"));
@@ -285,7 +287,7 @@ impl Judge {
             .as_deref()
             .and_then(place)
             .or(produced.map(|p| p.database));
-        let writes = matches!(expect.kind, Kind::Write | Kind::CopyIn { .. });
+        let writes = matches!(expect.kind, Kind::Write | Kind::Pop | Kind::CopyIn { .. });
         if expect.kind == Kind::Write && status == b'T' {
             self.inserted = expect.tokens.last().copied();
         }

@@ -1,6 +1,8 @@
 //! Whether every worker serves its waiters in the order in which their requests came: first come,
 //! first served per pool key and role.
 //!
+//! And nothing is forwarded to a database whose goodbye the worker has read.
+//!
 //! It sees what a worker reads and sends, and nothing of its queues. A request that was complete
 //! before the first byte of another came must not be forwarded after it. Clients that hold a
 //! backend (in a transaction, or with state on it) don't queue.
@@ -48,6 +50,27 @@ struct Queue {
     waiters: Vec<Waiter>,
     /// Tokens that were sent to a database, perhaps before their requests were complete.
     forwarded: BTreeSet<Token>,
+    databases: BTreeMap<u64, Database>,
+}
+
+/// A connection to a database.
+#[derive(Default)]
+struct Database {
+    inbox: Vec<u8>,
+    /// Whose request was sent last.
+    client: u64,
+    goodbye: Option<Goodbye>,
+}
+
+/// How a FATAL came, after which a database reads nothing any more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Goodbye {
+    /// In this turn, in which its client's bytes may have been looked at before it.
+    Now,
+    /// The same, in one delivery with an answer: from there on it is nobody else's.
+    BehindAnAnswer,
+    /// In an earlier turn.
+    Before,
 }
 
 /// All workers of a fleet.
@@ -76,6 +99,14 @@ impl Order {
         })
     }
 
+    /// A host's turn is over: what it received it has looked at.
+    pub fn turned(&mut self) {
+        let queues = self.queues.values_mut();
+        for database in queues.flat_map(|queue| queue.databases.values_mut()) {
+            database.goodbye = database.goodbye.map(|_| Goodbye::Before);
+        }
+    }
+
     /// A worker did something.
     pub fn see(&mut self, seen: &Seen, time: Time) {
         self.now += 1;
@@ -89,13 +120,23 @@ impl Order {
             (Act::Sent(bytes), true) => {
                 for token in tokens_in(&String::from_utf8_lossy(bytes)) {
                     queue.forwarded(token, &mut witness);
+                    let database = queue.databases.entry(seen.link).or_default();
+                    if !database.takes(token / PER_CLIENT) {
+                        let text = format!("t{token} sent to a database that had said goodbye");
+                        witness.violation(text);
+                    }
                 }
+            }
+            (Act::Received(bytes), true) => {
+                queue.databases.entry(seen.link).or_default().says(bytes);
             }
             (Act::Closed, false) => {
                 queue.clients.remove(&seen.link);
                 queue.forget(seen.link);
             }
-            (Act::Received(_) | Act::Closed, true) => {}
+            (Act::Closed, true) => {
+                queue.databases.remove(&seen.link);
+            }
         }
     }
 }
@@ -163,6 +204,32 @@ impl Queue {
         if let Some(overtaken) = overtaken {
             let late = overtaken.token;
             witness.violation(format!("t{token} was served before t{late}, which waited"));
+        }
+    }
+}
+
+impl Database {
+    fn says(&mut self, bytes: &[u8]) {
+        self.inbox.extend(bytes);
+        let mut how = Goodbye::Now;
+        while let Some(message) = wire::take_message(&mut self.inbox) {
+            match message[0] {
+                b'Z' => how = Goodbye::BehindAnAnswer,
+                b'E' if message.windows(6).any(|part| part == b"SFATAL") => {
+                    self.goodbye = Some(how);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether a client's request may be sent to it.
+    fn takes(&mut self, client: u64) -> bool {
+        let before = std::mem::replace(&mut self.client, client);
+        match self.goodbye {
+            None | Some(Goodbye::Now) => true,
+            Some(Goodbye::BehindAnAnswer) => before == client,
+            Some(Goodbye::Before) => false,
         }
     }
 }

@@ -16,6 +16,8 @@ pub struct Expect {
 pub enum Kind {
     Read,
     Write,
+    /// Reads a view that writes.
+    Pop,
     Begin,
     Commit,
     Rollback,
@@ -165,6 +167,9 @@ impl<'a> Script<'a> {
         if !self.writes {
             return self.read();
         }
+        if self.random.one_in(5) {
+            return self.pop();
+        }
         let insert = |token| format!("INSERT INTO t VALUES ('t{token}') RETURNING session");
         let mut tokens = vec![self.token()];
         match self.random.below(3) {
@@ -185,6 +190,18 @@ impl<'a> Script<'a> {
             }
         }
         self.expect(tokens, Kind::Write);
+    }
+
+    fn pop(&mut self) {
+        let token = self.token();
+        let sql = format!("SELECT * FROM pops WHERE t = 't{token}'");
+        if self.random.one_in(2) {
+            self.simple(&sql);
+        } else {
+            self.extended(&sql, true);
+            self.bytes.extend(wire::sync());
+        }
+        self.expect(vec![token], Kind::Pop);
     }
 
     fn broken(&mut self) {

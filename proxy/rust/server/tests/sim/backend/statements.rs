@@ -52,6 +52,16 @@ impl Session {
             "SELECT" if sql.contains("nowhere") => {
                 self.fail("42P01", "db: relation \"nowhere\" does not exist")
             }
+            // A view whose function inserts.
+            "SELECT" if sql.contains("pops") && read_only => {
+                let text = "db: cannot execute INSERT in a read-only transaction";
+                self.fail("25006", text)
+            }
+            "SELECT" if sql.contains("pops") => {
+                self.writes.push(about);
+                self.rows(about, 1, described);
+                self.complete("SELECT 1")
+            }
             "SELECT" if sql.contains("lastval") => self.last_value(about, described),
             "SELECT" if sql.contains("pg_sleep") && described => {
                 self.sleeping = Some((now.after(Duration::from_millis(300)), about));
