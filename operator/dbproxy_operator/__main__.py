@@ -7,7 +7,9 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import kopf
 from cryptography import x509
@@ -27,9 +29,10 @@ from dbproxy_operator.reconcile import Reconciler
 from dbproxy_operator.run import health, logs, rights, worker
 from dbproxy_operator.run.health import Health
 from dbproxy_operator.run.informer import Informer
-from dbproxy_operator.run.lease import Elector
+from dbproxy_operator.run.lease import Elector, Place, lease_name
 from dbproxy_operator.run.metrics import Metrics
 from dbproxy_operator.run.queue import Queue
+from dbproxy_operator.run.rights import Right
 from dbproxy_operator.run.settings import Settings, from_environment, log_level
 from dbproxy_operator.run.users import Users
 from dbproxy_operator.tell.posting import Teller
@@ -62,13 +65,17 @@ async def run(settings: Settings) -> int:
     kube.on_call = metrics.called
     server = await health.serve(alive, metrics, settings.http_port)
     try:
-        if not await _unless(stop, _prepare(kube, settings)):
+        place = Place(settings.pod_namespace, lease_name(settings.operator_class))
+        lacking: dict[str, list[Right]] = {}
+        if not await _unless(stop, _prepare(kube, settings, place, lacking)):
             return 0
+        settings = _without(settings, lacking)
+        metrics.unserved.set(len(settings.unserved))
         alive.ready = True
         # No pod runs two processes of us at a time: one that follows another that was killed goes
         # on at once, with the Lease of its pod.
         identity = settings.pod_name
-        elector = Elector(kube, settings.pod_namespace, identity, time.monotonic, time.time)
+        elector = Elector(kube, place, identity, time.monotonic, time.time)
         log.info("waiting for the lease", extra={"identity": identity})
         if not await _unless(stop, elector.acquire()):
             return 0
@@ -81,15 +88,20 @@ async def run(settings: Settings) -> int:
         await kube.close()
 
 
-async def _prepare(kube: Kube, settings: Settings) -> None:
-    """Waits for the three CRDs, then checks every right; StartupError names what is missing."""
+async def _prepare(
+    kube: Kube, settings: Settings, place: Place, lacking: dict[str, list[Right]]
+) -> None:
+    """Waits for the three CRDs, then checks every right; StartupError names what is missing.
+
+    `lacking` is told which namespaces can't be served, and why.
+    """
     wanted = {kind.plural for kind in KINDS.values() if kind.group == "dbproxy.dev"}
     told: str | None = None
     while True:
         try:
             missing = wanted - await kube.served_plurals()
             if not missing:
-                await rights.check(kube, settings.namespaces, settings.pod_namespace)
+                lacking.update(await rights.check(kube, settings.namespaces, place))
                 return
             reason = f"these custom resources are not installed: {', '.join(sorted(missing))}"
         except KubeError as error:
@@ -98,6 +110,15 @@ async def _prepare(kube: Kube, settings: Settings) -> None:
             log.warning("waiting to start", extra={"reason": reason})
             told = reason
         await asyncio.sleep(RETRY_START)
+
+
+def _without(settings: Settings, lacking: Mapping[str, Sequence[Right]]) -> Settings:
+    for namespace, missing in lacking.items():
+        log.error(
+            "namespace not served", extra={"namespace": namespace, "missing": rights.told(missing)}
+        )
+    served = tuple(name for name in settings.namespaces if name not in lacking)
+    return replace(settings, namespaces=served, unserved=tuple(lacking))
 
 
 async def _lead(
@@ -114,8 +135,9 @@ async def _lead(
         time.time,
         Performer(kube, Memory(time.monotonic)),
         Teller(kube, time.time, settings.pod_name),
+        settings.operator_class,
     )
-    ours = [
+    ours: list[asyncio.Task[Any]] = [
         asyncio.create_task(elector.hold(), name="lease"),
         asyncio.create_task(worker.resync(queue, kube, settings.namespaces, alive), name="resync"),
         *(
@@ -125,6 +147,10 @@ async def _lead(
             for number in range(WORKERS)
         ),
     ]
+    if settings.unserved:
+        # What Kopf watches is fixed at its start: this process ends, and the next serves it too.
+        again = rights.regained(kube, settings.unserved)
+        ours.append(asyncio.create_task(again, name="rights"))
     users = Users()
     ours += _informers(settings, kube, queue, users, metrics)
     # Kopf takes the signals over, and ends on them; on its end it cancels tasks begun after it.
@@ -136,6 +162,8 @@ async def _lead(
             _end_at_once(str(error))
         if error is not None:
             log.error("ended", extra={"task": task.get_name(), "reason": repr(error)})
+        elif task is not watching:
+            log.info("starting anew", extra={"namespace": task.result()})
     for task in ours:
         task.cancel()
     await asyncio.gather(*ours, return_exceptions=True)

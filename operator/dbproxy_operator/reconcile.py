@@ -21,7 +21,7 @@ from dbproxy_operator.kube import ConflictError, Kube, KubeError
 from dbproxy_operator.observe import names
 from dbproxy_operator.observe.ownership import own_child
 from dbproxy_operator.observe.reading import observe
-from dbproxy_operator.observe.world import Key, Object, Observed, Ref, name
+from dbproxy_operator.observe.world import Key, Object, Observed, Ref, name, operator_class
 from dbproxy_operator.tell import faults, stories
 from dbproxy_operator.tell.posting import Teller
 from dbproxy_operator.tell.status import Verdict
@@ -48,12 +48,15 @@ class Reconciler:
     clock: Callable[[], float]
     perform: Performer
     teller: Teller
+    operator_class: str = ""
 
     async def __call__(self, key: Key) -> float | None:
         """Brings the proxy where it should be; returns in how many seconds to look again."""
         try:
             async with asyncio.timeout(LONGEST_PASS):
                 observed = await observe(self.kube, key)
+                if operator_class(observed.proxy) != self.operator_class:
+                    return None
                 done = await self._act(observed)
         except Exception as error:
             await self._confess(key, error)
@@ -125,7 +128,7 @@ class Reconciler:
         verdict = Verdict(progress=problem, serving=True, extras=None)
         try:
             proxy = await self.kube.get("DBProxy", key.namespace, key.name)
-            if proxy is not None:
+            if proxy is not None and operator_class(proxy) == self.operator_class:
                 await self.teller.tell(proxy, verdict, stories.unchanged(proxy))
         except KubeError as second:
             log.warning("failure not told", extra={"proxy": str(key), "reason": second.message})

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from tests.fix_contract import ROOT, HelmRefusedError, Object, Render
 
+from dbproxy_operator.run.lease import lease_name
 from dbproxy_operator.run.settings import from_environment
 
 
@@ -228,3 +229,14 @@ def test_installs_what_else_the_user_brings(render: Render) -> None:
         r"extraObjects[0].metadata.name=\{\{ .Release.Name \}\}-more",
     )
     assert only(objects, "ConfigMap")["metadata"]["name"].endswith("-more")
+
+
+def test_a_class_has_a_lease_of_its_own(render: Render) -> None:
+    objects = render("operatorClass=team-a")
+    (container,) = pod_of(objects)["containers"]
+    environment = {one["name"]: one.get("value", "x") for one in container["env"]}
+    wanted = lease_name(from_environment(environment).operator_class)
+    role = only(objects, "Role", "dbproxy-operator-lease")
+    (names,) = [rule["resourceNames"] for rule in role["rules"] if "resourceNames" in rule]
+    assert names == [wanted]
+    assert wanted != lease_name("")

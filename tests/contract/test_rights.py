@@ -81,10 +81,9 @@ def test_the_chart_gives_what_the_lease_needs_and_no_more(render: Render) -> Non
         if one["metadata"]["name"] == "dbproxy-operator-lease" and "rules" in one
     ]
     named = [rule for rule in role["rules"] if "resourceNames" in rule]
-    assert [rule["resourceNames"] for rule in named] == [[lease.NAME]]
+    assert [rule["resourceNames"] for rule in named] == [[lease.lease_name("")]]
     needed = {
         ("coordination.k8s.io", "leases", right.verb)
-        for right in operator_rights.needed([], "dbproxy-system")
-        if right.kind == "Lease"
+        for right in operator_rights.needed_for(lease.Place("dbproxy-system", ""))
     }
     assert set(rights(role["rules"])) == needed

@@ -14,6 +14,10 @@
 {{- .Values.serviceAccount.name | default (include "dbproxy.name" .) -}}
 {{- end -}}
 
+{{- define "dbproxy.lease" -}}
+dbproxy-operator{{ with .Values.operatorClass }}.{{ . }}{{ end }}
+{{- end -}}
+
 {{- define "dbproxy.selector" -}}
 app.kubernetes.io/name: dbproxy-operator
 app.kubernetes.io/instance: {{ .Release.Name }}

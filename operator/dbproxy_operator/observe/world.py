@@ -109,6 +109,12 @@ def is_ready(pod: Object) -> bool:
     )
 
 
+def operator_class(proxy: Object | None) -> str:
+    """Which operators serve the DBProxy; those without a class also see to what has no DBProxy."""
+    value = ((proxy or {}).get("spec") or {}).get("operatorClass")
+    return value if isinstance(value, str) else ""
+
+
 def timestamp(now: float) -> str:
     """The moment as Kubernetes writes it."""
     return dt.datetime.fromtimestamp(now, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

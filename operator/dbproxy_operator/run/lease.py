@@ -9,7 +9,7 @@ import asyncio
 import datetime as dt
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from dbproxy_operator.errors import LeaseLostError
 from dbproxy_operator.kube import ConflictError, Kube, KubeError
@@ -17,10 +17,23 @@ from dbproxy_operator.observe.world import Object
 
 log = logging.getLogger(__name__)
 
-NAME = "dbproxy-operator"
+_NAME = "dbproxy-operator"
 DURATION = 30
 RENEW_WITHIN = 20.0
 EVERY = 2.0
+
+
+def lease_name(operator_class: str) -> str:
+    """Operators of different classes don't wait for each other."""
+    return f"{_NAME}.{operator_class}" if operator_class else _NAME
+
+
+@dataclass(frozen=True)
+class Place:
+    """The Lease's namespace and name."""
+
+    namespace: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -33,13 +46,13 @@ class Elector:
     def __init__(
         self,
         kube: Kube,
-        namespace: str,
+        place: Place,
         identity: str,
         monotonic: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
         self._kube = kube
-        self._namespace = namespace
+        self._place = place
         self._identity = identity
         self._monotonic = monotonic
         self._wall = wall
@@ -76,7 +89,7 @@ class Elector:
 
     async def try_once(self) -> bool:
         """Takes or renews the Lease if that is possible now; a renewal may raise ConflictError."""
-        lease = await self._kube.get("Lease", self._namespace, NAME)
+        lease = await self._kube.get("Lease", self._place.namespace, self._place.name)
         spec = (lease or {}).get("spec") or {}
         transitions = int(spec.get("leaseTransitions") or 0)
         if lease is not None and spec.get("holderIdentity") == self._identity:
@@ -96,7 +109,7 @@ class Elector:
 
     async def release(self) -> None:
         """Lets the next one take over at once; only after all work has ended."""
-        lease = await self._kube.get("Lease", self._namespace, NAME)
+        lease = await self._kube.get("Lease", self._place.namespace, self._place.name)
         spec = (lease or {}).get("spec") or {}
         if lease is None or spec.get("holderIdentity") != self._identity:
             return
@@ -123,7 +136,7 @@ class Elector:
         spec["leaseTransitions"] = transitions
         if acquired:
             spec["acquireTime"] = now
-        metadata = lease.get("metadata") or {"name": NAME, "namespace": self._namespace}
+        metadata = lease.get("metadata") or asdict(self._place)
         return {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",

@@ -39,6 +39,11 @@ class Metrics:
             "1 while this operator holds the lease.",
             registry=self._registry,
         )
+        self.unserved = Gauge(
+            f"{_PREFIX}_unserved_namespaces",
+            "Namespaces of watchNamespaces that are not served: the operator lacks rights in them.",
+            registry=self._registry,
+        )
         age = Gauge(
             f"{_PREFIX}_queue_age_seconds",
             "How long the oldest proxy that is due has waited.",

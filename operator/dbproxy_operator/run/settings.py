@@ -14,14 +14,19 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 
 @dataclass(frozen=True)
 class Settings:
-    """`namespaces`: those that are served; all if empty. `pod_defaults`: for the proxies' pods."""
+    """`namespaces`: those that are served; all if empty. `pod_defaults`: for the proxies' pods.
+    `operator_class`: of the DBProxies that are served; those without one if empty. `unserved`:
+    namespaces that should be served too, and can't be for want of rights.
+    """
 
     namespaces: tuple[str, ...]
     proxy_image: str
     pod_defaults: PodSpec
+    operator_class: str
     pod_namespace: str
     pod_name: str
     http_port: int
+    unserved: tuple[str, ...] = ()
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -44,6 +49,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         namespaces=tuple(sorted({name.strip() for name in listed if name.strip()})),
         proxy_image=environment["PROXY_IMAGE"].strip(),
         pod_defaults=pod_defaults,
+        operator_class=environment.get("OPERATOR_CLASS", "").strip(),
         pod_namespace=environment["POD_NAMESPACE"].strip(),
         pod_name=environment["POD_NAME"].strip(),
         http_port=int(port),

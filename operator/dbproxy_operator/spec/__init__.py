@@ -80,6 +80,9 @@ class ServerCertificate(Model):
 
 class DBProxySpec(Model):
     engine_family: Literal["POSTGRESQL"]
+    operator_class: (
+        Annotated[StrictStr, Field(min_length=1, max_length=40, pattern=LABEL)] | None
+    ) = None
     auth: Annotated[tuple[Auth, ...], Field(min_length=1, max_length=200)]
     credential_rotation_grace_period: Annotated[StrictInt, Field(ge=0, le=86400)] = 300
     require_tls: StrictBool = Field(default=False, alias="requireTLS")

@@ -81,7 +81,7 @@ def succeeds(command: Sequence[str | Path]) -> bool:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            timeout=20,
+            timeout=120,
         )
     except (FileNotFoundError, PermissionError, subprocess.TimeoutExpired):
         return False

@@ -34,7 +34,7 @@ SECRET: Object = {
 class World:
     """A cluster with one proxy, its group and endpoint, and pods that are played."""
 
-    def __init__(self) -> None:
+    def __init__(self, operator_class: str = "") -> None:
         self.kube = FakeKube()
         self.now = NOW
         self.proxy = self.kube.put(proxy())
@@ -53,6 +53,7 @@ class World:
             clock,
             Performer(kube, Memory(clock)),
             Teller(kube, clock, "op-1"),
+            operator_class,
         )
 
     async def reconcile(self) -> float | None:
@@ -369,3 +370,29 @@ async def test_however_often_it_is_killed_it_ends_at_the_same_place() -> None:
         assert {key for key in world.kube.objects if key[0] not in ("Event", "Pod")} == expected
         assert world.conditions("DBProxy", "orders")["Ready"] == ("True", "Ready")
         assert len(world.events("PodsNotReady")) <= 3
+
+
+async def test_what_is_of_another_class_is_left_to_its_operator() -> None:
+    for ours, theirs in (("", "team-a"), ("team-a", ""), ("team-a", "team-b")):
+        world = World(ours)
+        if theirs:
+            world.proxy["spec"]["operatorClass"] = theirs
+        world.kube.objects["DBProxy", "shop", "orders"]["spec"] = world.proxy["spec"]
+        await world.reconcile()
+        assert not world.kube.stored, (ours, theirs)
+
+
+async def test_a_class_serves_its_own() -> None:
+    world = World("team-a")
+    world.kube.objects["DBProxy", "shop", "orders"]["spec"]["operatorClass"] = "team-a"
+    await world.settle()
+    assert world.conditions("DBProxy", "orders")["Ready"] == ("True", "Ready")
+
+
+async def test_groups_without_a_proxy_are_told_by_the_operator_without_a_class() -> None:
+    told, silent = World(), World("team-a")
+    for world in (told, silent):
+        del world.kube.objects["DBProxy", "shop", "orders"]
+        await world.reconcile()
+    assert told.kube.stored
+    assert not silent.kube.stored

@@ -50,7 +50,7 @@ class Clock:
 
 
 def elector(leases: Leases, clock: Clock, identity: str, wall: float = 0.0) -> Elector:
-    return Elector(leases, "ns", identity, clock, lambda: wall)  # type: ignore[arg-type]
+    return Elector(leases, lease.Place("ns", lease.lease_name("")), identity, clock, lambda: wall)  # type: ignore[arg-type]
 
 
 async def test_the_second_waits_until_the_first_has_been_silent_for_the_whole_duration() -> None:
