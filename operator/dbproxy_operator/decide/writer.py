@@ -111,9 +111,14 @@ def former_floor(before: Served, group: Object) -> Object | None:
     if not isinstance(told, dict) or told.get("uid") != uid(group):
         return None
     floor = told.get("writerFloor")
-    if not isinstance(floor, dict) or not isinstance(floor.get("epoch"), int):
+    if not isinstance(floor, dict):
         return None
-    return {key: floor.get(key, "") for key in ("target", "uid", "epoch", "since")}
+    epoch, words = floor.get("epoch"), [floor.get(key) for key in ("target", "uid", "since")]
+    if not isinstance(epoch, int) or not 0 <= epoch < 10**EPOCH_DIGITS:
+        return None
+    if not all(isinstance(word, str) for word in words):
+        return None
+    return dict(zip(("target", "uid", "since"), words, strict=True)) | {"epoch": epoch}
 
 
 def judge(
@@ -125,7 +130,7 @@ def judge(
     now: str,
 ) -> WriterState:
     if spec.writer_election is None:
-        asked = _asked(group, heard, now)
+        asked = _asked(group, spec, heard, now)
         told = _naming_monitor(Problem(asked.reason, asked.message), spec)
         return replace(asked, message=told.message)
     found = _read(spec, election)
@@ -268,11 +273,12 @@ def _told(reason: str, details: str = "") -> Problem:
 # --- without an election ------------------------------------------------------------------------
 
 
-def _asked(group: Object, heard: Heard, now: str) -> WriterState:
+def _asked(group: Object, spec: DBProxyTargetGroupSpec, heard: Heard, now: str) -> WriterState:
     """What most of the pods have open, and known if all of them have."""
     before = status(group).get("writer")
     kept = before if isinstance(before, dict) else None
-    opened = [r for r in heard.ready if r.writer is not None and r.writer.open]
+    known = {target.name for target in spec.targets}
+    opened = [r for r in heard.ready if r.writer and r.writer.open and r.writer.target in known]
     votes = Counter(r.writer.target for r in opened if r.writer is not None)
     if not votes:
         trouble = _most_said(heard.ready)
@@ -282,8 +288,8 @@ def _asked(group: Object, heard: Heard, now: str) -> WriterState:
     record: Object = {"target": target, "uid": "", "epoch": 0}
     record["since"] = kept["since"] if kept and same else now
     record |= _acknowledged(record, heard.running)
-    if len(votes) > 1:
-        others = [r for r in opened if r.writer is not None and r.writer.target != target]
+    others = [r for r in heard.ready if r.writer and r.writer.open and r.writer.target != target]
+    if others:
         told = f"{_pods(r.pod for r in others)} don't have {target}, as the others do"
         problem = _told("PodsDisagree", told)
         return WriterState(record, None, False, problem.reason, problem.message)

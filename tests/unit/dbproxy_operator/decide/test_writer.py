@@ -196,6 +196,15 @@ def test_the_record_is_the_composed_config_map_of_this_very_group() -> None:
     assert writers.former_floor(Served({}, {}, {}), obj) is None
 
 
+@pytest.mark.parametrize(
+    "change", [{"epoch": 10**15}, {"epoch": -1}, {"epoch": "7"}, {"uid": None}, {"since": 7}]
+)
+def test_a_record_that_was_edited_into_nonsense_is_none(change: Object) -> None:
+    told = {"uid": "g", "writerFloor": floor() | change}
+    served = Served(settings={"targetGroup": told}, credentials={}, files={})
+    assert writers.former_floor(served, stored(group(), "g")) is None
+
+
 def acknowledgement(*said_of: AcknowledgedReport | None, silent: bool = False) -> dict[str, Any]:
     """What status says when pods named a, b, … acknowledged these, besides one that is silent."""
     pods = [said("abc"[at], acknowledged=one) for at, one in enumerate(said_of)]
@@ -257,6 +266,14 @@ def test_without_election_pods_that_disagree_are_told_by_name() -> None:
     assert found.message.startswith("c don't have db-0")
     assert found.record is not None
     assert found.record["target"] == "db-0"
+
+
+def test_without_election_a_writer_that_is_no_target_has_no_vote() -> None:
+    found = by_sql(asked("a"), asked("b", "evil"))
+    assert (found.known, found.reason) == (False, "PodsDisagree")
+    assert found.record is not None
+    assert found.record["target"] == "db-0"
+    assert not by_sql(asked("b", "evil")).known
 
 
 def test_without_election_a_pod_that_has_no_writer_is_told_by_name() -> None:
