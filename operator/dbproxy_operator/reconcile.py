@@ -20,7 +20,7 @@ from dbproxy_operator.errors import Problem
 from dbproxy_operator.kube import ConflictError, Kube, KubeError
 from dbproxy_operator.observe import names
 from dbproxy_operator.observe.ownership import own_child
-from dbproxy_operator.observe.reading import observe
+from dbproxy_operator.observe.reading import observe, with_election
 from dbproxy_operator.observe.world import Key, Object, Observed, Ref, name, operator_class
 from dbproxy_operator.tell import faults, stories
 from dbproxy_operator.tell.posting import Teller
@@ -83,6 +83,8 @@ class Reconciler:
         resolved = resolve(observed, before, now)
         if resolved.spec is None:
             return Pass(stories.faulty(observed, proxy, resolved), [], [])
+        followed = resolved.group.election if resolved.group else None
+        observed = await with_election(self.kube, observed, followed)
         pods = fleet(observed)
         intent = intend(observed, resolved, pods, before, self.defaults(), now)
         planned = plan(intent.desired, intent.needs, observed)

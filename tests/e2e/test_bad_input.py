@@ -155,15 +155,6 @@ def test_a_sidecar_that_pod_security_refuses_is_told(shop: Shop) -> None:
     assert "violates PodSecurity" in message
 
 
-def test_a_missing_ca_of_the_targets_is_told(shop: Shop) -> None:
-    shop.open()
-    verify = {"mode": "VERIFY_CA", "caSecretRef": {"name": "ca"}}
-    shop.cluster.patch("dbptg", "orders-db", {"spec": {"tls": verify}})
-    shop.expect("dbptg", "orders-db", "Ready", "False", "SecretNotFound")
-    shop.cluster.patch("dbptg", "orders-db", {"spec": {"tls": None}})
-    shop.ready("dbptg/orders-db")
-
-
 def test_a_user_that_the_database_refuses_is_named_in_status(shop: Shop) -> None:
     users = [{"secretRef": {"name": "app"}}, {"secretRef": {"name": "ghost"}}]
     shop.cluster.apply(basic_auth("ghost", "ghost", "boo"))

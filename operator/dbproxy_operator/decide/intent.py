@@ -258,12 +258,9 @@ def _drain_limits(template: PodTemplate, pods: Fleet) -> list[int]:
 
 
 def _role_names(resolved: Resolved) -> tuple[str | None, str | None]:
-    """The group that pods report to, and the election that they follow: that of what they have."""
+    """The group that pods report to, and the election that they follow."""
     group = resolved.group
-    if group is None:
-        return None, None
-    election = group.spec.writer_election if group.spec else None
-    return name(group.obj), election.config_map_ref.name if election else None
+    return (name(group.obj), group.election) if group else (None, None)
 
 
 def _monitor(resolved: Resolved) -> Monitor:

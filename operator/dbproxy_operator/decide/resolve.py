@@ -52,6 +52,12 @@ class Group:
     monitor: Monitor | None = None
     ca: str | None = None
 
+    @property
+    def election(self) -> str | None:
+        """The ConfigMap that the pods follow, or are to follow."""
+        elected = self.spec.writer_election if self.spec else None
+        return elected.config_map_ref.name if elected else None
+
 
 @dataclass(frozen=True)
 class Resolved:

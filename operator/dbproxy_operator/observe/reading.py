@@ -6,6 +6,7 @@ pods reported of it.
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 
 from dbproxy_operator.kube import Kube, RefusedError
 from dbproxy_operator.observe import names, references
@@ -52,6 +53,14 @@ async def observe(kube: Kube, key: Key) -> Observed:
         secrets=secrets,
         election=election,
     )
+
+
+async def with_election(kube: Kube, observed: Observed, followed: str | None) -> Observed:
+    """With the election that the pods follow, where the group names another one by now."""
+    if not observed.groups or followed in (None, references.election(observed.groups[0])):
+        return observed
+    election = await kube.get("ConfigMap", observed.key.namespace, str(followed))
+    return replace(observed, election=election)
 
 
 async def all_keys(kube: Kube, namespaces: Iterable[str]) -> set[Key]:

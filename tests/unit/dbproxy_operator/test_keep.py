@@ -98,6 +98,22 @@ async def test_a_budget_still_changes_while_the_group_is_kept(world: World) -> N
     assert world.kube.at("Deployment", "orders")["spec"]["replicas"] == 4
 
 
+async def test_the_election_of_a_kept_group_is_still_the_one_that_counts(world: World) -> None:
+    election = {"kind": "ConfigMap", "metadata": {"name": "elected"}}
+    world.kube.put(election | {"data": {"writer": "db-0", "epoch": "7"}})
+    named = {"configMapRef": {"name": "elected"}}
+    change(world, "DBProxyTargetGroup", "orders-db", writerElection=named)
+    await world.settle()
+    other = {"configMapRef": {"name": "another"}}
+    spec = {"writerElection": other, "tls": {"mode": "OF_TOMORROW"}}
+    change(world, "DBProxyTargetGroup", "orders-db", **spec)
+    await world.settle()
+    told = world.conditions("DBProxyTargetGroup", "orders-db")
+    assert told["WriterKnown"] == ("True", "WriterKnown")
+    rules = world.kube.at("Role", "orders-proxy")["rules"]
+    assert ["orders-config", "elected"] in [rule["resourceNames"] for rule in rules]
+
+
 async def test_the_monitor_of_a_kept_group_rotates(world: World) -> None:
     world.kube.put(secret("watch", username="watcher", password="one"))
     change(world, "DBProxyTargetGroup", "orders-db", monitorSecretRef={"name": "watch"})

@@ -144,7 +144,9 @@ def report(name: str, settings: Any) -> Object:
         {}
         if served is None
         else {
-            "writer": {"target": "db-0", "uid": "", "epoch": 0, "state": "OPEN"},
+            "writer": {"target": "db-0", "uid": "", "epoch": 0}
+            | (served["writerFloor"] or {})
+            | {"state": "OPEN"},
             "targets": [
                 {"name": target["name"], "role": role, "state": "AVAILABLE"}
                 for target, role in zip(served["targets"], ROLES, strict=False)
