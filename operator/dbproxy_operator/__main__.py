@@ -39,7 +39,7 @@ from dbproxy_operator.tell.posting import Teller
 
 log = logging.getLogger("dbproxy_operator")
 
-WORKERS = 4
+WORKERS = 8
 RETRY_START = 2.0
 
 

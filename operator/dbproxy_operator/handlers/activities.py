@@ -18,6 +18,19 @@ LABELLED = (
 )
 
 
+class NoComparison(kopf.DiffBaseStorage):
+    """Kopf would copy every object whole at each event, to compare it with the last one."""
+
+    def build(self, *, body: Any, extra_fields: Any = None) -> Any:
+        return {}
+
+    def fetch(self, *, body: Any) -> Any:
+        return None
+
+    def store(self, *, body: Any, patch: Any, essence: Any) -> None:
+        return
+
+
 def register(registry: kopf.OperatorRegistry, on_change: Callable[[bool], None]) -> None:
     @kopf.on.login(registry=registry)
     async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
@@ -50,6 +63,6 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.process.ultimate_exiting_timeout = 10
     settings.persistence.finalizer = "dbproxy.dev/never"
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix="dbproxy.dev")
-    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix="dbproxy.dev")
+    settings.persistence.diffbase_storage = NoComparison()
     for resource in LABELLED:
         settings.watching.label_selectors[resource] = PROXY_LABEL

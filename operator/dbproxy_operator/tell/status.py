@@ -134,6 +134,9 @@ def announced(obj: Object, conditions: Sequence[Object]) -> list[Object]:
         stalls = condition["status"] == "True" and old.get("status") != "True"
         if kind == "Reconciling" or (kind == "Stalled" and not (stalls and reason in EXPECTED)):
             continue
+        if not old and kind != "Ready" and reason in EXPECTED:
+            # An object that is new has everything before it; Ready says so.
+            continue
         if (kind == "Ready" and condition["status"] == "True") or reason in EXPECTED:
             changed = (old.get("status"), old.get("reason")) != (condition["status"], reason)
         else:

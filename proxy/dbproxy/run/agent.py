@@ -102,7 +102,8 @@ class Agent:
         self._tasks.spawn(self._credentials_watch.follow_files(directory), "credentials files")
         while True:
             self._wake.clear()
-            wake_in = await self._turn()
+            with self._health.turning():
+                wake_in = await self._turn()
             try:
                 async with asyncio.timeout(wake_in):
                     await self._wake.wait()

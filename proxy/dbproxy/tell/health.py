@@ -5,7 +5,9 @@ A database that is down must not empty the Service; a loop that stands still mus
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from aiohttp import web
 
@@ -16,14 +18,31 @@ STALLED_AFTER = 15.0
 
 
 class Health:
-    """What the probes ask; the agent sets the attributes."""
+    """What the probes ask; the agent sets the attributes.
 
-    def __init__(self) -> None:
+    `turning_since`: when the turn began in which the agent is now, None between two turns. An agent
+    that hangs in one hears of no election any more.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.dataplane: Dataplane | None = None
         self.leaving = False
+        self.turning_since: float | None = None
+        self._clock = clock
+
+    @contextmanager
+    def turning(self) -> Iterator[None]:
+        """Around each turn of the agent."""
+        self.turning_since = self._clock()
+        yield
+        self.turning_since = None
 
     def unhealthy(self) -> str:
         """Why the pod must be restarted, or ""."""
+        if self.turning_since is not None and not self.leaving:
+            turning = self._clock() - self.turning_since
+            if turning > STALLED_AFTER:
+                return f"the agent has been in one turn for {turning:.0f} s"
         if self.dataplane is None:
             return ""
         age = self.dataplane.oldest_turn()

@@ -99,3 +99,32 @@ async def test_a_crashed_task_ends_the_pod_with_its_error() -> None:
     world.tasks.spawn(crash(), "bug")
     assert await world.done is error
     assert world.agent.left
+
+
+async def test_a_crashed_task_cuts_no_client() -> None:
+    world = World()
+    world.engine.connected = 1
+
+    async def crash() -> None:
+        raise RuntimeError("a bug")
+
+    world.tasks.spawn(crash(), "bug")
+    await until(lambda: world.engine.drained)
+    assert world.health.unready() == "leaving"
+    assert not world.done.done()
+    world.engine.connected = 0
+    assert isinstance(await world.done, RuntimeError)
+
+
+async def test_a_pod_whose_engine_cannot_drain_ends_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+
+    def drain() -> None:
+        raise RuntimeError("the engine is gone")
+
+    monkeypatch.setattr(world.engine, "drain", drain)
+    world.leaving.told()
+    assert await world.done is None
+    assert world.agent.left

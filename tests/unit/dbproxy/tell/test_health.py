@@ -67,6 +67,16 @@ async def test_a_pod_whose_engine_stands_still_is_not_alive(pod: Pod) -> None:
     assert (status, text) == (503, "a loop of the engine has not turned for 60 s\n")
 
 
+async def test_a_pod_whose_agent_hangs_in_a_turn_is_not_alive() -> None:
+    now = 100.0
+    health = Health(lambda: now)
+    with health.turning():
+        assert health.unhealthy() == ""
+        now += 16
+        assert health.unhealthy() == "the agent has been in one turn for 16 s"
+    assert health.unhealthy() == ""
+
+
 async def test_the_metrics_hold_the_engines_and_the_agents(pod: Pod) -> None:
     await pod.apply()
     pod.engine.connected = 5

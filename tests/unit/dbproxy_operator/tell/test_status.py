@@ -178,3 +178,9 @@ def test_reconciling_and_stalled_are_never_both_true(story: list[tuple[Any, floa
         if verdict.problem is not None:
             assert found["Ready"][0] == "False"
         assert after(obj, verdict, now) == obj
+
+
+def test_of_a_new_object_only_ready_says_what_lies_before_it() -> None:
+    extra = (Extra("TargetsAvailable", None, "Probing", "waiting for the first probes"),)
+    judged = judge(fresh(), Verdict(progress=ROLLING, extras=extra), NOW)
+    assert [one["type"] for one in status.announced(fresh(), judged.conditions)] == ["Ready"]
