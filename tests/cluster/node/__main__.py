@@ -43,7 +43,7 @@ def main() -> None:
         "images": lambda: images.make(words),
         "venv": python.venv,
         "core": python.core,
-        "install": lambda: packages.install(packages.DATABASE),
+        "install": lambda: packages.install(packages.TESTS),
     }
     if arguments.command in changes:
         with console.alone(paths.CACHE / "lock"):

@@ -28,9 +28,11 @@ NODE = {
     "mount": "mount",
     "/usr/lib/cni/ptp": "containernetworking-plugins",
 }
-DATABASE = {
+# What tests and benchmarks run beside the programs.
+TESTS = {
     "/usr/lib/postgresql/15/bin/postgres": "postgresql-15",
     "pgbouncer": "pgbouncer",
+    "lua5.4": "lua5.4",
 }
 OLDEST_GO = (1, 21)
 OLDEST_RUST = (1, 85)
