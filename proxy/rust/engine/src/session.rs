@@ -123,9 +123,10 @@ pub trait Link: Sized {
     /// count on it: cancelling it loses nothing.
     fn may_commit(&self) -> bool;
 
-    /// Whether the client's next bytes may be held back until what runs is answered: the server waits
-    /// for none of them (no COPY in, no message or batch forwarded in part, no transaction).
-    fn may_pause(&self) -> bool;
+    /// Says whether others wait for this backend. Then `feed_client` ends behind a request that is
+    /// complete, as soon as the server waits for nothing more (no COPY in, no message or batch
+    /// forwarded in part, no transaction), until that is answered and the backend may go.
+    fn is_wanted(&mut self, wanted: bool);
 
     /// A replay or another injected request of the proxy's own is still running: no cancel now.
     fn injecting(&self) -> bool;

@@ -120,6 +120,8 @@ pub struct Link {
     /// The server said that it closes the connection.
     pub(crate) closing: bool,
     pub(crate) cutting: bool,
+    /// Others wait for this backend.
+    pub(crate) wanted: bool,
     pub(crate) leave: Leave,
     pub(crate) resetting: bool,
     pub(crate) answered: u64,
@@ -149,6 +151,7 @@ impl Link {
             reported: false,
             closing: false,
             cutting: false,
+            wanted: false,
             leave: Leave::Clean,
             resetting: false,
             answered: 0,
@@ -369,12 +372,8 @@ impl dbproxy_engine::Link for Link {
         fate::outstanding(self).may_commit
     }
 
-    fn may_pause(&self) -> bool {
-        self.status == Status::Idle
-            && self.copy_in == CopyIn::Off
-            && !self.sending
-            && !self.unsynced
-            && !self.expected.is_empty()
+    fn is_wanted(&mut self, wanted: bool) {
+        self.wanted = wanted;
     }
 
     fn injecting(&self) -> bool {

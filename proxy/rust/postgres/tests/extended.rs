@@ -363,3 +363,43 @@ fn broken_bodies_are_violations() {
         assert_eq!(bench.closed, Some(CloseReason::ProtocolViolation));
     }
 }
+
+#[test]
+fn a_client_that_others_wait_behind_yields_at_a_sync_inside_what_it_sent() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[run("SELECT 1"), sync()]));
+    bench.wanted(true);
+    let batch = concat(&[run("SELECT 2"), sync()]);
+    bench.client(&concat(&[batch.clone(), batch.clone()]));
+    assert_eq!(bench.to_server, b"", "the first one isn't answered yet");
+    bench.server(&reply(b'I'));
+    assert_eq!(bench.released, [Release::Clean]);
+    // It got a backend again, which others want as well.
+    assert_eq!(bench.to_server, batch);
+    bench.server(&reply(b'I'));
+    assert_eq!(bench.released, [Release::Clean, Release::Clean]);
+}
+
+#[test]
+fn a_client_that_others_wait_behind_is_not_stopped_where_the_server_waits_for_it() {
+    for status in [b'T', b'E'] {
+        let mut bench = Bench::new();
+        bench.client(&query("BEGIN"));
+        bench.server(&concat(&[complete("BEGIN"), ready(status)]));
+        bench.wanted(true);
+        let rest = concat(&[query("SELECT 1"), query("ROLLBACK"), query("SELECT 2")]);
+        bench.client(&rest);
+        assert_eq!(bench.to_server, rest);
+    }
+}
+
+#[test]
+fn a_pinned_client_is_not_stopped_for_those_that_wait() {
+    let mut bench = Bench::new();
+    bench.client(&query("LISTEN x"));
+    bench.server(&concat(&[complete("LISTEN"), ready(b'I')]));
+    bench.wanted(true);
+    let both = concat(&[query("SELECT 1"), query("SELECT 2")]);
+    bench.client(&both);
+    assert_eq!(bench.to_server, both);
+}

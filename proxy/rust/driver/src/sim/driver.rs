@@ -394,7 +394,9 @@ impl Driver for SimDriver {
                 let wish = if happened { Some(world.now) } else { deadline };
                 let host = &mut world.hosts[self.host];
                 host.deadline = wish;
-                host.idle_turns += u64::from(quiet && !happened);
+                // The turn after one in which something happened is for asking what it wishes.
+                let worked = std::mem::replace(&mut host.worked, happened);
+                host.idle_turns += u64::from(quiet && !happened && !worked);
                 break;
             }
             if happened || deadline.is_some_and(|at| at <= world.now) {

@@ -33,6 +33,8 @@ pub(super) struct Host {
     pub watched: bool,
     /// Turns in which nothing had happened.
     pub idle_turns: u64,
+    /// Something had happened in its last turn.
+    pub worked: bool,
 }
 
 impl Host {

@@ -91,6 +91,7 @@ impl Network {
             muted: false,
             watched: false,
             idle_turns: 0,
+            worked: false,
         });
         drop(world);
         (HostId(id), SimDriver::new(self.clone(), id))

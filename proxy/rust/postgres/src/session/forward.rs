@@ -95,6 +95,9 @@ impl Session {
                     break;
                 }
             }
+            if link.wanted && self.may_pause(link) {
+                break;
+            }
             let rest = input.get(run.at..).unwrap_or_default();
             run.rest = rest;
             let (tag, total) = match peek(rest, frontend::longest_body) {
@@ -166,6 +169,18 @@ impl Session {
     /// Whether the backend can go back: nothing is owed, nothing is bound to it.
     pub(super) fn may_release(&self, link: &Link) -> bool {
         link.settled() && link.status == Status::Idle && self.pin.is_none() && !self.fresh
+    }
+
+    /// Whether what the client sends next may wait until what it sent is answered, so that the backend
+    /// can go to somebody else between the two.
+    fn may_pause(&self, link: &Link) -> bool {
+        self.pin.is_none()
+            && !self.fresh
+            && link.status == Status::Idle
+            && link.copy_in == CopyIn::Off
+            && !link.sending
+            && !link.unsynced
+            && !link.expected.is_empty()
     }
 
     /// Books one message. Its body may be cut if it is larger than is waited for.

@@ -233,6 +233,12 @@ impl Bench {
         bench
     }
 
+    /// Others wait for the backend that is attached, or not.
+    pub fn wanted(&mut self, wanted: bool) {
+        let link = self.link.as_mut();
+        link.expect("a backend").is_wanted(wanted);
+    }
+
     /// The client sends bytes; answers what went to the server because of them.
     pub fn client(&mut self, bytes: &[u8]) -> String {
         self.to_server.clear();

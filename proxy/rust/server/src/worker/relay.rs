@@ -37,10 +37,11 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     /// Says whether the client got a backend and the same input shall be looked at again.
     fn pump_client_once(&mut self, key: Key, steps: &mut Steps) -> bool {
-        let Some(client) = self.clients.get_mut(key) else {
-            return false;
-        };
-        let Some(session) = client.session.as_mut() else {
+        let client = self
+            .clients
+            .get(key)
+            .filter(|client| client.session.is_some());
+        let Some(client) = client else {
             return false;
         };
         let holding = match client.place {
@@ -56,22 +57,27 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             return false;
         }
         steps.clear();
+        let wanted = holding.is_some_and(|backend| self.is_wanted(backend));
+        let Some(client) = self.clients.get_mut(key) else {
+            return false;
+        };
+        let Some(session) = client.session.as_mut() else {
+            return false;
+        };
         let backend = holding.and_then(|backend| self.backends.get_mut(backend));
         let input = client.wire.input();
         let consumed = match backend {
             Some(backend) => {
-                let waiters = self.lanes.all.get(client.lane);
-                let role = client.listener.role;
-                let waited_for = waiters.is_some_and(|lane| lane.head(role).is_some());
                 let Some(link) = backend.link.as_mut() else {
                     return false;
                 };
-                let busy = link.outstanding() > 0;
-                // With others waiting, a client that pipelines without end yields at a Sync.
-                if backend.cut || (waited_for && busy && link.may_pause()) {
+                if backend.cut {
                     self.regulate(key);
                     return false;
                 }
+                let busy = link.outstanding() > 0;
+                // With others waiting, a client that pipelines without end yields at a Sync.
+                link.is_wanted(wanted);
                 let consumed = session.feed_client(input, Some(link), REQUEST_LIMIT, steps);
                 if !busy && link.outstanding() > 0 {
                     client.asked_at = self.driver.now();

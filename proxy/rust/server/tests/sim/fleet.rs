@@ -95,12 +95,17 @@ fn clients(
 
 impl Fleet {
     pub fn new(seed: u64, traced: bool) -> Self {
+        let mut random = Random::new(seed ^ 0x5eed);
+        let plan = Plan::draw(&mut random);
         let network = Network::new(seed);
         if traced {
             network.start_trace();
         }
-        let mut random = Random::new(seed ^ 0x5eed);
-        let plan = Plan::draw(&mut random);
+        Self::with_plan(network, plan, random)
+    }
+
+    /// One of that size and those ways.
+    pub fn with_plan(network: Network, plan: Plan, mut random: Random) -> Self {
         let witness = Rc::new(RefCell::new(Witness {
             initialised: plan.init_query,
             ledgers: vec![Default::default(); plan.databases],
@@ -252,7 +257,14 @@ impl Fleet {
         !self.witness.borrow().violations.is_empty()
     }
 
-    fn run_until(
+    /// Starts the databases and hands over the desired state.
+    pub fn open(&mut self) {
+        self.databases.iter_mut().for_each(|d| d.1.start());
+        self.apply();
+    }
+
+    /// Runs until something is so; false if it wasn't within the time, or if something went wrong.
+    pub fn run_until(
         &mut self,
         limit: Duration,
         turns: &mut u64,
@@ -271,8 +283,7 @@ impl Fleet {
     /// Runs scripts and faults to their end; then everything must have come to rest.
     pub fn run(mut self) -> Result<Summary, Failure> {
         let mut turns = 0;
-        self.databases.iter_mut().for_each(|d| d.1.start());
-        self.apply();
+        self.open();
         let finished = self.run_until(Duration::from_secs(600), &mut turns, |fleet| {
             fleet.clients.1.finished()
         });

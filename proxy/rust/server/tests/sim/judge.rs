@@ -75,6 +75,11 @@ impl Judge {
         self.nonsense = true;
     }
 
+    /// Answers that are owed.
+    pub fn owed(&self) -> usize {
+        self.expects.len()
+    }
+
     /// Everything was answered.
     pub fn content(&self) -> bool {
         self.expects.is_empty()

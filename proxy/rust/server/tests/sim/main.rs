@@ -16,6 +16,7 @@ mod script;
 mod summary;
 mod wire;
 mod witness;
+mod yields;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 

@@ -119,6 +119,15 @@ impl<'a> Script<'a> {
         }
     }
 
+    /// A request of a client that does nothing else.
+    pub fn only_reads(mut self) -> Request {
+        self.read();
+        Request {
+            bytes: self.bytes,
+            expects: self.expects,
+        }
+    }
+
     fn token(&mut self) -> Token {
         *self.next_token += 1;
         *self.next_token

@@ -21,6 +21,9 @@ pub const PASSWORD: &str = "secret";
 /// The longest that a request may stay unanswered.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// Requests that a client that pipelines has under way at once.
+const PIPELINE: usize = 20;
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
     Away,
@@ -43,6 +46,8 @@ struct Client {
     next_token: u64,
     prepared: bool,
     misbehaves: bool,
+    /// It only reads, and asks on before it is answered.
+    pipelines: bool,
     /// It said only a part of what its log-in takes.
     stutters: bool,
     reads_again_at: Option<Time>,
@@ -103,6 +108,7 @@ impl Clients {
             next_token: id * PER_CLIENT,
             prepared: false,
             misbehaves,
+            pipelines: false,
             stutters: false,
             reads_again_at: None,
             address,
@@ -111,10 +117,24 @@ impl Clients {
         self.witness.borrow_mut().classes.insert(id, class);
     }
 
+    /// One that always has a request under way.
+    pub fn add_pipeliner(&mut self, address: SocketAddr, class: Class, requests: u64) {
+        self.add(address, class, requests);
+        if let Some(client) = self.clients.last_mut() {
+            client.misbehaves = false;
+            client.pipelines = true;
+        }
+    }
+
+    /// Whether the script of the client that was added as that one is at its end.
+    pub fn is_done(&self, at: usize) -> bool {
+        let client = &self.clients[at];
+        client.requests_left == 0 && client.stage == Stage::Away
+    }
+
     /// All scripts are at their end.
     pub fn finished(&self) -> bool {
-        let done = |client: &Client| client.requests_left == 0 && client.stage == Stage::Away;
-        self.clients.iter().all(done) && self.cancels.is_empty()
+        (0..self.clients.len()).all(|at| self.is_done(at)) && self.cancels.is_empty()
     }
 
     /// Lets them hear what came, and do what is due.
@@ -256,9 +276,10 @@ impl Clients {
             self.answer_copy(at, socket);
         }
         let client = &mut self.clients[at];
-        if client.stage == Stage::Asking && client.judge.content() {
+        if client.stage == Stage::Asking && (client.judge.content() || client.asks_on()) {
             client.stage = Stage::Ready;
             let pause = match self.random.below(10) {
+                _ if client.pipelines => 0,
                 0 => self.random.below(2_000_000),
                 1 | 2 => self.random.below(20_000),
                 _ => 0,
@@ -318,7 +339,12 @@ impl Clients {
                 }
                 self.leave(at);
             }
-            Stage::Ready => self.ask(at),
+            Stage::Ready => {
+                self.ask(at);
+                while self.clients[at].asks_on() {
+                    self.ask(at);
+                }
+            }
             Stage::Asking => self.asking(at),
             Stage::Away | Stage::LoggingIn => {}
         }
@@ -334,7 +360,10 @@ impl Clients {
         let mood = client.judge.mood();
         let (random, token) = (&mut self.random, &mut client.next_token);
         let script = Script::new(random, token, client.class.writes, &mut client.prepared);
-        let mut request = script.next(mood);
+        let mut request = match client.pipelines {
+            true => script.only_reads(),
+            false => script.next(mood),
+        };
         self.network.note(|| {
             let first = request
                 .expects
@@ -391,6 +420,11 @@ fn readable(message: &[u8]) -> String {
 }
 
 impl Client {
+    /// It needs no answer to say more.
+    fn asks_on(&self) -> bool {
+        self.pipelines && self.requests_left > 0 && self.judge.owed() < PIPELINE
+    }
+
     fn due(&self) -> Option<Time> {
         match self.stage {
             Stage::Away if self.requests_left == 0 => None,
