@@ -25,7 +25,7 @@ enum Peer {
 pub struct Database {
     pub index: usize,
     pub read_only: bool,
-    /// A user that may not log in here.
+    /// A user that may not log in here, or a database's name that nobody may.
     pub refuses: Option<&'static str>,
     /// CancelRequests that came.
     pub cancels: u64,
@@ -219,12 +219,12 @@ impl Database {
             return None;
         }
         let user = wire::startup_setting(&packet, "user").unwrap_or_default();
-        if self.refuses == Some(user.as_str()) {
-            let refusal = wire::error("FATAL", "28000", "db: this user may not log in");
+        let name = wire::startup_setting(&packet, "database").unwrap_or_default();
+        if self.refuses.is_some_and(|one| one == user || one == name) {
+            let refusal = wire::error("FATAL", "42501", "db: this one may not log in");
             self.driver.send(token, Buffer::from_vec(refusal));
             return None;
         }
-        let name = wire::startup_setting(&packet, "database").unwrap_or_default();
         if self.asks_md5 {
             let challenge = wire::message(b'R', &[0, 0, 0, 5, 1, 2, 3, 4]);
             self.driver.send(token, Buffer::from_vec(challenge));

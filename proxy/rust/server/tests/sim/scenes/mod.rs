@@ -7,3 +7,4 @@ mod drains;
 mod moves;
 mod opening;
 mod stage;
+mod trade;

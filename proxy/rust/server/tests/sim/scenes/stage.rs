@@ -262,6 +262,11 @@ impl Stage {
         self.driver.send(socket, Buffer::from_vec(bytes));
     }
 
+    /// A client takes in nothing more.
+    pub fn stop_reading(&mut self, socket: Token) {
+        self.driver.arm(socket, false);
+    }
+
     /// A client goes without a word.
     pub fn leave(&mut self, socket: Token) {
         self.driver.close(socket);
