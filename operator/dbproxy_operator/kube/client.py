@@ -4,9 +4,11 @@ Uses the dynamic client without its discovery: the kinds are known, and discover
 cache to a file system that is read-only.
 """
 
+import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, cast
 
 import aiohttp
@@ -36,6 +38,10 @@ Resource: Any = dynamic_resource.Resource
 
 TIMEOUT = 10.0
 PAGE = 500
+# Calls in flight: the more there are, the longer each takes, and the sooner one times out.
+AT_ONCE = 32
+# Whatever the others do, who leads must be known in time.
+UNGATED = frozenset({"Lease"})
 OK = 200
 UNPROCESSABLE = 422
 
@@ -58,6 +64,7 @@ class Kube:
     ) -> None:
         self._api: Any = api
         self._dynamic = DynamicClient(api)
+        self._gate = asyncio.Semaphore(AT_ONCE)
         self._resources = {name: self._resource(kind) for name, kind in KINDS.items()}
         self.on_call = on_call
 
@@ -250,7 +257,8 @@ class Kube:
     async def _call(self, verb: str, kind: str, request: Awaitable[Any]) -> Object:
         self.on_call(verb, kind)
         try:
-            return cast(Object, await request)
+            async with nullcontext() if kind in UNGATED else self._gate:
+                return cast(Object, await request)
         except ApiException as error:
             raise _translated(error) from error
         except (TimeoutError, aiohttp.ClientError, OSError) as error:

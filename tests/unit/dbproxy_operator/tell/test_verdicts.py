@@ -222,3 +222,23 @@ async def test_pods_that_have_not_the_newest_settings_keep_ready_at_the_older_ge
     assert (
         status.conditions_of(world.kube.at("DBProxy", "orders"))["Ready"]["observedGeneration"] == 2
     )
+
+
+async def test_a_proxy_whose_group_cannot_be_served_waits_for_no_report() -> None:
+    """Pods of an older image have nowhere to report without a target group."""
+    world = World()
+    world.kube.at("DBProxyTargetGroup", "orders-db")["spec"]["tls"] = {
+        "mode": "REQUIRED",
+        "caSecretRef": {"name": "not-there"},
+    }
+    for _ in range(3):
+        await world.reconcile()
+        world.play()
+        world.kube.at("DBProxyTargetGroup", "orders-db")["status"].pop("proxies", None)
+    await world.reconcile()
+    assert world.settings()["targetGroup"] is None
+    assert world.conditions("DBProxy", "orders")["Ready"] == ("True", "Ready")
+    assert world.conditions("DBProxyTargetGroup", "orders-db")["Ready"] == (
+        "False",
+        "SecretNotFound",
+    )
