@@ -271,12 +271,15 @@ def _monitor(resolved: Resolved) -> Monitor:
 
 
 def _needs(proxy: str) -> dict[Ref, frozenset[Ref]]:
-    """What must be in place, and ours, before the next is written."""
+    """What must be in place, and ours, before the next is written: all of it, at any remove."""
     account, own_config = names.account_name(proxy), names.config_name(proxy)
     secret, config_map = ("Secret", own_config), ("ConfigMap", own_config)
     rights = {("ServiceAccount", account), ("Role", account), ("RoleBinding", account)}
     authority = ("Secret", names.ca_key_name(proxy))
     return {
-        config_map: frozenset({secret}),
+        # What a CA signed that is not kept would be good for nothing.
+        ("ConfigMap", names.ca_name(proxy)): frozenset({authority}),
+        secret: frozenset({authority}),
+        config_map: frozenset({authority, secret}),
         ("Deployment", proxy): frozenset({authority, secret, config_map, *rights}),
     }

@@ -74,6 +74,17 @@ async def test_a_lost_composed_secret_costs_no_trust(world: World) -> None:
     assert trusts(trusted, shown(world))
 
 
+async def test_an_authority_that_cannot_be_kept_signs_nothing(world: World) -> None:
+    trusted = world.kube.at("ConfigMap", "orders-ca")["data"]
+    before, revision = shown(world), world.settings()["revision"]
+    del world.kube.objects["Secret", "shop", "orders-ca-key"]
+    world.kube.put({"kind": "Secret", "metadata": {"name": "orders-ca-key"}, "data": {}})
+    await world.settle()
+    assert world.conditions("DBProxy", "orders")["Stalled"] == ("True", "NameTaken")
+    assert world.kube.at("ConfigMap", "orders-ca")["data"] == trusted
+    assert (shown(world), world.settings()["revision"]) == (before, revision)
+
+
 async def test_a_saved_authority_that_is_put_back_signs_again(world: World) -> None:
     """As after a restore: the Secret is the operator's, with the data of the former one."""
     other = World()
