@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
-from tests.bench.fleet.server import PATIENCE, ApiServer, ServerError, free_port
+from tests.bench.fleet.server import PATIENCE, WITH_US, ApiServer, ServerError, free_port
 from tests.cluster.node import paths
 
 
@@ -103,7 +103,7 @@ def _program(
     inherited = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "PYTHONPATH": path}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [*WITH_US, sys.executable, "-m", module],
             env={**inherited, **environment},
             stdout=output,
             stderr=output,

@@ -19,6 +19,8 @@ from tests.cluster.node import paths
 
 Object = dict[str, Any]
 PATIENCE = 120.0
+# What is started ends with us, also when we are killed.
+WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 CRDS = {path.stem: path.read_bytes() for path in (paths.CHECKOUT / "crds").glob("*.yaml")}
 
 
@@ -94,8 +96,8 @@ class ApiServer:
 
     def _start(self, name: str, *arguments: str) -> None:
         with (self._home / f"{name}.log").open("wb") as log:
-            command = [str(paths.BINARIES / name), *arguments]
-            process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            command = [*WITH_US, str(paths.BINARIES / name), *arguments]
+            process = subprocess.Popen(command, stdout=log, stderr=log)
         self._processes.append(process)
 
     def _etcd(self, url: str) -> list[str]:
