@@ -84,7 +84,7 @@ def test_a_second_target_group_stalls_until_the_first_goes(shop: Shop) -> None:
 
 
 def test_group_and_endpoint_of_an_unknown_proxy_wait_for_it(shop: Shop) -> None:
-    shop.cluster.apply(group(), endpoint())
+    shop.cluster.apply(group(), endpoint(targetRole="READ_WRITE"))
     for kind, name in (("dbptg", "orders-db"), ("dbpe", "orders-ro")):
         message = shop.expect(kind, name, "Ready", "False", "ProxyNotFound")
         assert message == "there is no DBProxy orders in this namespace: create it"
@@ -118,7 +118,8 @@ def service(name: str) -> Object:
 def test_a_service_of_that_name_that_is_not_ours_is_never_taken(shop: Shop) -> None:
     shop.cluster.apply(service("orders"), service("orders-ro"))
     before = {name: shop.cluster.get("service", name) for name in ("orders", "orders-ro")}
-    shop.cluster.apply(basic_auth("app", "app", "app-1"), proxy(replicas=1), endpoint())
+    shop.cluster.apply(basic_auth("app", "app", "app-1"), proxy(replicas=1))
+    shop.add_endpoint(targetRole="READ_WRITE")
     message = shop.expect("dbproxy", "orders", "Stalled", "True", "NameTaken")
     assert "there is a Service orders that is not this DBProxy's: delete or rename it" in message
     told_once(shop, "dbproxy", "orders", "NameTaken")

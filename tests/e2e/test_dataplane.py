@@ -25,7 +25,7 @@ def test_an_applied_example_becomes_ready(orders: Orders, record_property: Recor
     line = orders.cluster.kubectl("get", "dbproxy", "orders").splitlines()[1].split()
     endpoint = f"orders.{orders.name}.svc:5432"
     writer, _ = orders.elected()
-    assert line[:6] == ["orders", "POSTGRESQL", endpoint, writer, "2/2", "2/2"]
+    assert line[:7] == ["orders", "POSTGRESQL", endpoint, writer, "True", "2/2", "2/2"]
 
 
 @pytest.mark.parametrize("mode", ["disable", "require", "verify-full"])

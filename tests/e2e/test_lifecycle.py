@@ -36,11 +36,12 @@ def children(shop: Shop) -> set[tuple[str, str]]:
 def test_three_resources_make_a_proxy_that_psql_goes_through(shop: Shop) -> None:
     shop.add_endpoint()
     shop.open(replicas=2)
+    shop.expect("dbpe", "orders-ro", "Ready", "False", "NoReader")
     assert shop.psql("select current_user").strip() == "app"
     assert children(shop) - {("Service", "orders-ro")} == CHILDREN
     line = shop.cluster.kubectl("get", "dbproxy", "orders").splitlines()[1].split()
     endpoint = f"orders.{shop.name}.svc:5432"
-    assert line[:6] == ["orders", "POSTGRESQL", endpoint, "db-0", "2/2", "1/1"]
+    assert line[:7] == ["orders", "POSTGRESQL", endpoint, "db-0", "True", "2/2", "1/1"]
 
 
 def test_an_endpoint_gets_its_service_once_the_pods_listen(shop: Shop) -> None:
