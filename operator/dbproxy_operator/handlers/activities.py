@@ -58,8 +58,10 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.server_timeout = 300
     settings.watching.inactivity_timeout = 70
     settings.watching.chunk_size = 500
-    # Each object that is being listed would have a task of its own at once.
-    settings.queueing.worker_limit = 50
+    # Each object that is being listed would have a task of its own at once. One that has nothing
+    # to do ends soon: it would keep its place from those that wait.
+    settings.queueing.worker_limit = 100
+    settings.queueing.idle_timeout = 0.1
     settings.process.ultimate_exiting_timeout = 10
     settings.persistence.finalizer = "dbproxy.dev/never"
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix="dbproxy.dev")

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import kopf
+
+from dbproxy_operator.handlers.activities import configure
 from dbproxy_operator.handlers.wakes import Wakes, content
 from dbproxy_operator.observe.world import Key
 from dbproxy_operator.run.queue import Queue
@@ -49,3 +52,18 @@ async def test_a_wake_without_a_proxy_is_nobodys() -> None:
     assert queue.depth == 0
     filtered.wake("child", "shop", "orders")
     assert await queue.next() == Key("shop", "orders")
+
+
+def test_a_thousand_objects_of_a_kind_are_seen_within_seconds() -> None:
+    """Kopf's worker of an object keeps one of the places until it has idled so long."""
+    settings = kopf.OperatorSettings()
+    configure(settings)
+    assert settings.queueing.worker_limit is not None
+    assert 1000 / settings.queueing.worker_limit * settings.queueing.idle_timeout <= 2
+
+
+def test_kopf_copies_no_object_to_compare_it() -> None:
+    settings = kopf.OperatorSettings()
+    configure(settings)
+    body = kopf.Body({"metadata": {"name": "a"}, "spec": {"many": list(range(1000))}})
+    assert settings.persistence.diffbase_storage.build(body=body) == {}
