@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -21,6 +22,9 @@ class FakeApi:
         self.patches: list[tuple[str, dict[str, str], Object]] = []
         self.requests: list[str] = []
         self.status = 200
+        # What status.proxies says, by field manager.
+        self.reports: dict[str, list[Object]] = {}
+        self.on_patch: Callable[[], None] = lambda: None
         self._version = 100
         self._changed = asyncio.Event()
         self._history: list[tuple[int, str, str, Object]] = []
@@ -140,7 +144,9 @@ class FakeApi:
         if refused is not None:
             return refused
         assert request.content_type == "application/apply-patch+yaml"
-        self.patches.append(
-            (request.match_info["rest"], dict(request.query), json.loads(await request.read()))
-        )
-        return web.json_response({})
+        self.on_patch()
+        body = json.loads(await request.read())
+        self.patches.append((request.match_info["rest"], dict(request.query), body))
+        self.reports[request.query["fieldManager"]] = body["status"].get("proxies", [])
+        said = [entry for entries in self.reports.values() for entry in entries]
+        return web.json_response({"status": {"proxies": said}})

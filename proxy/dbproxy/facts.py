@@ -57,6 +57,11 @@ class ServerFacts:
     timeline: int | None = None
     replay_lag: float | None = None
 
+    @property
+    def usable_connections(self) -> int:
+        """What there is to divide: all but those that the server reserves for superusers."""
+        return max(0, self.max_connections - self.reserved_connections)
+
 
 @dataclass(frozen=True)
 class Probe:

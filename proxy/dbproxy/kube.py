@@ -170,11 +170,14 @@ class Kube:
 
     async def apply_status(
         self, resource: str, namespace: str, name: str, body: Object, manager: str
-    ) -> None:
-        """Server-side apply of a status of our API group; `body` has the uid it is meant for."""
+    ) -> Object:
+        """Server-side apply of a status of our API group; `body` has the uid it is meant for.
+
+        Returns the whole object as it is right after this write.
+        """
         place = f"namespaces/{quote(namespace)}/{resource}/{quote(name)}"
         url = f"/apis/dbproxy.dev/v1alpha1/{place}/status"
-        await self._request(
+        return await self._request(
             "PATCH",
             url,
             params={"fieldManager": manager, "force": "true"},

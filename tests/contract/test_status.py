@@ -15,7 +15,7 @@ from tests.fix_contract import Object
 from dbproxy import settings
 from dbproxy.decide.planner import Plan, Planner, TargetHealth
 from dbproxy.facts import Addresses, Election, Login, Probe, Problem, ProblemReason, ServerFacts
-from dbproxy.tell.report import Destination, pod_entry
+from dbproxy.tell.report import Destination, least_entry, pod_entry
 from dbproxy_operator import spec
 from dbproxy_operator.decide import fold
 from dbproxy_operator.decide import writer as writers
@@ -103,8 +103,9 @@ def planned(composed: Composed, *, up: bool) -> Plan:
 def test_the_report_of_a_pod_fits(status: Object, up: bool, group_spec: Object) -> None:
     plan = planned(compose(group_spec=group_spec), up=up)
     for applied in (plan.snapshot, None):
-        entry = pod_entry("orders-6c9f-abcde", plan, plan.config, applied, [] if up else [PROBLEM])
-        body = Destination("shop", "orders-db", "group-uid", "orders-6c9f-abcde").body([entry])
+        least = least_entry("orders-6c9f-abcde", 3, [] if up else [PROBLEM])
+        entry = pod_entry(least, plan, plan.config, applied)
+        body = Destination("shop", "orders-db", "group-uid", "orders-6c9f-abcde").body(entry)
         assert faults(status, body["status"]) == []
 
 
@@ -112,7 +113,7 @@ def test_the_report_of_a_pod_fits(status: Object, up: bool, group_spec: Object) 
 @pytest.mark.parametrize("group_spec", [{}, ELECTION])
 def test_the_operator_reads_all_that_a_pod_reports(up: bool, group_spec: Object) -> None:
     plan = planned(compose(group_spec=group_spec), up=up)
-    entry = pod_entry("a", plan, plan.config, plan.snapshot, [])
+    entry = pod_entry(least_entry("a", 3, []), plan, plan.config, plan.snapshot)
     report = reports.read({"status": {"proxies": [entry]}}, ["a"])["a"]
     assert report.revision == plan.config.settings.revision
     assert report.secret_revision == plan.config.credentials.revision
@@ -135,7 +136,7 @@ def test_the_folded_status_fits(status: Object, up: bool, group_spec: Object) ->
     composed = compose(group_spec=group_spec)
     assert composed.group is not None
     plan = planned(composed, up=up)
-    entry = pod_entry("a", plan, plan.config, plan.snapshot, [])
+    entry = pod_entry(least_entry("a", 3, []), plan, plan.config, plan.snapshot)
     group = composed.group | {"status": {"proxies": [entry]}}
     parsed = spec.parse_target_group(group)
     read = reports.read(group, ["a"])
@@ -168,10 +169,11 @@ def test_fifty_pods_of_two_hundred_users_fit_into_one_object_when_everything_fai
     users = [
         Login(f"user-{number:03}", "db-00", False, "AUTH_FAILURE", LONG) for number in range(200)
     ]
-    view = TargetHealth("db-00", "READ_WRITE", "UNAVAILABLE", "UNREACHABLE", LONG, 100)
+    view = TargetHealth("db-00", "READ_WRITE", "UNAVAILABLE", "UNREACHABLE", LONG, 100, 97)
     plan = planned(compose(), up=False)
     plan = dataclasses.replace(plan, logins=tuple(users), targets=(view,) * 16)
-    entries = [pod_entry(name, plan, plan.config, plan.snapshot, [PROBLEM]) for name in NAMES]
+    least = [least_entry(name, 51, [PROBLEM]) for name in NAMES]
+    entries = [pod_entry(one, plan, plan.config, plan.snapshot) for one in least]
     folded = fold.bad_logins(list(reports.read({"status": {"proxies": entries}}, NAMES).values()))
     # Each pod's field manager notes what it owns in some 1,000 bytes.
     size = len(json.dumps([entries, folded])) + 50 * 1000

@@ -1,15 +1,15 @@
-"""Takes the word from pods that are gone: under their own name, since they own it."""
+"""Takes the word from pods that are gone or have ended: under their name, since they own it."""
 
 from dbproxy_operator.kube import Kube, NotFoundError
 from dbproxy_operator.observe import names, reports
-from dbproxy_operator.observe.world import Object, Observed, name
+from dbproxy_operator.observe.world import Object, Observed, is_alive, name
 
 _LONGEST_MANAGER = 128
 
 
 async def withdraw(kube: Kube, observed: Observed) -> None:
     """Of pods that `observed` has not; it lists them after it read what they said."""
-    there = {name(pod) for pod in observed.pods}
+    there = {name(pod) for pod in observed.pods if is_alive(pod)}
     for group in observed.groups:
         left = group
         for pod in reports.pods_named(group):

@@ -36,17 +36,17 @@ def available(folded: Iterable[Object]) -> int:
     return sum(1 for target in folded if target["targetHealth"]["state"] == AVAILABLE)
 
 
-def max_connections(spec: DBProxyTargetGroupSpec, reports: Sequence[Report]) -> dict[str, int]:
-    """Each target's max_connections, where known: what most pods say, of equals the lowest."""
+def usable_connections(targets: Iterable[str], reports: Sequence[Report]) -> dict[str, int]:
+    """What there is to divide of each target, if known: as most pods say, of equals the least."""
     found: dict[str, int] = {}
-    for target in spec.targets:
+    for target in targets:
         said = Counter(
-            seen.max_connections
-            for seen in _seen(target.name, reports)
-            if seen.max_connections is not None
+            seen.usable_connections
+            for seen in _seen(target, reports)
+            if seen.usable_connections is not None
         )
         if said:
-            found[target.name] = min(said, key=lambda value: (-said[value], value))
+            found[target] = min(said, key=lambda value: (-said[value], value))
     return found
 
 

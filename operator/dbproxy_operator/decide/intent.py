@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dbproxy_operator.decide import budget, certificate, listeners
+from dbproxy_operator.decide import budget, certificate, fold, listeners
 from dbproxy_operator.decide import writer as writers
-from dbproxy_operator.decide.budget import Growth
+from dbproxy_operator.decide.budget import Growth, Sizes
 from dbproxy_operator.decide.listeners import Listeners
 from dbproxy_operator.decide.resolve import Resolved
 from dbproxy_operator.decide.writer import WriterState
@@ -23,6 +23,7 @@ from dbproxy_operator.observe.world import (
     Observed,
     Ref,
     is_alive,
+    is_pod_of,
     is_ready,
     is_running,
     name,
@@ -81,7 +82,6 @@ class Intent:
     needs: Mapping[Ref, frozenset[Ref]]
     template: PodTemplate
     growth: Growth
-    divisor: int
     listeners: Listeners
     writer: WriterState | None
     wake_at: float | None
@@ -91,7 +91,8 @@ class Intent:
 
 
 def fleet(observed: Observed) -> Fleet:
-    alive = tuple(pod for pod in observed.pods if is_alive(pod))
+    ours = (pod for pod in observed.pods if is_pod_of(pod, observed.key.name))
+    alive = tuple(pod for pod in ours if is_alive(pod))
     pods = [name(pod) for pod in alive]
     heard = reports.read(observed.groups[0], pods) if observed.groups else {}
     ready = tuple(sorted(name(pod) for pod in alive if is_ready(pod)))
@@ -115,20 +116,14 @@ def intend(
     ports = _listeners(observed, resolved, before, now)
     writer = _writer(observed, resolved, pods, before, now)
     told_group = _target_group(resolved, writer)
-    growth = budget.growth(
-        spec.replicas,
-        int(deployment["spec"].get("replicas", 1)) if deployment else None,
-        pods.ready if told_group else (),
-        pods.reports,
-    )
-    parts = budget.divisor(spec.replicas, len(pods.alive))
+    growth = _growth(spec.replicas, told_group, pods, before, deployment, now)
     settings = config.settings(
         proxy,
         spec,
         ports.all,
         told_group,
         report_to=resolved.group.obj if resolved.group else None,
-        budget_divisor=parts,
+        budget_divisor=growth.divisor,
         drain_timeout=min([spec.drain_timeout, *_drain_limits(template, pods)]),
     )
     made = _configuration(observed, resolved, before, settings, defaults, ports, now)
@@ -146,15 +141,15 @@ def intend(
         ),
         *_endpoint_services(observed, resolved, pods, ports, spec),
     ]
+    overdue = budget.next_overdue(pods.alive, now)
     return Intent(
         desired=tuple(desired),
         needs=_needs(key.name),
         template=template,
         growth=growth,
-        divisor=parts,
         listeners=ports,
         writer=writer,
-        wake_at=soonest(ports.wake_at, made.wake_at),
+        wake_at=soonest(ports.wake_at, made.wake_at, overdue),
         revision=made.revision,
         secret_revision=made.secret_revision,
         reporting=told_group is not None,
@@ -163,6 +158,26 @@ def intend(
 
 def soonest(*moments: float | None) -> float | None:
     return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _growth(
+    wanted: int,
+    told_group: Object | None,
+    pods: Fleet,
+    before: Served,
+    deployment: Object | None,
+    now: float,
+) -> Growth:
+    """`told_group`: as the pods are told it, since by that they divide."""
+    current = int(deployment["spec"].get("replicas", 1)) if deployment else None
+    former = config.former_divisor(before)
+    if told_group is None:
+        return budget.growth(wanted, current, Sizes(), (), former)
+    targets = [target["name"] for target in told_group["targets"]]
+    percent = told_group["connectionPoolConfig"]["maxConnectionsPercent"]
+    sizes = Sizes(fold.usable_connections(targets, list(pods.reports.values())), percent)
+    found = budget.holders(pods.alive, pods.reports, former, now)
+    return budget.growth(wanted, current, sizes, found, former)
 
 
 def _listeners(observed: Observed, resolved: Resolved, before: Served, now: float) -> Listeners:

@@ -248,6 +248,12 @@ def next_expiry(content: Object) -> float | None:
     return min(ends, default=None)
 
 
+def former_divisor(before: Served) -> int:
+    """The divisor that the pods know; 0 if there is none."""
+    value = before.settings.get("budgetDivisor")
+    return value if isinstance(value, int) and 0 < value < 2**31 else 0
+
+
 def former_listeners(before: Served) -> list[Listener]:
     found: list[Listener] = []
     for entry in before.settings.get("listeners") or ():

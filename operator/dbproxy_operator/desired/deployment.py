@@ -21,6 +21,7 @@ HASH_ANNOTATION = "dbproxy.dev/template-hash"
 TEMPLATE_ANNOTATION = "dbproxy.dev/template"
 SETTLE_SECONDS = 5
 MARGIN_SECONDS = 5
+PROGRESS_SECONDS = 600
 _USER = 10001
 _SECURITY = PodSecurity(run_as_user=_USER, run_as_group=_USER, fs_group=_USER)
 
@@ -90,6 +91,8 @@ def deployment(
             "replicas": replicas,
             "minReadySeconds": spec.min_ready_seconds,
             "revisionHistoryLimit": 2,
+            # A new pod may have to wait for the connections of one that drains.
+            "progressDeadlineSeconds": PROGRESS_SECONDS + template.grace_seconds,
             "selector": {"matchLabels": names.selector(key.name)},
             "strategy": {
                 "type": "RollingUpdate",

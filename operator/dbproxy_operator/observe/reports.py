@@ -48,7 +48,7 @@ class TargetReport:
     state: str
     reason: str
     description: str
-    max_connections: int | None
+    usable_connections: int | None
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class Report:
     secret_revision: int = 0
     generation: int = 0
     group_generation: int = 0
+    # The pod makes use of no more than one such part of the connections; 0: of none.
     divisor: int = 0
     listeners: frozenset[int] = frozenset()
     writer: WriterReport | None = None
@@ -161,14 +162,13 @@ def _acknowledged(value: Any) -> AcknowledgedReport | None:
 
 
 def _target(value: Object) -> TargetReport:
-    most = _number(value.get("maxConnections"))
     return TargetReport(
         name=text(value.get("name"), 63),
         role=text(value.get("role"), 16),
         state=text(value.get("state"), 16),
         reason=text(value.get("reason"), 64),
         description=text(value.get("description")),
-        max_connections=most or None,
+        usable_connections=_number(value.get("usableConnections")) or None,
     )
 
 

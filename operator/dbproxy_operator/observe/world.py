@@ -99,6 +99,24 @@ def is_running(pod: Object) -> bool:
     return True
 
 
+def has_begun(pod: Object) -> bool:
+    """Some container of it was started, so that it may have connections open."""
+    return status(pod).get("phase") != "Pending"
+
+
+def leaving_until(pod: Object) -> float | None:
+    """The moment at which a leaving pod's grace ends."""
+    moment = pod["metadata"].get("deletionTimestamp")
+    return dt.datetime.fromisoformat(moment).timestamp() if moment else None
+
+
+def is_pod_of(pod: Object, proxy: str) -> bool:
+    """Made by a ReplicaSet of the proxy's Deployment: the label alone anybody can give a pod."""
+    owner = controller(pod) or {}
+    made_by = f"{proxy}-{labels(pod).get('pod-template-hash', '')}"
+    return (owner.get("kind"), owner.get("name")) == ("ReplicaSet", made_by)
+
+
 def is_ready(pod: Object) -> bool:
     """Ready, and here to stay."""
     if is_leaving(pod):

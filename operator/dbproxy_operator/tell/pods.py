@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from dbproxy_operator.decide.budget import Growth
 from dbproxy_operator.decide.intent import Fleet, Intent
 from dbproxy_operator.errors import Problem
 from dbproxy_operator.observe.world import Object, generation, is_leaving, name, status
@@ -35,6 +36,9 @@ def missing(fleet: Fleet, wanted: int) -> Problem | None:
     if homeless:
         why = "no node takes these pods: describe one to see why"
         return Problem("PodsNotReady", why, patience=STARTING, waits_for=tuple(sorted(homeless)))
+    if without := tuple(sorted(name(pod) for pod in unready if _has_no_part(fleet, pod))):
+        why = "these pods wait for a part of the connections that others still have"
+        return Problem("PodsNotReady", why, patience=GIVING_BACK, waits_for=without)
     waits_for = tuple(sorted(name(pod) for pod in unready))
     why = "waiting for pods to become ready" if waits_for else "waiting for pods to be created"
     return Problem("PodsNotReady", why, patience=STARTING, waits_for=waits_for)
@@ -61,13 +65,14 @@ def rolling_out(deployment: Object | None, wanted: int) -> Problem | None:
     )
 
 
-def unacknowledged(fleet: Fleet, pods: Sequence[str]) -> Problem:
-    return _silent(fleet, pods) or Problem(
+def unacknowledged(fleet: Fleet, growth: Growth) -> Problem:
+    """Pods hold what others are to have; those that say nothing, a whole share."""
+    return _silent(fleet, [holder.pod for holder in growth.waiting_for]) or Problem(
         "WaitingForAcknowledgement",
-        "pods must give up connections before more are added; waiting for these, whose clients "
-        "may hold them in long transactions or pinned sessions",
+        f"each pod is to have {growth.share}, and more pods are added as those give up what they "
+        "have beyond it whose clients hold it in long transactions or pinned sessions",
         patience=GIVING_BACK,
-        waits_for=tuple(pods),
+        waits_for=growth.holding,
     )
 
 
@@ -112,6 +117,11 @@ def _is_late(fleet: Fleet, pod: str, intent: Intent, group: Object | None) -> bo
     if report.revision < intent.revision or old_secret:
         return True
     return group is not None and report.group_generation < generation(group)
+
+
+def _has_no_part(fleet: Fleet, pod: Object) -> bool:
+    report = fleet.reports.get(name(pod))
+    return report is not None and report.divisor == 0
 
 
 def _broken(pod: Object) -> str:

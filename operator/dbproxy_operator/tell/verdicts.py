@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dbproxy_operator.decide import budget, fold
+from dbproxy_operator.decide import fold
 from dbproxy_operator.decide.intent import Fleet, Intent
 from dbproxy_operator.decide.resolve import Endpoint, Group, Resolved
 from dbproxy_operator.decide.writer import WAITING
@@ -48,11 +48,13 @@ def proxy_verdict(facts: Facts, proxy: Object, spec: DBProxySpec) -> Verdict:
     stuck = _replica_failure(deployment)
     if stuck is not None:
         problems.append(stuck)
+    growth = facts.intent.growth
+    if growth.refused is not None:
+        problems.append(growth.refused)
     behind = pods.behind(facts.fleet, facts.intent) if facts.intent.reporting else None
-    waited_for = facts.intent.growth.waiting_for
     steps = [
         *_of_proxy(facts.delays, facts),
-        pods.unacknowledged(facts.fleet, waited_for) if waited_for else None,
+        pods.unacknowledged(facts.fleet, growth) if growth.held_back else None,
         pods.missing(facts.fleet, spec.replicas),
         pods.rolling_out(deployment, spec.replicas),
         behind,
@@ -97,9 +99,9 @@ def group_verdict(facts: Facts, group: Group) -> Verdict:
     if spec is None or writer is None:
         return Verdict(problem=_worst(group.problems), extras=told)
     problems = list(group.problems)
-    share = budget.share_problem(spec, fold.max_connections(spec, heard), facts.intent.divisor)
-    if share is not None:
-        problems.append(share)
+    growth = facts.intent.growth
+    if growth.sizes.most == 0 and growth.refused is not None:
+        problems.append(growth.refused)
     behind = pods.behind(facts.fleet, facts.intent, group.obj)
     progress: Problem | None = None
     if not ready:

@@ -6,11 +6,13 @@ time and says when it wants to be called again. Who the writer is, `writer.py` d
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Literal
 
+from dbproxy.decide.budget import largest_divisor, share
+from dbproxy.decide.claim import Claim
 from dbproxy.decide.snapshot import (
     Snapshot,
     SnapshotListener,
@@ -27,9 +29,6 @@ from dbproxy.facts import Addresses, Drained, Election, HealthReason, Login, Pro
 from dbproxy.probe.views import View
 from dbproxy.settings import CONFIRMATION_TIMEOUT, Config, TargetGroup
 
-# What each pod itself holds open on a target: the standing probe, and one log-in being tried.
-PROBES_PER_POD = 2
-
 HealthState = Literal["REGISTERING", "AVAILABLE", "UNAVAILABLE"]
 
 
@@ -43,6 +42,7 @@ class TargetHealth:
     reason: HealthReason
     description: str
     max_connections: int | None
+    usable_connections: int | None
 
 
 @dataclass(frozen=True)
@@ -65,39 +65,19 @@ class Plan:
     writer: WriterReport | None
     acknowledged: Acknowledged | None
     logins: tuple[Login, ...]
-    problem: str
     term: Term | None
     fast: bool
     suspended: frozenset[str]
     wake_in: float | None
 
 
-@dataclass(frozen=True)
-class Share:
-    """This pod's part of a target's connections."""
-
-    connections: int
-    idle: int
-
-
-def share(view: View, group: TargetGroup, divisor: int) -> Share:
-    """`max_connections` less the server's reserve and all pods' probes, in percent, divided."""
-    if view.server is None:
-        return Share(0, 0)
-    pool = group.connection_pool_config
-    reserved = view.server.reserved_connections + PROBES_PER_POD * divisor
-    usable = max(0, view.server.max_connections - reserved)
-    return Share(
-        usable * pool.max_connections_percent // 100 // divisor,
-        usable * pool.max_idle_connections_percent // 100 // divisor,
-    )
-
-
 class Planner:
     """All that is known, and what follows from it."""
 
-    def __init__(self, max_clients: int) -> None:
+    def __init__(self, max_clients: int, *, alone: bool = True) -> None:
+        """`alone`: no other pod shares the connections, as outside of Kubernetes."""
         self.writer = Writer()
+        self.claim = Claim(alone=alone)
         self.config: Config | None = None
         self._max_clients = max_clients
         self._views: dict[str, View] = {}
@@ -105,10 +85,20 @@ class Planner:
         self._election_read_at = float("-inf")
         self._logins: dict[str, Login] = {}
         self._places = count(1)
+        self._part = 0
+
+    def admits(self, config: Config) -> bool:
+        """Whether the pod may begin with it: not without a part of the connections."""
+        self.claim.wants(config.settings.budget_divisor)
+        begun = self.config is not None and self.config.settings.target_group is not None
+        return begun or config.settings.target_group is None or self.claim.in_force is not None
 
     def learn_config(self, config: Config) -> None:
         """A complete pair of settings and credentials, newer than the last."""
         group = config.settings.target_group
+        self.claim.wants(config.settings.budget_divisor)
+        if group is None:
+            self.claim.gives_up()
         before = None if self.config is None else self.config.settings.target_group
         places = {} if before is None else {t.name: (t.host, t.port) for t in before.targets}
         self.config = config
@@ -156,14 +146,54 @@ class Planner:
     def learn_logins(self, logins: Iterable[Login]) -> None:
         self._logins = {login.user: login for login in logins}
 
+    def learn_leaving(self, held: Mapping[str, int]) -> None:
+        """The pod leaves: its clients still make use of so many connections of each target."""
+        divisors = [
+            largest_divisor(usable, percent, max(1, held.get(target, 0)))
+            for target, usable, percent in self._sizes()
+        ]
+        self.claim.leaves(min(divisors, default=0))
+
+    def part(self, held: Mapping[str, int]) -> int:
+        """What the report is to say of this pod's part of the connections, and so what others may
+        rely on. `held`: the connections of each target, once the newest plan is applied."""
+        sizes = list(self._sizes())
+        most = [largest_divisor(usable, percent) for _, usable, percent in sizes]
+        self.claim.most = min(
+            (divisor for divisor in most if divisor), default=min(most, default=None)
+        )
+        holds = {name: held[name] for name in self._views if held.get(name)}
+        present = self.claim.in_force
+        if present is not None and most and present > max(most) and not holds:
+            self.claim.gives_up()
+        respected = [
+            largest_divisor(usable, percent, holds[name])
+            for name, usable, percent in sizes
+            if name in holds
+        ]
+        if holds.keys() - {name for name, _, _ in sizes}:
+            # Nobody knows what they are worth: they count as before.
+            respected.append(self._part)
+        self._part = self.claim.said(min(respected, default=None))
+        return self._part
+
     def smallest_budget(self) -> int | None:
         """The least share of a target whose size is known."""
-        group = self.config.settings.target_group if self.config else None
-        if self.config is None or group is None:
+        divisor = self.claim.in_force
+        if divisor is None:
             return None
-        divisor = self.config.settings.budget_divisor
-        known = [view for view in self._views.values() if view.server is not None]
-        return min((share(view, group, divisor).connections for view in known), default=None)
+        sizes = self._sizes()
+        return min((share(usable, percent, divisor) for _, usable, percent in sizes), default=None)
+
+    def _sizes(self) -> Iterable[tuple[str, int, int]]:
+        """Name, usable connections and percentage of each target whose size is known."""
+        group = self.config.settings.target_group if self.config else None
+        if group is None:
+            return
+        percent = group.connection_pool_config.max_connections_percent
+        for view in self._views.values():
+            if view.server is not None:
+                yield view.target, view.server.usable_connections, percent
 
     def plan(self, now: float, wall: float) -> Plan | None:
         """What follows from all facts at this time; None before there is a configuration."""
@@ -187,7 +217,6 @@ class Planner:
                 for user in config.credentials.file.users
                 if (login := self._logins.get(user.name)) is not None
             ),
-            problem=self._problem(config),
             term=self.writer.term,
             fast=group is not None and self.writer.unsettled,
             suspended=self.writer.terms.suspended,
@@ -238,7 +267,8 @@ class Planner:
         result = []
         for target in group.targets:
             view = self._views[target.name]
-            part = share(view, group, config.settings.budget_divisor)
+            pool = group.connection_pool_config
+            connections = self._share(view, pool.max_connections_percent)
             role = self._engine_role(view)
             result.append(
                 SnapshotTarget(
@@ -246,12 +276,17 @@ class Planner:
                     addresses=view.addresses,
                     server_name=target.host,
                     role=role,
-                    available=view.alive and role != "UNKNOWN" and part.connections > 0,
-                    max_connections=part.connections,
-                    max_idle=part.idle,
+                    available=view.alive and role != "UNKNOWN" and connections > 0,
+                    max_connections=connections,
+                    max_idle=self._share(view, pool.max_idle_connections_percent),
                 )
             )
         return tuple(result)
+
+    def _share(self, view: View, percent: int) -> int:
+        if view.server is None or self.claim.in_force is None:
+            return 0
+        return share(view.server.usable_connections, percent, self.claim.in_force)
 
     def _snapshot_writer(self) -> SnapshotWriter | None:
         """None also while nothing may be left of it: every connection is cut then."""
@@ -287,8 +322,16 @@ class Planner:
 
     def _health(self, view: View, config: Config) -> TargetHealth:
         state, reason, description = self._state(view, config)
-        known = None if view.server is None else view.server.max_connections
-        return TargetHealth(view.target, self._role(view), state, reason, description, known)
+        server = view.server
+        return TargetHealth(
+            view.target,
+            self._role(view),
+            state,
+            reason,
+            description,
+            server.max_connections if server else None,
+            server.usable_connections if server else None,
+        )
 
     def _state(self, view: View, config: Config) -> tuple[HealthState, HealthReason, str]:
         group = config.settings.target_group
@@ -298,8 +341,9 @@ class Planner:
             return "REGISTERING", "", "not asked yet"
         if not view.alive or view.reason == "AUTH_FAILURE":
             return "UNAVAILABLE", view.reason, view.message
-        if group and share(view, group, config.settings.budget_divisor).connections < 1:
-            told = "its max_connections leave no connection for each pod"
+        percent = group.connection_pool_config.max_connections_percent if group else 0
+        if group and self._share(view, percent) < 1:
+            told = "its max_connections leave no connection for this pod"
             return "UNAVAILABLE", "PENDING_PROXY_CAPACITY", told
         if view.writes and not self._is_writer(view):
             if self.writer.term is None and self.writer.verdict.reason != "MultipleWriters":
@@ -320,23 +364,6 @@ class Planner:
             is_open=self.writer.is_open,
             reason=verdict.reason,
             message=verdict.message,
-        )
-
-    def _problem(self, config: Config) -> str:
-        group = config.settings.target_group
-        if group is None:
-            return ""
-        divisor = config.settings.budget_divisor
-        small = [
-            f"{view.target} ({view.server.max_connections})"
-            for view in self._views.values()
-            if view.server is not None and share(view, group, divisor).connections < 1
-        ]
-        if not small:
-            return ""
-        return (
-            f"max_connections of {', '.join(small)} leave less than one connection for each of "
-            f"{divisor} pods: raise max_connections or maxConnectionsPercent, or use fewer replicas"
         )
 
     def _wake_in(self, config: Config, now: float, wall: float) -> float | None:

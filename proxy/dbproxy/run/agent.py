@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,15 +24,15 @@ from dbproxy.probe.engines.postgres import PostgresProbe
 from dbproxy.probe.logins import Assignment, Attempt, Logins
 from dbproxy.probe.prober import Prober
 from dbproxy.run.cpus import available_cpus
-from dbproxy.settings import Config, Credentials, Settings, TargetGroup
+from dbproxy.settings import Config, Credentials, Settings
 from dbproxy.tasks import Tasks
 from dbproxy.tell.health import Health
 from dbproxy.tell.metrics import AgentMetrics
 from dbproxy.tell.observation import Observation
-from dbproxy.tell.report import Destination, Reporter, pod_entry
+from dbproxy.tell.report import Entry, Reporter, destination, least_entry, pod_entry
 from dbproxy.watch.config import ConfigWatch
 from dbproxy.watch.credentials import CredentialsWatch
-from dbproxy.watch.election import REREAD, ElectionWatch
+from dbproxy.watch.election import ElectionWatch, reread_every
 
 if TYPE_CHECKING:
     from dbproxy.kube import Kube
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 # How long the first probes may keep the engine from starting: they say how many workers make sense.
 FIRST_PROBES = 1.0
 RETRY_APPLY = 1.0
+# How often a pod that gives back connections looks how many it still has.
+LOOK = 0.5
 
 log = Log(__name__)
 
@@ -69,7 +72,7 @@ class Agent:
         self._tasks = tasks
         self._wake = asyncio.Event()
         self._pairing = Pairing(accept_equal=options.kube is None)
-        self._planner = Planner(options.max_clients)
+        self._planner = Planner(options.max_clients, alone=options.kube is None)
         self._refused: Config | None = None
         self._problem: Problem | None = None
         self._last: Plan | None = None
@@ -84,7 +87,10 @@ class Agent:
             f"dbproxy {options.pod}",
         )
         self._logins = Logins(self._on_logins, tasks)
-        self._reporter = None if options.kube is None else Reporter(options.kube, tasks)
+        self._reporter: Reporter | None = None
+        if options.kube is not None:
+            self._reporter = Reporter(options.kube, tasks, self._on_stored, self._on_unstored)
+        self._part = 0
         self._config_watch = ConfigWatch(self._on_settings, self._on_settings_problem)
         self._credentials_watch = CredentialsWatch(
             self._on_credentials, self._on_credentials_problem
@@ -110,16 +116,24 @@ class Agent:
             except TimeoutError:
                 continue
 
+    async def drain(self) -> None:
+        """Take no new clients; what of its part of the connections the pod needs no longer is
+        given back as those that are here leave."""
+        if self.dataplane is not None:
+            await self.dataplane.drain()
+            self._wake.set()
+
     async def leave(self) -> None:
-        """Turn no more; withdraw the report, end the probes and the engine."""
+        """Turn no more; end the probes and the engine, and only then say that nothing is held."""
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
-        if self._reporter is not None:
-            await self._reporter.withdraw()
+        await self._logins.close()
         await self._prober.close()
         if self.dataplane is not None:
             await self.dataplane.close()
+        if self._reporter is not None:
+            await self._reporter.farewell()
 
     # --- facts ------------------------------------------------------------------------------
 
@@ -157,6 +171,14 @@ class Agent:
         self._planner.learn_logins(logins)
         self._wake.set()
 
+    def _on_stored(self, entry: Entry, others: Fraction) -> None:
+        self._planner.claim.answered(entry["budgetDivisor"], others)
+        self._wake.set()
+
+    def _on_unstored(self) -> None:
+        self._planner.claim.unanswered(_now())
+        self._wake.set()
+
     def _on_event(self, event: dict[str, Any]) -> None:
         """An event of the engine."""
         self._observation.event(event)
@@ -183,6 +205,9 @@ class Agent:
     async def _turn(self) -> float | None:
         """Bring everything in line with the facts; says after how long to turn again."""
         self._adopt_config()
+        dataplane = self.dataplane
+        if dataplane is not None and dataplane.draining:
+            self._planner.learn_leaving(dataplane.held())
         now = _now()
         self._planner.learn_election_read(self._election_watch.read_at)
         plan = self._planner.plan(now, time.time())
@@ -201,10 +226,12 @@ class Agent:
         applied = await self._apply(plan)
         self._last = plan
         self._assign_logins(plan)
+        giving_back = self._take_part(applied=applied)
         self._tell(plan, now)
         waits = [
             plan.wake_in if applied else RETRY_APPLY,
             None if late_at is None else late_at - now,
+            LOOK if giving_back else None,
         ]
         return min((wait for wait in waits if wait is not None), default=None)
 
@@ -212,7 +239,16 @@ class Agent:
         config = self._pairing.newest()
         if config is None or config in (self._planner.config, self._refused):
             return
-        self._learn_config(config)
+        if self._planner.admits(config):
+            self._learn_config(config)
+        elif self._reporter is not None:
+            # Before it opens or asks anything, the pod makes sure of a part of the connections.
+            claim, where = self._planner.claim, destination(config, self._options.pod)
+            self._health.waiting, self._part = claim.waiting, claim.said(None)
+            waiting = Problem("Budget", claim.waiting)
+            if where is not None:
+                least = least_entry(self._options.pod, self._part, [waiting])
+                self._reporter.offer(where, least, wishes=True)
 
     def _learn_config(self, config: Config) -> None:
         before = self._planner.config
@@ -332,33 +368,32 @@ class Agent:
         attempts = tuple(Attempt(user.name, user.passwords) for user in plan.snapshot.users)
         self._logins.assign(Assignment(watch.spec.name, watch.addresses, attempts), watch.probe)
 
+    def _take_part(self, *, applied: bool) -> bool:
+        """Look what is held by now, for the report; says whether to look again soon."""
+        claim, dataplane = self._planner.claim, self.dataplane
+        if dataplane is None:
+            return False
+        if applied:
+            self._part = self._planner.part(dataplane.held())
+        group = self.config.settings.target_group if self.config else None
+        self._health.waiting = claim.waiting if group else ""
+        return dataplane.draining or 0 < self._part < (claim.in_force or 0)
+
     def _tell(self, plan: Plan, now: float) -> None:
         """Log, metrics and the report."""
-        small = Problem("Budget", plan.problem) if plan.problem else None
+        waiting = self._health.waiting
+        small = Problem("Budget", waiting) if waiting else None
         found = (self._pairing.problem(now), self._problem, small)
         problems = [problem for problem in found if problem is not None]
         self._observation.plan(plan)
         self._observation.problem("; ".join(problem.message for problem in problems))
-        settings = plan.config.settings
-        # An operator that was rolled back names only the group that is served.
-        group = settings.report_to or settings.target_group
-        if self._reporter is None or group is None:
+        where = destination(plan.config, self._options.pod)
+        if self._reporter is None or where is None:
             return
-        destination = Destination(
-            settings.proxy.namespace, group.name, group.uid, self._options.pod
-        )
         applied = None if self.dataplane is None else self.dataplane.applied
-        self._reporter.offer(
-            destination, pod_entry(self._options.pod, plan, self.config, applied, problems)
-        )
-
-
-def reread_every(group: TargetGroup | None) -> float:
-    """How often the election is read besides its watch: strict fencing needs proofs in its time."""
-    election = group.writer_election if group is not None else None
-    if election is None or not election.strict_fencing:
-        return REREAD
-    return min(REREAD, election.confirmation_timeout / 3)
+        least = least_entry(self._options.pod, self._part, problems)
+        entry = pod_entry(least, plan, self.config, applied)
+        self._reporter.offer(where, entry, wishes=self._planner.claim.wishes)
 
 
 def _now() -> float:

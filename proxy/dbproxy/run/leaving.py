@@ -64,7 +64,7 @@ class Leaving:
         dataplane, config = agent.dataplane, agent.config
         if dataplane is None:
             return
-        await dataplane.drain()
+        await agent.drain()
         limit = config.settings.drain_timeout if config else 0
         loop = asyncio.get_running_loop()
         deadline = loop.time() + limit

@@ -27,6 +27,8 @@ class Health:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.dataplane: Dataplane | None = None
         self.leaving = False
+        # Why the pod has no part of the database's connections, or "".
+        self.waiting = ""
         self.turning_since: float | None = None
         self._clock = clock
 
@@ -54,6 +56,8 @@ class Health:
         """Why the pod must get no new clients, or ""."""
         if self.leaving:
             return "leaving"
+        if self.waiting:
+            return self.waiting
         if self.dataplane is None or self.dataplane.applied is None:
             return "no snapshot is applied yet"
         if self.dataplane.draining:

@@ -2,15 +2,18 @@
 least.
 
 No timestamps: whether the pod lives, its Pod object tells. What can't be written now is tried
-again; only the newest report counts.
+again; only the newest report counts. The answer to each write has the entries of all pods: from
+them a pod learns which parts of the connections the others have (`claim`), and as long as it wishes
+for more it writes again what it said, which stores nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from dbproxy.decide.planner import Plan
@@ -25,13 +28,16 @@ if TYPE_CHECKING:
     from dbproxy.kube import Kube
 
 APART = 1.0
+# How often a pod that wishes for more connections looks for room.
+LOOK_FOR_ROOM = 2.0
 RETRY_FIRST = 1.0
 RETRY_LAST = 10.0
 # All pods write into one object: of log-ins that fail, each names so many and counts all.
 MOST_LOGINS = 20
 # A pod that must go doesn't wait for an API server that is away.
-WITHDRAW = 3.0
+FAREWELL = 3.0
 RESOURCE = "dbproxytargetgroups"
+Entry = dict[str, Any]
 
 log = Log(__name__)
 
@@ -45,43 +51,54 @@ class Destination:
     uid: str
     pod: str
 
-    def body(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
+    def body(self, entry: dict[str, Any]) -> dict[str, Any]:
         """With the UID, so that a later object of the same name never takes it."""
         return {
             "apiVersion": "dbproxy.dev/v1alpha1",
             "kind": "DBProxyTargetGroup",
             "metadata": {"name": self.group, "namespace": self.namespace, "uid": self.uid},
-            "status": {"proxies": entries} if entries else {},
+            "status": {"proxies": [entry]},
         }
 
 
 class Reporter:
     """The task that writes; `offer` gives it what to say, at any pace."""
 
-    def __init__(self, kube: Kube, tasks: Tasks) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        tasks: Tasks,
+        on_stored: Callable[[Entry, Fraction], None],
+        on_failed: Callable[[], None],
+    ) -> None:
+        """`on_stored` gets what was stored, and the parts that other pods have by then."""
         self._kube = kube
-        self._offered: tuple[Destination, dict[str, Any]] | None = None
-        self._written: tuple[Destination, dict[str, Any]] | None = None
+        self._on_stored = on_stored
+        self._on_failed = on_failed
+        self._offered: tuple[Destination, Entry] | None = None
+        self._written: tuple[Destination, Entry] | None = None
+        self._wishes = False
         self._wake = asyncio.Event()
         self._task = tasks.spawn(self._run(), "report")
 
-    def offer(self, destination: Destination, entry: dict[str, Any]) -> None:
+    def offer(self, destination: Destination, entry: Entry, *, wishes: bool = False) -> None:
+        """Say this from now on; `wishes`: and look for room until told otherwise."""
         offered = (destination, entry)
-        if offered != self._offered:
-            self._offered = offered
+        if offered != self._offered or (wishes and not self._wishes):
             self._wake.set()
+        self._offered, self._wishes = offered, wishes
 
-    async def withdraw(self) -> None:
-        """Leave nothing of this pod behind in the status, and stop."""
+    async def farewell(self) -> None:
+        """The last word: the pod is there, and has nothing any more. Stop."""
         await self.close()
-        if self._written is None:
+        if self._offered is None:
             return
-        destination, _ = self._written
+        destination, _ = self._offered
         try:
-            async with asyncio.timeout(WITHDRAW):
-                await self._apply(destination, [])
+            async with asyncio.timeout(FAREWELL):
+                await self._apply(destination, {"pod": destination.pod})
         except (KubeError, TimeoutError) as error:
-            # The operator takes back the reports of pods that are gone.
+            # What it held counts until the operator sees that the pod is gone.
             log.warning("report_not_withdrawn", error=str(error))
 
     async def close(self) -> None:
@@ -91,16 +108,16 @@ class Reporter:
     async def _run(self) -> None:
         pause = RETRY_FIRST
         while True:
-            await self._wake.wait()
-            self._wake.clear()
+            await self._woken()
             offered = self._offered
-            if offered is None or offered == self._written:
+            if offered is None or (offered == self._written and not self._wishes):
                 continue
             destination, entry = offered
             try:
-                await self._apply(destination, [entry])
+                answer = await self._apply(destination, entry)
             except KubeError as error:
                 log.warning("report_failed", error=str(error), status=error.status)
+                self._on_failed()
                 self._wake.set()
                 # Pods whose writes collided would meet again.
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))
@@ -108,40 +125,66 @@ class Reporter:
                 continue
             pause = RETRY_FIRST
             self._written = offered
+            self._on_stored(entry, parts_of_others(answer, destination.pod))
             await asyncio.sleep(APART)
 
-    async def _apply(self, destination: Destination, entries: list[dict[str, Any]]) -> None:
-        await self._kube.apply_status(
+    async def _woken(self) -> None:
+        try:
+            async with asyncio.timeout(LOOK_FOR_ROOM if self._wishes else None):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+    async def _apply(self, destination: Destination, entry: Entry) -> dict[str, Any]:
+        return await self._kube.apply_status(
             RESOURCE,
             destination.namespace,
             destination.group,
-            destination.body(entries),
+            destination.body(entry),
             f"dbproxy/{destination.pod}",
         )
+
+
+def parts_of_others(group: dict[str, Any], pod: str) -> Fraction:
+    """The parts of the connections that all other pods say they have, together."""
+    entries = (group.get("status") or {}).get("proxies") or []
+    divisors = [entry.get("budgetDivisor") for entry in entries if entry.get("pod") != pod]
+    return sum((Fraction(1, one) for one in divisors if one and one > 0), Fraction(0))
 
 
 def _cut(text: str, most: int = 256) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def pod_entry(
-    pod: str,
-    plan: Plan,
-    config: Config | None,
-    applied: Snapshot | None,
-    problems: Sequence[Problem],
-) -> dict[str, Any]:
-    """This pod's entry: what it has applied, and how it sees writer, targets and log-ins."""
-    entry: dict[str, Any] = {
+def destination(config: Config, pod: str) -> Destination | None:
+    """The group whose status takes the report; None while there is none."""
+    settings = config.settings
+    # An operator that was rolled back names only the group that is served.
+    group = settings.report_to or settings.target_group
+    if group is None:
+        return None
+    return Destination(settings.proxy.namespace, group.name, group.uid, pod)
+
+
+def least_entry(pod: str, part: int, problems: Sequence[Problem]) -> Entry:
+    """What every entry says, and all that a pod says that has applied nothing yet: which part of
+    the connections it has or asks for, as a divisor, and what is wrong."""
+    return {
         "pod": pod,
+        "budgetDivisor": part,
         "problem": _cut("; ".join(problem.message for problem in problems), 1024),
         "problemReason": problems[0].reason if problems else "",
     }
+
+
+def pod_entry(least: Entry, plan: Plan, config: Config | None, applied: Snapshot | None) -> Entry:
+    """This pod's entry: what it has applied, and how it sees writer, targets and log-ins."""
+    entry = dict(least)
     if config is not None:
         entry["revision"] = config.settings.revision
         entry["secretRevision"] = config.credentials.revision
         entry["generation"] = config.settings.proxy.generation
-        entry["budgetDivisor"] = config.settings.budget_divisor
         if config.settings.target_group is not None:
             entry["groupGeneration"] = config.settings.target_group.generation
     entry["listeners"] = [listener.port for listener in applied.listeners] if applied else []
@@ -164,6 +207,7 @@ def pod_entry(
             "reason": target.reason,
             "description": _cut(target.description),
             "maxConnections": target.max_connections,
+            "usableConnections": target.usable_connections,
         }
         for target in plan.targets
     ]

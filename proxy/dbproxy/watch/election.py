@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dbproxy.errors import KubeError
 from dbproxy.facts import Election
 from dbproxy.logs import Log
+from dbproxy.settings import TargetGroup
 from dbproxy.watch.files import follow
 
 if TYPE_CHECKING:
@@ -48,6 +49,14 @@ def parse_election(uid: str, data: Mapping[str, str]) -> Election:
     if len(writer.strip()) > LONGEST_NAME:
         return Election("INVALID", uid, message=f"writer is longer than {LONGEST_NAME} characters")
     return Election("FOUND", uid, writer.strip(), int(text))
+
+
+def reread_every(group: TargetGroup | None) -> float:
+    """How often the election is read besides its watch: strict fencing needs proofs in its time."""
+    election = group.writer_election if group is not None else None
+    if election is None or not election.strict_fencing:
+        return REREAD
+    return min(REREAD, election.confirmation_timeout / 3)
 
 
 class ElectionWatch:

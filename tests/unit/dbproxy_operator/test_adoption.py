@@ -23,10 +23,13 @@ async def world() -> World:
 
 
 def children(world: World, kind: str = "") -> list[Object]:
+    """But for pods: those are the Deployment's."""
     return [
         obj
         for obj in world.kube.objects.values()
-        if obj["metadata"].get("ownerReferences") and kind in ("", obj["kind"])
+        if obj["metadata"].get("ownerReferences")
+        and obj["kind"] != "Pod"
+        and kind in ("", obj["kind"])
     ]
 
 

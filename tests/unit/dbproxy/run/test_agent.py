@@ -17,6 +17,7 @@ from tests.waiting import until
 
 from dbproxy.dataplane import EngineOptions
 from dbproxy.decide import pairing
+from dbproxy.kube import Kube
 from dbproxy.run.agent import Agent, Options
 from dbproxy.tasks import Tasks
 from dbproxy.tell.health import Health
@@ -39,11 +40,13 @@ class Running:
         ]
         self.agent: Agent | None = None
         self.workers: int | None = None
+        self.kube: Kube | None = None
         self.engine_options: EngineOptions | None = None
 
     def configure(self, group: dict[str, Any] | None = None, **changes: Any) -> None:
         self.revision += 1
-        changes |= {"revision": self.revision, "secretRevision": 0, "budgetDivisor": 1}
+        changes = {"budgetDivisor": 1} | changes
+        changes |= {"revision": self.revision, "secretRevision": 0}
         changes["targetGroup"] = group_document(targets=self.targets, **(group or {}))
         self.write("settings.json", json.dumps(settings_document(**changes)).encode())
 
@@ -78,7 +81,7 @@ class Running:
             max_clients=100,
             workers=self.workers,
             pod="pod-0",
-            kube=None,
+            kube=self.kube,
             start_engine=self.start_engine,
         )
         self.agent = Agent(options, self.health, self.tasks)

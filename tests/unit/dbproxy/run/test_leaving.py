@@ -25,6 +25,10 @@ class FakeAgent:
     config: Config | None = field(default_factory=config_of)
     left: bool = False
 
+    async def drain(self) -> None:
+        if self.dataplane is not None:
+            await self.dataplane.drain()
+
     async def leave(self) -> None:
         self.left = True
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from dbproxy.decide.planner import Planner
 from dbproxy.kube import Kube
 from dbproxy.tasks import Tasks
 from dbproxy.tell import report as report_module
-from dbproxy.tell.report import Destination, Reporter, pod_entry
+from dbproxy.tell.report import Destination, Reporter, least_entry, pod_entry
 
 GROUP = Destination("shop", "orders-db", "group-uid", "pod-0")
 
@@ -26,7 +26,15 @@ class World:
         self.api = api
         self.kube = Kube(api.cluster)
         self.tasks = Tasks()
-        self.reporter = Reporter(self.kube, self.tasks)
+        self.stored: list[tuple[Any, Fraction]] = []
+        self.failures = 0
+        self.reporter = Reporter(self.kube, self.tasks, self.on_stored, self.on_failed)
+
+    def on_stored(self, entry: Any, others: Fraction) -> None:
+        self.stored.append((entry, others))
+
+    def on_failed(self) -> None:
+        self.failures += 1
 
     def last_is(self, number: int) -> bool:
         return self.told[-1:] == [[{"n": number}]]
@@ -80,16 +88,37 @@ async def test_of_many_changes_within_a_second_only_the_last_is_written(world: W
 async def test_a_report_that_cannot_be_written_is_tried_again(world: World) -> None:
     world.api.status = 500
     world.reporter.offer(GROUP, {"n": 1})
-    await asyncio.sleep(0)
+    await until(lambda: world.failures)
     world.api.status = 200
     await until(lambda: world.told == [[{"n": 1}]])
 
 
-async def test_a_leaving_pod_takes_its_report_back(world: World) -> None:
-    world.reporter.offer(GROUP, {"n": 1})
+async def test_the_answer_tells_which_parts_the_other_pods_have(world: World) -> None:
+    world.api.reports = {
+        "dbproxy/pod-1": [{"pod": "pod-1", "budgetDivisor": 3}],
+        "dbproxy/pod-2": [{"pod": "pod-2", "budgetDivisor": 4}],
+        "dbproxy/pod-3": [{"pod": "pod-3", "budgetDivisor": 0}, {"pod": "pod-4"}],
+    }
+    world.reporter.offer(GROUP, {"pod": "pod-0", "budgetDivisor": 5})
+    await until(lambda: world.stored)
+    assert world.stored == [({"pod": "pod-0", "budgetDivisor": 5}, Fraction(7, 12))]
+
+
+async def test_a_pod_that_wishes_for_more_asks_again_and_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_module, "APART", 0.01)
+    monkeypatch.setattr(report_module, "LOOK_FOR_ROOM", 0.01)
+    world.reporter.offer(GROUP, {"n": 1}, wishes=True)
+    await until(lambda: len(world.stored) > 2)
+    assert world.told[:3] == [[{"n": 1}]] * 3
+
+
+async def test_the_last_word_of_a_leaving_pod_is_that_it_has_nothing(world: World) -> None:
+    world.reporter.offer(GROUP, {"pod": "pod-0", "budgetDivisor": 3})
     await until(lambda: world.told)
-    await world.reporter.withdraw()
-    assert world.told == [[{"n": 1}], None]
+    await world.reporter.farewell()
+    assert world.told[-1] == [{"pod": "pod-0"}]
 
 
 def test_the_entry_has_the_shape_of_the_contract() -> None:
@@ -101,7 +130,7 @@ def test_the_entry_has_the_shape_of_the_contract() -> None:
     planner.learn_probe(answered("db-0", 2, writes=True))
     plan = planner.plan(3, 0)
     assert plan is not None
-    assert pod_entry("pod-0", plan, config, plan.snapshot, []) == {
+    assert pod_entry(least_entry("pod-0", 3, []), plan, config, plan.snapshot) == {
         "pod": "pod-0",
         "revision": 10,
         "secretRevision": 10,
@@ -126,6 +155,7 @@ def test_the_entry_has_the_shape_of_the_contract() -> None:
                 "reason": "",
                 "description": "",
                 "maxConnections": 100,
+                "usableConnections": 97,
             },
             {
                 "name": "db-1",
@@ -134,6 +164,7 @@ def test_the_entry_has_the_shape_of_the_contract() -> None:
                 "reason": "",
                 "description": "not asked yet",
                 "maxConnections": None,
+                "usableConnections": None,
             },
         ],
         "goodLogins": 0,

@@ -62,7 +62,7 @@ def test_a_log_in_is_good_if_it_is_for_every_pod() -> None:
     assert fold.bad_logins([Report("old", logins=(good,))]) == []
 
 
-def test_max_connections_are_what_most_pods_say() -> None:
-    parsed = spec.parse_target_group(group())
+def test_the_usable_connections_are_what_most_pods_say() -> None:
     odd = Report("c", targets=(TargetReport("db-0", "", "", "", "", 1),))
-    assert fold.max_connections(parsed, [target("a"), target("b"), odd]) == {"db-0": 100}
+    said = [target("a"), target("b"), odd]
+    assert fold.usable_connections(["db-0", "db-1"], said) == {"db-0": 100}

@@ -43,7 +43,7 @@ def test_numbers_are_bounded_and_text_is_one_short_line() -> None:
         "revision": 2**70,
         "generation": -1,
         "problem": "one\ntwo\x1b[31m" + "x" * 9999,
-        "targets": [{"name": "n" * 999, "maxConnections": True}] * 99,
+        "targets": [{"name": "n" * 999, "usableConnections": True}] * 99,
     }
     report = reports.read(group(entry), ["a"])["a"]
     assert (report.revision, report.generation) == (0, 0)
@@ -51,7 +51,7 @@ def test_numbers_are_bounded_and_text_is_one_short_line() -> None:
     assert len(report.problem) == 512
     assert len(report.targets) == 16
     assert len(report.targets[0].name) == 63
-    assert report.targets[0].max_connections is None
+    assert report.targets[0].usable_connections is None
 
 
 def test_the_digest_is_that_of_the_reports() -> None:

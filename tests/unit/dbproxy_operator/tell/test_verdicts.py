@@ -123,7 +123,7 @@ async def test_pods_that_give_nothing_back_are_named() -> None:
     await world.reconcile()
     stalled = status.conditions_of(world.kube.at("DBProxy", "orders"))["Stalled"]
     assert (stalled["status"], stalled["reason"]) == ("True", "WaitingForAcknowledgement")
-    assert stalled["message"].endswith(": orders-0, orders-1")
+    assert stalled["message"].endswith(": orders-0 (up to 33%), orders-1 (up to 33%)")
 
 
 async def test_a_proxy_that_grows_or_loses_a_pod_stays_ready_while_it_serves() -> None:
@@ -183,15 +183,15 @@ async def test_pods_that_may_not_be_created_are_told(world: World) -> None:
     assert "violates PodSecurity" in message(world)
 
 
-async def test_less_than_one_connection_for_each_pod_is_stalled() -> None:
+async def test_a_target_without_a_connection_for_any_pod_is_stalled() -> None:
     world = World()
     await world.settle()
     group = world.kube.at("DBProxyTargetGroup", "orders-db")
     for entry in group["status"]["proxies"]:
-        entry["targets"][0]["maxConnections"] = 2
+        entry["targets"][0]["usableConnections"] = 2
     await world.reconcile()
     assert world.conditions("DBProxyTargetGroup", "orders-db")["Stalled"] == ("True", "Budget")
-    assert world.conditions("DBProxy", "orders")["Ready"] == ("True", "Ready")
+    assert world.conditions("DBProxy", "orders")["Stalled"] == ("True", "Budget")
 
 
 async def test_a_second_group_is_stalled_and_the_first_stays_ready() -> None:
