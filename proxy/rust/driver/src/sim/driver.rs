@@ -342,7 +342,7 @@ impl Driver for SimDriver {
         match world.hosts[self.host].at(token) {
             Slot::End(end) => {
                 world.hosts[self.host].remove(token);
-                world.see(self.host, end, || Act::Closed);
+                world.see(self.host, end, || Act::Aborted);
                 world.abort(end);
             }
             _ => {

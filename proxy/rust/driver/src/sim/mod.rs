@@ -51,6 +51,8 @@ pub enum Act {
     Sent(Vec<u8>),
     /// It closed its end.
     Closed,
+    /// It reset the connection.
+    Aborted,
 }
 
 /// Something that a watched host did, see [`Network::watch`].

@@ -9,6 +9,7 @@ use dbproxy_driver::sim::{Random, SimDriver};
 use dbproxy_driver::{Buffer, Driver, Duration, Event, Time, Token};
 
 use crate::backend::Session;
+use crate::desired::{database_at, other_door};
 use crate::wire;
 use crate::witness::Witness;
 
@@ -30,8 +31,10 @@ pub struct Database {
     /// CancelRequests that came.
     pub cancels: u64,
     driver: SimDriver,
-    address: SocketAddr,
-    listener: Option<Token>,
+    /// Its two doors, and which of them each connection came through.
+    addresses: [SocketAddr; 2],
+    listeners: Vec<Token>,
+    doors: BTreeMap<Token, usize>,
     peers: BTreeMap<Token, Peer>,
     witness: Rc<RefCell<Witness>>,
     random: Random,
@@ -46,7 +49,6 @@ impl Database {
     pub fn new(
         index: usize,
         driver: SimDriver,
-        address: SocketAddr,
         witness: Rc<RefCell<Witness>>,
         mut random: Random,
         max_sessions: usize,
@@ -58,8 +60,9 @@ impl Database {
             refuses: None,
             cancels: 0,
             driver,
-            address,
-            listener: None,
+            addresses: [database_at(index), other_door(index)],
+            listeners: Vec::new(),
+            doors: BTreeMap::new(),
             peers: BTreeMap::new(),
             witness,
             random,
@@ -71,14 +74,15 @@ impl Database {
     }
 
     pub fn start(&mut self) {
-        if self.listener.is_none() {
-            self.listener = self.driver.listen(self.address).ok();
+        if self.listeners.is_empty() {
+            let listen = |address| self.driver.listen(address).expect("a free port");
+            self.listeners = self.addresses.map(listen).into();
         }
     }
 
     /// Who is in stays, others are refused.
     pub fn let_nobody_in(&mut self) {
-        if let Some(listener) = self.listener.take() {
+        for listener in self.listeners.drain(..) {
             self.driver.close(listener);
         }
     }
@@ -158,7 +162,11 @@ impl Database {
 
     fn event(&mut self, event: Event<<SimDriver as Driver>::Socket>) {
         match event {
-            Event::Accepted { socket, .. } => {
+            Event::Accepted {
+                socket, listener, ..
+            } => {
+                let door = self.listeners.iter().position(|door| *door == listener);
+                self.doors.insert(socket, door.unwrap_or(0));
                 self.driver.arm(socket, true);
                 self.peers.insert(socket, Peer::New(Vec::new()));
             }
@@ -168,6 +176,7 @@ impl Database {
                 self.advance(socket, bytes);
             }
             Event::Closed { socket, error } => {
+                self.doors.remove(&socket);
                 let session = matches!(self.peers.remove(&socket), Some(Peer::Session(_)));
                 if session && error.is_some() {
                     let mut witness = self.witness.borrow_mut();
@@ -244,7 +253,8 @@ impl Database {
         self.witness.borrow_mut().sessions(self.index, open, now);
         self.next_session += 1;
         let secret = self.random.number() as u32;
-        let mut session = Session::new(self.index, name, self.next_session, secret);
+        let place = (self.index, self.doors.get(&token).copied().unwrap_or(0));
+        let mut session = Session::new(place, name, self.next_session, secret);
         let welcome = session.welcome();
         self.driver.send(token, Buffer::from_vec(welcome));
         Some(Peer::Session(Box::new(session)))

@@ -46,6 +46,24 @@ pub fn database_at(index: usize) -> SocketAddr {
     SocketAddr::new(ip(20 + index as u8), DATABASE_PORT)
 }
 
+/// The same server by another address.
+pub fn other_door(index: usize) -> SocketAddr {
+    SocketAddr::new(database_at(index).ip(), DATABASE_PORT + 1)
+}
+
+/// Nobody has this address: what is sent there is never answered.
+pub fn nowhere() -> SocketAddr {
+    SocketAddr::new(ip(99), DATABASE_PORT)
+}
+
+/// Which of a server's two doors an address is; nowhere counts as a third one.
+pub fn door_of(address: SocketAddr) -> usize {
+    match address == nowhere() {
+        true => 2,
+        false => usize::from(address.port() - DATABASE_PORT),
+    }
+}
+
 /// All users.
 pub fn users() -> Arc<Users> {
     static MADE: OnceLock<Arc<Users>> = OnceLock::new();

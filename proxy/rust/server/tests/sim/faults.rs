@@ -3,6 +3,7 @@
 use dbproxy_driver::sim::{Random, SimDriver};
 use dbproxy_driver::{Driver, Duration, Time};
 
+use crate::desired::{database_at, nowhere, other_door};
 use crate::fleet::Fleet;
 
 /// How long faults go on.
@@ -13,6 +14,9 @@ const HELD: Duration = Duration::from_secs(10);
 
 /// How long after the last fault a request may still be refused: a borrow timeout, and some.
 const AFTERMATH: Duration = Duration::from_secs(35);
+
+/// The longest that a server is silent after it lost its clients, in milliseconds.
+const SILENCE: u64 = 30_000;
 
 enum Later {
     Start(usize),
@@ -102,7 +106,7 @@ impl Faults {
                 fleet.databases[at].1.start();
             }
             Later::Unmute(at) => fleet.network.mute(fleet.databases[at].0, false),
-            Later::OpenWriter(epoch) if fleet.desired.writer.epoch == epoch => {
+            Later::OpenWriter(epoch) if fleet.desired.writer.epoch >= epoch => {
                 fleet.network.note(|| format!("epoch {epoch} opens"));
                 fleet.desired.writer.open = true;
                 fleet.apply();
@@ -133,7 +137,7 @@ impl Faults {
         fleet.witness.borrow_mut().trouble(now);
         let database = self.random.index(fleet.databases.len());
         let host = fleet.databases[database].0;
-        match self.random.below(22) {
+        match self.random.below(23) {
             0..=4 => self.reset(fleet, true),
             5 | 6 => self.reset(fleet, false),
             7 | 8 => {
@@ -167,6 +171,7 @@ impl Faults {
                 fleet.apply();
             }
             17..=19 => self.move_writer(now, fleet),
+            20 => self.move_address(database, now, fleet),
             _ => {
                 fleet.desired.budget = self.random.between(1, 6) as u32;
                 let budgets = fleet.desired.budgets();
@@ -191,6 +196,32 @@ impl Faults {
         fleet.network.reset(link.id);
     }
 
+    /// A server that loses its clients may be one that nobody hears from.
+    fn perhaps_silence(&mut self, database: usize, now: Time, fleet: &Fleet) {
+        if self.random.one_in(4) {
+            fleet.network.mute(fleet.databases[database].0, true);
+            self.soon(now, SILENCE, Later::Unmute(database), fleet);
+        }
+    }
+
+    /// A target is found elsewhere from now on, perhaps behind an address that doesn't answer.
+    fn move_address(&mut self, database: usize, now: Time, fleet: &mut Fleet) {
+        let mut addresses = vec![database_at(database), other_door(database)];
+        self.random.shuffle(&mut addresses);
+        addresses.truncate(self.random.between(1, 2) as usize);
+        if self.random.one_in(3) {
+            addresses.insert(0, nowhere());
+        }
+        fleet
+            .network
+            .note(|| format!("db{database} is at {addresses:?}"));
+        fleet.desired.addresses[database] = addresses;
+        let writes = usize::from(fleet.desired.writer.target.0) == database;
+        fleet.desired.writer.epoch += u64::from(writes && self.random.one_in(2));
+        self.perhaps_silence(database, now, fleet);
+        fleet.apply();
+    }
+
     fn move_writer(&mut self, now: Time, fleet: &mut Fleet) {
         let old = usize::from(fleet.desired.writer.target.0);
         let refusing = fleet.plan.refuses;
@@ -206,10 +237,7 @@ impl Faults {
         fleet
             .network
             .note(|| format!("epoch {epoch}: db{new} becomes the writer"));
-        let mut witness = fleet.witness.borrow_mut();
-        witness.forbidden.remove(&new);
-        witness.undrained.insert(epoch, now);
-        drop(witness);
+        self.perhaps_silence(old, now, fleet);
         fleet.databases[old].1.read_only = self.random.one_in(2);
         fleet.databases[new].1.read_only = false;
         fleet.apply();

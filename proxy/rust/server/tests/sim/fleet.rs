@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use dbproxy_driver::sim::{HostId, Network, Random, SimDriver};
+use dbproxy_driver::sim::{Act, HostId, Network, Random, Seen, SimDriver};
 use dbproxy_driver::{Driver, Duration};
 use dbproxy_postgres::Postgres;
 use dbproxy_server::{Field, Front, Notice, Notices, Worker};
@@ -14,6 +14,7 @@ use crate::backend::INIT_QUERY;
 use crate::clients::{Clients, USERS};
 use crate::database::Database;
 use crate::desired::{budget_of, database_at, ip, Desired, Proxy, READ_PORT, WRITE_PORT};
+use crate::drains::Drains;
 use crate::faults::Faults;
 use crate::order::Order;
 use crate::plan::Plan;
@@ -24,9 +25,6 @@ use crate::witness::{Class, Waits, Witness};
 /// Bytes that may wait on one leg: when it has more than the high-water mark, its peer is not read
 /// for, and what was read before is at most one request's beginning and one read.
 const QUEUE_LIMIT: usize = (64 + 256 + 16) * 1024;
-
-/// The longest that the former writer's connections may live on.
-const DRAINED_WITHIN: Duration = Duration::from_secs(5);
 
 pub struct Fleet {
     pub network: Network,
@@ -41,6 +39,7 @@ pub struct Fleet {
     faults: (HostId, Faults),
     order: Order,
     room: Room,
+    drains: Drains,
 }
 
 /// How it didn't.
@@ -61,7 +60,7 @@ fn databases(
         let budget = budget_of(plan.budget, plan.unequal, index) as usize;
         let most = budget + random.index(2) - usize::from(budget > 2);
         let random = random.fork();
-        let mut database = Database::new(index, driver, address, witness.clone(), random, most);
+        let mut database = Database::new(index, driver, witness.clone(), random, most);
         database.read_only = index > 0;
         database.refuses = (plan.refuses == Some(index)).then_some(USERS[1]);
         (host, database)
@@ -156,11 +155,16 @@ impl Fleet {
             faults: (fault_host, Faults::new(driver, random)),
             order,
             room: Room::default(),
+            drains: Drains::default(),
         }
     }
 
     /// Hands the desired state of now to the proxy.
-    pub fn apply(&self) {
+    pub fn apply(&mut self) {
+        let now = self.network.now();
+        let mut witness = self.witness.borrow_mut();
+        self.drains.applied(&self.desired, &mut witness, now);
+        drop(witness);
         self.desired.apply(&self.shared);
     }
 
@@ -189,12 +193,28 @@ impl Fleet {
         }
         let now = self.network.now();
         for seen in self.network.take_seen() {
+            self.count_ghosts(&seen);
             self.order.see(&seen, now);
         }
         self.order.turned();
         self.look_for_room();
         self.hear_notices();
         true
+    }
+
+    /// What the proxy reset, its database still counts until it hears of that.
+    fn count_ghosts(&mut self, seen: &Seen) {
+        if seen.dialed && seen.act == Act::Aborted {
+            let links = self.network.links();
+            let link = links.iter().find(|link| link.id == seen.link);
+            let databases = self.databases.iter();
+            let hosts = databases
+                .map(|d| d.0)
+                .position(|host| link.is_some_and(|l| l.to == host));
+            if let Some(at) = hosts {
+                *self.witness.borrow_mut().ghosts.entry(at).or_default() += 1;
+            }
+        }
     }
 
     fn look_for_room(&mut self) {
@@ -236,21 +256,10 @@ impl Fleet {
         else {
             return;
         };
+        let from = from.strip_prefix("db").and_then(|n| n.parse().ok());
         let mut witness = self.witness.borrow_mut();
         let now = self.network.now();
-        if let Some(since) = witness.undrained.remove(epoch) {
-            let took = now.since(since);
-            if took > DRAINED_WITHIN {
-                witness.violation(format!("epoch {epoch} took {took:?} to drain"));
-            }
-        }
-        let unconfirmed = field("unconfirmed") == Some(&Field::Flag(true));
-        let left = from.strip_prefix("db").and_then(|n| n.parse().ok());
-        if let (Some(left), false, true) = (left, unconfirmed, *epoch == self.desired.writer.epoch)
-        {
-            witness.drained += 1;
-            witness.forbidden.insert(left);
-        }
+        self.drains.told(*epoch, from, &mut witness, now);
     }
 
     fn failed(&self) -> bool {
@@ -294,8 +303,8 @@ impl Fleet {
         }
         // Longer than any deadline of the proxy's own.
         let start = self.network.now();
-        self.run_until(Duration::from_secs(60), &mut turns, |fleet| {
-            fleet.network.now().since(start) > Duration::from_secs(30)
+        self.run_until(Duration::from_secs(90), &mut turns, |fleet| {
+            fleet.network.now().since(start) > Duration::from_secs(50)
         });
         if !self.failed() {
             self.check_rest();
@@ -312,6 +321,7 @@ impl Fleet {
                 pinned_lost: witness.pinned_lost,
                 cancelled: witness.cancelled,
                 drained: witness.drained,
+                moved: witness.moved,
                 queued: witness.queued,
                 turns,
             })
@@ -326,9 +336,9 @@ impl Fleet {
     /// Nothing is borrowed, nothing is lost.
     fn check_rest(&mut self) {
         let mut witness = self.witness.borrow_mut();
-        if !witness.undrained.is_empty() {
-            let text = format!("never drained: {:?}", witness.undrained);
-            witness.violation(text);
+        let owed = self.drains.owed();
+        if !owed.is_empty() {
+            witness.violation(format!("never drained: {owed:?}"));
         }
         let clients = self.shared.clients();
         if clients != 0 {

@@ -23,7 +23,10 @@ pub struct Judge {
     error: Option<(String, String)>,
     /// Session state was left on the backend.
     pinned: bool,
-    asked_cancel: bool,
+    /// Cancels that are not over.
+    open_cancels: u32,
+    /// How many of the next answers a cancel may have struck that is over.
+    exposed: usize,
     nonsense: bool,
     fatal: Option<String>,
 }
@@ -42,7 +45,8 @@ impl Judge {
             tag: String::new(),
             error: None,
             pinned: false,
-            asked_cancel: false,
+            open_cancels: 0,
+            exposed: 0,
             nonsense: false,
             fatal: None,
         }
@@ -68,7 +72,17 @@ impl Judge {
     }
 
     pub fn cancelled(&mut self) {
-        self.asked_cancel = true;
+        self.open_cancels += 1;
+    }
+
+    /// A cancel's connection was closed: it strikes nothing that is asked from here on.
+    pub fn cancel_over(&mut self) {
+        self.open_cancels -= 1;
+        self.exposed = self.exposed.max(self.expects.len());
+    }
+
+    fn may_be_struck(&self) -> bool {
+        self.open_cancels > 0 || self.exposed > 0
     }
 
     pub fn talked_nonsense(&mut self) {
@@ -192,7 +206,7 @@ impl Judge {
         let excused = [Kind::CopyIn { fails: true }, Kind::Call];
         if code == "57014" && !front.is_some_and(|kind| excused.contains(&kind)) {
             witness.cancelled += 1;
-            if !self.asked_cancel {
+            if !self.may_be_struck() {
                 self.fault(witness, format!("cancelled by somebody else: {front:?}"));
             }
         }
@@ -212,7 +226,7 @@ impl Judge {
                 asked || self.status != b'I'
             }
             "25P02" => self.status == b'E' || self.error.is_some(),
-            "57014" => self.asked_cancel,
+            "57014" => self.may_be_struck(),
             "53300" => asked && !witness.calm,
             "08P01" => self.nonsense,
             "57P01" => {
@@ -233,6 +247,7 @@ impl Judge {
         let Some(expect) = self.expects.pop_front() else {
             return self.fault(witness, "a ReadyForQuery too many".into());
         };
+        self.exposed = self.exposed.saturating_sub(1);
         witness.answered += 1;
         let error = self.error.take();
         let heard = std::mem::take(&mut self.heard);

@@ -5,6 +5,7 @@ mod backend;
 mod clients;
 mod database;
 mod desired;
+mod drains;
 mod faults;
 mod fleet;
 mod judge;

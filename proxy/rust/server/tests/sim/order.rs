@@ -130,11 +130,11 @@ impl Order {
             (Act::Received(bytes), true) => {
                 queue.databases.entry(seen.link).or_default().says(bytes);
             }
-            (Act::Closed, false) => {
+            (Act::Closed | Act::Aborted, false) => {
                 queue.clients.remove(&seen.link);
                 queue.forget(seen.link);
             }
-            (Act::Closed, true) => {
+            (Act::Closed | Act::Aborted, true) => {
                 queue.databases.remove(&seen.link);
             }
         }

@@ -10,8 +10,8 @@ use crate::fleet::Fleet;
 use crate::witness::{Class, Waits};
 
 /// The longest that somebody may wait beside a place that is free, once nothing goes wrong: the
-/// longest pause after a failed log-in, and a log-in.
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// longest pause after a failed log-in, an address that doesn't answer, and a log-in.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(50);
 /// A worker's turns within a second in which nothing had happened: looking for waiters and asking

@@ -11,6 +11,7 @@ pub struct Summary {
     pub pinned_lost: u64,
     pub cancelled: u64,
     pub drained: u64,
+    pub moved: u64,
     pub queued: u64,
     pub turns: u64,
 }
@@ -26,6 +27,7 @@ impl Summary {
         self.pinned_lost += other.pinned_lost;
         self.cancelled += other.cancelled;
         self.drained += other.drained;
+        self.moved += other.moved;
         self.queued += other.queued;
         self.turns += other.turns;
     }
@@ -41,6 +43,7 @@ impl Summary {
             self.pinned_lost,
             self.cancelled,
             self.drained,
+            self.moved,
             self.queued,
         ];
         counts.iter().all(|count| *count > 0)

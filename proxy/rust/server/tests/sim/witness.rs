@@ -55,11 +55,8 @@ pub struct Witness {
     pub denied: BTreeSet<Token>,
     /// Where each client belongs.
     pub classes: BTreeMap<u64, Class>,
-    /// Databases that must not hear of a writing client any more.
-    pub forbidden: BTreeSet<usize>,
-    /// Epochs whose former writer still has connections of ours, as far as the proxy said, and
-    /// since when.
-    pub undrained: BTreeMap<u64, Time>,
+    /// Doors of databases through which nothing of a writing client may come any more.
+    pub forbidden: BTreeSet<(usize, usize)>,
     /// Sessions that the network reset and whose database doesn't know yet.
     pub ghosts: BTreeMap<usize, usize>,
     /// The most sessions of ours that each database may have.
@@ -80,6 +77,8 @@ pub struct Witness {
     pub aborted: u64,
     pub cancelled: u64,
     pub drained: u64,
+    /// Drains of a writer that is the writer still, somewhere else.
+    pub moved: u64,
 }
 
 impl Witness {
@@ -88,13 +87,14 @@ impl Witness {
     }
 
     /// A database begins with a request, in a session of that database name.
-    pub fn executed(&mut self, database: usize, token: Token, name: &str) {
+    pub fn executed(&mut self, place: (usize, usize), token: Token, name: &str) {
         let Some(class) = self.classes.get(&(token / PER_CLIENT)).copied() else {
             return self.violation(format!("t{token} is nobody's"));
         };
-        if self.forbidden.contains(&database) && class.writes {
+        if self.forbidden.contains(&place) && class.writes {
+            let (database, door) = place;
             self.violation(format!(
-                "t{token} reached db{database} after it was drained"
+                "t{token} reached db{database} by door {door} after it was drained"
             ));
         }
         if class.database != name {

@@ -39,6 +39,8 @@ pub struct Session {
     /// What is to be sent.
     pub out: Vec<u8>,
     database: usize,
+    /// Which of the server's doors it came through.
+    door: usize,
     /// The database name that was logged in to.
     database_name: String,
     number: u64,
@@ -71,10 +73,16 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn new(database: usize, database_name: String, number: u64, secret: u32) -> Self {
+    pub fn new(
+        (database, door): (usize, usize),
+        database_name: String,
+        number: u64,
+        secret: u32,
+    ) -> Self {
         Self {
             out: Vec::new(),
             database,
+            door,
             database_name,
             number,
             secret,
@@ -309,7 +317,8 @@ impl Session {
 
     fn begin(&mut self, token: Option<Token>, witness: &mut Witness) {
         if let Some(token) = token {
-            witness.executed(self.database, token, &self.database_name);
+            let place = (self.database, self.door);
+            witness.executed(place, token, &self.database_name);
             if witness.initialised && !self.initialised {
                 let session = self.name();
                 witness.violation(format!("t{token} ran in {session} before the init query"));

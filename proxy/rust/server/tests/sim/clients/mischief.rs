@@ -3,7 +3,7 @@
 
 use dbproxy_driver::{Buffer, Driver, Duration, Time, Token};
 
-use super::{Clients, PATIENCE};
+use super::{Cancel, Clients, PATIENCE};
 use crate::wire;
 
 impl Clients {
@@ -15,10 +15,11 @@ impl Clients {
             if let Some(socket) = client.socket {
                 self.driver.arm(socket, true);
             }
-        } else if let Some(key) = client.key {
+        } else if let (Some(key), Some(of)) = (client.key, client.socket) {
             client.judge.cancelled();
             let socket = self.driver.connect(client.address);
-            self.cancels.insert(socket, key);
+            let client = at;
+            self.cancels.insert(socket, Cancel { key, client, of });
             self.network.note(|| format!("client {}: cancels", at + 1));
         }
         self.clients[at].next_at = Time(u64::MAX).min(now.after(PATIENCE.saturating_mul(4)));

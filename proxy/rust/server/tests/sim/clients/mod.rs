@@ -55,13 +55,21 @@ struct Client {
     class: Class,
 }
 
+/// A connection that brings a cancel.
+struct Cancel {
+    key: (u32, u32),
+    client: usize,
+    /// The connection whose statement it is for.
+    of: Token,
+}
+
 /// All clients of a run; they share one host.
 pub struct Clients {
     driver: SimDriver,
     network: Network,
     clients: Vec<Client>,
     by_socket: BTreeMap<Token, usize>,
-    cancels: BTreeMap<Token, (u32, u32)>,
+    cancels: BTreeMap<Token, Cancel>,
     witness: Rc<RefCell<Witness>>,
     random: Random,
     events: Vec<Event<<SimDriver as Driver>::Socket>>,
@@ -173,8 +181,9 @@ impl Clients {
             Event::Connected { socket } => match self.by_socket.get(&socket).copied() {
                 Some(at) => self.greet(at, socket),
                 None => {
-                    if let Some((pid, secret)) = self.cancels.get(&socket) {
-                        let bytes = wire::cancel(*pid, *secret);
+                    if let Some(cancel) = self.cancels.get(&socket) {
+                        let (pid, secret) = cancel.key;
+                        let bytes = wire::cancel(pid, secret);
                         self.driver.arm(socket, true);
                         self.driver.send(socket, Buffer::from_vec(bytes));
                     }
@@ -188,7 +197,12 @@ impl Clients {
                 self.driver.recycle(data);
             }
             Event::Closed { socket, error } => {
-                self.cancels.remove(&socket);
+                if let Some(cancel) = self.cancels.remove(&socket) {
+                    let client = &mut self.clients[cancel.client];
+                    if error.is_none() && client.socket == Some(cancel.of) {
+                        client.judge.cancel_over();
+                    }
+                }
                 if let Some(at) = self.by_socket.remove(&socket) {
                     self.cut_off(at, error.is_some());
                 }

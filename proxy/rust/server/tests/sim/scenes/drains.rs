@@ -16,7 +16,7 @@ fn after_an_acknowledgement_no_byte_reaches_the_former_writer() {
     stage.until("told", |stage| stage.person(client).closed);
     assert_eq!(stage.person(client).errors, ["08007"]);
     stage.until("given up", |s| s.drained("db0", 2) == Some(false));
-    stage.witness.borrow_mut().forbidden.insert(0);
+    stage.witness.borrow_mut().forbidden.insert((0, 0));
     stage.mute(0, false);
     stage.pass(Duration::from_secs(30));
     assert_eq!(stage.sessions(0), 0);

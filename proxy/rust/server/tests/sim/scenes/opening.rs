@@ -1,17 +1,10 @@
 //! Log-ins to the databases: cut, given up, refused, at addresses that don't answer.
 
-use std::net::SocketAddr;
-
 use dbproxy_driver::Duration;
 
 use super::stage::Stage;
 use crate::clients::USERS;
-use crate::desired::{database_at, ip, DATABASE_PORT, WRITE_PORT};
-
-/// Nobody has this address: what is sent there is never answered.
-fn nowhere() -> SocketAddr {
-    SocketAddr::new(ip(99), DATABASE_PORT)
-}
+use crate::desired::{database_at, nowhere, WRITE_PORT};
 
 #[test]
 fn cutting_a_log_in_begins_no_other_one() {

@@ -94,7 +94,7 @@ impl Stage {
             let address = database_at(index);
             let (host, driver) = network.host(&format!("db{index}"), address.ip());
             let (witness, random) = (witness.clone(), random.fork());
-            let database = Database::new(index, driver, address, witness, random, 100);
+            let database = Database::new(index, driver, witness, random, 100);
             (host, database)
         });
         let databases = databases.collect();
