@@ -88,7 +88,7 @@ bench: python ## Measure this proxy beside direct PostgreSQL and PgBouncer (BENC
 bench-operator: python ## Measure the operator with 500 proxies on a real API server (BENCH_PROXIES, BENCH_SECRETS)
 	@$(NODE) require build cluster
 	@$(NODE) binaries
-	@PYTHONPATH=. $(BIN)/python -m tests.bench.fleet
+	@PYTHONPATH=operator:. $(BIN)/python -m tests.bench.fleet
 
 # -- daily work -----------------------------------------------------------------------------------
 

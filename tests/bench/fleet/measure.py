@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-from tests.bench.fleet.player import report, send_report
+from tests.bench.fleet.player import LABEL, report, send_report
 from tests.bench.fleet.programs import Counted, Operator
 from tests.bench.fleet.server import Object, ServerError, send
 
@@ -98,8 +98,10 @@ class Fleet:
             {"name": f"db-{number}", "description": words[:256], **target} for number in range(16)
         ]
         url = f"{GROUP}/namespaces/{NAMESPACE}/dbproxytargetgroups/{group['name']}"
-        for number in range(pods):
-            pod = f"{name}-6c9f4d7b8-{number:05}"
+        names = [f"{name}-6c9f4d7b8-{number:05}" for number in range(pods)]
+        # What pods say that are not there is taken from them.
+        await _side_by_side([self._pod(name, pod) for pod in names])
+        for pod in names:
             entry = report(settings, pod, "UNAVAILABLE") | {"logins": bad, "targets": targets}
             body: Object = {
                 "apiVersion": "dbproxy.dev/v1alpha1",
@@ -134,6 +136,15 @@ class Fleet:
             "data": {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()},
         }
         await send(self.session, "POST", f"/api/v1/namespaces/{namespace}/secrets", body)
+
+    async def _pod(self, proxy: str, name: str) -> None:
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "labels": {LABEL: proxy}},
+            "spec": {"nodeName": "nowhere", "containers": [{"name": "proxy", "image": "proxy:1"}]},
+        }
+        await send(self.session, "POST", f"/api/v1/namespaces/{NAMESPACE}/pods", pod)
 
     async def _settings(self, name: str) -> Any:
         url = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{name}-config"
