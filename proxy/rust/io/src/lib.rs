@@ -23,8 +23,10 @@ mod connection;
 mod epoll;
 mod slots;
 mod sys;
+mod thread;
 mod waker;
 
 pub use epoll::Epoll;
 pub use sys::{now, Socket};
+pub use thread::vital;
 pub use waker::EventfdWaker;
