@@ -10,6 +10,8 @@ use rustix::net::{self, sockopt, SendAncillaryBuffer, SendFlags, Shutdown};
 
 use dbproxy_driver::{Buffer, BufferPool, Duration};
 
+use crate::sys;
+
 /// Buffers that leave in one write at most.
 const VECTORED: usize = 16;
 
@@ -48,6 +50,8 @@ pub(crate) struct Connection {
     pub interest: Option<EventFlags>,
     pub queued: usize,
     queue: VecDeque<Buffer>,
+    /// The kernel was told to be patient with it.
+    slow: bool,
 }
 
 impl Connection {
@@ -62,6 +66,7 @@ impl Connection {
             interest: None,
             queued: 0,
             queue: VecDeque::new(),
+            slow: false,
         }
     }
 
@@ -122,6 +127,14 @@ impl Connection {
             }
         }
         Flushed::All
+    }
+
+    /// Whether the kernel takes less than there is to send: then the peer is given more time.
+    pub fn mark_slow(&mut self, slow: bool) {
+        if let (Some(fd), true) = (&self.fd, self.slow != slow) {
+            self.slow = slow;
+            sys::set_slow(fd, slow);
+        }
     }
 
     /// Forgets what was queued.

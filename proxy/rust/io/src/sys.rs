@@ -12,15 +12,19 @@ use dbproxy_driver::{Duration, Time};
 /// Connections that wait to be accepted, per listener (the kernel caps it at `somaxconn`).
 const BACKLOG: i32 = 4096;
 
-/// A peer that vanished while nothing is in flight is noticed after idle + count × interval.
+/// When a quiet peer is asked whether it is still there, and how often from then on.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVE_COUNT: u32 = 6;
 
-/// How long sent bytes may stay unacknowledged. Long, because the kernel counts a peer with a
-/// full receive window too, and a COPY that waits for a lock or a pager that waits for its reader
-/// is no fault.
-const USER_TIMEOUT: Duration = Duration::from_secs(300);
+/// A peer that vanished is noticed after that time: with bytes in flight by their acknowledgement,
+/// without by the first question that is unanswered then. (Where this is set, the kernel goes by it
+/// and not by a number of questions.)
+const USER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The same while more is queued for a peer than the kernel takes: the kernel counts one with a full
+/// receive window as silent, and a COPY that waits for a lock or a pager that waits for its reader is
+/// no fault.
+const SLOW_USER_TIMEOUT: Duration = Duration::from_secs(300);
 
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
@@ -72,10 +76,24 @@ fn set_options(fd: impl AsFd) -> io::Result<()> {
     sockopt::set_socket_keepalive(&fd, true)?;
     sockopt::set_tcp_keepidle(&fd, KEEPALIVE_IDLE)?;
     sockopt::set_tcp_keepintvl(&fd, KEEPALIVE_INTERVAL)?;
-    sockopt::set_tcp_keepcnt(&fd, KEEPALIVE_COUNT)?;
-    let milliseconds = u32::try_from(USER_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
-    sockopt::set_tcp_user_timeout(&fd, milliseconds)?;
+    set_user_timeout(fd, USER_TIMEOUT)?;
     Ok(())
+}
+
+/// More is queued for a peer than the kernel takes, or all is with the kernel again.
+pub(crate) fn set_slow(fd: impl AsFd, slow: bool) {
+    let timeout = if slow {
+        SLOW_USER_TIMEOUT
+    } else {
+        USER_TIMEOUT
+    };
+    // It fails only for what is no TCP socket; the other value holds then.
+    set_user_timeout(fd, timeout).ok();
+}
+
+fn set_user_timeout(fd: impl AsFd, timeout: Duration) -> rustix::io::Result<()> {
+    let milliseconds = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+    sockopt::set_tcp_user_timeout(fd, milliseconds)
 }
 
 #[cfg(test)]
@@ -87,8 +105,7 @@ mod tests {
         assert!(sockopt::socket_keepalive(fd).unwrap());
         assert_eq!(sockopt::tcp_keepidle(fd).unwrap(), KEEPALIVE_IDLE);
         assert_eq!(sockopt::tcp_keepintvl(fd).unwrap(), KEEPALIVE_INTERVAL);
-        assert_eq!(sockopt::tcp_keepcnt(fd).unwrap(), KEEPALIVE_COUNT);
-        assert_eq!(sockopt::tcp_user_timeout(fd).unwrap(), 300_000);
+        assert_eq!(sockopt::tcp_user_timeout(fd).unwrap(), 120_000);
     }
 
     #[test]
@@ -107,5 +124,14 @@ mod tests {
         };
         carries_all_options(&near);
         carries_all_options(&far);
+    }
+
+    #[test]
+    fn a_slow_peer_is_given_more_time_until_it_is_slow_no_more() {
+        let fd = open("127.0.0.1:0".parse().unwrap()).unwrap();
+        set_slow(&fd, true);
+        assert_eq!(sockopt::tcp_user_timeout(&fd).unwrap(), 300_000);
+        set_slow(&fd, false);
+        assert_eq!(sockopt::tcp_user_timeout(&fd).unwrap(), 120_000);
     }
 }

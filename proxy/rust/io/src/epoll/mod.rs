@@ -163,7 +163,7 @@ impl Driver for Epoll {
                     self.pool.give(data);
                     return 0;
                 }
-                Flushed::Some => {}
+                Flushed::Some => connection.mark_slow(true),
                 Flushed::Failed(error) => {
                     self.pool.give(data);
                     self.fail(socket, error);

@@ -120,7 +120,9 @@ impl Epoll {
             return;
         }
         let interest = connection.interest.unwrap_or(EventFlags::empty());
-        match connection.flush(&mut self.pool) {
+        let flushed = connection.flush(&mut self.pool);
+        connection.mark_slow(matches!(flushed, Flushed::Some));
+        match flushed {
             Flushed::All => {
                 self.watch(token, interest - EventFlags::OUT);
                 self.ready.push(Event::Sent { socket: token });
