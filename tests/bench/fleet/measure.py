@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-from tests.bench.fleet.player import LABEL, report, send_report
+from tests.bench.fleet.player import TEMPLATE, pod_metadata, report, send_report
 from tests.bench.fleet.programs import Counted, Operator
 from tests.bench.fleet.server import Object, ServerError, send
 
@@ -98,7 +98,7 @@ class Fleet:
             {"name": f"db-{number}", "description": words[:256], **target} for number in range(16)
         ]
         url = f"{GROUP}/namespaces/{NAMESPACE}/dbproxytargetgroups/{group['name']}"
-        names = [f"{name}-6c9f4d7b8-{number:05}" for number in range(pods)]
+        names = [f"{name}-{TEMPLATE}-{number:05}" for number in range(pods)]
         # What pods say that are not there is taken from them.
         await _side_by_side([self._pod(name, pod) for pod in names])
         for pod in names:
@@ -141,7 +141,7 @@ class Fleet:
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": name, "labels": {LABEL: proxy}},
+            "metadata": pod_metadata(name, proxy),
             "spec": {"nodeName": "nowhere", "containers": [{"name": "proxy", "image": "proxy:1"}]},
         }
         await send(self.session, "POST", f"/api/v1/namespaces/{NAMESPACE}/pods", pod)

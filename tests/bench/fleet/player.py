@@ -17,6 +17,7 @@ import aiohttp
 from tests.bench.fleet.server import Object, ServerError, send
 
 LABEL = "dbproxy.dev/proxy"
+TEMPLATE = "6c9f4d7b8"
 AT_ONCE = 16
 Act = Callable[[Object], Awaitable[None]]
 
@@ -71,7 +72,7 @@ class Player:
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": name, "labels": template["metadata"]["labels"]},
+            "metadata": pod_metadata(name, deployment["metadata"]["name"]),
             "spec": {**template["spec"], "nodeName": "nowhere"},
         }
         await send(self.session, "POST", url, pod)
@@ -92,6 +93,16 @@ class Player:
         settings = self.settings.get(place)
         for pod in self.pods.get(place, []) if settings else []:
             await send_report(self.session, place[0], settings or {}, pod)
+
+
+def pod_metadata(name: str, proxy: str) -> Object:
+    """As of a pod that a ReplicaSet of the proxy's Deployment made."""
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"{proxy}-{TEMPLATE}"}
+    return {
+        "name": name,
+        "labels": {LABEL: proxy, "pod-template-hash": TEMPLATE},
+        "ownerReferences": [{**owner, "uid": f"{proxy}-{TEMPLATE}", "controller": True}],
+    }
 
 
 async def send_report(
