@@ -137,7 +137,8 @@ class Writer:
         trouble = Verdict(message="the election ConfigMap has not been read yet")
         if floor is not None and self.term is not None and floor.uid == self.term.uid:
             # What was read of the same ConfigMap elsewhere is proof enough.
-            told = self._compare(floor.target, floor.uid, floor.epoch, views, now)
+            read = Election("FOUND", floor.uid, floor.target, floor.epoch)
+            told = self._compare(read, self.term, views, now)
             trouble = told if told.reason == "ElectionInvalid" else trouble
         if ballot.election is not None:
             claimed = self._claim(ballot.election, floor, views, now)
@@ -159,34 +160,34 @@ class Writer:
             return Verdict("ElectionNotFound", election.message)
         if election.state == "INVALID":
             return Verdict("ElectionInvalid", election.message)
-        known = self.term is None and floor is not None and floor.uid == election.uid
-        if known and floor is not None and floor.epoch >= election.epoch:
-            self._begin(floor.target, floor.uid, floor.epoch, views, now)
         last = self.term or floor
         if last is not None and last.uid not in ("", election.uid):
             return self._consider(election, last.target, views, now)
         self._candidate = None
-        return self._compare(election.writer, election.uid, election.epoch, views, now)
+        return self._compare(election, last, views, now)
 
     def _compare(
-        self, writer: str, uid: str, epoch: int, views: Mapping[str, View], now: float
+        self,
+        claim: Election,
+        last: Term | WriterFloor | None,
+        views: Mapping[str, View],
+        now: float,
     ) -> Verdict:
-        """One epoch of a ConfigMap against the last one that was obeyed of it."""
-        term = self.term
-        same = term is not None and term.uid == uid
-        if term is not None and same and epoch < term.epoch:
-            return Verdict("EpochFell", f"epoch {epoch}, after {term.epoch} was obeyed")
-        if term is not None and same and epoch == term.epoch:
+        """What a ConfigMap says against what was obeyed last, of the same one if of any."""
+        writer, uid, epoch = claim.writer, claim.uid, claim.epoch
+        if last is not None and last.uid == uid and epoch < last.epoch:
+            return Verdict("EpochFell", f"epoch {epoch}, after {last.epoch} was obeyed")
+        if last is not None and (last.uid, last.epoch) == (uid, epoch):
             if self._contradiction is not None and self._contradiction[:2] == (uid, epoch):
                 return self._contradiction[2]
-            if writer != term.target:
+            if writer != last.target:
                 # Other pods may obey either: neither may be written to until the epoch rises.
-                told = f"epoch {epoch} named {term.target!r} before, now {writer!r}: raise it"
+                told = f"epoch {epoch} named {last.target!r} before, now {writer!r}: raise it"
                 verdict = Verdict("ElectionInvalid", told)
                 self._contradiction = (uid, epoch, verdict)
                 self._begin("", uid, epoch, views, now)
                 return verdict
-        else:
+        if self.term is None or (self.term.uid, self.term.epoch) != (uid, epoch):
             self._begin(writer, uid, epoch, views, now)
         if writer and writer not in views:
             return Verdict("UnknownWriter", f"{writer!r}, named with epoch {epoch}, is no target")
@@ -202,16 +203,20 @@ class Writer:
         named, old = views.get(election.writer), views.get(last)
         if election.writer and named is None:
             return Verdict("UnknownWriter", f"{election.writer!r} is not a target")
-        writes = named is None or (named.writes and named.asked_at >= since)
-        if writes and (last == election.writer or old is None or old.denies):
+        agrees = named is None or (named.writes and named.asked_at >= since)
+        # Not only of the last one: other pods may have obeyed what this one did not hear of.
+        agrees = agrees and not any(
+            view.writes for name, view in views.items() if name != election.writer
+        )
+        if agrees and (last == election.writer or old is None or old.denies):
             self._candidate = None
             self._begin(election.writer, election.uid, election.epoch, views, now)
             return Verdict()
         told = election.writer or "no writer"
         return Verdict(
             "WriterDisagrees",
-            f"a new ConfigMap names {told}; it counts once SQL says that {told} writes"
-            + (f" and {last} does not" if last else ""),
+            f"a new ConfigMap names {told}; it counts once SQL says that {told} writes and "
+            f"{last or 'any other target'} does not",
         )
 
     def _confirm(
