@@ -3,9 +3,12 @@
 For end-to-end tests of what the operator does. psql runs in the database's pod.
 """
 
+import shlex
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,10 +162,16 @@ class Shop:
         )
 
     def psql_command(
-        self, user: str = "app", password: str = "app-1", service: str = "orders"
+        self,
+        user: str = "app",
+        password: str = "app-1",
+        service: str = "orders",
+        ca: str = "",
     ) -> list[str]:
+        """`ca`: a file in the database's pod that the proxy's certificate is verified against."""
         host = f"{service}.{self.name}.svc"
-        environment = [f"PGPASSWORD={password}", "PGCONNECT_TIMEOUT=10", "PGSSLMODE=require"]
+        tls = ["PGSSLMODE=verify-full", f"PGSSLROOTCERT={ca}"] if ca else ["PGSSLMODE=require"]
+        environment = [f"PGPASSWORD={password}", "PGCONNECT_TIMEOUT=10", *tls]
         options = ["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", host, "-U", user, "-d", "shop"]
         return ["env", *environment, "psql", *options]
 
@@ -199,6 +208,32 @@ class Shop:
         pipe = subprocess.PIPE
         return Session(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True))
 
+    @contextmanager
+    def clients(self, **login: str) -> Iterator["Clients"]:
+        """Clients at work, from when each has had an answer."""
+        psql = shlex.join(self.psql_command(**login))
+        tell = "2>&1 | sed -u s/^/"
+        script = f"""
+            (while sleep 0.2; do echo 'select 1;'; done) | {psql} {tell}'session '/ &
+            (while :; do {psql} -c 'select 1' {tell}'new '/; sleep 0.1; done) &
+            cat > /dev/null; kill 0
+        """
+        command = [
+            *(tool("kubectl"), "--kubeconfig", str(self.cluster.kubeconfig), "-n", DATABASE),
+            *("exec", "-i", "db-0", "--", "timeout", "280", "bash", "-c", script),
+        ]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+            try:
+                clients = Clients(process)
+                clients.must_go_on(1)
+                yield clients
+            finally:
+                # They end when their input does.
+                assert process.stdin is not None
+                process.stdin.close()
+                process.kill()
+
 
 class Session:
     """One client connection that a test holds open."""
@@ -220,6 +255,39 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.communicate()
+
+
+class Clients:
+    """Two that work without a pause: one session, and a new one for each statement."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._answers = {"session": 0, "new": 0}
+        self._faults: list[str] = []
+        self._changed = threading.Condition()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            kind, _, answer = line.strip().partition(" ")
+            with self._changed:
+                if kind in self._answers and answer == "1":
+                    self._answers[kind] += 1
+                else:
+                    self._faults.append(line.strip())
+                self._changed.notify_all()
+
+    def must_go_on(self, answers: int = 5) -> None:
+        """Both get so many more answers, and neither ever got an error."""
+        with self._changed:
+            enough = {kind: count + answers for kind, count in self._answers.items()}
+            went_on = self._changed.wait_for(
+                lambda: self._faults or all(self._answers[kind] >= enough[kind] for kind in enough),
+                timeout=30,
+            )
+            assert self._faults == []
+            assert went_on, f"no more answers: {self._answers}, wanted {enough}"
 
 
 def on_database(cluster: Cluster, sql: str) -> str:
