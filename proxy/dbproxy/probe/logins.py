@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from dbproxy.facts import Login
 from dbproxy.logs import Log
-from dbproxy.probe.engines.base import TargetProbe
+from dbproxy.probe.engines.base import Attempt, TargetProbe
 from dbproxy.tasks import Tasks
 
 RETRY_FIRST = 5.0
@@ -22,14 +22,6 @@ RETRY_LAST = 60.0
 AGAIN = 600.0
 
 log = Log(__name__)
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One user to try: where, and with which passwords, newest first."""
-
-    user: str
-    passwords: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -91,7 +83,7 @@ class Logins:
         for attempt in assignment.attempts:
             if attempt.user in self._results:
                 continue
-            login = await probe.try_login(attempt.user, attempt.passwords, assignment.addresses)
+            login = await probe.try_login(attempt, assignment.addresses)
             if self._assignment != assignment:
                 return
             self._results[attempt.user] = login

@@ -20,8 +20,9 @@ from dbproxy.decide.planner import Plan, Planner, election_name
 from dbproxy.errors import ListenerUnavailableError, SnapshotRefusedError
 from dbproxy.facts import Addresses, Drained, Election, Login, Probe, Problem, Source
 from dbproxy.logs import Log
+from dbproxy.probe.engines.base import Attempt
 from dbproxy.probe.engines.postgres import PostgresProbe
-from dbproxy.probe.logins import Assignment, Attempt, Logins
+from dbproxy.probe.logins import Assignment, Logins
 from dbproxy.probe.prober import Prober
 from dbproxy.run.cpus import available_cpus
 from dbproxy.settings import Config, Credentials, Settings
@@ -365,7 +366,10 @@ class Agent:
         if watch is None:
             self._logins.assign(None, None)
             return
-        attempts = tuple(Attempt(user.name, user.passwords) for user in plan.snapshot.users)
+        attempts = tuple(
+            Attempt(user.name, user.passwords, scram_only=user.method == "SCRAM_SHA_256")
+            for user in plan.snapshot.users
+        )
         self._logins.assign(Assignment(watch.spec.name, watch.addresses, attempts), watch.probe)
 
     def _take_part(self, *, applied: bool) -> bool:

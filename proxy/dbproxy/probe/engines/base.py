@@ -43,6 +43,16 @@ class ProbeSpec:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """One user to try: with which passwords, newest first. `scram_only`: no server that isn't
+    verified may ask for less."""
+
+    user: str
+    passwords: tuple[str, ...]
+    scram_only: bool = True
+
+
+@dataclass(frozen=True)
 class Failure:
     """Why a target could not be asked; see `facts.Probe`."""
 
@@ -71,10 +81,8 @@ class TargetProbe(Protocol):
         """Close the connection in good order."""
         ...
 
-    async def try_login(
-        self, user: str, passwords: Sequence[str], addresses: Sequence[str]
-    ) -> Login:
-        """Whether the user can log in with one of these passwords, newest first."""
+    async def try_login(self, attempt: Attempt, addresses: Sequence[str]) -> Login:
+        """Whether the user can log in with one of its passwords."""
         ...
 
 

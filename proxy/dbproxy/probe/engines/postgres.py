@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from dbproxy.facts import Login, Probe, ServerFacts
-from dbproxy.probe.engines.base import Failure, ProbeSpec, failure_of
+from dbproxy.probe.engines.base import Attempt, Failure, ProbeSpec, failure_of
 from dbproxy.probe.engines.postgres_session import Entry, MakeLogin, ServerError, Session
 
 CONNECT_DEADLINE = 3.0
@@ -103,20 +104,19 @@ class PostgresProbe:
             await self._leave(session)
         self.abort()
 
-    async def try_login(
-        self, user: str, passwords: Sequence[str], addresses: Sequence[str]
-    ) -> Login:
+    async def try_login(self, attempt: Attempt, addresses: Sequence[str]) -> Login:
         async with self._second:
-            return await self._try_login(user, passwords, addresses)
+            return await self._try_login(attempt, addresses)
 
-    async def _try_login(
-        self, user: str, passwords: Sequence[str], addresses: Sequence[str]
-    ) -> Login:
+    async def _try_login(self, attempt: Attempt, addresses: Sequence[str]) -> Login:
+        user = attempt.user
         refused = Login(user, self._spec.name, ok=False, reason="UNREACHABLE")
-        for number, password in enumerate(passwords):
+        for number, password in enumerate(attempt.passwords):
             note = "" if number == 0 else "with the previous password"
             try:
-                session = await self._open_any(addresses, user, password, DATABASES[0])
+                session = await self._open_any(
+                    addresses, Entry("", user, password, DATABASES[0], attempt.scram_only)
+                )
             except Exception as error:
                 if isinstance(error, ServerError) and error.sqlstate in NOT_THAT_DATABASE:
                     # The password was taken; only that database is not for this user.
@@ -201,19 +201,20 @@ class PostgresProbe:
                 "the server answered with another row than was asked for"
             ) from error
 
+    def _monitor(self, password: str, database: str) -> Entry:
+        # Nothing says by what the monitor logs in.
+        return Entry("", self._spec.user, password, database, scram_only=False)
+
     async def _enter(self, addresses: Sequence[str], password: str) -> Session:
-        spec = self._spec
         for database in DATABASES[:-1]:
             try:
-                return await self._open_any(addresses, spec.user, password, database)
+                return await self._open_any(addresses, self._monitor(password, database))
             except ServerError as error:
                 if error.sqlstate not in NOT_THAT_DATABASE:
                     raise
-        return await self._open_any(addresses, spec.user, password, DATABASES[-1])
+        return await self._open_any(addresses, self._monitor(password, DATABASES[-1]))
 
-    async def _open_any(
-        self, addresses: Sequence[str], user: str, password: str, database: str
-    ) -> Session:
+    async def _open_any(self, addresses: Sequence[str], entry: Entry) -> Session:
         """At the first address that answers; a silent one leaves time for those behind it."""
         loop = asyncio.get_running_loop()
         until = loop.time() + CONNECT_DEADLINE
@@ -223,7 +224,7 @@ class PostgresProbe:
             share = (until - loop.time()) / (len(addresses) - number)
             try:
                 async with asyncio.timeout(share):
-                    return await self._open(Entry(address, user, password, database))
+                    return await self._open(replace(entry, address=address))
             except OSError as problem:
                 if self._aborts != aborts:
                     raise

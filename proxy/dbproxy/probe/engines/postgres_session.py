@@ -54,6 +54,7 @@ class Entry:
     user: str
     password: str
     database: str
+    scram_only: bool
 
 
 class Session:
@@ -138,6 +139,7 @@ class Session:
                     "settings": [["application_name", self._spec.application_name]],
                     "tls_wanted": mode != "DISABLED",
                     "tls_required": mode not in ("DISABLED", "PREFERRED"),
+                    "scram_only": entry.scram_only,
                 }
             ).encode()
         )

@@ -4,7 +4,9 @@
 
 use std::sync::Mutex;
 
-use dbproxy_engine::{BackendAsk, BackendLogin as _, BackendProgress, Identity, TlsFacts};
+use dbproxy_engine::{
+    BackendAsk, BackendLogin as _, BackendProgress, DerivedKeys, Identity, TlsFacts, UserMethod,
+};
 use dbproxy_postgres::Connecting;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -22,6 +24,8 @@ struct AskJson {
     settings: Vec<(String, String)>,
     tls_wanted: bool,
     tls_required: bool,
+    /// An unverified server must let the user in by SCRAM, or not at all.
+    scram_only: bool,
 }
 
 /// How far the log-in came: bytes consumed, bytes to send, the state, SQLSTATE and message of a
@@ -54,6 +58,12 @@ impl BackendLogin {
             password: ask.password.into(),
             tls_wanted: ask.tls_wanted,
             tls_required: ask.tls_required,
+            method: if ask.scram_only {
+                UserMethod::ScramSha256
+            } else {
+                UserMethod::Md5
+            },
+            keys: DerivedKeys::default(),
             nonce,
             init_query: None,
         };

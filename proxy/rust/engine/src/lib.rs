@@ -12,6 +12,7 @@
 )]
 
 mod login;
+mod password;
 mod reader;
 mod reason;
 mod session;
@@ -20,8 +21,9 @@ mod users;
 
 pub use login::{
     Admission, BackendAsk, BackendFailure, BackendLogin, BackendProgress, ClientLogin, LoginEnv,
-    LoginProgress, Passwords, TlsFacts,
+    LoginProgress, TlsFacts,
 };
+pub use password::{DerivedKeys, Password};
 pub use reader::{Reader, Short};
 pub use reason::{CloseReason, Failure, KillReason, PinReason};
 pub use session::{Abandoned, Engine, Link, Outcome, Session};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{CancelKey, CloseReason, Failure, Identity, Users};
+use crate::{CancelKey, CloseReason, DerivedKeys, Failure, Identity, Password, UserMethod, Users};
 
 /// What is known of a leg's TLS once its handshake is done.
 #[derive(Clone, Debug, Default)]
@@ -74,16 +74,18 @@ pub trait ClientLogin {
     fn claimed_user(&self) -> &str;
 }
 
-/// The passwords that a backend may log in with, newest first.
-pub type Passwords = Vec<Arc<str>>;
-
 /// What a backend's log-in is for.
 #[derive(Clone, Debug)]
 pub struct BackendAsk {
     /// User, database, settings.
     pub identity: Identity,
     /// The one password to try; on 28P01 the server room opens a new connection with the next.
-    pub password: Arc<str>,
+    pub password: Password,
+    /// How the user's clients prove theirs. To a server that nobody verified, a user of SCRAM is not
+    /// logged in by anything less.
+    pub method: UserMethod,
+    /// The keys that the worker derived for log-ins before.
+    pub keys: DerivedKeys,
     /// Ask for TLS first (all modes but `DISABLED`).
     pub tls_wanted: bool,
     /// Give up if the server refuses TLS (`REQUIRED`, `VERIFY_*`).

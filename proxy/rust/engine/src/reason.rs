@@ -37,8 +37,10 @@ labelled! {
         TlsRequired => "tls_required",
         /// Direct TLS without ALPN `postgresql`.
         AlpnMissing => "alpn_missing",
-        /// Wrong password or unknown user.
+        /// Wrong password.
         AuthenticationFailed => "authentication_failed",
+        /// A user that the proxy doesn't know; its client is told of a wrong password.
+        UnknownUser => "unknown_user",
         /// The startup packet asked for something that isn't supported.
         UnsupportedStartup => "unsupported_startup",
         /// The log-in was not finished in time.

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::Password;
+
 /// How a client proves its password.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum UserMethod {
@@ -35,7 +37,7 @@ pub struct User {
     /// How its clients log in.
     pub method: UserMethod,
     /// Clear passwords, newest first: what backends log in with.
-    pub passwords: Vec<Arc<str>>,
+    pub passwords: Vec<Password>,
     /// A verifier for each of `passwords`, in that order.
     pub verifiers: Vec<Verifier>,
 }

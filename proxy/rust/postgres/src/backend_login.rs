@@ -2,9 +2,12 @@
 //!
 //! Driven by the worker that opened the connection; becomes a [`Link`](crate::Link).
 
-use dbproxy_engine::{BackendAsk, BackendFailure, BackendLogin, BackendProgress, Reader, TlsFacts};
+use dbproxy_engine::{
+    BackendAsk, BackendFailure, BackendLogin, BackendProgress, Reader, TlsFacts, UserMethod,
+};
 
-use crate::auth::scram_client::{self, Begun, Proven};
+use crate::auth::refused::Refused;
+use crate::auth::scram_client::{self, Begun, Failed, Proven};
 use crate::auth::{self, md5};
 use crate::link::{Key, Link};
 use crate::message::{backend, body, build, error, frontend, peek, Peek};
@@ -32,6 +35,8 @@ enum State {
     SaslFinal(Proven),
     /// The server's signature was right, AuthenticationOk must follow.
     SaslDone,
+    /// A password is sent, by a method that proves nothing of the server.
+    Answered,
     /// AuthenticationOk came.
     Reports,
     /// The init query runs.
@@ -93,6 +98,15 @@ fn failed(sqlstate: &str, message: impl Into<String>) -> BackendFailure {
 
 fn broken(message: impl Into<String>) -> End {
     End::Failed(failed("08P01", message))
+}
+
+impl From<Failed> for End {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Broken(why) => broken(why),
+            Failed::Refused(what) => Self::Failed(what.failure()),
+        }
+    }
 }
 
 impl Connecting {
@@ -168,8 +182,12 @@ impl Connecting {
             (backend::NOTICE_RESPONSE, _) => Ok(()),
             (
                 backend::AUTHENTICATION,
-                State::Auth | State::Sasl(_) | State::SaslFinal(_) | State::SaslDone,
-            ) => self.authentication(body, tls, out).map_err(broken),
+                State::Auth
+                | State::Answered
+                | State::Sasl(_)
+                | State::SaslFinal(_)
+                | State::SaslDone,
+            ) => self.authentication(body, tls, out).map_err(End::from),
             (backend::PARAMETER_STATUS, State::Reports | State::Init) => {
                 let (name, value) = parameter(body).ok_or_else(|| broken("broken report"))?;
                 if name != "application_name" {
@@ -220,23 +238,33 @@ impl Connecting {
         body: &[u8],
         tls: Option<&TlsFacts>,
         out: &mut Vec<u8>,
-    ) -> Result<(), &'static str> {
+    ) -> Result<(), Failed> {
+        let verified = tls.is_some_and(|tls| tls.verified);
+        let refused = |what| Err(Failed::Refused(what));
         let mut reader = Reader::new(body);
         let kind = reader.u32().map_err(|_| "broken authentication request")?;
         match (kind, &self.state) {
-            (auth::OK, State::Auth | State::SaslDone) => self.state = State::Reports,
+            (auth::OK, State::Auth) if self.ask.tls_wanted && !verified => {
+                return refused(Refused::NoProof);
+            }
+            (auth::OK, State::Auth | State::Answered | State::SaslDone) => {
+                self.state = State::Reports;
+            }
+            (auth::CLEARTEXT, State::Auth) if !verified => return refused(Refused::ClearText),
             (auth::CLEARTEXT, State::Auth) => {
-                if !tls.is_some_and(|tls| tls.verified) {
-                    return Err("clear-text passwords are only sent to a verified server");
-                }
-                password(out, &self.ask.password);
+                password(out, self.ask.password.reveal());
+                self.state = State::Answered;
+            }
+            (auth::MD5, State::Auth) if self.ask.method != UserMethod::Md5 && !verified => {
+                return refused(Refused::Md5);
             }
             (auth::MD5, State::Auth) => {
                 let salt = reader
                     .take(4)
                     .map_err(|_| "broken authentication request")?;
-                let stored = md5::stored(&self.ask.identity.user, &self.ask.password);
+                let stored = md5::stored(&self.ask.identity.user, self.ask.password.reveal());
                 password(out, &md5::response(&stored, salt));
+                self.state = State::Answered;
             }
             (auth::SASL, State::Auth) => {
                 let end_point = tls.and_then(|tls| tls.end_point.as_deref());
@@ -245,7 +273,8 @@ impl Connecting {
                 self.state = State::Sasl(begun);
             }
             (auth::SASL_CONTINUE, State::Sasl(begun)) => {
-                let (answer, proven) = begun.answer(reader.rest(), &self.ask.password)?;
+                let (answer, proven) =
+                    begun.answer(reader.rest(), &self.ask.password, &self.ask.keys)?;
                 build::message(out, frontend::PASSWORD, |out| {
                     out.extend_from_slice(answer.as_bytes());
                 });
@@ -255,7 +284,7 @@ impl Connecting {
                 proven.check(reader.rest())?;
                 self.state = State::SaslDone;
             }
-            _ => return Err("the server asks for an authentication that isn't supported"),
+            _ => return Err("the server asks for an authentication that isn't supported".into()),
         }
         Ok(())
     }
@@ -286,10 +315,9 @@ fn key(body: &[u8]) -> Option<Key> {
     })
 }
 
-/// The two strings of a ParameterStatus.
-pub(crate) fn parameter(body: &[u8]) -> Option<(&str, &str)> {
+/// Name and value of a ParameterStatus; the value is in the client's encoding.
+pub(crate) fn parameter(body: &[u8]) -> Option<(&str, &[u8])> {
     let mut reader = Reader::new(body);
     let name = std::str::from_utf8(reader.cstr().ok()?).ok()?;
-    let value = std::str::from_utf8(reader.cstr().ok()?).ok()?;
-    Some((name, value))
+    Some((name, reader.cstr().ok()?))
 }

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use dbproxy_engine::{
-    BackendAsk, BackendLogin, BackendProgress, CancelKey, ClientLogin, Identity, Leg, LoginEnv,
-    LoginProgress, Outcome, Payload, Release, Session as _, Step, Steps, TlsFacts, User,
+    BackendAsk, BackendLogin, BackendProgress, CancelKey, ClientLogin, DerivedKeys, Identity, Leg,
+    LoginEnv, LoginProgress, Outcome, Payload, Release, Session as _, Step, Steps, TlsFacts, User,
     UserMethod, Users,
 };
 
@@ -104,6 +104,8 @@ fn backend_login_once(first: u8, bytes: &[u8], piece: usize) -> (Vec<u8>, String
             settings: Arc::from(Vec::new()),
         },
         password: "p".into(),
+        method: UserMethod::ScramSha256,
+        keys: DerivedKeys::default(),
         tls_wanted: first & 1 != 0,
         tls_required: first & 2 != 0,
         nonce: [1; 18],

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use dbproxy_engine::{
     Admission, ClientLogin, CloseReason, Failure, LoginEnv, LoginProgress, Reader, User,
-    UserMethod, Verifier,
+    UserMethod, Users, Verifier,
 };
 
 use crate::auth::scram_server::{self, Challenged, Refusal};
@@ -31,6 +31,8 @@ pub struct Login {
     state: State,
     ssl_asked: bool,
     gss_asked: bool,
+    /// It said something before TLS.
+    spoke: bool,
     user: String,
 }
 
@@ -66,6 +68,14 @@ impl ClientLogin for Login {
         env: &mut LoginEnv<'_>,
         out: &mut Vec<u8>,
     ) -> (usize, LoginProgress) {
+        if self.spoke && env.tls.is_some_and(|tls| tls.direct) {
+            // In the middle of a log-in a client doesn't say anything but what it is asked.
+            self.state = State::Over;
+            return (
+                input.len(),
+                LoginProgress::Close(CloseReason::ProtocolViolation),
+            );
+        }
         let mut used = 0;
         loop {
             let rest = input.get(used..).unwrap_or_default();
@@ -75,6 +85,7 @@ impl ClientLogin for Login {
                 state => self.password(state, rest, env, out),
             };
             used += step;
+            self.spoke |= step > 0 && env.tls.is_none();
             if let Some(progress) = progress {
                 return (used, progress);
             }
@@ -208,7 +219,7 @@ impl Login {
             State::Sasl(candidate) => self.sasl_first(candidate, body, env, out),
             State::SaslFinal(candidate, challenged) => sasl_final(candidate, challenged, body, out),
             State::Md5(candidate, salt) => md5_answer(candidate, salt, body),
-            State::First | State::Over => Err((Refusal::Malformed, String::new())),
+            State::First | State::Over => return violation("unexpected password response", out),
         };
         match outcome {
             Ok(None) => (total, None),
@@ -216,7 +227,7 @@ impl Login {
                 build::authentication(out, auth::OK, |_| ());
                 (total, Some(LoginProgress::Admitted(admission)))
             }
-            Err((refusal, user)) => (total, refuse_password(refusal, &user, out)),
+            Err(refused) => (total, refuse_password(&refused, out)),
         }
     }
 
@@ -250,13 +261,20 @@ impl Login {
                 self.state = State::SaslFinal(candidate, challenged);
                 Ok(None)
             }
-            Err(refusal) => Err((refusal, candidate.claimed())),
+            Err(refusal) => Err(candidate.refused(refusal)),
         }
     }
 }
 
-/// An admission, or nothing yet; or a refusal and whom it is for.
-type Outcome = Result<Option<Admission>, (Refusal, String)>;
+/// A refusal, and whom it is for.
+struct Refused {
+    refusal: Refusal,
+    user: Arc<str>,
+    known: bool,
+}
+
+/// An admission, or nothing yet.
+type Outcome = Result<Option<Admission>, Refused>;
 
 fn sasl_final(
     candidate: Candidate,
@@ -271,8 +289,8 @@ fn sasl_final(
             });
             Ok(Some(candidate.admission()))
         }
-        Ok(_) => Err((Refusal::WrongPassword, candidate.claimed())),
-        Err(refusal) => Err((refusal, candidate.claimed())),
+        Ok(_) => Err(candidate.refused(Refusal::WrongPassword)),
+        Err(refusal) => Err(candidate.refused(refusal)),
     }
 }
 
@@ -286,27 +304,34 @@ fn md5_answer(candidate: Candidate, salt: [u8; 4], body: &[u8]) -> Outcome {
     if proven && candidate.known {
         Ok(Some(candidate.admission()))
     } else {
-        Err((Refusal::WrongPassword, candidate.claimed()))
+        Err(candidate.refused(Refusal::WrongPassword))
     }
 }
 
 impl Candidate {
+    fn refused(self, refusal: Refusal) -> Refused {
+        Refused {
+            refusal,
+            user: self.startup.identity.user,
+            known: self.known,
+        }
+    }
+
     fn admission(self) -> Admission {
         Admission {
             identity: self.startup.identity,
             application_name: Arc::from(self.startup.application_name),
         }
     }
-
-    fn claimed(&self) -> String {
-        self.startup.identity.user.to_string()
-    }
 }
 
-/// Asks for the password in the way of the user; of an unknown one, in the way of the others.
+/// Asks for the password in the way of the user; of an unknown one, in the way of one of the others.
 fn challenge(startup: Startup, env: &mut LoginEnv<'_>, out: &mut Vec<u8>) -> State {
     let user: Option<&Arc<User>> = env.users.by_name.get(&startup.identity.user);
-    let method = user.map_or_else(|| usual_method(env), |user| user.method);
+    let method = user.map_or_else(
+        || likely_method(&startup.identity.user, env.users),
+        |user| user.method,
+    );
     let verifiers = match user {
         Some(user) => user.verifiers.clone(),
         None => vec![verifier::mock(
@@ -341,9 +366,13 @@ fn challenge(startup: Startup, env: &mut LoginEnv<'_>, out: &mut Vec<u8>) -> Sta
     }
 }
 
-fn usual_method(env: &LoginEnv<'_>) -> UserMethod {
-    let mut users = env.users.by_name.values();
-    if !env.users.by_name.is_empty() && users.all(|user| user.method == UserMethod::Md5) {
+/// The method of a user who doesn't exist: as often one or the other as users do have it, and for
+/// each name always the same. Whoever is asked need not exist, whatever he is asked for.
+fn likely_method(user: &str, users: &Users) -> UserMethod {
+    let md5 = |user: &&Arc<User>| user.method == UserMethod::Md5;
+    let all = users.by_name.len() as u64;
+    let share = users.by_name.values().filter(md5).count() as u64;
+    if verifier::draw(user, &users.fleet_secret, all.max(1)) < share {
         UserMethod::Md5
     } else {
         UserMethod::ScramSha256

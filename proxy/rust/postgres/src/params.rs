@@ -1,10 +1,11 @@
 //! What a server reports about itself (ParameterStatus), and the difference between two reports.
+//! Values are in the client's encoding, and stay as they came.
 
 /// Names and values in the order of their first report; `application_name` is not among them: it
 /// belongs to the client.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Params {
-    entries: Vec<(Box<str>, Box<str>)>,
+    entries: Vec<(Box<str>, Box<[u8]>)>,
     literal: bool,
     ascii_safe: bool,
 }
@@ -21,12 +22,12 @@ impl Default for Params {
 
 impl Params {
     /// Names and values.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.entries.iter().map(|(name, value)| (&**name, &**value))
     }
 
     /// One value.
-    pub fn value(&self, name: &str) -> Option<&str> {
+    pub fn value(&self, name: &str) -> Option<&[u8]> {
         self.iter()
             .find(|entry| entry.0 == name)
             .map(|entry| entry.1)
@@ -44,13 +45,13 @@ impl Params {
     }
 
     /// Takes in one report.
-    pub(crate) fn set(&mut self, name: &str, value: &str) {
+    pub(crate) fn set(&mut self, name: &str, value: &[u8]) {
         match self.entries.iter_mut().find(|entry| &*entry.0 == name) {
             Some(entry) => entry.1 = value.into(),
             None => self.entries.push((name.into(), value.into())),
         }
         match name {
-            "standard_conforming_strings" => self.literal = value == "on",
+            "standard_conforming_strings" => self.literal = value == b"on",
             "client_encoding" => self.ascii_safe = ascii_safe(value),
             _ => {}
         }
@@ -58,7 +59,7 @@ impl Params {
 }
 
 /// The encodings that only clients may use; all of a server's own are safe.
-fn ascii_safe(encoding: &str) -> bool {
+fn ascii_safe(encoding: &[u8]) -> bool {
     let unsafe_ones = [
         "BIG5",
         "GB18030",
@@ -70,5 +71,5 @@ fn ascii_safe(encoding: &str) -> bool {
     ];
     !unsafe_ones
         .iter()
-        .any(|name| encoding.eq_ignore_ascii_case(name))
+        .any(|name| encoding.eq_ignore_ascii_case(name.as_bytes()))
 }

@@ -33,6 +33,13 @@ pub(crate) fn mock(user: &str, fleet_secret: &[u8]) -> Verifier {
     }
 }
 
+/// A number below `most` that looks drawn, and is the same for a user in all pods.
+pub(crate) fn draw(user: &str, fleet_secret: &[u8], most: u64) -> u64 {
+    let hash = scram::hmac(fleet_secret, &[b"mock method\0", user.as_bytes()]);
+    let (head, _) = hash.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
+    u64::from_be_bytes(*head) % most
+}
+
 fn salt(user: &str, fleet_secret: &[u8]) -> Vec<u8> {
     let mut salt = scram::hmac(fleet_secret, &[b"salt\0", user.as_bytes()]).to_vec();
     salt.truncate(16);

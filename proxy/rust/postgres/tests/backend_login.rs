@@ -3,8 +3,10 @@
 mod common;
 
 use common::*;
-use dbproxy_engine::{BackendAsk, BackendFailure, BackendLogin, BackendProgress, TlsFacts};
-use dbproxy_postgres::Connecting;
+use dbproxy_engine::{
+    BackendAsk, BackendFailure, BackendLogin, BackendProgress, TlsFacts, UserMethod,
+};
+use dbproxy_postgres::{Connecting, Link};
 
 const SSL_REQUEST: &[u8] = b"\0\0\0\x08\x04\xd2\x16\x2f";
 
@@ -72,6 +74,122 @@ fn clear_text_goes_only_to_a_verified_server() {
         .1;
     assert!(matches!(progress, BackendProgress::NeedMore));
     assert_eq!(out, message(b'p', b"secret\0"));
+}
+
+/// What a server asks for, and how its user's clients prove their password.
+fn asked(request: &[u8], method: UserMethod) -> (BackendAsk, Vec<u8>) {
+    let ask = BackendAsk {
+        method,
+        tls_wanted: true,
+        ..ask()
+    };
+    (ask, message(b'R', request))
+}
+
+/// A log-in over TLS, verified or not, whose server says that.
+fn over_tls(ask: BackendAsk, verified: bool, input: &[u8]) -> (BackendProgress<Link>, Vec<u8>) {
+    let facts = TlsFacts {
+        verified,
+        ..TlsFacts::default()
+    };
+    let mut login = connecting(ask);
+    let mut out = Vec::new();
+    login.feed(b"S", None, &mut out);
+    login.feed(b"", Some(&facts), &mut out);
+    out.clear();
+    let progress = login.feed(input, Some(&facts), &mut out).1;
+    (progress, out)
+}
+
+#[test]
+fn a_user_of_scram_gives_no_md5_answer_to_an_unverified_server() {
+    let md5 = b"\0\0\0\x05salt";
+    let (ask, request) = asked(md5, UserMethod::ScramSha256);
+    let (progress, out) = over_tls(ask, false, &request);
+    let BackendProgress::Failed(failure) = progress else {
+        panic!("{progress:?}")
+    };
+    assert!(out.is_empty());
+    assert_eq!(failure.sqlstate, "28000", "final");
+    assert!(failure.message.contains("MD5") && failure.message.contains("VERIFY_CA"));
+    for (method, verified) in [
+        (UserMethod::ScramSha256, true),
+        (UserMethod::Md5, false),
+        (UserMethod::Md5, true),
+    ] {
+        let (ask, request) = asked(md5, method);
+        let (progress, out) = over_tls(ask, verified, &request);
+        assert!(matches!(progress, BackendProgress::NeedMore));
+        assert_eq!(out[0], b'p', "{method:?} {verified}");
+    }
+    let plain = failure_of(
+        BackendAsk {
+            tls_wanted: false,
+            ..asked(md5, UserMethod::ScramSha256).0
+        },
+        md5,
+    );
+    assert_eq!(plain.sqlstate, "28000", "without TLS too");
+}
+
+fn failure_of(ask: BackendAsk, request: &[u8]) -> BackendFailure {
+    failure(&mut connecting(ask), &message(b'R', request), None)
+}
+
+#[test]
+fn a_server_that_asks_for_nothing_is_let_in_only_verified_or_without_tls() {
+    let ok = [0, 0, 0, 0];
+    let (ask, request) = asked(&ok, UserMethod::Md5);
+    let (progress, _) = over_tls(ask.clone(), false, &request);
+    let BackendProgress::Failed(failure) = progress else {
+        panic!("{progress:?}")
+    };
+    assert!(failure.message.contains("no password") && failure.message.contains("DISABLED"));
+    let (progress, _) = over_tls(ask.clone(), true, &request);
+    assert!(matches!(progress, BackendProgress::NeedMore));
+    // Where TLS was wanted and refused, nobody is verified either.
+    let mut login = connecting(ask.clone());
+    login.feed(b"N", None, &mut Vec::new());
+    assert_eq!(self::failure(&mut login, &request, None).sqlstate, "28000");
+    let plain = BackendAsk {
+        tls_wanted: false,
+        ..ask
+    };
+    let progress = connecting(plain).feed(&request, None, &mut Vec::new()).1;
+    assert!(matches!(progress, BackendProgress::NeedMore));
+}
+
+#[test]
+fn a_password_is_asked_for_once() {
+    let (ask, request) = asked(b"\0\0\0\x05salt", UserMethod::Md5);
+    let (progress, out) = over_tls(ask, false, &[request.clone(), request].concat());
+    assert!(matches!(progress, BackendProgress::Failed(_)));
+    assert_eq!(show(&out), "p");
+}
+
+#[test]
+fn a_log_in_that_is_accepted_after_md5_goes_on() {
+    let (ask, request) = asked(b"\0\0\0\x05salt", UserMethod::Md5);
+    let input = concat(&[request, message(b'R', &[0, 0, 0, 0]), ready(b'I')]);
+    let (progress, _) = over_tls(ask, false, &input);
+    assert!(matches!(progress, BackendProgress::Ready(_)));
+}
+
+#[test]
+fn too_many_iterations_are_refused_for_good_and_named() {
+    let mut login = connecting(ask());
+    let mut out = Vec::new();
+    login.feed(
+        &message(b'R', b"\0\0\0\x0aSCRAM-SHA-256\0\0"),
+        None,
+        &mut out,
+    );
+    let first = String::from_utf8_lossy(&out).into_owned();
+    let nonce = first.split("r=").nth(1).unwrap_or_default();
+    let challenge = format!("\0\0\0\x0br={nonce}x,s=AAAA,i=100001");
+    let failure = failure(&mut login, &message(b'R', challenge.as_bytes()), None);
+    assert_eq!(failure.sqlstate, "28000");
+    assert!(failure.message.contains("scram_iterations"), "{failure:?}");
 }
 
 #[test]

@@ -8,19 +8,19 @@ use std::sync::Arc;
 use common::*;
 use dbproxy_engine::{
     Admission, BackendAsk, BackendFailure, BackendLogin, BackendProgress, CancelKey, ClientLogin,
-    CloseReason, LoginEnv, LoginProgress, TlsFacts, User, UserMethod, Users,
+    CloseReason, LoginEnv, LoginProgress, Password, TlsFacts, User, UserMethod, Users,
 };
 use dbproxy_postgres::{verifier, Connecting, Login};
 
 fn users(method: UserMethod) -> Users {
     let secret = b"fleet".to_vec();
-    let passwords: Vec<Arc<str>> = vec!["new".into(), "old \u{e9}".into()];
+    let passwords: Vec<Password> = vec!["new".into(), "old \u{e9}".into()];
     let user = User {
         name: "app".into(),
         method,
         verifiers: passwords
             .iter()
-            .map(|p| verifier("app", p, &secret))
+            .map(|p| verifier("app", p.reveal(), &secret))
             .collect(),
         passwords,
     };
@@ -117,6 +117,7 @@ fn asking(user: &str, password: &str) -> BackendAsk {
     let mut asked = ask();
     asked.identity.user = user.into();
     asked.password = password.into();
+    asked.method = UserMethod::Md5;
     asked
 }
 
@@ -140,13 +141,16 @@ fn every_password_that_is_valid_logs_in_by_either_method() {
 fn unknown_users_and_wrong_passwords_look_alike() {
     for method in [UserMethod::ScramSha256, UserMethod::Md5] {
         let door = Door::new(method);
-        for (user, password) in [("app", "wrong"), ("nobody", "new")] {
+        for (user, password, logged) in [
+            ("app", "wrong", CloseReason::AuthenticationFailed),
+            ("nobody", "new", CloseReason::UnknownUser),
+        ] {
             let End::Refused(reason, failure) =
                 exchange(&door, asking(user, password), None, false)
             else {
                 panic!("{user} came in")
             };
-            assert_eq!(reason, CloseReason::AuthenticationFailed);
+            assert_eq!(reason, logged, "only the log tells them apart");
             assert_eq!(failure.sqlstate, "28P01");
             assert_eq!(
                 failure.message,
@@ -155,6 +159,36 @@ fn unknown_users_and_wrong_passwords_look_alike() {
             assert!(failure.wrong_password && failure.verbatim.is_none());
         }
     }
+}
+
+#[test]
+fn unknown_users_are_asked_in_the_ways_of_the_known_ones() {
+    let mut door = Door::new(UserMethod::Md5);
+    let scram = users(UserMethod::ScramSha256).by_name["app"].clone();
+    door.users.by_name.insert("other".into(), scram);
+    let asks_md5 = |name: &str| {
+        let out = door.one(&startup(&[("user", name)])).1;
+        out.get(8) == Some(&5)
+    };
+    let names: Vec<String> = (0..100).map(|n| format!("nobody-{n}")).collect();
+    let md5 = names.iter().filter(|name| asks_md5(name)).count();
+    assert!((20..80).contains(&md5), "{md5} of 100");
+    assert!(names.iter().all(|name| asks_md5(name) == asks_md5(name)));
+}
+
+#[test]
+fn tls_cannot_begin_in_the_middle_of_a_log_in() {
+    let mut door = Door::new(UserMethod::ScramSha256);
+    let mut login = Login::default();
+    door.feed(&mut login, &startup(&[("user", "app")]));
+    door.tls = Some(TlsFacts {
+        direct: true,
+        alpn: Some(b"postgresql".to_vec()),
+        ..TlsFacts::default()
+    });
+    let (_, progress, out) = door.feed(&mut login, &startup(&[("user", "app")]));
+    assert_eq!(closed(progress), CloseReason::ProtocolViolation);
+    assert!(out.is_empty());
 }
 
 #[test]

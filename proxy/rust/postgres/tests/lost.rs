@@ -60,43 +60,6 @@ fn the_commit_of_a_transaction_lost_while_idle_fails_and_ends_it() {
 }
 
 #[test]
-fn the_rollback_of_a_transaction_lost_while_idle_is_one() {
-    let mut bench = Bench::in_transaction();
-    bench.lose();
-    bench.client(&query("ROLLBACK"));
-    assert_eq!(bench.told(), "C:ROLLBACK Z:I");
-}
-
-#[test]
-fn a_text_that_begins_with_rollback_runs_where_there_is_nothing_to_roll_back() {
-    let mut bench = Bench::in_transaction();
-    bench.lose();
-    bench.idle = vec![link()];
-    assert_eq!(
-        bench.client(&query("ROLLBACK; SELECT 1")),
-        "Q:ROLLBACK; SELECT 1"
-    );
-}
-
-#[test]
-fn the_extended_protocol_is_skipped_to_its_sync() {
-    let mut bench = Bench::in_transaction();
-    bench.client(&concat(&[run("INSERT INTO t VALUES ($1)"), sync()]));
-    bench.lose();
-    assert_eq!(bench.told(), "E:40001 Z:E");
-    bench.client(&concat(&[run("INSERT INTO t VALUES ($1)"), sync()]));
-    assert_eq!(bench.told(), "E:25P02 Z:E");
-    bench.client(&concat(&[
-        parse("", "ROLLBACK"),
-        bind("", ""),
-        describe("P"),
-        execute(""),
-        sync(),
-    ]));
-    assert_eq!(bench.told(), "1 2 n C:ROLLBACK Z:I");
-}
-
-#[test]
 fn a_batch_without_its_sync_is_skipped_up_to_it() {
     let mut bench = Bench::in_transaction();
     bench.client(&concat(&[run("SELECT 1"), flush()]));

@@ -157,6 +157,17 @@ fn reports_that_differ_are_told_before_the_reply() {
 }
 
 #[test]
+fn reports_in_another_encoding_are_passed_on_as_they_are() {
+    let mut bench = Bench::new();
+    bench.client(&query("SELECT 1"));
+    let jose = message(b'S', b"session_authorization\0jos\xe9\0");
+    let reply = concat(&[jose, complete("SELECT 1"), ready(b'I')]);
+    bench.server(&reply);
+    assert_eq!(bench.to_client, reply);
+    assert_eq!(bench.released, [Release::Clean]);
+}
+
+#[test]
 fn a_query_larger_than_the_limit_streams_and_pins() {
     let mut bench = Bench::new();
     let bytes = query(&format!("SELECT '{}'", "x".repeat(3 * LIMIT)));

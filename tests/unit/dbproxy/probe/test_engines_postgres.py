@@ -17,7 +17,7 @@ from tests.waiting import until
 from dbproxy.dataplane import backend_login
 from dbproxy.facts import Probe, ServerFacts
 from dbproxy.probe.engines import postgres as postgres_module
-from dbproxy.probe.engines.base import ProbeSpec, failure_of, resolve
+from dbproxy.probe.engines.base import Attempt, ProbeSpec, failure_of, resolve
 from dbproxy.probe.engines.postgres import PostgresProbe
 
 
@@ -193,10 +193,10 @@ async def test_a_login_works_with_the_newest_password_or_an_older_one(postgres: 
     probe = probe_of(spec_of(postgres))
     address = [f"127.0.0.1:{postgres.port}"]
     right = PASSWORDS["app"]
-    assert (await probe.try_login("app", [right], address)).message == ""
-    old = await probe.try_login("app", ["newer", right], address)
+    assert (await probe.try_login(Attempt("app", (right,)), address)).message == ""
+    old = await probe.try_login(Attempt("app", ("newer", right)), address)
     assert (old.ok, old.message) == (True, "with the previous password")
-    wrong = await probe.try_login("app", ["wrong"], address)
+    wrong = await probe.try_login(Attempt("app", ("wrong",)), address)
     assert (wrong.ok, wrong.reason) == (False, "AUTH_FAILURE")
 
 
@@ -206,7 +206,7 @@ async def test_a_user_without_a_database_of_its_own_is_logged_in_all_the_same(
     server = make_postgres()
     server.psql("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC")
     probe = probe_of(spec_of(server))
-    login = await probe.try_login("app", [PASSWORDS["app"]], [f"127.0.0.1:{server.port}"])
+    login = await probe.try_login(Attempt("app", (PASSWORDS["app"],)), [f"127.0.0.1:{server.port}"])
     assert login.ok
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.certificates import Authority
 
 from dbproxy.dataplane import backend_login
-from dbproxy.probe.engines.base import ProbeSpec
+from dbproxy.probe.engines.base import Attempt, ProbeSpec
 from dbproxy.probe.engines.postgres import PostgresProbe
 
 SECRET = "a-secret-password"
@@ -106,12 +106,35 @@ async def test_a_server_that_nobody_verified_gets_no_password_in_clear_text(
     server = await serve(refuse_tls_and_ask_for_the_password)
     probe = PostgresProbe(server.spec(mode), backend_login)
     found = await probe.ask([server.address])
-    login = await probe.try_login("app", [SECRET, SECRET + "-older"], [server.address])
+    login = await probe.try_login(Attempt("app", (SECRET, SECRET + "-older")), [server.address])
     await server.ended.wait()
     assert SECRET.encode() not in server.heard
     assert (found.state, login.ok) == ("FAILED", False)
     assert "clear-text" in found.message
     assert "clear-text" in login.message
+
+
+async def refuse_tls_and_ask_for_md5(
+    server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    await startup(server, reader)
+    if server.heard.endswith(SSL_REQUEST):
+        writer.write(b"N")
+        await startup(server, reader)
+    writer.write(message(b"R", struct.pack("!I", 5) + b"salt"))
+
+
+@pytest.mark.parametrize("mode", ["DISABLED", "PREFERRED"])
+async def test_a_server_that_nobody_verified_gets_no_md5_answer_of_a_user_of_scram(
+    serve: Serve, mode: str
+) -> None:
+    server = await serve(refuse_tls_and_ask_for_md5)
+    probe = PostgresProbe(server.spec(mode), backend_login)
+    login = await probe.try_login(Attempt("app", (SECRET,)), [server.address])
+    await server.ended.wait()
+    assert b"md5" not in server.heard
+    assert not login.ok
+    assert "MD5" in login.message
 
 
 async def test_bytes_stuffed_behind_the_answer_to_an_sslrequest_end_the_session(
@@ -168,7 +191,9 @@ async def test_an_abort_ends_a_login_trial_too_without_another_byte(serve: Serve
 
     server = await serve(stay_silent)
     probe = PostgresProbe(server.spec("DISABLED"), backend_login)
-    trial = asyncio.ensure_future(probe.try_login("app", [SECRET, "older"], [server.address]))
+    trial = asyncio.ensure_future(
+        probe.try_login(Attempt("app", (SECRET, "older")), [server.address])
+    )
     await logging_in.wait()
     probe.abort()
     assert not (await trial).ok

@@ -9,8 +9,8 @@ import pytest
 
 from dbproxy.facts import Login, Probe
 from dbproxy.probe import logins
-from dbproxy.probe.engines.base import ProbeSpec
-from dbproxy.probe.logins import Assignment, Attempt, Logins
+from dbproxy.probe.engines.base import Attempt, ProbeSpec
+from dbproxy.probe.logins import Assignment, Logins
 from dbproxy.tasks import Tasks
 
 
@@ -33,11 +33,10 @@ class FakeProbe:
     def renew(self, spec: ProbeSpec) -> None:
         raise NotImplementedError
 
-    async def try_login(
-        self, user: str, passwords: Sequence[str], addresses: Sequence[str]
-    ) -> Login:
-        self.tried.append(user)
-        return Login(user, "db-0", ok=self.passwords.get(user) in passwords)
+    async def try_login(self, attempt: Attempt, addresses: Sequence[str]) -> Login:
+        self.tried.append(attempt.user)
+        known = self.passwords.get(attempt.user) in attempt.passwords
+        return Login(attempt.user, "db-0", ok=known)
 
 
 class Results:

@@ -12,7 +12,7 @@ from tests.waiting import until
 
 from dbproxy.facts import Addresses, Login, Probe
 from dbproxy.probe import prober as prober_module
-from dbproxy.probe.engines.base import ProbeSpec
+from dbproxy.probe.engines.base import Attempt, ProbeSpec
 from dbproxy.probe.prober import Prober, TargetWatch
 from dbproxy.tasks import Tasks
 
@@ -63,9 +63,7 @@ class FakeProbe:
     async def close(self) -> None:
         self.abort()
 
-    async def try_login(
-        self, user: str, passwords: Sequence[str], addresses: Sequence[str]
-    ) -> Login:
+    async def try_login(self, attempt: Attempt, addresses: Sequence[str]) -> Login:
         raise NotImplementedError
 
 

@@ -4,6 +4,7 @@
 //! sends; each step takes a message's payload and answers the next one.
 
 pub(crate) mod md5;
+pub(crate) mod refused;
 pub(crate) mod scram;
 pub(crate) mod scram_client;
 pub(crate) mod scram_server;

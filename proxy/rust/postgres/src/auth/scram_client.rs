@@ -1,16 +1,29 @@
 //! SCRAM as the client: how the proxy logs in to databases.
 
 use base64::{prelude::BASE64_STANDARD, Engine as _};
+use dbproxy_engine::{DerivedKeys, Password};
 use subtle::ConstantTimeEq;
 
+use super::refused::Refused;
 use super::scram::{self, Key};
 use super::{SCRAM_SHA_256, SCRAM_SHA_256_PLUS};
 
 /// More iterations than this would let a server stall a worker.
-const MOST_ITERATIONS: u32 = 100_000;
+pub(crate) const MOST_ITERATIONS: u32 = 100_000;
 
-/// The exchange failed; says why, for the log.
-pub(crate) type Failed = &'static str;
+/// The exchange failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Failed {
+    /// It isn't SCRAM; says why, for the log.
+    Broken(&'static str),
+    Refused(Refused),
+}
+
+impl From<&'static str> for Failed {
+    fn from(why: &'static str) -> Self {
+        Self::Broken(why)
+    }
+}
 
 /// client-first-message is made.
 #[derive(Debug)]
@@ -41,7 +54,9 @@ pub(crate) fn begin(
             "p=tls-server-end-point,,",
             data.to_vec(),
         ),
-        _ if !has(SCRAM_SHA_256) => return Err("the server offers no SASL mechanism we know"),
+        _ if !has(SCRAM_SHA_256) => {
+            return Err("the server offers no SASL mechanism we know".into());
+        }
         // "y": we could, the server says it can't; it refuses if that isn't so.
         Some(_) => (SCRAM_SHA_256, "y,,", Vec::new()),
         None => (SCRAM_SHA_256, "n,,", Vec::new()),
@@ -68,7 +83,8 @@ impl Begun {
     pub(crate) fn answer(
         &self,
         server_first: &[u8],
-        password: &str,
+        password: &Password,
+        keys: &DerivedKeys,
     ) -> Result<(String, Proven), Failed> {
         let malformed = "malformed SCRAM challenge";
         let server_first = std::str::from_utf8(server_first).map_err(|_| malformed)?;
@@ -79,10 +95,13 @@ impl Begun {
         let salt = BASE64_STANDARD.decode(salt).map_err(|_| malformed)?;
         let iterations: u32 = iterations.parse().map_err(|_| malformed)?;
         if !nonce.starts_with(&self.nonce) || nonce.len() == self.nonce.len() {
-            return Err("the server's SCRAM nonce doesn't extend ours");
+            return Err("the server's SCRAM nonce doesn't extend ours".into());
         }
-        if iterations == 0 || iterations > MOST_ITERATIONS {
-            return Err("the server asks for too many SCRAM iterations");
+        if iterations == 0 {
+            return Err(malformed.into());
+        }
+        if iterations > MOST_ITERATIONS {
+            return Err(Failed::Refused(Refused::Iterations(iterations)));
         }
         let mut binding = self.header.as_bytes().to_vec();
         binding.extend_from_slice(&self.binding);
@@ -95,7 +114,9 @@ impl Begun {
             b",",
             without_proof.as_bytes(),
         ];
-        let salted = scram::salted_password(password, &salt, iterations);
+        let salted = keys.key(password, &salt, iterations, || {
+            scram::salted_password(password.reveal(), &salt, iterations)
+        });
         let client_key = scram::client_key(&salted);
         let signature = scram::hmac(&scram::hash(&client_key), &parts);
         let proof = BASE64_STANDARD.encode(scram::xor(&client_key, &signature));
@@ -116,7 +137,7 @@ impl Proven {
         if bool::from(signature.ct_eq(&self.server_signature)) {
             Ok(())
         } else {
-            Err(wrong)
+            Err(wrong.into())
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use dbproxy_engine::{CloseReason, LoginProgress};
 
-use super::{close, Step};
+use super::{close, Refused, Step};
 use crate::auth::scram_server::Refusal;
 use crate::message::error::Fault;
 use crate::message::{backend, build};
@@ -52,16 +52,19 @@ pub(super) fn refuse_startup(unusable: Unusable, out: &mut Vec<u8>) -> Option<Lo
     close(reason)
 }
 
-pub(super) fn refuse_password(
-    refusal: Refusal,
-    user: &str,
-    out: &mut Vec<u8>,
-) -> Option<LoginProgress> {
+pub(super) fn refuse_password(refused: &Refused, out: &mut Vec<u8>) -> Option<LoginProgress> {
     let wrong;
-    let (code, message, reason) = match refusal {
+    let (code, message, reason) = match refused.refusal {
         Refusal::WrongPassword => {
+            // The client is told the same of both; only the log tells them apart.
+            let user = &refused.user;
             wrong = format!("password authentication failed for user \"{user}\"");
-            ("28P01", wrong.as_str(), CloseReason::AuthenticationFailed)
+            let reason = if refused.known {
+                CloseReason::AuthenticationFailed
+            } else {
+                CloseReason::UnknownUser
+            };
+            ("28P01", wrong.as_str(), reason)
         }
         Refusal::ChannelBinding => (
             "28000",

@@ -44,10 +44,10 @@ pub(crate) fn bare(out: &mut Vec<u8>, tag: u8) {
 }
 
 /// ParameterStatus.
-pub(crate) fn parameter(out: &mut Vec<u8>, name: &str, value: &str) {
+pub(crate) fn parameter(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     message(out, backend::PARAMETER_STATUS, |body| {
         text(body, name.as_bytes());
-        text(body, value.as_bytes());
+        text(body, value);
     });
 }
 

@@ -67,7 +67,8 @@ impl Session {
                     if rest.len() < total && rest.len() < limit {
                         return at;
                     }
-                    if tag == frontend::QUERY && rolls_back_first(body(rest, total)) {
+                    let whole = rest.len() >= total;
+                    if whole && self.ends_on_a_backend(tag, body(rest, total)) {
                         self.failed = Virtual::No;
                         continue;
                     }
@@ -99,6 +100,25 @@ impl Session {
             }
             Scan::Left => self.close(CloseReason::ClientLeft, out),
             Scan::Bad => self.violation(false, out),
+        }
+    }
+
+    /// Whether a message ends the virtual transaction and has more for a database to do: statements
+    /// behind a ROLLBACK, or a name that is used again. A database finds no transaction to roll back,
+    /// and says so in a warning.
+    fn ends_on_a_backend(&self, tag: u8, body: &[u8]) -> bool {
+        match tag {
+            frontend::QUERY => rolls_back_first(body),
+            frontend::PARSE
+                if self.failed == Virtual::Untold && parse_text(body).is_some_and(commits) =>
+            {
+                false
+            }
+            frontend::PARSE => {
+                body.first().is_some_and(|byte| *byte != 0)
+                    && parse_text(body).is_some_and(ends_transaction)
+            }
+            _ => false,
         }
     }
 
@@ -134,7 +154,7 @@ impl Session {
                 self.batch.parsed = true;
                 build::bare(&mut bytes, backend::PARSE_COMPLETE);
             }
-            frontend::BIND if self.batch.parsed => {
+            frontend::BIND if self.batch.parsed && binds_unnamed(body) => {
                 build::bare(&mut bytes, backend::BIND_COMPLETE);
             }
             frontend::DESCRIBE if self.batch.parsed => {
@@ -241,6 +261,12 @@ fn scan(rest: &[u8], scanned: &mut usize) -> Scan {
     }
 }
 
+/// Whether a Bind is of the unnamed statement.
+fn binds_unnamed(body: &[u8]) -> bool {
+    let mut reader = Reader::new(body);
+    reader.cstr().is_ok() && reader.cstr() == Ok(b"")
+}
+
 /// The statement of a Parse message.
 fn parse_text(body: &[u8]) -> Option<&[u8]> {
     let mut reader = Reader::new(body);
@@ -268,8 +294,7 @@ fn commits(text: &[u8]) -> bool {
     ends_transaction(text) && plain_effects(text) == Effects::COMMIT
 }
 
-/// Whether a text begins with a whole ROLLBACK and goes on: then the rest is for a database, which
-/// finds no transaction to roll back and says so in a warning.
+/// Whether a text begins with a whole ROLLBACK and goes on.
 fn rolls_back_first(text: &[u8]) -> bool {
     let mut parts = text.splitn(2, |byte| *byte == b';');
     let first = parts.next().unwrap_or_default();

@@ -112,9 +112,11 @@ fn report(
         if matches!(front, Some(Expect::Injected(_))) {
             return Verdict::Drop;
         }
-        let before = std::mem::replace(&mut link.application_name, value.into());
+        // Every server cleans it to ASCII.
+        let value = String::from_utf8_lossy(value);
+        let before = std::mem::replace(&mut link.application_name, (*value).into());
         return match session {
-            Some(session) => session.name_reported(&before, value),
+            Some(session) => session.name_reported(&before, &value),
             None => Verdict::Drop,
         };
     }
@@ -348,7 +350,7 @@ impl Session {
             return Verdict::Drop;
         }
         let mut bytes = Vec::new();
-        build::parameter(&mut bytes, "application_name", shown);
+        build::parameter(&mut bytes, "application_name", shown.as_bytes());
         Verdict::Instead(bytes)
     }
 

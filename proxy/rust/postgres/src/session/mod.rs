@@ -102,7 +102,7 @@ impl Session {
         key: CancelKey,
         out: &mut Vec<u8>,
     ) -> Self {
-        build::parameter(out, "application_name", &application_name);
+        build::parameter(out, "application_name", application_name.as_bytes());
         for (name, value) in params.iter() {
             build::parameter(out, name, value);
         }

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use dbproxy_engine::{
-    BackendAsk, BackendLogin, BackendProgress, CancelKey, CloseReason, Engine, Identity, Leg,
-    Link as _, Note, Outcome, Payload, Release, Session as _, Step, Steps,
+    BackendAsk, BackendLogin, BackendProgress, CancelKey, CloseReason, DerivedKeys, Engine,
+    Identity, Leg, Link as _, Note, Outcome, Payload, Release, Session as _, Step, Steps,
+    UserMethod,
 };
 use dbproxy_postgres::{Connecting, Link, Postgres, Session};
 
@@ -145,6 +146,8 @@ pub fn ask() -> BackendAsk {
     BackendAsk {
         identity: identity(),
         password: "secret".into(),
+        method: UserMethod::ScramSha256,
+        keys: DerivedKeys::default(),
         tls_wanted: false,
         tls_required: false,
         nonce: [7; 18],

@@ -222,7 +222,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
         }
         let user = guest.login.claimed_user().to_owned();
         let event = match reason {
-            CloseReason::AuthenticationFailed => "login_failed",
+            CloseReason::AuthenticationFailed | CloseReason::UnknownUser => "login_failed",
             _ => "client_closed",
         };
         let notice = Notice::new(event)
@@ -250,7 +250,8 @@ impl<E: Engine, D: Driver> Front<E, D> {
         };
         let stats = self.stats_of(&name);
         count_close(&stats, reason);
-        if reason == CloseReason::AuthenticationFailed {
+        let refused = [CloseReason::AuthenticationFailed, CloseReason::UnknownUser];
+        if refused.contains(&reason) {
             stats.auth_failed.add(1);
         }
     }

@@ -26,7 +26,7 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use dbproxy_driver::{Driver, Event, Time, Token};
-use dbproxy_engine::{CancelKey, Engine, Steps};
+use dbproxy_engine::{CancelKey, DerivedKeys, Engine, Steps};
 
 use crate::shared::{Letter, Shared};
 use crate::slab::Slab;
@@ -71,6 +71,8 @@ pub struct Worker<E: Engine, D: Driver> {
     good_address: BTreeMap<TargetId, SocketAddr>,
     /// Per user: which password the database accepted last.
     good_password: HashMap<Arc<str>, usize>,
+    /// Keys derived from passwords for log-ins before.
+    keys: DerivedKeys,
     logins_in_flight: u32,
     swept_at: Time,
     sought_at: Time,
@@ -103,6 +105,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             exhausted_until: BTreeMap::new(),
             good_address: BTreeMap::new(),
             good_password: HashMap::new(),
+            keys: DerivedKeys::default(),
             logins_in_flight: 0,
             swept_at: Time::default(),
             sought_at: Time::default(),

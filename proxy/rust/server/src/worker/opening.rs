@@ -141,7 +141,9 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let deadline = opening.deadline;
         let identity = lane.identity.clone();
         let user = snapshot.users.by_name.get(&identity.user);
-        let Some(password) = user.and_then(|user| user.passwords.get(opening.password)) else {
+        let entry =
+            user.and_then(|user| Some((user.method, user.passwords.get(opening.password)?)));
+        let Some((method, password)) = entry else {
             let failure = local_failure("28000", "the proxy has no password for this user");
             return self.open_failed(key, failure, false);
         };
@@ -149,6 +151,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let ask = BackendAsk {
             identity,
             password: password.clone(),
+            method,
+            keys: self.keys.clone(),
             tls_wanted: mode != TlsMode::Disabled,
             tls_required: !matches!(mode, TlsMode::Disabled | TlsMode::Preferred),
             nonce,
