@@ -1,6 +1,7 @@
 """The custom resources among themselves: parts that several kinds share are the same everywhere."""
 
-from tests.fix_contract import Object
+import yaml
+from tests.fix_contract import ROOT, Object
 
 
 def test_what_two_kinds_share_is_the_same_in_both(schemas: dict[str, Object]) -> None:
@@ -44,3 +45,16 @@ def test_every_field_a_user_sets_says_what_it_is_for(schemas: dict[str, Object])
     for kind, schema in schemas.items():
         for name, field in schema["properties"]["spec"]["properties"].items():
             assert "description" in field or "enum" in field, f"{kind}.spec.{name}"
+
+
+def test_the_example_of_an_autoscaler_targets_the_scale_of_a_dbproxy(
+    crds: dict[str, Object],
+) -> None:
+    text = (ROOT / "examples" / "autoscaling" / "hpa.yaml").read_text()
+    target = yaml.safe_load(text)["spec"]["scaleTargetRef"]
+    crd = crds[target["kind"]]
+    (version,) = crd["spec"]["versions"]
+    assert target["apiVersion"] == f"{crd['spec']['group']}/{version['name']}"
+    scale = version["subresources"]["scale"]
+    assert scale["specReplicasPath"] == ".spec.replicas"
+    assert scale["labelSelectorPath"] == ".status.selector"
