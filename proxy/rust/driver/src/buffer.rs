@@ -3,8 +3,9 @@
 /// How many bytes one receive takes at most.
 pub const BUFFER_SIZE: usize = 16 * 1024;
 
-/// Buffers that one pool keeps for reuse at most; the rest go back to the allocator.
-const KEPT: usize = 64;
+/// Buffers that one pool keeps for reuse at most; the rest go back to the allocator. At least as
+/// many as one wait of a driver may hand out, or a busy thread would ask the allocator each time.
+pub const KEPT_BUFFERS: usize = 192;
 
 /// Bytes with a read position: consuming from the front moves no memory.
 #[derive(Debug, Default)]
@@ -32,6 +33,16 @@ impl Buffer {
     /// Nothing left.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Bytes of memory that it takes.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// How many bytes can be appended without growing.
+    pub fn room(&self) -> usize {
+        self.bytes.capacity() - self.len()
     }
 
     /// Drops up to `n` bytes from the front.
@@ -85,7 +96,7 @@ impl BufferPool {
     /// Takes a buffer back; odd sizes and surplus ones are freed.
     pub fn give(&mut self, mut buffer: Buffer) {
         let capacity = buffer.bytes.capacity();
-        if self.spare.len() < KEPT && (BUFFER_SIZE..=2 * BUFFER_SIZE).contains(&capacity) {
+        if self.spare.len() < KEPT_BUFFERS && (BUFFER_SIZE..=2 * BUFFER_SIZE).contains(&capacity) {
             buffer.clear();
             self.spare.push(buffer);
         }

@@ -7,10 +7,12 @@
 mod buffer;
 #[cfg(feature = "contract")]
 pub mod contract;
+mod queue;
 pub mod sim;
 mod time;
 
-pub use buffer::{Buffer, BufferPool, BUFFER_SIZE};
+pub use buffer::{Buffer, BufferPool, BUFFER_SIZE, KEPT_BUFFERS};
+pub use queue::SendQueue;
 pub use time::{Duration, Time};
 
 use std::io;
@@ -103,11 +105,12 @@ pub trait Driver {
     /// tells, but nothing is read.
     fn arm(&mut self, socket: Token, armed: bool);
 
-    /// Sends a buffer after all earlier ones; takes it back when done. Returns how many bytes are
-    /// queued on the socket now (0: everything is with the kernel). Errors come as `Closed`.
+    /// Sends a buffer after all earlier ones; takes it back when done. Returns what
+    /// [`queued`](Driver::queued) would. Errors come as `Closed`.
     fn send(&mut self, socket: Token, data: Buffer) -> usize;
 
-    /// Bytes queued and not with the kernel yet.
+    /// Bytes of memory that the driver holds for what is queued on the socket (0: everything is
+    /// with the kernel). Not the bytes to send: a small piece may hold a whole buffer.
     fn queued(&self, socket: Token) -> usize;
 
     /// Closes the sending side after what is queued (FIN); receiving goes on.

@@ -44,7 +44,9 @@ pub trait Session: Sized {
     /// consumed yet; the machine remembers how much of it it already understood). Returns how
     /// many bytes at its start are done with. Without a link it answers by itself, asks for a
     /// backend, or waits for the rest of a request. A large request is asked for before it is
-    /// complete once `input` holds `request_limit` bytes; then it streams.
+    /// complete once `input` holds `request_limit` bytes; then it streams. It may stop
+    /// early, with many requests unanswered or after many answers of its own: it is fed the rest
+    /// after the next answer, or when the client has room for more.
     fn feed_client(
         &mut self,
         input: &[u8],

@@ -1,6 +1,5 @@
 //! One connection's state: what it still has to send, and what the kernel was asked to tell.
 
-use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::os::fd::OwnedFd;
 
@@ -8,7 +7,7 @@ use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::{self, sockopt, SendAncillaryBuffer, SendFlags, Shutdown};
 
-use dbproxy_driver::{Buffer, BufferPool, Duration};
+use dbproxy_driver::{Buffer, BufferPool, Duration, SendQueue};
 
 use crate::sys;
 
@@ -48,8 +47,7 @@ pub(crate) struct Connection {
     pub detaching: bool,
     /// What the kernel tells of it; `None` while it isn't registered.
     pub interest: Option<EventFlags>,
-    pub queued: usize,
-    queue: VecDeque<Buffer>,
+    pub queue: SendQueue,
     /// The kernel was told to be patient with it.
     slow: bool,
 }
@@ -64,15 +62,14 @@ impl Connection {
             finishing: false,
             detaching: false,
             interest: None,
-            queued: 0,
-            queue: VecDeque::new(),
+            queue: SendQueue::default(),
             slow: false,
         }
     }
 
     /// Whether a buffer may go to the kernel without overtaking another.
     pub fn may_send_now(&self) -> bool {
-        self.queued == 0 && self.stage == Stage::Open
+        self.queue.is_empty() && self.stage == Stage::Open
     }
 
     /// Sends what the kernel takes of `data`, and consumes it.
@@ -94,21 +91,16 @@ impl Connection {
         }
     }
 
-    pub fn push(&mut self, data: Buffer) {
-        self.queued += data.len();
-        self.queue.push_back(data);
-    }
-
     /// Sends what the kernel takes of the queue, several buffers in one write.
     pub fn flush(&mut self, pool: &mut BufferPool) -> Flushed {
-        while self.queued > 0 {
+        while !self.queue.is_empty() {
             let Some(fd) = &self.fd else {
                 return Flushed::Failed(Errno::NOTCONN);
             };
             let mut slices = [IoSlice::new(&[]); VECTORED];
             let mut offered = 0;
             let mut used = 0;
-            for (slice, buffer) in slices.iter_mut().zip(&self.queue) {
+            for (slice, buffer) in slices.iter_mut().zip(self.queue.iter()) {
                 *slice = IoSlice::new(buffer.as_slice());
                 offered += buffer.len();
                 used += 1;
@@ -117,7 +109,7 @@ impl Connection {
             let mut nothing = SendAncillaryBuffer::default();
             match net::sendmsg(fd, slices, &mut nothing, SendFlags::NOSIGNAL) {
                 Ok(sent) => {
-                    self.consume(sent, pool);
+                    self.queue.consume(sent, pool);
                     if sent < offered {
                         return Flushed::Some;
                     }
@@ -137,14 +129,6 @@ impl Connection {
         }
     }
 
-    /// Forgets what was queued.
-    pub fn drop_queue(&mut self, pool: &mut BufferPool) {
-        self.queued = 0;
-        for buffer in self.queue.drain(..) {
-            pool.give(buffer);
-        }
-    }
-
     /// Tells the peer that nothing more will come. A connection that can't hear it is failing,
     /// and says so by itself.
     pub fn shut_down(&self) {
@@ -159,22 +143,5 @@ impl Connection {
             // It fails only for what is no socket.
             sockopt::set_socket_linger(fd, Some(Duration::ZERO)).ok();
         }
-    }
-
-    fn consume(&mut self, mut sent: usize, pool: &mut BufferPool) {
-        self.queued -= sent.min(self.queued);
-        while let Some(front) = self.queue.front_mut() {
-            let taken = sent.min(front.len());
-            front.consume(taken);
-            sent -= taken;
-            if !front.is_empty() {
-                return;
-            }
-            if let Some(done) = self.queue.pop_front() {
-                pool.give(done);
-            }
-        }
-        // Back-pressure is rare: an idle connection owns no queue.
-        self.queue = VecDeque::new();
     }
 }

@@ -88,13 +88,13 @@ impl Slots {
         }
     }
 
-    /// Bytes queued on a token's connection.
+    /// Bytes of memory that what is queued on a token's connection takes.
     pub fn queued(&self, token: Token) -> usize {
         match self.entries.get(token.index as usize) {
             Some(Entry {
                 generation,
                 slot: Slot::Connection(connection),
-            }) if *generation == token.generation => connection.queued,
+            }) if *generation == token.generation => connection.queue.held(),
             _ => 0,
         }
     }

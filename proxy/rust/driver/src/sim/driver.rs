@@ -112,7 +112,7 @@ impl SimDriver {
             }
         }
         if pair.established {
-            end.pump(room);
+            end.pump(room, &mut self.pool);
             if end.queue.is_empty() && std::mem::take(&mut end.tell_sent) {
                 events.push(Event::Sent { socket });
             }
@@ -275,6 +275,7 @@ impl Driver for SimDriver {
     }
 
     fn send(&mut self, socket: Token, data: Buffer) -> usize {
+        let mut pool = std::mem::take(&mut self.pool);
         let queued = self.with(socket, |world, id| {
             world.see(self.host, id, || Act::Sent(data.as_slice().to_vec()));
             let pair = world.pairs.get_mut(&id.pair)?;
@@ -288,22 +289,26 @@ impl Driver for SimDriver {
                 world.mark(id);
                 return None;
             }
-            end.queue.extend(data.as_slice());
+            end.queue.push(data, &mut pool);
             if established {
-                end.pump(room);
+                end.pump(room, &mut pool);
             }
-            end.tell_sent = !end.queue.is_empty();
-            let queued = end.queue.len();
+            // Also where this one went through at once: one before it was said to be queued.
+            end.tell_sent |= !end.queue.is_empty();
+            let queued = end.queue.held();
+            if end.tell_sent {
+                world.mark(id);
+            }
             world.hurry(id);
             Some(queued)
         });
-        self.pool.give(data);
+        self.pool = pool;
         queued
     }
 
     fn queued(&self, socket: Token) -> usize {
         self.with(socket, |world, id| {
-            Some(world.pairs.get(&id.pair)?.ends[id.side].queue.len())
+            Some(world.pairs.get(&id.pair)?.ends[id.side].queue.held())
         })
     }
 

@@ -159,13 +159,13 @@ impl Network {
         self.world().reset(id);
     }
 
-    /// Bytes in the longest of a host's drivers' queues.
+    /// Bytes of memory that the longest of a host's drivers' queues takes.
     pub fn longest_queue(&self, host: HostId) -> usize {
         let world = self.world();
         let ends = world.pairs.values().flat_map(|pair| &pair.ends);
         let held =
             |end: &&pair::End| matches!(end.holder, pair::Holder::Host(at, _) if at == host.0);
-        let queues = ends.filter(held).map(|end| end.queue.len());
+        let queues = ends.filter(held).map(|end| end.queue.held());
         queues.max().unwrap_or(0)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 
-use crate::Token;
+use crate::{BufferPool, SendQueue, Token};
 
 /// Who holds an end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,7 +30,7 @@ pub(super) enum Fin {
 pub(super) struct End {
     pub holder: Holder,
     /// Sent by the owner, not with the "kernel" yet.
-    pub queue: VecDeque<u8>,
+    pub queue: SendQueue,
     /// In the "kernel's" send buffer.
     pub outgoing: VecDeque<u8>,
     /// Arrived and not read.
@@ -54,7 +54,7 @@ impl End {
     pub fn new(holder: Holder) -> Self {
         Self {
             holder,
-            queue: VecDeque::new(),
+            queue: SendQueue::default(),
             outgoing: VecDeque::new(),
             inbox: VecDeque::new(),
             fin: Fin::No,
@@ -71,10 +71,12 @@ impl End {
     }
 
     /// Moves what fits from the queue to the send buffer.
-    pub fn pump(&mut self, room: usize) {
+    pub fn pump(&mut self, room: usize, pool: &mut BufferPool) {
         let free = room.saturating_sub(self.outgoing.len());
-        let moved = free.min(self.queue.len());
-        self.outgoing.extend(self.queue.drain(..moved));
+        let bytes = self.queue.iter().flat_map(|buffer| buffer.as_slice());
+        let before = self.outgoing.len();
+        self.outgoing.extend(bytes.take(free));
+        self.queue.consume(self.outgoing.len() - before, pool);
     }
 
     /// Something is to be delivered to the peer.
@@ -86,7 +88,7 @@ impl End {
     pub fn break_off(&mut self, error: ErrorKind) {
         if self.broken.is_none() {
             self.broken = Some(error);
-            self.queue.clear();
+            self.queue = SendQueue::default();
             self.outgoing.clear();
         }
     }

@@ -9,7 +9,7 @@ use super::host::{Host, Slot};
 use super::pair::{End, EndId, Fin, Holder, Pair};
 use super::random::Random;
 use super::{Act, HostId, Seen};
-use crate::{Duration, Time, Token};
+use crate::{Duration, SendQueue, Time, Token};
 
 /// How long what touches a muted host is put off at a time.
 const MUTED_FOR: Duration = Duration::from_millis(20);
@@ -342,7 +342,7 @@ impl World {
         let latency = pair.latency;
         let side = &mut pair.ends[end.side];
         side.holder = Holder::Gone;
-        side.queue.clear();
+        side.queue = SendQueue::default();
         side.fin = side.fin.max(Fin::Wanted);
         let unread = !side.inbox.is_empty();
         if unread {

@@ -26,6 +26,7 @@ use crate::waker::EventfdWaker;
 
 /// Readinesses taken from the kernel at once; each may hold a buffer until it is dealt with.
 const BATCH: usize = 128;
+const _: () = assert!(BATCH <= dbproxy_driver::KEPT_BUFFERS);
 
 /// The waker's mark among the tokens.
 const BELL: u64 = u64::MAX;
@@ -155,7 +156,7 @@ impl Driver for Epoll {
         };
         if data.is_empty() || connection.stage == Stage::Failed {
             self.pool.give(data);
-            return connection.queued;
+            return connection.queue.held();
         }
         if connection.may_send_now() {
             match connection.send_now(&mut data) {
@@ -171,7 +172,7 @@ impl Driver for Epoll {
                 }
             }
         }
-        connection.push(data);
+        connection.queue.push(data, &mut self.pool);
         if connection.stage == Stage::Open {
             let interest = connection.interest.unwrap_or(EventFlags::empty());
             self.watch(socket, interest | EventFlags::OUT);
@@ -198,7 +199,7 @@ impl Driver for Epoll {
         }
         // Closing the descriptor takes it out of the epoll set: nobody else holds it.
         if let Slot::Connection(mut connection) = self.slots.remove(token) {
-            connection.drop_queue(&mut self.pool);
+            connection.queue.clear(&mut self.pool);
         }
     }
 
@@ -212,7 +213,7 @@ impl Driver for Epoll {
     fn detach(&mut self, socket: Token) {
         if let Some(connection) = self.slots.connection(socket) {
             connection.detaching = true;
-            if connection.queued == 0 {
+            if connection.queue.is_empty() {
                 self.depart(socket);
             }
         }

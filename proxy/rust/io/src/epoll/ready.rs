@@ -70,7 +70,7 @@ impl Epoll {
             return;
         }
         connection.stage = Stage::Failed;
-        connection.drop_queue(&mut self.pool);
+        connection.queue.clear(&mut self.pool);
         let detaching = connection.detaching;
         self.ready.push(Event::Closed {
             socket: token,
@@ -116,7 +116,7 @@ impl Epoll {
         let Some(connection) = self.slots.connection(token) else {
             return;
         };
-        if connection.stage != Stage::Open || connection.queued == 0 {
+        if connection.stage != Stage::Open || connection.queue.is_empty() {
             return;
         }
         let interest = connection.interest.unwrap_or(EventFlags::empty());
@@ -143,7 +143,7 @@ impl Epoll {
         match sockopt::socket_error(fd) {
             Ok(Ok(())) => {
                 connection.stage = Stage::Open;
-                let queued = connection.queued > 0;
+                let queued = !connection.queue.is_empty();
                 self.watch(token, EventFlags::IN);
                 self.ready.push(Event::Connected { socket: token });
                 if queued {

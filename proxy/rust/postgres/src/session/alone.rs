@@ -13,6 +13,10 @@ use crate::texts;
 
 use super::{say, Session, Virtual};
 
+/// Steps that one look at the input makes at most, each with a short answer: what a client asks for
+/// without taking it must not pile up. The rest of the input is looked at again.
+const ANSWERS_AT_ONCE: usize = 128;
+
 /// How the scan for the end of a request went.
 enum Scan {
     /// The request ends here.
@@ -27,6 +31,9 @@ impl Session {
     pub(super) fn alone(&mut self, input: &[u8], limit: usize, out: &mut Steps) -> usize {
         let mut at = 0;
         loop {
+            if out.len() >= ANSWERS_AT_ONCE {
+                return at;
+            }
             let rest = input.get(at..).unwrap_or_default();
             if self.swallowing > 0 {
                 let some = self.swallowing.min(rest.len());

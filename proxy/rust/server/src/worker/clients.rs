@@ -111,6 +111,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     /// All that was queued for a client is with the kernel.
     pub(super) fn client_drained(&mut self, key: Key) {
         self.regulate(key);
+        self.pump_client(key);
     }
 
     /// The client closed its side.

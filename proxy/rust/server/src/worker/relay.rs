@@ -35,7 +35,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         self.steps = steps;
     }
 
-    /// Says whether the client got a backend and the same input shall be looked at again.
+    /// Says whether the client's input shall be looked at again: it got a backend, or some of what
+    /// needs none was answered.
     fn pump_client_once(&mut self, key: Key, steps: &mut Steps) -> bool {
         let client = self
             .clients
@@ -52,7 +53,9 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 return false;
             }
         };
-        if client.wire.input().is_empty() {
+        // Who doesn't read its answers gets no more of them.
+        let slow = self.driver.queued(client.wire.token) > HIGH_WATER;
+        if slow || client.wire.input().is_empty() {
             self.regulate(key);
             return false;
         }
@@ -89,7 +92,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let asked = self.carry_out(Leg::Client, Some(key), holding, consumed, steps);
         self.regulate(key);
         self.follow_up(Some(key), holding, asked);
-        asked.backend && self.check_out(key)
+        let answered = holding.is_none() && consumed > 0;
+        (asked.backend && self.check_out(key)) || answered
     }
 
     /// Lets the session (or only the link) look at what the backend sent.
@@ -272,7 +276,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         self.regulate(key);
     }
 
-    /// Applies back-pressure to a client and its backend: who doesn't read is not read for.
+    /// Applies back-pressure to a client and its backend: who doesn't read is neither read for nor
+    /// read from.
     pub(super) fn regulate(&mut self, key: Key) {
         let now = self.driver.now();
         let Some(client) = self.clients.get_mut(key) else {
@@ -295,7 +300,9 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             }
         }
         let room = client.wire.input().len() < REQUEST_LIMIT;
-        client.wire.arm(&mut self.driver, room && !slow_backend);
+        client
+            .wire
+            .arm(&mut self.driver, room && !slow_backend && !slow_client);
     }
 
     /// Carries out steps that a machine made outside of the two pumps.

@@ -103,13 +103,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 self.close_client(key, CloseReason::IdleTimeout, why);
                 continue;
             }
-            let stalled = client.stalled_since;
-            let too_slow = stalled.is_some_and(|s| s.after(snapshot.client_write_timeout) <= now);
-            let ClientPlace::Holding(backend) = client.place else {
-                continue;
-            };
-            if too_slow && self.is_wanted(backend) {
-                self.close_slow_reader(key);
+            if client.stalled_since.is_some() {
+                self.judge_reader(key, snapshot.client_write_timeout, now);
             }
         }
     }
@@ -121,12 +116,27 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         link.is_some_and(|link| link.outstanding() == 0 && !link.in_transaction())
     }
 
-    /// Mid-row, so no error can be squeezed in: the connection is closed, the backend freed.
-    fn close_slow_reader(&mut self, key: Key) {
-        let holding = self.clients.get(key).map(|client| client.place);
-        if let Some(ClientPlace::Holding(backend)) = holding {
-            self.close_client(key, CloseReason::SlowReader, None);
-            self.remove_client(key);
+    /// A client that takes nothing for too long goes, unless it holds a backend that nobody else
+    /// wants: that is between it and the database. Perhaps mid-row, so no error can be squeezed in.
+    fn judge_reader(&mut self, key: Key, timeout: Duration, now: Time) {
+        self.regulate(key);
+        let Some(client) = self.clients.get(key) else {
+            return;
+        };
+        let too_slow = client
+            .stalled_since
+            .is_some_and(|s| s.after(timeout) <= now);
+        let holds = match client.place {
+            ClientPlace::Holding(backend) => Some(backend),
+            ClientPlace::Idle | ClientPlace::Waiting => None,
+            ClientPlace::Leaving => return,
+        };
+        if !too_slow || holds.is_some_and(|backend| !self.is_wanted(backend)) {
+            return;
+        }
+        self.close_client(key, CloseReason::SlowReader, None);
+        self.remove_client(key);
+        if let Some(backend) = holds {
             self.kill(backend, KillReason::SlowReader);
         }
     }

@@ -124,6 +124,11 @@ impl Database {
             _ => None,
         };
         let due = self.peers.values().filter_map(busy).min();
+        let soon = self.driver.now().after(Duration::from_micros(100));
+        let due = due
+            .into_iter()
+            .chain(self.is_sending().then_some(soon))
+            .min();
         let tick = self.driver.now().after(Duration::from_secs(1));
         let deadline = due.map_or(tick, |due| due.min(tick));
         let mut events = std::mem::take(&mut self.events);
@@ -143,7 +148,37 @@ impl Database {
         for token in due {
             self.advance(token, Vec::new());
         }
+        self.send_more();
         self.notify();
+    }
+
+    /// All listening sessions hear so many notifications.
+    pub fn notify_often(&mut self, times: usize) {
+        for (token, peer) in &self.peers {
+            if let Peer::Session(session) = peer {
+                for bytes in std::iter::repeat_n(session.notification(), times).flatten() {
+                    self.driver.send(*token, Buffer::from_vec(bytes));
+                }
+            }
+        }
+    }
+
+    /// Whether some session still sends a result without an end.
+    pub fn is_sending(&self) -> bool {
+        let endless = |peer: &Peer| matches!(peer, Peer::Session(s) if s.is_endless());
+        self.peers.values().any(endless)
+    }
+
+    /// More of the results without an end, as far as they are read.
+    fn send_more(&mut self) {
+        for (token, peer) in &mut self.peers {
+            if let Peer::Session(session) = peer {
+                if session.is_endless() && self.driver.queued(*token) == 0 {
+                    let rows = Buffer::from_vec(session.more_rows());
+                    self.driver.send(*token, rows);
+                }
+            }
+        }
     }
 
     /// Now and then a listening session hears something.

@@ -22,9 +22,9 @@ use crate::room::Room;
 use crate::summary::Summary;
 use crate::witness::{Class, Waits, Witness};
 
-/// Bytes that may wait on one leg: when it has more than the high-water mark, its peer is not read
-/// for, and what was read before is at most one request's beginning and one read.
-const QUEUE_LIMIT: usize = (64 + 256 + 16) * 1024;
+/// Bytes of memory that one leg's queue may take: when it takes more than the high-water mark, its
+/// peer is not read for, and what was read before is at most one request's beginning and one read.
+pub const QUEUE_LIMIT: usize = (64 + 16 + 256 + 16) * 1024;
 
 pub struct Fleet {
     pub network: Network,
@@ -173,6 +173,12 @@ impl Fleet {
         let Some(turn) = self.network.next_turn() else {
             return false;
         };
+        self.turn(turn);
+        true
+    }
+
+    /// The turn of one of the fleet's hosts.
+    pub fn turn(&mut self, turn: HostId) {
         if turn == self.front.0 {
             self.front.1.turn();
         } else if turn == self.clients.0 {
@@ -199,7 +205,6 @@ impl Fleet {
         self.order.turned();
         self.look_for_room();
         self.hear_notices();
-        true
     }
 
     /// What the proxy reset, its database still counts until it hears of that.

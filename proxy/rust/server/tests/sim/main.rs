@@ -2,6 +2,7 @@
 //! reproducible. `SEED=n cargo test --test sim replay -- --nocapture` shows one with its trace.
 
 mod backend;
+mod bounds;
 mod clients;
 mod database;
 mod desired;
@@ -13,6 +14,7 @@ mod order;
 mod plan;
 mod room;
 mod scenes;
+mod scene;
 mod script;
 mod summary;
 mod wire;

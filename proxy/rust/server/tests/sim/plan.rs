@@ -26,6 +26,23 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Nobody is there and nothing happens: a stage for one client.
+    pub fn empty() -> Self {
+        Self {
+            workers: 1,
+            clients: 0,
+            databases: 2,
+            budget: 2,
+            unequal: false,
+            refuses: None,
+            init_query: false,
+            keeps_idle: true,
+            calm: true,
+            holds_writer: false,
+            drains: false,
+        }
+    }
+
     pub fn draw(random: &mut Random) -> Self {
         let databases = random.between(2, 4) as usize;
         let refuses = databases > 2 && random.one_in(2);

@@ -69,6 +69,8 @@ pub struct Session {
     sleeping: Option<(Time, Token)>,
     /// What a procedure that sleeps between two commits inserts then.
     calling: Option<Token>,
+    /// Sends rows until it is cancelled.
+    endless: Option<Token>,
     cancelled: bool,
 }
 
@@ -102,6 +104,7 @@ impl Session {
             pending: VecDeque::new(),
             sleeping: None,
             calling: None,
+            endless: None,
             cancelled: false,
         }
     }
@@ -138,6 +141,10 @@ impl Session {
 
     /// Says whether something was running.
     pub fn cancel(&mut self) -> bool {
+        if self.endless.take().is_some() {
+            self.give_up();
+            return true;
+        }
         self.cancelled = self.sleeping.is_some();
         if let Some((until, _)) = &mut self.sleeping {
             *until = Time(0);
@@ -146,7 +153,10 @@ impl Session {
     }
 
     pub fn notification(&self) -> Option<Vec<u8>> {
-        let quiet = self.sleeping.is_none() && self.inbox.is_empty() && self.batch.is_empty();
+        let quiet = self.sleeping.is_none()
+            && !self.is_endless()
+            && self.inbox.is_empty()
+            && self.batch.is_empty();
         (self.listening && quiet).then(|| {
             let mut body = self.pid().to_be_bytes().to_vec();
             body.extend(wire::texts(&["channel", &self.owner]));
@@ -180,7 +190,7 @@ impl Session {
             }
             while let Some(sql) = self.pending.pop_front() {
                 self.simple(&sql, now, read_only, witness);
-                if self.sleeping.is_some() || self.copying_in.is_some() {
+                if self.sleeping.is_some() || self.copying_in.is_some() || self.is_endless() {
                     break;
                 }
                 if self.pending.is_empty() {
@@ -189,6 +199,9 @@ impl Session {
             }
             if self.sleeping.is_some() {
                 continue;
+            }
+            if self.is_endless() {
+                return true;
             }
             let Some(message) = wire::take_message(&mut self.inbox) else {
                 return true;
@@ -203,9 +216,9 @@ impl Session {
         self.sleeping = None;
         let second = self.calling.take();
         if std::mem::take(&mut self.cancelled) {
-            self.fail("57014", "db: canceling statement due to user request");
-            self.pending.clear();
-        } else if let Some(second) = second {
+            return self.give_up();
+        }
+        if let Some(second) = second {
             self.writes.push(second);
             self.commit(witness);
             self.complete("CALL");
@@ -217,6 +230,24 @@ impl Session {
         if self.pending.is_empty() {
             self.pending.push_back(String::new());
         }
+    }
+
+    /// The statement that runs was cancelled.
+    fn give_up(&mut self) {
+        self.fail("57014", "db: canceling statement due to user request");
+        self.pending.clear();
+        self.pending.push_back(String::new());
+    }
+
+    pub fn is_endless(&self) -> bool {
+        self.endless.is_some()
+    }
+
+    /// The next rows of a result without an end.
+    pub fn more_rows(&self) -> Vec<u8> {
+        let token = format!("t{}", self.endless.unwrap_or_default());
+        let row = wire::data_row(&[&self.name(), &token, &self.owner]);
+        row.repeat(200)
     }
 
     fn handle(

@@ -64,7 +64,14 @@ impl Session {
             }
             "SELECT" if sql.contains("lastval") => self.last_value(about, described),
             "SELECT" if sql.contains("pg_sleep") && described => {
-                self.sleeping = Some((now.after(Duration::from_millis(300)), about));
+                let long = sql.contains("pg_sleep(60)");
+                let time = Duration::from_millis(if long { 60_000 } else { 300 });
+                self.sleeping = Some((now.after(time), about));
+                true
+            }
+            "SELECT" if sql.contains("endless") && described => {
+                self.rows(about, 1, true);
+                self.endless = Some(about);
                 true
             }
             "SELECT" => {

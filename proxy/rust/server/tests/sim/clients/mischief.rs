@@ -11,6 +11,9 @@ impl Clients {
     pub(super) fn asking(&mut self, at: usize) {
         let now = self.driver.now();
         let client = &mut self.clients[at];
+        if client.floods {
+            return self.leave(at);
+        }
         if client.reads_again_at.take().is_some() {
             if let Some(socket) = client.socket {
                 self.driver.arm(socket, true);
@@ -27,7 +30,7 @@ impl Clients {
     }
 
     pub(super) fn misbehave(&mut self, at: usize, socket: Token, bytes: &mut Vec<u8>) {
-        let how = self.random.below(4);
+        let how = self.random.below(5);
         self.network
             .note(|| format!("client {}: misbehaves ({how})", at + 1));
         match how {
@@ -56,6 +59,21 @@ impl Clients {
                     self.driver.finish(socket);
                 }
                 self.leave(at);
+            }
+            // Asks without end and reads nothing.
+            3 => {
+                let small = [wire::sync(), wire::query(""), wire::message(b'H', &[])];
+                let size = self.random.between(1, 64) as usize * 1024;
+                if let Some(small) = self.random.pick(&small) {
+                    bytes.extend(small.repeat(size / small.len()));
+                }
+                self.driver.arm(socket, false);
+                self.driver
+                    .send(socket, Buffer::from_vec(std::mem::take(bytes)));
+                let until = Duration::from_millis(self.random.between(10, 3000));
+                let client = &mut self.clients[at];
+                client.floods = true;
+                client.next_at = self.driver.now().after(until);
             }
             // Talks nonsense.
             _ => {

@@ -52,6 +52,8 @@ struct Client {
     /// It said only a part of what its log-in takes.
     stutters: bool,
     reads_again_at: Option<Time>,
+    /// It asks without end and reads nothing, until it leaves.
+    floods: bool,
     address: SocketAddr,
     class: Class,
 }
@@ -120,6 +122,7 @@ impl Clients {
             pipelines: false,
             stutters: false,
             reads_again_at: None,
+            floods: false,
             address,
             class,
         });
@@ -235,6 +238,7 @@ impl Clients {
         client.prepared = false;
         client.stutters = false;
         client.reads_again_at = None;
+        client.floods = false;
         client.inbox.clear();
         client.judge.begin();
         client.next_at = self.driver.now().after(pause);

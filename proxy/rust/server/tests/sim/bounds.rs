@@ -1,0 +1,105 @@
+//! What one client can make the proxy hold, and for how long: each scene is one client that does
+//! its worst. The fleet itself watches that no queue takes more than [`QUEUE_LIMIT`].
+
+use dbproxy_driver::Duration;
+
+use crate::fleet::QUEUE_LIMIT;
+use crate::scene::{Scene, TOKEN};
+use crate::wire;
+
+/// What floods last at most, and much more than the proxy may take in for one that doesn't read.
+const FLOOD: usize = 4 << 20;
+
+/// What the proxy may take of a client that doesn't read its answers: two kernels' buffers each
+/// way, and its own marks.
+const TAKEN: usize = 2 * QUEUE_LIMIT;
+
+/// Each scene is played under some seeds: they shape the network.
+fn scenes(play: impl Fn(Scene)) {
+    for seed in 0..6 {
+        play(Scene::logged_in(seed));
+    }
+}
+
+fn floods_without_reading(mut scene: Scene, request: &[u8]) {
+    scene.reads(false);
+    let taken = scene.flood(request, FLOOD);
+    assert!(
+        taken < TAKEN,
+        "{taken} bytes were read for a client that reads nothing"
+    );
+}
+
+#[test]
+fn who_sends_syncs_and_reads_nothing_is_not_read_any_more() {
+    scenes(|scene| floods_without_reading(scene, &wire::sync()));
+}
+
+#[test]
+fn who_sends_empty_queries_and_reads_nothing_is_not_read_any_more() {
+    scenes(|scene| floods_without_reading(scene, &wire::query("")));
+}
+
+#[test]
+fn who_sends_queries_into_an_aborted_transaction_and_reads_nothing_is_not_read_any_more() {
+    scenes(|mut scene| {
+        scene.ask(&wire::query("BEGIN"));
+        scene.fleet.databases[0].1.crash();
+        scene.pass(Duration::from_secs(1));
+        let query = wire::query(&format!("SELECT 't{TOKEN}'"));
+        scene.ask(&query);
+        assert!(scene.heard_any(b'E'));
+        floods_without_reading(scene, &query);
+    });
+}
+
+#[test]
+fn who_pipelines_without_end_behind_a_slow_statement_is_not_read_any_more() {
+    scenes(|mut scene| {
+        scene.send(&wire::query(&format!("SELECT pg_sleep(60), 't{TOKEN}'")));
+        let taken = scene.flood(&wire::sync(), FLOOD);
+        assert!(taken < TAKEN, "{taken} bytes of unanswered requests");
+    });
+}
+
+#[test]
+fn flushes_cost_nothing() {
+    scenes(|mut scene| {
+        scene.reads(false);
+        assert!(scene.flood(&wire::message(b'H', &[]), FLOOD) >= FLOOD);
+    });
+}
+
+#[test]
+fn who_reads_again_gets_every_answer() {
+    scenes(|mut scene| {
+        scene.reads(false);
+        let taken = scene.flood(&wire::sync(), FLOOD);
+        scene.reads(true);
+        scene.until("all answers", |scene| {
+            scene.heard.iter().filter(|m| m[0] == b'Z').count() >= taken / 5
+        });
+    });
+}
+
+#[test]
+fn who_holds_no_backend_and_doesnt_read_is_closed_after_the_write_timeout() {
+    scenes(|mut scene| {
+        scene.reads(false);
+        scene.flood(&wire::sync(), FLOOD);
+        scene.until("the end", |scene| scene.closed);
+        scene.until("its place", |scene| scene.fleet.shared.clients() == 0);
+    });
+}
+
+#[test]
+fn notifications_to_a_listener_that_reads_nothing_wait_in_the_database() {
+    scenes(|mut scene| {
+        scene.ask(&wire::query(&format!("LISTEN t{TOKEN}")));
+        scene.reads(false);
+        for _ in 0..40 {
+            scene.fleet.databases[0].1.notify_often(500);
+            scene.pass(Duration::from_millis(300));
+        }
+    });
+}
