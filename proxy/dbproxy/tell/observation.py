@@ -67,7 +67,7 @@ class Observation:
         fields = {key: value for key, value in event.items() if key != "event"}
         kind = event["event"]
         admitted, suppressed = self._throttle.admit(kind, time.monotonic())
-        if kind == "events_lost":
+        if kind in ("events_lost", "events_skipped"):
             self._metrics.events_lost.inc(event["count"])
         if suppressed:
             fields["suppressed"] = suppressed

@@ -47,6 +47,9 @@ labelled! {
         LoginTimeout => "login_timeout",
         /// The database refused the log-in that the session needed.
         BackendRefused => "backend_refused",
+        /// Had to go, before its log-in was over, for one that came later: too many were logging in,
+        /// and it had said nothing for longest.
+        CrowdedOut => "crowded_out",
         /// More clients than the proxy takes.
         TooManyClients => "too_many_clients",
         /// No connection came free within the borrow timeout (during log-in).

@@ -186,6 +186,10 @@ impl Login {
             texts::TLS_REQUIRED.write(out);
             return close(CloseReason::TlsRequired);
         }
+        if let Some(limit) = env.full {
+            texts::failure(Failure::TooManyClients(limit), true, out);
+            return close(CloseReason::TooManyClients);
+        }
         if minor > 0 || !startup.unknown_options.is_empty() {
             negotiate(&startup.unknown_options, out);
         }

@@ -36,6 +36,7 @@ struct Door {
     tls_available: bool,
     tls_required: bool,
     tls: Option<TlsFacts>,
+    full: Option<u32>,
 }
 
 impl Door {
@@ -45,6 +46,7 @@ impl Door {
             tls_available: false,
             tls_required: false,
             tls: None,
+            full: None,
         }
     }
 
@@ -57,6 +59,7 @@ impl Door {
             }
         };
         let mut env = LoginEnv {
+            full: self.full,
             users: &self.users,
             tls_available: self.tls_available,
             tls_required: self.tls_required,
@@ -316,6 +319,24 @@ fn what_cannot_be_served_is_refused_with_a_reason() {
         let (progress, out) = door.one(&bytes);
         assert_eq!((show(&out).as_str(), closed(progress)), (told, reason));
     }
+}
+
+#[test]
+fn a_full_house_refuses_behind_the_startup_packet_and_still_takes_cancels() {
+    let door = Door {
+        full: Some(7),
+        ..Door::new(UserMethod::ScramSha256)
+    };
+    let mut login = Login::default();
+    let (used, progress, out) = door.feed(&mut login, &[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
+    assert!(matches!(progress, LoginProgress::NeedMore));
+    assert_eq!((used, out.as_slice()), (8, b"N".as_slice()));
+    let (_, progress, out) = door.feed(&mut login, &startup(&[("user", "app")]));
+    assert_eq!(closed(progress), CloseReason::TooManyClients);
+    assert_eq!(show(&out), "E:53300");
+    let cancel = [0, 0, 0, 16, 0x04, 0xd2, 0x16, 0x2e, 0, 0, 0, 1, 0, 0, 0, 2];
+    let (progress, _) = door.one(&cancel);
+    assert!(matches!(progress, LoginProgress::Cancel(_)));
 }
 
 #[test]

@@ -1,10 +1,19 @@
-//! What the engine tells Python besides counters: a bounded queue of events.
+//! What the engine tells Python besides counters. What somebody acts on is kept apart from what is
+//! only written to the log, which is bounded: nobody outside can make so much of the one that the
+//! other is lost.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use dbproxy_driver::{Duration, Time};
 
 /// Events kept while nobody reads; older ones stay, newer ones are counted as lost.
 const KEPT: usize = 4096;
+
+/// Events a second that anybody who reaches the port can cause.
+const GOSSIP: u32 = 200;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// A value in an event.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -61,6 +70,32 @@ impl Notice {
 struct Queue {
     waiting: VecDeque<Notice>,
     lost: u64,
+    /// What somebody acts on; the last word on each subject counts.
+    words: BTreeMap<(&'static str, String), Notice>,
+    /// When each target was last doubted aloud, and what is still to be said of it.
+    doubts: BTreeMap<String, (Time, Option<Notice>)>,
+    /// Gossip since the second began.
+    second: Time,
+    gossip: u32,
+    skipped: u64,
+}
+
+impl Queue {
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.words.is_empty()
+    }
+
+    fn keep(&mut self, subject: String, notice: Notice) {
+        self.words.insert((notice.event, subject), notice);
+    }
+
+    fn push(&mut self, notice: Notice) {
+        if self.waiting.len() >= KEPT {
+            self.lost += 1;
+        } else {
+            self.waiting.push_back(notice);
+        }
+    }
 }
 
 /// The queue; `signal` is called when something waits that didn't before.
@@ -80,26 +115,84 @@ impl Notices {
 
     /// Adds an event, or counts it as lost when too many wait.
     pub fn push(&self, notice: Notice) {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.waiting.len() >= KEPT {
-            queue.lost += 1;
-            return;
-        }
-        queue.waiting.push_back(notice);
-        if queue.waiting.len() == 1 {
-            (self.signal)();
-        }
+        self.change(|queue| queue.push(notice));
+    }
+
+    /// Adds an event that anybody who reaches the port can cause: only so many a second, the others
+    /// are counted as skipped.
+    pub fn gossip(&self, now: Time, notice: Notice) {
+        self.change(|queue| {
+            if queue.second.after(SECOND) <= now {
+                queue.second = now;
+                queue.gossip = 0;
+            }
+            queue.gossip += 1;
+            if queue.gossip > GOSSIP {
+                queue.skipped += 1;
+            } else {
+                queue.push(notice);
+            }
+        });
+    }
+
+    /// Keeps a word that somebody acts on: it is never lost. An earlier one on the same subject that
+    /// nobody took is out of date.
+    pub fn keep(&self, subject: String, notice: Notice) {
+        self.change(|queue| queue.keep(subject, notice));
+    }
+
+    /// A target may not be what it is taken for. Said once a second at most, since clients can cause
+    /// it; what comes sooner is said by [`Notices::ripen`].
+    pub fn doubt(&self, now: Time, target: &str, reason: &str) {
+        let notice = Notice::new("writer_doubted")
+            .text("target", target)
+            .text("reason", reason);
+        self.change(|queue| match queue.doubts.get_mut(target) {
+            Some((told, later)) if told.after(SECOND) > now => *later = Some(notice),
+            _ => {
+                queue.doubts.insert(target.to_owned(), (now, None));
+                queue.keep(target.to_owned(), notice);
+            }
+        });
+    }
+
+    /// Says the doubts whose time has come.
+    pub fn ripen(&self, now: Time) {
+        self.change(|queue| {
+            for (target, (told, later)) in &mut queue.doubts {
+                if told.after(SECOND) <= now {
+                    if let Some(notice) = later.take() {
+                        *told = now;
+                        queue.words.insert((notice.event, target.clone()), notice);
+                    }
+                }
+            }
+        });
     }
 
     /// Takes all that wait.
     pub fn take(&self) -> Vec<Notice> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<Notice> = queue.waiting.drain(..).collect();
-        if queue.lost > 0 {
-            all.push(Notice::new("events_lost").number("count", queue.lost));
-            queue.lost = 0;
+        let words = std::mem::take(&mut queue.words);
+        let mut all: Vec<Notice> = words.into_values().collect();
+        all.extend(queue.waiting.drain(..));
+        let lost = std::mem::take(&mut queue.lost);
+        let skipped = std::mem::take(&mut queue.skipped);
+        for (event, count) in [("events_lost", lost), ("events_skipped", skipped)] {
+            if count > 0 {
+                all.push(Notice::new(event).number("count", count));
+            }
         }
         all
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Queue)) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let empty = queue.is_empty();
+        change(&mut queue);
+        if empty && !queue.is_empty() {
+            (self.signal)();
+        }
     }
 }
 
@@ -107,11 +200,23 @@ impl Notices {
 mod tests {
     use super::*;
 
+    fn at(milliseconds: u64) -> Time {
+        Time::default().after(Duration::from_millis(60_000 + milliseconds))
+    }
+
+    fn notices() -> Notices {
+        Notices::new(Arc::new(|| ()))
+    }
+
+    fn events(notices: &Notices) -> Vec<&'static str> {
+        notices.take().iter().map(|notice| notice.event).collect()
+    }
+
     #[test]
     fn a_flood_is_bounded_and_its_loss_is_told() {
-        let notices = Notices::new(Arc::new(|| ()));
+        let notices = notices();
         for _ in 0..KEPT + 3 {
-            notices.push(Notice::new("login_failed"));
+            notices.push(Notice::new("session_pinned"));
         }
         let taken = notices.take();
         assert_eq!(taken.len(), KEPT + 1);
@@ -120,5 +225,73 @@ mod tests {
             Some(&Notice::new("events_lost").number("count", 3))
         );
         assert!(notices.take().is_empty());
+    }
+
+    #[test]
+    fn no_flood_drops_a_word_that_somebody_acts_on() {
+        let notices = notices();
+        for number in 0..2 * KEPT as u64 {
+            notices.gossip(at(number * 100), Notice::new("login_failed"));
+        }
+        notices.keep("7".into(), Notice::new("writer_drained"));
+        notices.doubt(at(0), "db-0", "it closed a connection");
+        let taken = events(&notices);
+        assert_eq!(taken.first(), Some(&"writer_doubted"));
+        assert_eq!(taken.get(1), Some(&"writer_drained"));
+        assert_eq!(taken.last(), Some(&"events_lost"));
+    }
+
+    #[test]
+    fn gossip_beyond_a_rate_is_counted_and_not_queued() {
+        let notices = notices();
+        for _ in 0..GOSSIP + 5 {
+            notices.gossip(at(0), Notice::new("login_failed"));
+        }
+        let taken = notices.take();
+        assert_eq!(taken.len(), GOSSIP as usize + 1);
+        let skipped = Notice::new("events_skipped").number("count", 5);
+        assert_eq!(taken.last(), Some(&skipped));
+        notices.gossip(at(1000), Notice::new("login_failed"));
+        assert_eq!(events(&notices), ["login_failed"]);
+    }
+
+    #[test]
+    fn a_target_is_doubted_once_a_second_and_the_last_doubt_is_said_in_the_end() {
+        let notices = notices();
+        for time in 0..500 {
+            notices.doubt(at(time), "db-0", "it refused to write");
+        }
+        notices.doubt(at(500), "db-1", "it closed a connection");
+        assert_eq!(events(&notices).len(), 2);
+        notices.ripen(at(900));
+        assert!(notices.take().is_empty());
+        notices.ripen(at(1000));
+        assert_eq!(events(&notices), ["writer_doubted"]);
+        notices.ripen(at(5000));
+        assert!(notices.take().is_empty());
+    }
+
+    #[test]
+    fn each_drained_epoch_is_told() {
+        let notices = notices();
+        notices.keep("7".into(), Notice::new("writer_drained").number("epoch", 7));
+        notices.keep("8".into(), Notice::new("writer_drained").number("epoch", 8));
+        assert_eq!(notices.take().len(), 2);
+    }
+
+    #[test]
+    fn the_reader_is_woken_once_for_all_that_waits() {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        let signals = Arc::new(AtomicU32::new(0));
+        let counted = signals.clone();
+        let notices = Notices::new(Arc::new(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }));
+        notices.doubt(at(0), "db-0", "it closed a connection");
+        notices.push(Notice::new("session_pinned"));
+        assert_eq!(signals.load(Ordering::Relaxed), 1);
+        notices.take();
+        notices.push(Notice::new("session_pinned"));
+        assert_eq!(signals.load(Ordering::Relaxed), 2);
     }
 }

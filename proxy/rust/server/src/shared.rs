@@ -236,8 +236,12 @@ impl<E: Engine, D: Driver> Shared<E, D> {
 
     /// Clients connected now, logging in or in.
     pub fn clients(&self) -> u32 {
-        let inside: u32 = self.signs.iter().map(|s| s.clients.get()).sum();
-        inside + self.guests.get()
+        self.inside() + self.guests.get()
+    }
+
+    /// Clients that are logged in.
+    pub fn inside(&self) -> u32 {
+        self.signs.iter().map(|s| s.clients.get()).sum()
     }
 
     /// A permit, if the budget has one left.
@@ -291,7 +295,8 @@ impl<E: Engine, D: Driver> Shared<E, D> {
     fn report_drained(&self) {
         for drained in lock(&self.book).drained() {
             let from = drained.from.map(|id| self.target_name(id).to_string());
-            self.notices.push(
+            self.notices.keep(
+                drained.epoch.to_string(),
                 Notice::new("writer_drained")
                     .text("target", from.unwrap_or_default())
                     .number("epoch", drained.epoch)

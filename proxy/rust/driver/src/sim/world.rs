@@ -370,7 +370,7 @@ impl World {
         let latency = pair.latency;
         let side = &mut pair.ends[end.side];
         side.holder = Holder::Gone;
-        side.queue.clear();
+        side.queue = SendQueue::default();
         side.outgoing.clear();
         side.fin = Fin::Delivered;
         let delay = self.delay(latency);

@@ -18,6 +18,18 @@ use crate::wire::Wire;
 
 use super::Front;
 
+/// How long a guest may say nothing at first.
+const FIRST_BYTE: Duration = Duration::from_secs(5);
+/// How long its TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long its log-in may take.
+const LOGIN: Duration = Duration::from_secs(30);
+/// Guests at once, for each client that may be inside: they cost memory before they proved anything.
+const GUESTS_SHARE: u32 = 8;
+/// So many guests at least.
+const FEWEST_GUESTS: u32 = 64;
+/// Of the guests, so many go at once when there is no room for another.
+const CROWDED_OUT_SHARE: usize = 16;
 /// How long a client that was told off may take to read it and leave.
 const LINGER: Duration = Duration::from_secs(2);
 /// How long a worker may take to say that a cancel is over; longer than its own deadline for that.
@@ -45,7 +57,59 @@ pub(super) struct Guest<E: Engine> {
     pub(super) stage: Stage,
     pub(super) listener: Arc<Listener>,
     pub(super) peer: SocketAddr,
-    pub(super) deadline: Time,
+    came_at: Time,
+    /// When it last said something.
+    heard_at: Option<Time>,
+    /// Since when it does what it does.
+    stage_since: Time,
+    /// Counted as one that may be inside soon.
+    claims: bool,
+}
+
+impl<E: Engine> Guest<E> {
+    /// One that just came, to that listener from that address.
+    pub(super) fn new(
+        wire: Wire,
+        login: E::ClientLogin,
+        (listener, peer): (Arc<Listener>, SocketAddr),
+        now: Time,
+    ) -> Self {
+        Self {
+            wire,
+            login,
+            facts: None,
+            stage: Stage::LoggingIn,
+            listener,
+            peer,
+            came_at: now,
+            heard_at: None,
+            stage_since: now,
+            claims: false,
+        }
+    }
+
+    /// It said something. Says whether for the first time.
+    pub(super) fn hears(&mut self, now: Time) -> bool {
+        self.heard_at.replace(now).is_none()
+    }
+
+    /// It is inside, or never will be.
+    fn unclaim(&mut self, claims: &mut u32) {
+        *claims -= u32::from(std::mem::take(&mut self.claims));
+    }
+
+    /// When it has taken too long.
+    pub(super) fn due(&self) -> Time {
+        let over = self.came_at.after(LOGIN);
+        match self.stage {
+            Stage::LoggingIn if self.heard_at.is_none() => self.came_at.after(FIRST_BYTE),
+            Stage::LoggingIn => over,
+            Stage::Handshaking => self.stage_since.after(HANDSHAKE).min(over),
+            Stage::Lingering => self.stage_since.after(LINGER),
+            Stage::Cancelling => self.stage_since.after(CANCEL_PATIENCE),
+            Stage::Leaving(_) => Time(u64::MAX),
+        }
+    }
 }
 
 impl<E: Engine, D: Driver> Front<E, D> {
@@ -54,15 +118,63 @@ impl<E: Engine, D: Driver> Front<E, D> {
         let Some(guest) = self.guests.get_mut(&socket) else {
             return;
         };
-        if !guest.wire.input().is_empty() || guest.facts.is_some() {
-            return;
-        }
         match tls.map(|tls| Tls::accept(&tls, true)) {
             Some(Ok(tls)) => {
                 guest.wire.start_tls(tls);
                 guest.stage = Stage::Handshaking;
+                guest.stage_since = self.driver.now();
             }
             _ => self.refuse(socket, None, CloseReason::TlsFailed),
+        }
+    }
+
+    /// Sees to it that another guest can be taken in. Those go that were told off, then those that
+    /// have been silent longest: who logs in says something all the time.
+    pub(super) fn make_room(&mut self) {
+        let most = self.snapshot.as_ref().map_or(0, |s| s.max_clients) / GUESTS_SHARE;
+        let most = most.max(FEWEST_GUESTS) as usize;
+        if self.guests.len() < most {
+            return;
+        }
+        let staying = |guest: &Guest<E>| !matches!(guest.stage, Stage::Leaving(_));
+        let mut order: Vec<(bool, Time, Token)> = self
+            .guests
+            .iter()
+            .filter(|(_, guest)| staying(guest))
+            .map(|(token, guest)| {
+                let logging_in = !matches!(guest.stage, Stage::Lingering);
+                (logging_in, guest.heard_at.unwrap_or(guest.came_at), *token)
+            })
+            .collect();
+        order.sort_unstable();
+        // Several at once, so that a flood doesn't have all of them sorted for each that comes.
+        for (logging_in, _, token) in order.into_iter().take((most / CROWDED_OUT_SHARE).max(1)) {
+            if logging_in {
+                self.count(token, CloseReason::CrowdedOut);
+            }
+            self.cast_out(token);
+        }
+    }
+
+    /// A guest took too long. One that never said who it is gets no answer: it may not even speak
+    /// the protocol, or wait for another one's first byte.
+    pub(super) fn time_out(&mut self, token: Token) {
+        let Some(guest) = self.guests.get(&token) else {
+            return;
+        };
+        let named = !guest.login.claimed_user().is_empty();
+        match guest.stage {
+            Stage::Lingering => self.remove(token),
+            Stage::Cancelling => self.cancel_over(token),
+            Stage::LoggingIn if named => {
+                let failure = Some(Failure::LoginTimeout);
+                self.refuse(token, failure, CloseReason::LoginTimeout);
+            }
+            Stage::LoggingIn | Stage::Handshaking => {
+                self.count(token, CloseReason::LoginTimeout);
+                self.cast_out(token);
+            }
+            Stage::Leaving(_) => {}
         }
     }
 
@@ -104,7 +216,10 @@ impl<E: Engine, D: Driver> Front<E, D> {
             return false;
         };
         let mut out = Vec::new();
+        let coming = self.shared.inside() + self.claims;
+        let full = coming >= snapshot.max_clients;
         let mut env = LoginEnv {
+            full: full.then_some(snapshot.max_clients),
             users: &snapshot.users,
             tls_available: snapshot.client_tls.is_some(),
             tls_required: snapshot.require_tls,
@@ -112,6 +227,10 @@ impl<E: Engine, D: Driver> Front<E, D> {
             random: &mut *self.random,
         };
         let (consumed, progress) = guest.login.feed(guest.wire.input(), &mut env, &mut out);
+        if !guest.claims && !guest.login.claimed_user().is_empty() {
+            guest.claims = true;
+            self.claims += 1;
+        }
         guest.wire.consume(&mut self.driver, consumed);
         guest.wire.push(&mut self.driver, &out);
         // The last answer to one that may come in leaves in one write with its worker's welcome.
@@ -128,6 +247,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
                     Some(Ok(tls)) => {
                         guest.wire.start_tls(tls);
                         guest.stage = Stage::Handshaking;
+                        guest.stage_since = self.driver.now();
                     }
                     _ => self.refuse(socket, None, CloseReason::TlsFailed),
                 }
@@ -161,7 +281,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
             return self.linger(socket);
         };
         guest.stage = Stage::Cancelling;
-        guest.deadline = self.driver.now().after(CANCEL_PATIENCE);
+        guest.stage_since = self.driver.now();
         mailbox.post(Letter::Cancel(key, socket));
     }
 
@@ -183,9 +303,10 @@ impl<E: Engine, D: Driver> Front<E, D> {
     }
 
     pub(super) fn deliver(&mut self, token: Token, socket: D::Socket) {
-        let Some(guest) = self.guests.remove(&token) else {
+        let Some(mut guest) = self.guests.remove(&token) else {
             return;
         };
+        guest.unclaim(&mut self.claims);
         let Stage::Leaving(admission) = guest.stage else {
             return;
         };
@@ -230,17 +351,17 @@ impl<E: Engine, D: Driver> Front<E, D> {
             .text("user", user)
             .text("peer", guest.peer.to_string())
             .text("reason", reason.label());
-        self.shared.notices.push(notice);
+        self.shared.notices.gossip(self.driver.now(), notice);
         self.linger(socket);
     }
 
     /// Says goodbye (within TLS too) and waits a little for the client to leave.
     fn linger(&mut self, socket: Token) {
-        let deadline = self.driver.now().after(LINGER);
         if let Some(guest) = self.guests.get_mut(&socket) {
             guest.wire.finish(&mut self.driver);
             guest.stage = Stage::Lingering;
-            guest.deadline = deadline;
+            guest.stage_since = self.driver.now();
+            guest.unclaim(&mut self.claims);
         }
     }
 
@@ -257,10 +378,25 @@ impl<E: Engine, D: Driver> Front<E, D> {
     }
 
     pub(super) fn remove(&mut self, socket: Token) {
-        if let Some(guest) = self.guests.remove(&socket) {
-            self.shared.guests.change(-1);
-            guest.wire.discard(&mut self.driver);
+        if self.forget(socket) {
             self.driver.close(socket);
         }
+    }
+
+    /// Closes so that the kernel keeps nothing of it either.
+    fn cast_out(&mut self, socket: Token) {
+        if self.forget(socket) {
+            self.driver.abort(socket);
+        }
+    }
+
+    fn forget(&mut self, socket: Token) -> bool {
+        let Some(mut guest) = self.guests.remove(&socket) else {
+            return false;
+        };
+        guest.unclaim(&mut self.claims);
+        self.shared.guests.change(-1);
+        guest.wire.discard(&mut self.driver);
+        true
     }
 }

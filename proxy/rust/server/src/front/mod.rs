@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use dbproxy_driver::{Driver, Duration, Event, Time, Token};
-use dbproxy_engine::{CloseReason, Engine, Failure};
+use dbproxy_engine::{CloseReason, Engine};
 
 use crate::shared::{FrontLetter, Shared};
 use crate::snapshot::{Listener, Snapshot};
@@ -18,8 +18,6 @@ use crate::wire::Wire;
 use crate::Random;
 use guests::{Guest, Stage};
 
-/// How long a log-in may take.
-const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the accept queue is emptied after a drain was asked for.
 const ACCEPT_TAIL: Duration = Duration::from_millis(50);
 /// How often deadlines are looked at.
@@ -37,6 +35,8 @@ pub struct Front<E: Engine, D: Driver> {
     address: IpAddr,
     listeners: BTreeMap<Token, Arc<Listener>>,
     guests: BTreeMap<Token, Guest<E>>,
+    /// Guests that said who they are, and may be inside soon.
+    claims: u32,
     stats: HashMap<Arc<str>, Arc<EndpointStats>>,
     events: Vec<Event<D::Socket>>,
     random: Random,
@@ -55,6 +55,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
             address,
             listeners: BTreeMap::new(),
             guests: BTreeMap::new(),
+            claims: 0,
             stats: HashMap::new(),
             events: Vec::new(),
             random,
@@ -140,13 +141,15 @@ impl<E: Engine, D: Driver> Front<E, D> {
                 peer,
             } => self.accepted(listener, socket, peer),
             Event::Received { socket, data } => {
+                let now = self.driver.now();
                 let Some(guest) = self.guests.get_mut(&socket) else {
                     return self.driver.recycle(data);
                 };
                 if matches!(guest.stage, Stage::Lingering | Stage::Cancelling) {
                     return self.driver.recycle(data);
                 }
-                if guest.wire.tls().is_none() && data.as_slice().first() == Some(&TLS_HANDSHAKE) {
+                let first = guest.hears(now);
+                if first && data.as_slice().first() == Some(&TLS_HANDSHAKE) {
                     self.begin_direct_tls(socket);
                 }
                 let Some(guest) = self.guests.get_mut(&socket) else {
@@ -175,29 +178,13 @@ impl<E: Engine, D: Driver> Front<E, D> {
         let Some(listener) = self.listeners.get(&listener).cloned() else {
             return self.driver.close(socket);
         };
-        let stats = self.stats_of(&listener.name);
-        stats.received.add(1);
-        let deadline = self.driver.now().after(LOGIN_TIMEOUT);
+        self.stats_of(&listener.name).received.add(1);
+        self.make_room();
         let mut wire = Wire::new(socket);
         wire.arm(&mut self.driver, true);
-        let guest = Guest {
-            wire,
-            login: E::login(),
-            facts: None,
-            stage: Stage::LoggingIn,
-            listener,
-            peer,
-            deadline,
-        };
+        let guest = Guest::new(wire, E::login(), (listener, peer), self.driver.now());
         self.guests.insert(socket, guest);
-        let clients = self.shared.clients();
         self.shared.guests.change(1);
-        if let Some(limit) = self.snapshot.as_ref().map(|s| s.max_clients) {
-            if clients >= limit {
-                let failure = Failure::TooManyClients(limit);
-                self.refuse(socket, Some(failure), CloseReason::TooManyClients);
-            }
-        }
     }
 
     pub(super) fn stats_of(&mut self, name: &Arc<str>) -> Arc<EndpointStats> {
@@ -214,6 +201,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
             return;
         }
         self.looked_at = now;
+        self.shared.notices.ripen(now);
         if self.closing_at.is_some_and(|at| at <= now) {
             self.closing_at = None;
             for (token, _) in std::mem::take(&mut self.listeners) {
@@ -223,19 +211,11 @@ impl<E: Engine, D: Driver> Front<E, D> {
         let late: Vec<Token> = self
             .guests
             .iter()
-            .filter(|(_, guest)| guest.deadline <= now)
+            .filter(|(_, guest)| guest.due() <= now)
             .map(|(token, _)| *token)
             .collect();
         for token in late {
-            match self.guests.get(&token).map(|guest| &guest.stage) {
-                Some(Stage::Lingering) => self.remove(token),
-                Some(Stage::Cancelling) => self.cancel_over(token),
-                Some(Stage::Leaving(_)) | None => {}
-                Some(_) => {
-                    let failure = Some(Failure::LoginTimeout);
-                    self.refuse(token, failure, CloseReason::LoginTimeout);
-                }
-            }
+            self.time_out(token);
         }
     }
 }

@@ -5,7 +5,6 @@ use std::io::ErrorKind;
 use dbproxy_driver::{Buffer, Driver, Time};
 use dbproxy_engine::{Engine, KillReason, Link};
 
-use crate::notice::Notice;
 use crate::slab::Key;
 use crate::stats::count_kill;
 
@@ -218,11 +217,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     /// Tells Python that a target may not be what it is taken for.
     pub(super) fn doubt(&self, target: &str, reason: &'static str) {
-        self.shared.notices.push(
-            Notice::new("writer_doubted")
-                .text("target", target)
-                .text("reason", reason),
-        );
+        self.shared.notices.doubt(self.driver.now(), target, reason);
     }
 }
 

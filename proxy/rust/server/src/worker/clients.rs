@@ -167,7 +167,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 .text("user", lane.map_or("", |lane| &*lane.identity.user))
                 .text("peer", client.peer.to_string())
                 .text("reason", reason.label());
-            self.shared.notices.push(notice);
+            self.shared.notices.gossip(self.driver.now(), notice);
         }
         if left {
             return self.remove_client(key);

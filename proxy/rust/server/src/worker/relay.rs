@@ -7,6 +7,7 @@ use dbproxy_engine::{
 
 use crate::notice::Notice;
 use crate::slab::Key;
+use crate::snapshot::Role;
 use crate::stats::count_pin;
 use crate::wire::{Wire, HIGH_WATER};
 
@@ -220,6 +221,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                     .text("reason", reason.label());
                 self.shared.notices.push(notice);
             }
+            // A reader's client that tries to write says nothing about the writer.
+            Note::WriterDoubted if self.reads_only(client) => {}
             Note::WriterDoubted => {
                 if let Some(backend) = backend.and_then(|key| self.backends.get(key)) {
                     let name = backend.target.name.clone();
@@ -227,6 +230,11 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 }
             }
         }
+    }
+
+    fn reads_only(&self, client: Option<Key>) -> bool {
+        let client = client.and_then(|key| self.clients.get(key));
+        client.is_some_and(|client| client.role() == Role::ReadOnly)
     }
 
     /// Releases and closes, after the bytes have moved.

@@ -103,3 +103,59 @@ fn notifications_to_a_listener_that_reads_nothing_wait_in_the_database() {
         }
     });
 }
+
+#[test]
+fn any_number_of_silent_connections_keep_nobody_out() {
+    for seed in 0..3 {
+        let mut scene = Scene::connected(seed);
+        scene.connect_silently(3000);
+        scene.pass(Duration::from_secs(1));
+        scene.reconnect();
+        scene.log_in();
+        assert!(scene.closed_for("crowded_out") > 0);
+        assert_eq!(scene.closed_for("too_many_clients"), 0);
+    }
+}
+
+#[test]
+fn who_says_nothing_at_first_is_closed_within_seconds() {
+    let mut scene = Scene::connected(1);
+    scene.pass(Duration::from_secs(6));
+    assert!(scene.closed);
+    assert_eq!(scene.closed_for("login_timeout"), 1);
+}
+
+#[test]
+fn who_doesnt_finish_its_log_in_is_closed_within_half_a_minute() {
+    let mut scene = Scene::connected(1);
+    let startup = wire::startup("app", "shop");
+    scene.send(&startup[..startup.len() / 2]);
+    scene.pass(Duration::from_secs(20));
+    assert!(!scene.closed);
+    scene.pass(Duration::from_secs(11));
+    assert!(scene.closed);
+}
+
+#[test]
+fn one_client_too_many_is_told_so_behind_its_startup_packet() {
+    let mut scene = Scene::logged_in(1);
+    scene.fleet.desired.max_clients = 1;
+    scene.fleet.apply();
+    scene.reconnect();
+    scene.send(&[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
+    scene.until("the answer to SSLRequest", |scene| scene.heard_any(b'N'));
+    scene.send(&wire::startup("app", "shop"));
+    scene.until("the refusal", |scene| scene.heard_any(b'E'));
+    assert_eq!(wire::error_fields(&scene.heard[1]).0, "53300");
+}
+
+#[test]
+fn tls_begins_at_the_first_byte_or_not_at_all() {
+    let mut scene = Scene::connected(1);
+    scene.send(&wire::startup("app", "shop"));
+    scene.pass(Duration::from_secs(1));
+    scene.send(&[0x16, 3, 1, 0, 200]);
+    scene.until("the end", |scene| scene.closed);
+    assert_eq!(scene.closed_for("protocol_violation"), 1);
+    assert_eq!(scene.closed_for("tls_failed"), 0);
+}

@@ -33,6 +33,7 @@ pub struct Desired {
     pub idle_backend_timeout: Duration,
     pub init_query: Option<&'static str>,
     pub users: Arc<Users>,
+    pub max_clients: u32,
     pub server_tls: TlsMode,
 }
 
@@ -104,6 +105,7 @@ impl Desired {
             idle_backend_timeout: Duration::from_secs(3600),
             init_query: None,
             users: users(),
+            max_clients: 1000,
             server_tls: TlsMode::Disabled,
         }
     }
@@ -151,7 +153,7 @@ impl Desired {
             client_write_timeout: Duration::from_secs(5),
             idle_backend_timeout: self.idle_backend_timeout,
             init_query: self.init_query.map(Into::into),
-            max_clients: 1000,
+            max_clients: self.max_clients,
             term: 0,
             sequence: 0,
         }

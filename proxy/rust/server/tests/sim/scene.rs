@@ -16,6 +16,10 @@ use crate::witness::{Class, PER_CLIENT};
 /// The longest that anything that a test waits for may take.
 const DEADLINE: Duration = Duration::from_secs(120);
 
+fn proxy() -> SocketAddr {
+    SocketAddr::new(ip(1), WRITE_PORT)
+}
+
 /// What the client says in one go at most.
 const PIECE: usize = 64 * 1024;
 
@@ -38,10 +42,15 @@ impl Scene {
     /// A client that is logged in.
     pub fn logged_in(seed: u64) -> Self {
         let mut scene = Self::connected(seed);
-        scene.send(&wire::startup(USERS[0], "shop"));
-        scene.until("the welcome", |scene| scene.heard_any(b'Z'));
-        scene.heard.clear();
+        scene.log_in();
         scene
+    }
+
+    /// Logs the client in.
+    pub fn log_in(&mut self) {
+        self.send(&wire::startup(USERS[0], "shop"));
+        self.until("the welcome", |scene| scene.heard_any(b'Z'));
+        self.heard.clear();
     }
 
     /// A client that has said nothing yet.
@@ -67,7 +76,7 @@ impl Scene {
                 None => break,
             }
         }
-        let socket = driver.connect(SocketAddr::new(ip(1), WRITE_PORT));
+        let socket = driver.connect(proxy());
         driver.arm(socket, true);
         Self {
             fleet,
@@ -78,6 +87,30 @@ impl Scene {
             heard: Vec::new(),
             closed: false,
         }
+    }
+
+    /// More connections, which say nothing.
+    pub fn connect_silently(&mut self, count: usize) {
+        for _ in 0..count {
+            let socket = self.driver.connect(proxy());
+            self.driver.arm(socket, true);
+        }
+    }
+
+    /// The client comes again, on another connection.
+    pub fn reconnect(&mut self) {
+        self.socket = self.driver.connect(proxy());
+        self.driver.arm(self.socket, true);
+        self.closed = false;
+        self.heard.clear();
+        self.inbox.clear();
+    }
+
+    /// How many clients were closed for that reason.
+    pub fn closed_for(&self, reason: &str) -> u64 {
+        let endpoints = self.fleet.shared.stats.endpoints();
+        let sums = endpoints.values().filter_map(|sum| sum.closed.get(reason));
+        sums.sum()
     }
 
     pub fn send(&mut self, bytes: &[u8]) {
@@ -155,18 +188,25 @@ impl Scene {
         self.driver.wait(Some(deadline), &mut events);
         for event in events {
             match event {
-                Event::Received { data, .. } => {
+                Event::Received { socket, data } if socket == self.socket => {
                     self.inbox.extend(data.as_slice());
                     self.driver.recycle(data);
                     self.read();
                 }
-                Event::Closed { .. } => self.closed = true,
+                Event::Closed { socket, .. } => {
+                    self.closed |= socket == self.socket;
+                    self.driver.close(socket);
+                }
                 _ => {}
             }
         }
     }
 
     fn read(&mut self) {
+        // The answer to an SSLRequest is no message.
+        if self.inbox.first() == Some(&b'N') {
+            self.heard.push(self.inbox.drain(..1).collect());
+        }
         while let Some(message) = wire::take_message(&mut self.inbox) {
             let body = message.get(5..).unwrap_or_default();
             if message[0] == b'R' && body.get(..4) == Some(&[0, 0, 0, 5]) {
