@@ -39,7 +39,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--election-dir", type=Path, help="development: the election ConfigMap's keys as files"
     )
     parser.add_argument("--http-port", type=int, default=8080, help="probes and metrics; 0: none")
-    parser.add_argument("--listen-address", default="0.0.0.0", help="for clients and probes")
+    parser.add_argument(
+        "--listen-address", default="::", help="for clients and probes; `::` is IPv4 and IPv6"
+    )
     parser.add_argument(
         "--workers",
         type=positive,

@@ -5,6 +5,7 @@ A database that is down must not empty the Service; a loop that stands still mus
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -94,5 +95,13 @@ async def serve(
     )
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
     await runner.setup()
-    await web.TCPSite(runner, address, port, reuse_address=True).start()
+    await web.SockSite(runner, listen(address, port)).start()
     return runner
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """A listener; `::` takes IPv4 too, and only that where the kernel has no IPv6."""
+    if address == "::" and not socket.has_dualstack_ipv6():
+        address = "0.0.0.0"
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return socket.create_server((address, port), family=family, dualstack_ipv6=address == "::")

@@ -1,9 +1,10 @@
 //! Opening sockets, and the options that all of them carry.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::io::Errno;
 use rustix::net::{self, sockopt, AddressFamily, SocketFlags, SocketType};
 use rustix::time::{clock_gettime, ClockId};
 
@@ -40,9 +41,31 @@ pub fn now() -> Time {
     Time(seconds * 1_000_000_000 + nanoseconds)
 }
 
-/// Opens a listener. Accepted sockets inherit its options, which saves setting them on each.
+/// Opens a listener. Accepted sockets inherit its options, which saves setting them on each. `::`
+/// takes IPv4 too, and only that where the kernel has no IPv6.
 pub(crate) fn listen(address: SocketAddr) -> io::Result<OwnedFd> {
+    match listen_at(address) {
+        Err(error) if is_any(address) && has_no_ipv6(&error) => {
+            listen_at(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
+        }
+        outcome => outcome,
+    }
+}
+
+fn is_any(address: SocketAddr) -> bool {
+    address.ip() == IpAddr::from(Ipv6Addr::UNSPECIFIED)
+}
+
+fn has_no_ipv6(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL))
+}
+
+fn listen_at(address: SocketAddr) -> io::Result<OwnedFd> {
     let fd = open(address)?;
+    if is_any(address) {
+        sockopt::set_ipv6_v6only(&fd, false)?;
+    }
     sockopt::set_socket_reuseaddr(&fd, true)?;
     net::bind(&fd, &address)?;
     net::listen(&fd, BACKLOG)?;
@@ -63,7 +86,13 @@ pub(crate) fn open(address: SocketAddr) -> io::Result<OwnedFd> {
 /// The next connection of a listener, with its peer.
 pub(crate) fn accept(listener: &OwnedFd) -> rustix::io::Result<(OwnedFd, Option<SocketAddr>)> {
     let (fd, peer) = net::acceptfrom_with(listener, FLAGS)?;
-    Ok((fd, peer.and_then(|peer| SocketAddr::try_from(peer).ok())))
+    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+    Ok((fd, peer.map(plain)))
+}
+
+/// An IPv4 peer of a listener for both families is told as what it is.
+fn plain(peer: SocketAddr) -> SocketAddr {
+    SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }
 
 /// Where a socket is bound.
@@ -133,5 +162,29 @@ mod tests {
         assert_eq!(sockopt::tcp_user_timeout(&fd).unwrap(), 300_000);
         set_slow(&fd, false);
         assert_eq!(sockopt::tcp_user_timeout(&fd).unwrap(), 120_000);
+    }
+
+    #[test]
+    fn a_listener_on_any_address_takes_both_families_and_names_peers_plainly() {
+        let listener = listen("[::]:0".parse().unwrap()).unwrap();
+        let port = bound_to(&listener).unwrap().port();
+        let mut hosts = vec!["127.0.0.1"];
+        // A machine without IPv6 has the fall-back.
+        if bound_to(&listener).unwrap().is_ipv6() {
+            hosts.push("::1");
+        }
+        for host in hosts {
+            let address = SocketAddr::new(host.parse().unwrap(), port);
+            let near = open(address).unwrap();
+            net::connect(&near, &address).ok();
+            let deadline = now().after(Duration::from_secs(5));
+            let peer = loop {
+                match accept(&listener) {
+                    Ok((_, peer)) => break peer.unwrap(),
+                    Err(_) => assert!(now() < deadline, "nothing to accept from {host}"),
+                }
+            };
+            assert_eq!(peer.ip().to_string(), host);
+        }
     }
 }
