@@ -64,7 +64,7 @@ enum RoleJson {
     Unknown,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 struct TlsJson {
     certificate: String,
@@ -107,14 +107,14 @@ struct WriterJson {
     open: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 struct ServerTlsJson {
     mode: ModeJson,
     ca: Option<String>,
 }
 
-#[derive(Deserialize, Clone, Copy)]
+#[derive(Deserialize, Clone, Copy, PartialEq)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 enum ModeJson {
     Disabled,
@@ -129,6 +129,8 @@ enum ModeJson {
 pub struct Converter {
     verifiers: HashMap<(String, String, Vec<u8>), Verifier>,
     users: Option<(Vec<UserJson>, Vec<u8>, Arc<Users>)>,
+    client_tls: Option<(TlsJson, Arc<ClientTls>)>,
+    backend_tls: Option<(ServerTlsJson, Arc<BackendTls>)>,
 }
 
 impl Converter {
@@ -139,18 +141,8 @@ impl Converter {
         target_id: impl Fn(&str) -> (TargetId, Arc<TargetSigns>),
     ) -> Result<Snapshot, String> {
         let json: SnapshotJson = serde_json::from_slice(text).map_err(|e| e.to_string())?;
-        let client_tls = match &json.tls {
-            Some(tls) => Some(Arc::new(ClientTls::from_pem(&tls.certificate, &tls.key)?)),
-            None => None,
-        };
-        let mode = match json.server_tls.mode {
-            ModeJson::Disabled => TlsMode::Disabled,
-            ModeJson::Preferred => TlsMode::Preferred,
-            ModeJson::Required => TlsMode::Required,
-            ModeJson::VerifyCa => TlsMode::VerifyCa,
-            ModeJson::VerifyIdentity => TlsMode::VerifyIdentity,
-        };
-        let backend_tls = BackendTls::new(mode, json.server_tls.ca.as_deref())?;
+        let client_tls = json.tls.map(|tls| self.client_tls(tls)).transpose()?;
+        let backend_tls = self.backend_tls(json.server_tls)?;
         let targets = targets(json.targets, &target_id);
         let writer = json.writer.map(|writer| Writer {
             target: target_id(&writer.target).0,
@@ -164,7 +156,7 @@ impl Converter {
             users: self.users(json.users, &json.fleet_secret)?,
             targets,
             writer,
-            backend_tls: Arc::new(backend_tls),
+            backend_tls,
             borrow_timeout: Duration::from_millis(json.borrow_timeout_ms),
             idle_client_timeout: Duration::from_millis(json.idle_client_timeout_ms),
             client_write_timeout: CLIENT_WRITE_TIMEOUT,
@@ -174,6 +166,36 @@ impl Converter {
             term: 0,
             sequence: 0,
         })
+    }
+
+    /// As long as it stays the same, so do the sessions that clients may resume.
+    fn client_tls(&mut self, json: TlsJson) -> Result<Arc<ClientTls>, String> {
+        if let Some((_, tls)) = self.client_tls.as_ref().filter(|(known, _)| *known == json) {
+            return Ok(tls.clone());
+        }
+        let tls = Arc::new(ClientTls::from_pem(&json.certificate, &json.key)?);
+        self.client_tls = Some((json, tls.clone()));
+        Ok(tls)
+    }
+
+    fn backend_tls(&mut self, json: ServerTlsJson) -> Result<Arc<BackendTls>, String> {
+        if let Some((_, tls)) = self
+            .backend_tls
+            .as_ref()
+            .filter(|(known, _)| *known == json)
+        {
+            return Ok(tls.clone());
+        }
+        let mode = match json.mode {
+            ModeJson::Disabled => TlsMode::Disabled,
+            ModeJson::Preferred => TlsMode::Preferred,
+            ModeJson::Required => TlsMode::Required,
+            ModeJson::VerifyCa => TlsMode::VerifyCa,
+            ModeJson::VerifyIdentity => TlsMode::VerifyIdentity,
+        };
+        let tls = Arc::new(BackendTls::new(mode, json.ca.as_deref())?);
+        self.backend_tls = Some((json, tls.clone()));
+        Ok(tls)
     }
 
     fn users(&mut self, json: Vec<UserJson>, secret: &str) -> Result<Arc<Users>, String> {
