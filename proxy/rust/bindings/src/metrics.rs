@@ -80,7 +80,7 @@ const ENDPOINT_NUMBERS: [Number<EndpointSum>; 11] = [
     ),
 ];
 
-const TARGET_NUMBERS: [Number<TargetRow>; 7] = [
+const TARGET_NUMBERS: [Number<TargetRow>; 8] = [
     (
         "database_connections",
         "gauge",
@@ -98,6 +98,12 @@ const TARGET_NUMBERS: [Number<TargetRow>; 7] = [
         "gauge",
         "Database connections open now over TLS",
         |row| row.sum.connections_tls,
+    ),
+    (
+        "database_connections_orphaned",
+        "gauge",
+        "Database connections that finish what a client left behind",
+        |row| row.sum.orphaned,
     ),
     (
         "database_connections_setup_succeeded",

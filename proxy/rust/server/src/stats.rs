@@ -175,6 +175,8 @@ family! {
             borrowed,
             /// Connections open now over TLS.
             connections_tls,
+            /// Connections now that finish what a client left behind.
+            orphaned,
             /// Log-ins that succeeded.
             opened,
             /// Log-ins or connects that failed.

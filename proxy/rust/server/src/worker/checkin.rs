@@ -183,6 +183,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     pub(super) fn part(&mut self, client: Option<Key>, key: Key) {
         let now = self.driver.now();
         if let Some(backend) = self.backends.get_mut(key) {
+            let orphaned = matches!(backend.place, BackendPlace::Orphaned);
+            backend.stats.orphaned.sub(u64::from(orphaned));
             if matches!(
                 backend.place,
                 BackendPlace::Lent(_) | BackendPlace::Orphaned
@@ -273,6 +275,7 @@ mod tests {
             origin,
             since: Time::default(),
             due: None,
+            discarded: 0,
             cancels: 0,
             cancel_wanted: false,
             cancel_askers: Vec::new(),

@@ -196,9 +196,11 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         match session.abandon(link) {
             Abandoned::Running => {
                 backend.enter(BackendPlace::Orphaned, self.driver.now());
+                backend.stats.orphaned.add(1);
                 backend.wire.arm(&mut self.driver, true);
                 // Replies that are here already are looked at without the client.
                 self.pump_backend(backend_key);
+                self.hurry_orphan(backend_key);
             }
             Abandoned::Free(release) => {
                 self.part(None, backend_key);
@@ -207,6 +209,17 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                     _ => self.reuse(backend_key, release),
                 }
             }
+        }
+    }
+
+    /// What a client left behind is ended at once if nobody can miss it.
+    fn hurry_orphan(&mut self, key: Key) {
+        let missed = self.backends.get(key).is_none_or(|backend| {
+            let orphaned = matches!(backend.place, BackendPlace::Orphaned);
+            !orphaned || backend.link.as_ref().is_none_or(Link::may_commit)
+        });
+        if !missed {
+            self.start_cancel(key);
         }
     }
 

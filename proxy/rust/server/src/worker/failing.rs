@@ -78,6 +78,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         };
         let again = Opening {
             login: None,
+            facts: None,
             role,
             password,
             tried: tried.into_iter().chain([next]).collect(),

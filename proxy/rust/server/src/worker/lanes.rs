@@ -1,6 +1,6 @@
 //! Lanes: all that one pool key has on this worker, and who of all lanes waits longest.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use dbproxy_driver::Time;
@@ -32,7 +32,7 @@ pub struct Lane {
     /// Clients that wait, oldest first: for the writer, for a reader.
     waiting: [VecDeque<Queued>; 2],
     /// Idle backends by target, the last used last.
-    idle: Vec<(TargetId, Vec<Key>)>,
+    idle: BTreeMap<TargetId, Vec<Key>>,
     /// Log-ins under way, for the writer and for readers.
     opening: [u32; 2],
     /// Clients and backends that name this lane.
@@ -62,7 +62,7 @@ impl Lane {
             hash: hasher.finish(),
             pauses: Pauses::default(),
             waiting: Default::default(),
-            idle: Vec::new(),
+            idle: BTreeMap::new(),
             opening: [0; 2],
             members: 1,
         }
@@ -91,18 +91,12 @@ impl Lane {
 
     /// Whether it has an idle backend on that target.
     pub fn has_idle(&self, target: TargetId) -> bool {
-        let mut idle = self.idle.iter();
-        idle.any(|(id, keys)| *id == target && !keys.is_empty())
+        self.idle.get(&target).is_some_and(|keys| !keys.is_empty())
     }
 
     /// The idle backends on one target.
     pub fn idle_mut(&mut self, target: TargetId) -> &mut Vec<Key> {
-        let at = self.idle.iter().position(|(known, _)| *known == target);
-        let at = at.unwrap_or_else(|| {
-            self.idle.push((target, Vec::new()));
-            self.idle.len() - 1
-        });
-        &mut self.idle[at].1
+        self.idle.entry(target).or_default()
     }
 }
 

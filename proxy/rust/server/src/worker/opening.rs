@@ -42,6 +42,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         };
         let opening = Opening {
             login: None,
+            facts: None,
             role,
             password: password.unwrap_or(0),
             tried: vec![address],
@@ -96,6 +97,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             permit: Some(permit),
             since: now,
             due: None,
+            discarded: 0,
             cancels: 0,
             cancel_wanted: false,
             cancel_askers: Vec::new(),
@@ -182,10 +184,12 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             if backend.wire.tls().is_some_and(Tls::handshaking) {
                 return;
             }
-            let facts = backend.wire.tls().map(Tls::facts);
+            if opening.facts.is_none() {
+                opening.facts = backend.wire.tls().map(Tls::facts);
+            }
             let mut out = Vec::new();
             let input = backend.wire.input();
-            let (consumed, progress) = login.feed(input, facts.as_ref(), &mut out);
+            let (consumed, progress) = login.feed(input, opening.facts.as_ref(), &mut out);
             backend.wire.consume(&mut self.driver, consumed);
             backend.wire.push(&mut self.driver, &out);
             let flushed = backend.wire.flush(&mut self.driver).is_ok();

@@ -133,7 +133,9 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             }
             None => E::Session::feed_server(None, link, input, &mut steps),
         };
-        let cancel_now = backend.cancel_wanted && !link.injecting();
+        let wanted = backend.cancel_wanted && !link.injecting();
+        let orphaned = matches!(backend.place, BackendPlace::Orphaned);
+        let cancel_now = (orphaned && backend.discards(consumed)) || wanted;
         let asked = self.carry_out(Leg::Server, holder, Some(key), consumed, &mut steps);
         steps.clear();
         self.steps = steps;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dbproxy_driver::{Duration, Time, Token};
-use dbproxy_engine::Engine;
+use dbproxy_engine::{Engine, TlsFacts};
 
 use crate::book::Permit;
 use crate::origin::Origin;
@@ -21,6 +21,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a request may run on after its client went. Long, because it was given in full and may be
 /// meant so (a backup, an index); not for ever, because nobody is left to end it.
 const ORPHAN_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// So much of an answer is read on for, when its client went: the server itself would soon have found
+/// nobody to send it to.
+const MOST_DISCARDED: u64 = 16 << 20;
 
 /// Whose socket a token is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,6 +97,8 @@ impl<E: Engine> Client<E> {
 pub struct Opening<E: Engine> {
     /// The protocol's machine; `None` until the socket is connected.
     pub login: Option<E::BackendLogin>,
+    /// What its finished TLS handshake found out.
+    pub facts: Option<TlsFacts>,
     /// For which kind of waiter.
     pub role: Role,
     /// Which of the user's passwords is tried.
@@ -160,6 +166,8 @@ pub struct Backend<E: Engine> {
     pub since: Time,
     /// How long it may stand there; `None`: for as long as it likes.
     pub due: Option<Time>,
+    /// Bytes that nobody was there for, in this state.
+    pub discarded: u64,
     /// Cancels for it that are on their way.
     pub cancels: u32,
     /// A cancel waits until a replay is over.
@@ -179,7 +187,15 @@ impl<E: Engine> Backend<E> {
     pub fn enter(&mut self, place: BackendPlace<E>, now: Time) {
         self.due = place.allowance().map(|time| now.after(time));
         self.place = place;
+        self.discarded = 0;
         self.since = now;
+    }
+
+    /// So much of an answer was for nobody. Says when that becomes too much to read on for.
+    pub fn discards(&mut self, bytes: usize) -> bool {
+        let before = self.discarded;
+        self.discarded += bytes as u64;
+        before < MOST_DISCARDED && self.discarded >= MOST_DISCARDED
     }
 }
 

@@ -341,6 +341,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             origin,
             since: self.driver.now(),
             due: None,
+            discarded: 0,
             cancels: 0,
             cancel_wanted: false,
             cancel_askers: Vec::new(),

@@ -159,3 +159,36 @@ fn tls_begins_at_the_first_byte_or_not_at_all() {
     assert_eq!(scene.closed_for("protocol_violation"), 1);
     assert_eq!(scene.closed_for("tls_failed"), 0);
 }
+
+fn leaves_during(scene: &mut Scene, sql: &str) {
+    scene.send(&wire::query(sql));
+    scene.until("some rows", |scene| scene.heard_any(b'D'));
+    assert!(scene.fleet.databases[0].1.is_sending());
+    scene.leave();
+}
+
+#[test]
+fn a_result_without_end_that_only_reads_ends_when_its_client_leaves() {
+    scenes(|mut scene| {
+        scene.ask(&wire::query("BEGIN"));
+        leaves_during(
+            &mut scene,
+            &format!("SELECT * FROM endless WHERE t = 't{TOKEN}'"),
+        );
+        scene.pass(Duration::from_secs(2));
+        assert!(!scene.fleet.databases[0].1.is_sending());
+        assert_eq!(scene.orphaned(), 0);
+    });
+}
+
+#[test]
+fn a_result_without_end_of_what_may_commit_ends_after_so_many_bytes() {
+    let mut scene = Scene::logged_in(1);
+    let sql = format!("INSERT INTO endless VALUES ('t{TOKEN}') RETURNING session");
+    leaves_during(&mut scene, &sql);
+    scene.pass(Duration::from_millis(20));
+    assert_eq!(scene.orphaned(), 1);
+    scene.until("the end", |scene| !scene.fleet.databases[0].1.is_sending());
+    scene.pass(Duration::from_secs(2));
+    assert_eq!(scene.orphaned(), 0);
+}

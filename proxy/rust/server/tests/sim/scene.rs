@@ -97,6 +97,11 @@ impl Scene {
         }
     }
 
+    /// Leaves without a word.
+    pub fn leave(&mut self) {
+        self.driver.close(self.socket);
+    }
+
     /// The client comes again, on another connection.
     pub fn reconnect(&mut self) {
         self.socket = self.driver.connect(proxy());
@@ -104,6 +109,12 @@ impl Scene {
         self.closed = false;
         self.heard.clear();
         self.inbox.clear();
+    }
+
+    /// Connections that finish what the client left behind.
+    pub fn orphaned(&self) -> u64 {
+        let targets = self.fleet.shared.stats.targets();
+        targets.values().map(|sum| sum.orphaned).sum()
     }
 
     /// How many clients were closed for that reason.
