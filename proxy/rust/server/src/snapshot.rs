@@ -172,6 +172,16 @@ impl Snapshot {
         (target.reader && target.available).then_some(Role::ReadOnly)
     }
 
+    /// The targets that sessions of a role may use, now or when they are available again.
+    pub fn meant_for(&self, role: Role) -> impl Iterator<Item = &Arc<Target>> {
+        let writer = self.writer.map(|writer| writer.target);
+        let targets = self.targets.iter().flatten();
+        targets.filter(move |target| match role {
+            Role::ReadWrite => Some(target.id) == writer,
+            Role::ReadOnly => target.reader && Some(target.id) != writer,
+        })
+    }
+
     /// The targets that sessions of a role may use now.
     pub fn serving(&self, role: Role) -> impl Iterator<Item = &Arc<Target>> {
         let targets = self.targets.iter().flatten();

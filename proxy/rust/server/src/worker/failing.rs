@@ -170,7 +170,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let Some(lane) = self.lanes.all.get(lane_key) else {
             return;
         };
-        let serving = self.snapshot.iter().flat_map(|s| s.serving(role));
+        let serving = self.snapshot.iter().flat_map(|s| s.meant_for(role));
         let refusals = serving.map(|target| lane.pauses.refusals(target.id)).min();
         if refusals == Some(0) {
             return self.todo.push_back(Todo::Seek(lane_key, role));
