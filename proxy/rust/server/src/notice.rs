@@ -44,6 +44,12 @@ impl Notice {
         }
     }
 
+    /// Whether it is the same event about the same target.
+    fn concerns_as(&self, other: &Notice) -> bool {
+        let target = |notice: &Notice| notice.fields.iter().find(|f| f.0 == "target").cloned();
+        self.event == other.event && target(self) == target(other)
+    }
+
     /// Adds a text.
     #[must_use]
     pub fn text(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -70,8 +76,9 @@ impl Notice {
 struct Queue {
     waiting: VecDeque<Notice>,
     lost: u64,
-    /// What somebody acts on; the last word on each subject counts.
-    words: BTreeMap<(&'static str, String), Notice>,
+    /// What somebody acts on, in order. Clients can't make more of it: the epochs are the election's,
+    /// and the doubts wait for their second.
+    words: Vec<Notice>,
     /// When each target was last doubted aloud, and what is still to be said of it.
     doubts: BTreeMap<String, (Time, Option<Notice>)>,
     /// Gossip since the second began.
@@ -85,8 +92,10 @@ impl Queue {
         self.waiting.is_empty() && self.words.is_empty()
     }
 
-    fn keep(&mut self, subject: String, notice: Notice) {
-        self.words.insert((notice.event, subject), notice);
+    /// Said twice before anybody listens, a doubt is one.
+    fn doubt(&mut self, notice: Notice) {
+        self.words.retain(|word| !word.concerns_as(&notice));
+        self.words.push(notice);
     }
 
     fn push(&mut self, notice: Notice) {
@@ -135,10 +144,9 @@ impl Notices {
         });
     }
 
-    /// Keeps a word that somebody acts on: it is never lost. An earlier one on the same subject that
-    /// nobody took is out of date.
-    pub fn keep(&self, subject: String, notice: Notice) {
-        self.change(|queue| queue.keep(subject, notice));
+    /// Keeps a word that somebody acts on: it is never lost, and comes in its order.
+    pub fn keep(&self, notice: Notice) {
+        self.change(|queue| queue.words.push(notice));
     }
 
     /// A target may not be what it is taken for. Said once a second at most, since clients can cause
@@ -151,7 +159,7 @@ impl Notices {
             Some((told, later)) if told.after(SECOND) > now => *later = Some(notice),
             _ => {
                 queue.doubts.insert(target.to_owned(), (now, None));
-                queue.keep(target.to_owned(), notice);
+                queue.doubt(notice);
             }
         });
     }
@@ -159,22 +167,23 @@ impl Notices {
     /// Says the doubts whose time has come.
     pub fn ripen(&self, now: Time) {
         self.change(|queue| {
-            for (target, (told, later)) in &mut queue.doubts {
-                if told.after(SECOND) <= now {
-                    if let Some(notice) = later.take() {
-                        *told = now;
-                        queue.words.insert((notice.event, target.clone()), notice);
-                    }
+            let ripe = |told: &Time| told.after(SECOND) <= now;
+            let doubts = queue.doubts.values_mut().filter(|(told, _)| ripe(told));
+            let mut due = Vec::new();
+            for (told, later) in doubts {
+                if let Some(notice) = later.take() {
+                    *told = now;
+                    due.push(notice);
                 }
             }
+            due.into_iter().for_each(|notice| queue.doubt(notice));
         });
     }
 
     /// Takes all that wait.
     pub fn take(&self) -> Vec<Notice> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let words = std::mem::take(&mut queue.words);
-        let mut all: Vec<Notice> = words.into_values().collect();
+        let mut all = std::mem::take(&mut queue.words);
         all.extend(queue.waiting.drain(..));
         let lost = std::mem::take(&mut queue.lost);
         let skipped = std::mem::take(&mut queue.skipped);
@@ -233,11 +242,11 @@ mod tests {
         for number in 0..2 * KEPT as u64 {
             notices.gossip(at(number * 100), Notice::new("login_failed"));
         }
-        notices.keep("7".into(), Notice::new("writer_drained"));
+        notices.keep(Notice::new("writer_drained"));
         notices.doubt(at(0), "db-0", "it closed a connection");
         let taken = events(&notices);
-        assert_eq!(taken.first(), Some(&"writer_doubted"));
-        assert_eq!(taken.get(1), Some(&"writer_drained"));
+        assert_eq!(taken.first(), Some(&"writer_drained"));
+        assert_eq!(taken.get(1), Some(&"writer_doubted"));
         assert_eq!(taken.last(), Some(&"events_lost"));
     }
 
@@ -272,11 +281,24 @@ mod tests {
     }
 
     #[test]
-    fn each_drained_epoch_is_told() {
+    fn each_drain_is_told_in_its_order_also_twice_for_one_epoch() {
         let notices = notices();
-        notices.keep("7".into(), Notice::new("writer_drained").number("epoch", 7));
-        notices.keep("8".into(), Notice::new("writer_drained").number("epoch", 8));
-        assert_eq!(notices.take().len(), 2);
+        let drained = |epoch, from| {
+            let notice = Notice::new("writer_drained").text("target", from);
+            notice.number("epoch", epoch)
+        };
+        let told = [drained(9, "db-0"), drained(10, "db-1"), drained(10, "db-0")];
+        told.iter().for_each(|notice| notices.keep(notice.clone()));
+        assert_eq!(notices.take(), told);
+    }
+
+    #[test]
+    fn while_nobody_listens_a_target_is_doubted_once() {
+        let notices = notices();
+        for second in 0..100 {
+            notices.doubt(at(second * 1000), "db-0", "it closed a connection");
+        }
+        assert_eq!(events(&notices), ["writer_doubted"]);
     }
 
     #[test]

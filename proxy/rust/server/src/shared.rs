@@ -296,7 +296,6 @@ impl<E: Engine, D: Driver> Shared<E, D> {
         for drained in lock(&self.book).drained() {
             let from = drained.from.map(|id| self.target_name(id).to_string());
             self.notices.keep(
-                drained.epoch.to_string(),
                 Notice::new("writer_drained")
                     .text("target", from.unwrap_or_default())
                     .number("epoch", drained.epoch)
