@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dbproxy_driver::{Buffer, Driver, Duration};
 use dbproxy_engine::{
-    Abandoned, CancelKey, CloseReason, Engine, Failure, Link, Release, Session, Steps,
+    Abandoned, CancelKey, CloseReason, Engine, Failure, KillReason, Link, Release, Session, Steps,
 };
 
 use crate::notice::Notice;
@@ -194,6 +194,11 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             return;
         };
         match session.abandon(link) {
+            // Its outcome is nobody's any more, and the drain waits for it.
+            Abandoned::Running if backend.cut => {
+                self.part(None, backend_key);
+                self.kill(backend_key, KillReason::WriterLost);
+            }
             Abandoned::Running => {
                 backend.enter(BackendPlace::Orphaned, self.driver.now());
                 backend.stats.orphaned.add(1);

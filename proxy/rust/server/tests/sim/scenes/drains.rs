@@ -64,3 +64,16 @@ fn a_pod_that_goes_lets_go_of_idle_connections_at_once() {
     stage.query(busy, "COMMIT");
     stage.until("let go", |stage| stage.held("db0") == 0);
 }
+
+#[test]
+fn a_client_that_leaves_while_its_connection_is_cut_holds_no_drain_up() {
+    let mut stage = Stage::new();
+    let client = stage.join(WRITE_PORT);
+    stage.mute(0, true);
+    stage.ask(client, "INSERT INTO orders VALUES (?)");
+    stage.pass(Duration::from_millis(50));
+    stage.name_writer("db1");
+    stage.pass(Duration::from_millis(200));
+    stage.leave(client);
+    stage.until("drained", |s| s.drained("db0", 2).is_some());
+}
