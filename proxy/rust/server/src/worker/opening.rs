@@ -19,7 +19,8 @@ use super::{Todo, Worker};
 
 /// How long connecting and logging in may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an address may take to answer while another one is left to try.
+/// How long an address may take to answer where there is more than one: also the last that is left,
+/// since those before it may have come back meanwhile.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl<E: Engine, D: Driver> Worker<E, D> {
@@ -79,8 +80,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let now = self.driver.now();
         let left = target.addresses.len().saturating_sub(opening.tried.len());
         let share = opening.deadline.since(now) / (u32::try_from(left).unwrap_or(0) + 1);
-        let answers_by = match left {
-            0 => opening.deadline,
+        let answers_by = match target.addresses.len() {
+            1 => opening.deadline,
             _ => now.after(share.min(CONNECT_TIMEOUT)),
         };
         let stats = self.target_stats(&target.name);

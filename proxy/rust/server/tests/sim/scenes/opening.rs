@@ -63,6 +63,23 @@ fn the_address_that_answered_last_is_tried_first() {
 }
 
 #[test]
+fn an_address_that_never_answers_keeps_nobody_from_one_that_is_back() {
+    let mut stage = Stage::new();
+    stage.desired.addresses[0] = vec![database_at(0), nowhere()];
+    stage.apply();
+    let client = stage.join(WRITE_PORT);
+    stage.databases[0].1.crash();
+    stage.pass(Duration::from_millis(100));
+    let before = stage.person(client).ready;
+    stage.ask(client, "SELECT ?");
+    stage.pass(Duration::from_millis(500));
+    stage.databases[0].1.start();
+    let back = stage.network.now();
+    stage.until("answered", |stage| stage.person(client).ready > before);
+    assert!(stage.network.now().since(back) < Duration::from_secs(5));
+}
+
+#[test]
 fn clients_that_are_in_hear_soon_that_the_database_refuses_their_log_in() {
     let mut stage = Stage::new();
     let client = stage.join(WRITE_PORT);
