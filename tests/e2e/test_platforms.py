@@ -4,7 +4,7 @@ import random
 
 import pytest
 from tests.fix_cluster import eventually
-from tests.fix_shop import Shop
+from tests.fix_shop import Shop, basic_auth
 from tests.resources import proxy
 
 IMAGE = "localhost/dbproxy-proxy:dev"
@@ -24,7 +24,8 @@ def test_a_proxy_serves_as_whatever_user_the_platform_chooses(shop: Shop) -> Non
 
 def test_pods_are_told_where_their_images_log_in(shop: Shop) -> None:
     shop.cluster.apply(
-        proxy(replicas=1, template={"spec": {"imagePullSecrets": [{"name": "registry"}]}})
+        basic_auth("app", "app", "app-1"),
+        proxy(replicas=1, template={"spec": {"imagePullSecrets": [{"name": "registry"}]}}),
     )
     deployment = eventually(
         lambda: shop.cluster.get("deployment", "orders"), "the Deployment is there"

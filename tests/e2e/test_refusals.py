@@ -51,7 +51,7 @@ REFUSED: dict[str, tuple[Object, str]] = {
     "the node's network": (pod(hostNetwork=True), 'unknown field "spec.template.spec.hostNetwork"'),
     "a volume of the node": (
         pod(volumes=[{"name": "root", "hostPath": {"path": "/"}}]),
-        'unknown field "spec.template.spec.volumes"',
+        'unknown field "spec.template.spec.volumes[0].hostPath"',
     ),
     "a sidecar in place of the proxy": (
         pod(containers=[{"name": "proxy", "image": "other"}]),

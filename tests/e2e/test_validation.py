@@ -118,6 +118,7 @@ DEFAULTS: dict[str, tuple[Object, Object]] = {
             "idleClientTimeout": 1800,
             "replicas": 2,
             "drainTimeout": 60,
+            "minReadySeconds": 0,
             "service": {"type": "ClusterIP"},
         },
     ),
