@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import aiohttp
-from tests.bench.fleet.server import Object, ServerError, send
+from tests.bench.fleet.server import Object, ServerError, send, watched
 
 LABEL = "dbproxy.dev/proxy"
 TEMPLATE = "6c9f4d7b8"
@@ -36,7 +36,7 @@ class Player:
             group.create_task(self._follow("/api/v1/configmaps", self._composed))
 
     async def _follow(self, url: str, act: Act) -> None:
-        async for obj in watched(self.session, url):
+        async for obj in watched(self.session, url, LABEL):
             task = asyncio.create_task(self._guarded(act, obj))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
@@ -151,18 +151,6 @@ def report(settings: Object, pod: str, state: str) -> Object:
         "logins": [],
         "problem": "",
     }
-
-
-async def watched(session: aiohttp.ClientSession, url: str) -> AsyncIterator[Object]:
-    """What there is with our label, and each change of it; its deletions don't matter here."""
-    params = {"labelSelector": LABEL, "watch": "1", "timeoutSeconds": "86400"}
-    async with session.get(url, params=params) as response:
-        async for line in response.content:
-            event = json.loads(line)
-            if event["type"] == "ERROR":
-                raise ServerError(str(event["object"].get("message")))
-            if event["type"] in ("ADDED", "MODIFIED"):
-                yield event["object"]
 
 
 async def main() -> None:

@@ -8,6 +8,7 @@ import secrets
 import socket
 import subprocess
 import time
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -86,10 +87,11 @@ class ApiServer:
         for plural, text in CRDS.items():
             url = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{plural}.dbproxy.dev"
             await send(session, "PATCH", url, text, manager="bench")
-        while not await _answers(session, "/apis/dbproxy.dev/v1alpha1/dbproxyendpoints"):
-            if time.monotonic() > deadline:
-                raise ServerError("the custom resources are not served")
-            await asyncio.sleep(0.2)
+        for plural in CRDS:
+            while not await _answers(session, f"/apis/dbproxy.dev/v1alpha1/{plural}"):
+                if time.monotonic() > deadline:
+                    raise ServerError(f"{plural} are not served")
+                await asyncio.sleep(0.2)
 
     def last_words(self) -> str:
         return "\n".join((self._home / "kube-apiserver.log").read_text().splitlines()[-5:])
@@ -168,6 +170,22 @@ async def send(
         if response.status >= 300:
             raise ServerError(f"{method} {url}: {response.status}: {text[:500]}")
         return dict(json.loads(text))
+
+
+async def watched(
+    session: aiohttp.ClientSession, url: str, label_selector: str = ""
+) -> AsyncGenerator[Object, None]:
+    """What there is, and each change of it; its deletions don't matter here."""
+    params = {"labelSelector": label_selector, "watch": "1", "timeoutSeconds": "86400"}
+    async with session.get(url, params=params) as response:
+        if response.status != 200:
+            raise ServerError(f"{url}: {response.status}: {await response.text()}")
+        async for line in response.content:
+            event = json.loads(line)
+            if event["type"] == "ERROR":
+                raise ServerError(str(event["object"].get("message")))
+            if event["type"] in ("ADDED", "MODIFIED"):
+                yield event["object"]
 
 
 async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
