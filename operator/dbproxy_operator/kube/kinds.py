@@ -1,6 +1,9 @@
 """The kinds of objects that the operator touches, and where the API server keeps them."""
 
 from dataclasses import dataclass
+from urllib.parse import quote
+
+from dbproxy_operator.kube.errors import NotFoundError
 
 GROUP = "dbproxy.dev"
 VERSION = "v1alpha1"
@@ -12,18 +15,23 @@ class Kind:
     group: str
     version: str
     plural: str
-    namespaced: bool = True
-    has_status: bool = False
 
     @property
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
 
+    def path(self, namespace: str | None, name: str = "", *, status: bool = False) -> str:
+        """Of one object, or of all without a name; of all namespaces without one."""
+        root = f"/apis/{self.api_version}" if self.group else f"/api/{self.version}"
+        inside = f"/namespaces/{_segment(namespace)}" if namespace else ""
+        one = f"/{_segment(name)}" if name else ""
+        return f"{root}{inside}/{self.plural}{one}{'/status' if status else ''}"
+
 
 _ALL = (
-    Kind("DBProxy", GROUP, VERSION, "dbproxies", has_status=True),
-    Kind("DBProxyTargetGroup", GROUP, VERSION, "dbproxytargetgroups", has_status=True),
-    Kind("DBProxyEndpoint", GROUP, VERSION, "dbproxyendpoints", has_status=True),
+    Kind("DBProxy", GROUP, VERSION, "dbproxies"),
+    Kind("DBProxyTargetGroup", GROUP, VERSION, "dbproxytargetgroups"),
+    Kind("DBProxyEndpoint", GROUP, VERSION, "dbproxyendpoints"),
     Kind("ConfigMap", "", "v1", "configmaps"),
     Kind("Event", "", "v1", "events"),
     Kind("Pod", "", "v1", "pods"),
@@ -40,8 +48,14 @@ _ALL = (
         "authorization.k8s.io",
         "v1",
         "selfsubjectaccessreviews",
-        namespaced=False,
     ),
 )
 
 KINDS: dict[str, Kind] = {kind.kind: kind for kind in _ALL}
+
+
+def _segment(name: str) -> str:
+    """A name as one part of a path, whatever is in it: what users refer to is not checked yet."""
+    if name.strip(".") == "":
+        raise NotFoundError(404, f"no object is named {name!r}")
+    return quote(name, safe="")
