@@ -1,6 +1,7 @@
 """Wiring: checks that the operator can work here, waits for its turn, then runs everything."""
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -28,6 +29,7 @@ from dbproxy_operator.observe.world import Key
 from dbproxy_operator.reconcile import Reconciler
 from dbproxy_operator.run import health, logs, rights, worker
 from dbproxy_operator.run.health import Health
+from dbproxy_operator.run.informer import KINDS as INFORMED
 from dbproxy_operator.run.informer import Informer
 from dbproxy_operator.run.lease import Elector, Place, lease_name
 from dbproxy_operator.run.metrics import Metrics
@@ -39,7 +41,7 @@ from dbproxy_operator.tell.posting import Teller
 
 log = logging.getLogger("dbproxy_operator")
 
-WORKERS = 8
+WORKERS = 16
 RETRY_START = 2.0
 
 
@@ -47,6 +49,9 @@ def main() -> int:
     logs.configure()
     try:
         logs.configure(log_level())
+        # A pass makes thousands of objects that live as long as it does, and hardly a cycle.
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 20)
         return asyncio.run(run(from_environment()))
     except StartupError as error:
         log.error("cannot start", extra={"reason": str(error)})
@@ -185,7 +190,7 @@ def _informers(
         asyncio.create_task(
             Informer(kind, users, wake).run(kube, namespace), name=f"{kind} {namespace or ''}"
         )
-        for kind in ("Secret", "ConfigMap")
+        for kind in INFORMED
         for namespace in settings.namespaces or (None,)
     ]
 

@@ -9,12 +9,7 @@ from dbproxy_operator.observe.world import PROXY_LABEL
 
 LABELLED = (
     ("v1", "pods"),
-    ("v1", "services"),
-    ("v1", "serviceaccounts"),
     ("apps", "deployments"),
-    ("policy", "poddisruptionbudgets"),
-    ("rbac.authorization.k8s.io", "roles"),
-    ("rbac.authorization.k8s.io", "rolebindings"),
 )
 
 

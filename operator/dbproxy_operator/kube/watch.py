@@ -1,10 +1,12 @@
 """Watching the metadata of all objects of a kind: what changed and when, never what is in it.
 
 Secrets and ConfigMaps of a whole cluster are watched so: thousands of foreign ones cost a line of
-text each, and no content of them is ever in this process.
+text each, and no content of them is ever in this process. So are our own objects of which only the
+change matters.
 """
 
 import asyncio
+import hashlib
 import json
 import logging
 import random
@@ -29,11 +31,14 @@ LONGEST_RETRY = 30.0
 _LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _ONE = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _GONE = 410
+_NOISE = ("managedFields", "resourceVersion")
 
 
 @dataclass(frozen=True)
 class Changed:
-    """An object as it is now; `version` is None once it is gone."""
+    """An object as it is now. `version` is another after each change, but for those of its status
+    alone where the kind counts generations; None once it is gone.
+    """
 
     namespace: str
     name: str
@@ -55,10 +60,13 @@ Change = Changed | Listing | Listed
 
 
 async def changes(
-    kube: Kube, kind: str, namespace: str | None, field_selector: str | None = None
+    kube: Kube, kind: str, namespace: str | None, selectors: Mapping[str, str]
 ) -> AsyncIterator[Change]:
-    """What is there, then what changes, for good; whatever breaks off is begun anew."""
-    reading = _Reading(kube, kind, namespace, field_selector)
+    """What is there, then what changes, for good; whatever breaks off is begun anew.
+
+    `selectors`: by `fieldSelector` and `labelSelector`, as in the API.
+    """
+    reading = _Reading(kube, kind, namespace, selectors)
     pause = FIRST_RETRY
     while True:
         try:
@@ -84,7 +92,7 @@ class _Reading:
     kube: Kube
     kind: str
     namespace: str | None
-    field_selector: str | None
+    selectors: Mapping[str, str]
     version: str = ""
 
     async def all(self) -> AsyncIterator[Changed]:
@@ -122,9 +130,8 @@ class _Reading:
     async def _ask(
         self, query: Mapping[str, str], accept: str, limit: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
-        selected = {**query, "fieldSelector": self.field_selector or ""}
-        filled = {name: value for name, value in selected.items() if value}
-        return await self.kube.stream(self.kind, self.namespace, filled, accept, limit)
+        asked = {**query, **self.selectors}
+        return await self.kube.stream(self.kind, self.namespace, asked, accept, limit)
 
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
@@ -152,6 +159,13 @@ def _parsed(text: bytes) -> Any:
 
 
 def _changed(metadata: dict[str, Any], *, gone: bool = False) -> Changed:
-    version = None if gone else str(metadata["resourceVersion"])
     labels = metadata.get("labels") or {}
+    version = None if gone else _version(metadata)
     return Changed(str(metadata["namespace"]), str(metadata["name"]), version, labels)
+
+
+def _version(metadata: dict[str, Any]) -> str:
+    if "generation" not in metadata:
+        return str(metadata["resourceVersion"])
+    told = {name: value for name, value in metadata.items() if name not in _NOISE}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""Wakes the proxies whose Secrets or ConfigMaps change, whoever else has thousands of them.
+"""Wakes the proxies whose Secrets, ConfigMaps or children change, whoever else has thousands.
 
-Kopf keeps a task, a queue and a record for each object that it watches; here only those are
-remembered that some proxy uses.
+Kopf keeps a task, a queue and a record for each object that it watches, and is left to the few
+kinds whose status matters; here only those objects are remembered that some proxy uses.
 """
 
 from collections.abc import Callable
@@ -12,13 +12,22 @@ from dbproxy_operator.kube.watch import Change, Listed, Listing, changes
 from dbproxy_operator.observe.world import PROXY_LABEL, Key
 from dbproxy_operator.run.users import Users
 
-# Helm keeps whole releases in Secrets.
-FIELD_SELECTORS = {"Secret": "type!=helm.sh/release.v1"}
+_OURS = {"labelSelector": PROXY_LABEL}
+KINDS: dict[str, dict[str, str]] = {
+    # Helm keeps whole releases in Secrets.
+    "Secret": {"fieldSelector": "type!=helm.sh/release.v1"},
+    "ConfigMap": {},
+    "Service": _OURS,
+    "ServiceAccount": _OURS,
+    "PodDisruptionBudget": _OURS,
+    "Role": _OURS,
+    "RoleBinding": _OURS,
+}
 
 
 @dataclass
 class Informer:
-    """Of one kind. `wake` is told the kind and the proxy."""
+    """Of one of KINDS. `wake` is told the kind and the proxy."""
 
     kind: str
     users: Users
@@ -27,7 +36,7 @@ class Informer:
     _listed: set[tuple[str, str]] = field(default_factory=set)
 
     async def run(self, kube: Kube, namespace: str | None) -> None:
-        async for change in changes(kube, self.kind, namespace, FIELD_SELECTORS.get(self.kind)):
+        async for change in changes(kube, self.kind, namespace, KINDS[self.kind]):
             self.learn(change)
 
     def learn(self, change: Change) -> None:

@@ -74,7 +74,9 @@ async def kube(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
 async def told(kube: Kube, count: int) -> list[Change]:
     found: list[Change] = []
-    async with aclosing(watch.changes(kube, "Secret", None, "type!=x")) as changes:  # type: ignore[type-var]
+    async with aclosing(
+        watch.changes(kube, "Secret", None, {"fieldSelector": "type!=x"})
+    ) as changes:  # type: ignore[type-var]
         async with asyncio.timeout(20):
             async for change in changes:
                 found.append(change)
@@ -130,3 +132,17 @@ async def test_a_line_of_any_length_is_read(server: Server, kube: Kube) -> None:
     server.pages = [page(5)]
     server.watches = [event("ADDED", metadata("a", 6, annotations={"long": "x" * 600_000}))]
     assert (await told(kube, 3))[2] == Changed("shop", "a", "6")
+
+
+async def test_where_generations_are_counted_a_status_alone_is_no_change(
+    server: Server, kube: Kube
+) -> None:
+    server.pages = [page(5, metadata("a", 1, generation=1))]
+    server.watches = [
+        event("MODIFIED", metadata("a", 6, generation=1, managedFields=[{}]))
+        + event("MODIFIED", metadata("a", 7, generation=2))
+        + event("MODIFIED", metadata("a", 8, generation=2, annotations={"x": "y"}))
+    ]
+    versions = [change.version for change in await told(kube, 6) if isinstance(change, Changed)]
+    assert versions[0] == versions[1]
+    assert len(set(versions)) == 3
