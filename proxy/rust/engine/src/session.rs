@@ -159,6 +159,13 @@ pub trait Engine: Sized + 'static {
         out: &mut Vec<u8>,
     ) -> Self::Session;
 
+    /// Appends what asks a server for TLS, the first words of a new connection to it.
+    fn ask_for_tls(out: &mut Vec<u8>);
+
+    /// Whether the server grants that; `None` while its answer isn't there. One with anything behind
+    /// it grants nothing.
+    fn grants_tls(input: &[u8]) -> Option<bool>;
+
     /// An error for a client that has authenticated but has no session yet.
     fn farewell(failure: Failure, out: &mut Vec<u8>);
 }

@@ -12,7 +12,7 @@ use crate::auth::{self, md5};
 use crate::link::{Key, Link};
 use crate::message::{backend, body, build, error, frontend, peek, Peek};
 use crate::params::Params;
-use crate::startup;
+use crate::startup::{self, SslAnswer};
 
 /// A backend's log-in.
 #[derive(Debug)]
@@ -111,28 +111,26 @@ impl From<Failed> for End {
 
 impl Connecting {
     fn ssl_answer(&mut self, input: &[u8], out: &mut Vec<u8>) -> (usize, BackendProgress<Link>) {
-        let progress = match input {
-            [] => BackendProgress::NeedMore,
-            [b'S'] => {
+        let failure = match startup::ssl_answer(input) {
+            SslAnswer::NeedMore => return (0, BackendProgress::NeedMore),
+            SslAnswer::Granted => {
                 self.state = State::Tls;
                 return (1, BackendProgress::StartTls);
             }
-            [b'S', ..] => {
-                let message = "the server sent bytes behind its answer to SSLRequest";
-                BackendProgress::Failed(failed("08P01", message))
-            }
-            [b'N', ..] if self.ask.tls_required => {
-                BackendProgress::Failed(failed("08001", "the server doesn't support TLS"))
-            }
-            [b'N'] => {
+            SslAnswer::Refused if !self.ask.tls_required => {
                 startup::write_startup(out, &self.ask.identity);
                 self.state = State::Auth;
                 return (1, BackendProgress::NeedMore);
             }
+            SslAnswer::Refused => failed("08001", "the server doesn't support TLS"),
+            SslAnswer::Stuffed => {
+                let message = "the server sent bytes behind its answer to SSLRequest";
+                failed("08P01", message)
+            }
             // Anything a server says here comes from nobody in particular: it isn't passed on.
-            _ => BackendProgress::Failed(failed("08P01", "unexpected answer to SSLRequest")),
+            SslAnswer::Unexpected => failed("08P01", "unexpected answer to SSLRequest"),
         };
-        (0, progress)
+        (0, BackendProgress::Failed(failure))
     }
 
     fn messages(

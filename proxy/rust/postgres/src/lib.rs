@@ -41,6 +41,7 @@ pub use link::Link;
 pub use login::Login;
 pub use params::Params;
 pub use session::Session;
+use startup::SslAnswer;
 pub use verifier::verifier;
 
 /// The engine of `engineFamily: POSTGRESQL`.
@@ -65,6 +66,17 @@ impl Engine for Postgres {
         out: &mut Vec<u8>,
     ) -> Session {
         Session::welcome(application_name, params, key, out)
+    }
+
+    fn ask_for_tls(out: &mut Vec<u8>) {
+        startup::write_ssl_request(out);
+    }
+
+    fn grants_tls(input: &[u8]) -> Option<bool> {
+        match startup::ssl_answer(input) {
+            SslAnswer::NeedMore => None,
+            answer => Some(answer == SslAnswer::Granted),
+        }
     }
 
     fn farewell(failure: Failure, out: &mut Vec<u8>) {

@@ -1,6 +1,7 @@
 //! The first packet of a connection: SSLRequest, GSSENCRequest, CancelRequest or StartupMessage.
 //!
-//! Called by `login` (reads) and `backend_login` (writes).
+//! Called by `login` (reads), and by `backend_login` and what cancels (write, and read the answer to
+//! an SSLRequest).
 
 use dbproxy_engine::{CancelKey, Identity, Reader, Short};
 
@@ -166,6 +167,29 @@ pub(crate) fn clean_name(name: &str) -> String {
             _ => '?',
         })
         .collect()
+}
+
+/// What a server answers to an SSLRequest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum SslAnswer {
+    NeedMore,
+    Granted,
+    Refused,
+    /// Granted, but with more behind it than the one byte: nobody knows who wrote that.
+    Stuffed,
+    /// No answer to that question.
+    Unexpected,
+}
+
+/// Reads the answer to an SSLRequest, one byte.
+pub(crate) fn ssl_answer(input: &[u8]) -> SslAnswer {
+    match input {
+        [] => SslAnswer::NeedMore,
+        [b'S'] => SslAnswer::Granted,
+        [b'N'] => SslAnswer::Refused,
+        [b'S', ..] => SslAnswer::Stuffed,
+        _ => SslAnswer::Unexpected,
+    }
 }
 
 /// Appends an SSLRequest.

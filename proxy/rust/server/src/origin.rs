@@ -1,13 +1,13 @@
 //! What a connection to a database was opened for, and whether a later snapshot still wants it so.
 //!
 //! Each backend carries its [`Origin`], also from worker to worker. Used by the worker's `opening`
-//! (which makes it), `change` and `trade` (which ask).
+//! (which makes it), `cancels` (which go the same way), `change` and `trade` (which ask).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::snapshot::{Snapshot, Target, TargetId};
-use crate::tls::{BackendTls, TlsMode};
+use crate::tls::{BackendTls, Tls, TlsFault, TlsMode};
 
 /// What a connection was opened for.
 #[derive(Clone)]
@@ -28,6 +28,21 @@ impl Origin {
             tls: snapshot.backend_tls.clone(),
             init_query: snapshot.init_query.clone(),
         }
+    }
+
+    /// How far TLS goes on the way there.
+    pub fn tls_mode(&self) -> TlsMode {
+        self.tls.mode
+    }
+
+    /// The client's side of a handshake with that server.
+    pub fn start_tls(&self) -> Result<Tls, TlsFault> {
+        Tls::connect(&self.tls, &self.server_name)
+    }
+
+    /// What is run on each connection before clients get it.
+    pub fn init_query(&self) -> Option<Arc<str>> {
+        self.init_query.clone()
     }
 
     /// Whether a connection that is opened now, to that target for that user, would be like this

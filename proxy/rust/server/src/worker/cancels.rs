@@ -1,12 +1,14 @@
-//! CancelRequests: from a client to the backend that runs its request, and nobody else's.
+//! CancelRequests: from a client to the backend that runs its request, and nobody else's. They go to
+//! the address that the backend is connected to, under TLS if it is.
 
 use std::io::ErrorKind;
 
-use dbproxy_driver::{Driver, Duration, Token};
+use dbproxy_driver::{Buffer, Driver, Duration, Token};
 use dbproxy_engine::{CancelKey, Engine, Failure, KillReason, Link, Release};
 
 use crate::shared::FrontLetter;
 use crate::slab::Key;
+use crate::tls::Tls;
 use crate::wire::Wire;
 
 use super::state::{BackendPlace, Cancel, ClientPlace, Owner, Timer};
@@ -80,10 +82,13 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         backend.cancel_wanted = false;
         let askers = std::mem::take(&mut backend.cancel_askers);
         backend.cancels += 1;
+        // Its key is as secret as what the session says.
+        let tls = backend.wire.is_tls().then(|| backend.origin.clone());
         let token = self.driver.connect(backend.origin.address);
         let cancel = self.cancels.insert(Cancel {
             wire: Wire::new(token),
             request,
+            tls,
             backend: key,
             askers,
         });
@@ -92,24 +97,74 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         self.timers.set(deadline, Timer::Cancel(cancel));
     }
 
-    /// The connection is there: the request goes out. The server acts, then closes.
+    /// The connection is there: the request goes out, or TLS is asked for first.
     pub(super) fn cancel_connected(&mut self, key: Key) {
-        if let Some(cancel) = self.cancels.get_mut(key) {
-            let request = std::mem::take(&mut cancel.request);
-            cancel.wire.push(&mut self.driver, &request);
-            cancel.wire.arm(&mut self.driver, true);
-            // A plain leg's flush can't fail.
-            cancel.wire.flush(&mut self.driver).ok();
+        let Some(cancel) = self.cancels.get_mut(key) else {
+            return;
+        };
+        cancel.wire.arm(&mut self.driver, true);
+        if cancel.tls.is_none() {
+            return self.send_cancel(key);
+        }
+        let mut out = Vec::new();
+        E::ask_for_tls(&mut out);
+        cancel.wire.push(&mut self.driver, &out);
+        // A plain leg's flush can't fail.
+        cancel.wire.flush(&mut self.driver).ok();
+    }
+
+    /// Bytes from the server: its answer to the question for TLS, or its part of the handshake.
+    pub(super) fn cancel_received(&mut self, key: Key, data: Buffer) {
+        let Some(cancel) = self.cancels.get_mut(key) else {
+            return self.driver.recycle(data);
+        };
+        if cancel.wire.receive(&mut self.driver, data).is_err() {
+            return self.end_cancel(key, false);
+        }
+        if let Some(origin) = &cancel.tls {
+            let Some(granted) = E::grants_tls(cancel.wire.input()) else {
+                return;
+            };
+            let tls = granted.then(|| origin.start_tls().ok()).flatten();
+            return self.start_cancel_tls(key, tls);
+        }
+        let said = cancel.wire.input().len();
+        cancel.wire.consume(&mut self.driver, said);
+        let secured = cancel.wire.tls().is_some_and(|tls| !tls.handshaking());
+        if secured && !cancel.request.is_empty() {
+            self.send_cancel(key);
         }
     }
 
-    /// The server closed the cancel's connection: the cancel was delivered. A connection that never
-    /// came about delivered nothing, so the backend is as free. One that broke with the request on
-    /// its way confirms nothing: the server may still read it.
+    /// Begins the handshake. Without TLS the cancel ends here: its key never goes out in the clear
+    /// where its session doesn't.
+    fn start_cancel_tls(&mut self, key: Key, tls: Option<Tls>) {
+        let (Some(cancel), Some(tls)) = (self.cancels.get_mut(key), tls) else {
+            return self.end_cancel(key, false);
+        };
+        cancel.tls = None;
+        let said = cancel.wire.input().len();
+        cancel.wire.consume(&mut self.driver, said);
+        cancel.wire.start_tls(tls);
+        if cancel.wire.kick(&mut self.driver).is_err() {
+            self.end_cancel(key, false);
+        }
+    }
+
+    fn send_cancel(&mut self, key: Key) {
+        if let Some(cancel) = self.cancels.get_mut(key) {
+            let request = std::mem::take(&mut cancel.request);
+            cancel.wire.push(&mut self.driver, &request);
+            if cancel.wire.flush(&mut self.driver).is_err() {
+                self.end_cancel(key, false);
+            }
+        }
+    }
+
+    /// The server closed the cancel's connection: the cancel was delivered. One that broke with the
+    /// request on its way confirms nothing: the server may still read it.
     pub(super) fn cancel_closed(&mut self, key: Key, error: Option<ErrorKind>) {
-        let unsent = |cancel: &Cancel| !cancel.request.is_empty();
-        let confirmed = error.is_none() || self.cancels.get(key).is_some_and(unsent);
-        self.end_cancel(key, confirmed);
+        self.end_cancel(key, error.is_none());
     }
 
     /// A backend is gone: what would strike it is not delivered any more.
@@ -124,7 +179,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         }
     }
 
-    /// Ends a cancel; one that was not confirmed may still strike, so its backend must go.
+    /// Ends a cancel. One that went out and was not confirmed may still strike, so its backend must
+    /// go; one that never went out strikes nothing.
     pub(super) fn end_cancel(&mut self, key: Key, confirmed: bool) {
         let Some(cancel) = self.cancels.remove(key) else {
             return;
@@ -142,8 +198,9 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             return;
         };
         backend.cancels = backend.cancels.saturating_sub(1);
+        let harmless = confirmed || !cancel.request.is_empty();
         let settling = matches!(backend.place, BackendPlace::Settling);
-        match (confirmed, settling, backend.cancels) {
+        match (harmless, settling, backend.cancels) {
             (true, true, 0) => self.reuse(cancel.backend, Release::Clean),
             (false, true, _) => self.kill(cancel.backend, KillReason::CancelUnconfirmed),
             (false, false, _) => backend.retired = true,

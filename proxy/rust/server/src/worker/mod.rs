@@ -177,7 +177,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             Event::Received { socket, data } => match self.owner(socket) {
                 Some(Owner::Client(key)) => self.client_received(key, data),
                 Some(Owner::Backend(key)) => self.backend_received(key, data),
-                Some(Owner::Cancel(_)) | None => self.driver.recycle(data),
+                Some(Owner::Cancel(key)) => self.cancel_received(key, data),
+                None => self.driver.recycle(data),
             },
             Event::Sent { socket } => match self.owner(socket) {
                 Some(Owner::Client(key)) => self.client_drained(key),

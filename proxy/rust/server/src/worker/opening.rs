@@ -150,7 +150,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             let failure = local_failure("28000", "the proxy has no password for this user");
             return self.open_failed(key, failure, false);
         };
-        let mode = snapshot.backend_tls.mode;
+        let mode = backend.origin.tls_mode();
         let ask = BackendAsk {
             identity,
             password: password.clone(),
@@ -159,7 +159,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             tls_wanted: mode != TlsMode::Disabled,
             tls_required: !matches!(mode, TlsMode::Disabled | TlsMode::Preferred),
             nonce,
-            init_query: snapshot.init_query.clone(),
+            init_query: backend.origin.init_query(),
         };
         let mut out = Vec::new();
         opening.login = Some(E::BackendLogin::start(ask, &mut out));
@@ -211,11 +211,10 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     }
 
     fn start_backend_tls(&mut self, key: Key) {
-        let tls = self.snapshot.as_ref().map(|s| s.backend_tls.clone());
         let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
-        let started = tls.and_then(|tls| Tls::connect(&tls, &backend.target.server_name).ok());
+        let started = backend.origin.start_tls().ok();
         let kicked = started.is_some_and(|tls| {
             backend.wire.start_tls(tls);
             backend.wire.kick(&mut self.driver).is_ok()

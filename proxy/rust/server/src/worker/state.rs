@@ -203,8 +203,10 @@ impl<E: Engine> Backend<E> {
 pub struct Cancel {
     /// Its connection.
     pub wire: Wire,
-    /// The bytes to deliver.
+    /// The bytes to deliver; none once they are on their way.
     pub request: Vec<u8>,
+    /// Where to start TLS as the session has it; `None` once it is granted, or where none is wanted.
+    pub tls: Option<Origin>,
     /// Whose statement it ends.
     pub backend: Key,
     /// Who is told when it is over: connections of the front thread's.

@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use dbproxy_driver::sim::{Random, SimDriver};
-use dbproxy_driver::{Buffer, Driver, Duration, Event, Time, Token};
+use dbproxy_driver::{Driver, Duration, Event, Time, Token};
 
 use crate::backend::Session;
 use crate::desired::{database_at, other_door};
+use crate::sockets::Sockets;
 use crate::wire;
 use crate::witness::Witness;
 
@@ -28,9 +29,12 @@ pub struct Database {
     pub read_only: bool,
     /// A user that may not log in here, or a database's name that nobody may.
     pub refuses: Option<&'static str>,
-    /// CancelRequests that came.
+    /// It grants TLS to those that ask.
+    pub tls: bool,
+    /// CancelRequests that came, and those of them that anybody on the way could read.
     pub cancels: u64,
-    driver: SimDriver,
+    pub cancels_in_clear: u64,
+    sockets: Sockets,
     /// Its two doors, and which of them each connection came through.
     addresses: [SocketAddr; 2],
     listeners: Vec<Token>,
@@ -58,8 +62,10 @@ impl Database {
             index,
             read_only: false,
             refuses: None,
+            tls: false,
             cancels: 0,
-            driver,
+            cancels_in_clear: 0,
+            sockets: Sockets::new(driver),
             addresses: [database_at(index), other_door(index)],
             listeners: Vec::new(),
             doors: BTreeMap::new(),
@@ -75,7 +81,7 @@ impl Database {
 
     pub fn start(&mut self) {
         if self.listeners.is_empty() {
-            let listen = |address| self.driver.listen(address).expect("a free port");
+            let listen = |address| self.sockets.driver.listen(address).expect("a free port");
             self.listeners = self.addresses.map(listen).into();
         }
     }
@@ -83,14 +89,14 @@ impl Database {
     /// Who is in stays, others are refused.
     pub fn let_nobody_in(&mut self) {
         for listener in self.listeners.drain(..) {
-            self.driver.close(listener);
+            self.sockets.driver.close(listener);
         }
     }
 
     /// All sessions end at once; what wasn't committed is lost.
     pub fn crash(&mut self) {
         for token in std::mem::take(&mut self.peers).into_keys() {
-            self.driver.close(token);
+            self.sockets.close(token);
         }
         self.witness.borrow_mut().ghosts.remove(&self.index);
         self.let_nobody_in();
@@ -101,10 +107,10 @@ impl Database {
         let goodbye = wire::error("FATAL", "57P01", "db: terminating connection");
         for (token, peer) in std::mem::take(&mut self.peers) {
             if matches!(peer, Peer::Session(_)) {
-                self.driver.send(token, Buffer::from_vec(goodbye.clone()));
+                self.sockets.send(token, goodbye.clone());
             }
-            self.driver.finish(token);
-            self.driver.close(token);
+            self.sockets.driver.finish(token);
+            self.sockets.close(token);
         }
     }
 
@@ -124,20 +130,20 @@ impl Database {
             _ => None,
         };
         let due = self.peers.values().filter_map(busy).min();
-        let soon = self.driver.now().after(Duration::from_micros(100));
+        let soon = self.sockets.driver.now().after(Duration::from_micros(100));
         let due = due
             .into_iter()
             .chain(self.is_sending().then_some(soon))
             .min();
-        let tick = self.driver.now().after(Duration::from_secs(1));
+        let tick = self.sockets.driver.now().after(Duration::from_secs(1));
         let deadline = due.map_or(tick, |due| due.min(tick));
         let mut events = std::mem::take(&mut self.events);
-        self.driver.wait(Some(deadline), &mut events);
+        self.sockets.driver.wait(Some(deadline), &mut events);
         for event in events.drain(..) {
             self.event(event);
         }
         self.events = events;
-        let now = self.driver.now();
+        let now = self.sockets.driver.now();
         let due = |peer: &Peer| busy(peer).is_some_and(|at| at <= now);
         let due: Vec<Token> = self
             .peers
@@ -157,7 +163,7 @@ impl Database {
         for (token, peer) in &self.peers {
             if let Peer::Session(session) = peer {
                 for bytes in std::iter::repeat_n(session.notification(), times).flatten() {
-                    self.driver.send(*token, Buffer::from_vec(bytes));
+                    self.sockets.send(*token, bytes);
                 }
             }
         }
@@ -173,9 +179,8 @@ impl Database {
     fn send_more(&mut self) {
         for (token, peer) in &mut self.peers {
             if let Peer::Session(session) = peer {
-                if session.is_endless() && self.driver.queued(*token) == 0 {
-                    let rows = Buffer::from_vec(session.more_rows());
-                    self.driver.send(*token, rows);
+                if session.is_endless() && self.sockets.driver.queued(*token) == 0 {
+                    self.sockets.send(*token, session.more_rows());
                 }
             }
         }
@@ -189,7 +194,7 @@ impl Database {
         for (token, peer) in &self.peers {
             if let Peer::Session(session) = peer {
                 if let Some(bytes) = session.notification() {
-                    self.driver.send(*token, Buffer::from_vec(bytes));
+                    self.sockets.send(*token, bytes);
                 }
             }
         }
@@ -202,12 +207,11 @@ impl Database {
             } => {
                 let door = self.listeners.iter().position(|door| *door == listener);
                 self.doors.insert(socket, door.unwrap_or(0));
-                self.driver.arm(socket, true);
+                self.sockets.driver.arm(socket, true);
                 self.peers.insert(socket, Peer::New(Vec::new()));
             }
             Event::Received { socket, data } => {
-                let bytes = data.as_slice().to_vec();
-                self.driver.recycle(data);
+                let bytes = self.sockets.take(socket, data);
                 self.advance(socket, bytes);
             }
             Event::Closed { socket, error } => {
@@ -218,7 +222,7 @@ impl Database {
                     let ghosts = witness.ghosts.entry(self.index).or_default();
                     *ghosts = ghosts.saturating_sub(1);
                 }
-                self.driver.close(socket);
+                self.sockets.close(socket);
             }
             _ => {}
         }
@@ -246,7 +250,7 @@ impl Database {
             Some(peer) => {
                 self.peers.insert(token, peer);
             }
-            None => self.driver.close(token),
+            None => self.sockets.close(token),
         }
     }
 
@@ -258,20 +262,31 @@ impl Database {
             let bytes = packet.get(at..at + 4).and_then(|b| b.try_into().ok());
             bytes.map_or(0, u32::from_be_bytes)
         };
-        if number(4) == 80_877_102 {
-            self.cancel(number(8), number(12));
-            return None;
+        match number(4) {
+            80_877_102 => {
+                self.cancels_in_clear += u64::from(!self.sockets.is_secret(token));
+                self.cancel(number(8), number(12));
+                return None;
+            }
+            80_877_103 => {
+                self.sockets.send(token, vec![if self.tls { b'S' } else { b'N' }]);
+                if self.tls {
+                    self.sockets.start_tls(token);
+                }
+                return Some(Peer::New(buffer));
+            }
+            _ => {}
         }
         let user = wire::startup_setting(&packet, "user").unwrap_or_default();
         let name = wire::startup_setting(&packet, "database").unwrap_or_default();
         if self.refuses.is_some_and(|one| one == user || one == name) {
             let refusal = wire::error("FATAL", "42501", "db: this one may not log in");
-            self.driver.send(token, Buffer::from_vec(refusal));
+            self.sockets.send(token, refusal);
             return None;
         }
         if self.asks_md5 {
             let challenge = wire::message(b'R', &[0, 0, 0, 5, 1, 2, 3, 4]);
-            self.driver.send(token, Buffer::from_vec(challenge));
+            self.sockets.send(token, challenge);
             return Some(Peer::Challenged(buffer, name));
         }
         self.admit(token, name)
@@ -281,28 +296,28 @@ impl Database {
         let open = self.sessions() + 1;
         if open > self.max_sessions {
             let refusal = wire::error("FATAL", "53300", "db: too many clients already");
-            self.driver.send(token, Buffer::from_vec(refusal));
+            self.sockets.send(token, refusal);
             return None;
         }
-        let now = self.driver.now();
+        let now = self.sockets.driver.now();
         self.witness.borrow_mut().sessions(self.index, open, now);
         self.next_session += 1;
         let secret = self.random.number() as u32;
         let place = (self.index, self.doors.get(&token).copied().unwrap_or(0));
         let mut session = Session::new(place, name, self.next_session, secret);
         let welcome = session.welcome();
-        self.driver.send(token, Buffer::from_vec(welcome));
+        self.sockets.send(token, welcome);
         Some(Peer::Session(Box::new(session)))
     }
 
     fn serve(&mut self, token: Token, mut session: Box<Session>, bytes: &[u8]) -> Option<Peer> {
         let mut witness = self.witness.borrow_mut();
-        let now: Time = self.driver.now();
+        let now: Time = self.sockets.driver.now();
         let goes_on = session.feed(bytes, now, self.read_only, &mut witness);
         drop(witness);
         let out = std::mem::take(&mut session.out);
         if !out.is_empty() {
-            self.driver.send(token, Buffer::from_vec(out));
+            self.sockets.send(token, out);
         }
         goes_on.then_some(Peer::Session(session))
     }

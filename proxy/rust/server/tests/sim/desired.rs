@@ -11,6 +11,7 @@ use dbproxy_postgres::Postgres;
 use dbproxy_server::{BackendTls, Listener, Role, Shared, Snapshot, Target, TlsMode, Writer};
 
 use crate::clients::{PASSWORD, USERS};
+use crate::sockets::CA;
 
 pub const WRITE_PORT: u16 = 15432;
 pub const READ_PORT: u16 = 15433;
@@ -147,7 +148,7 @@ impl Desired {
             users: self.users.clone(),
             targets: targets.map(|(i, a)| self.target(shared, i, a)).collect(),
             writer: Some(self.writer),
-            backend_tls: Arc::new(BackendTls::new(self.server_tls, None).expect("no CA")),
+            backend_tls: Arc::new(BackendTls::new(self.server_tls, Some(CA)).expect("a CA")),
             borrow_timeout: Duration::from_secs(20),
             idle_client_timeout: Duration::from_secs(1800),
             client_write_timeout: Duration::from_secs(5),

@@ -16,6 +16,7 @@ mod room;
 mod scene;
 mod scenes;
 mod script;
+mod sockets;
 mod summary;
 mod wire;
 mod witness;

@@ -1,7 +1,8 @@
 //! Cancels: what they strike, and when they are over.
 
 use dbproxy_driver::sim::Random;
-use dbproxy_driver::Duration;
+use dbproxy_driver::{Duration, Token};
+use dbproxy_server::TlsMode;
 
 use super::stage::Stage;
 use crate::desired::WRITE_PORT;
@@ -47,4 +48,60 @@ fn a_cancel_that_the_database_never_confirms_is_over_all_the_same() {
     stage.pass(Duration::from_secs(2));
     assert!(!stage.person(cancel).closed, "nothing was delivered yet");
     stage.until("over", |stage| stage.person(cancel).closed);
+}
+
+/// A client that runs something on a database which was verified.
+fn busy_over_tls() -> (Stage, Token) {
+    let mut stage = Stage::new();
+    stage.databases[0].1.tls = true;
+    stage.desired.server_tls = TlsMode::VerifyIdentity;
+    stage.apply();
+    let client = stage.join(WRITE_PORT);
+    stage.ask(client, "SELECT pg_sleep(1), ?");
+    stage.pass(Duration::from_millis(50));
+    (stage, client)
+}
+
+#[test]
+fn a_cancel_is_as_secret_as_its_session() {
+    let (mut stage, client) = busy_over_tls();
+    stage.cancel(client);
+    stage.until("cancelled", |stage| stage.person(client).ready == 2);
+    assert_eq!(stage.person(client).errors, ["57014"]);
+    let database = &stage.databases[0].1;
+    assert_eq!((database.cancels, database.cancels_in_clear), (1, 0));
+    assert_eq!(stage.query(client, "SELECT ?"), None);
+}
+
+#[test]
+fn a_server_that_refuses_tls_now_gets_no_cancel_of_a_session_that_has_it() {
+    let (mut stage, client) = busy_over_tls();
+    stage.databases[0].1.tls = false;
+    let cancel = stage.cancel(client);
+    stage.until("over", |stage| stage.person(cancel).closed);
+    stage.until("answered", |stage| stage.person(client).ready == 2);
+    assert_eq!(stage.databases[0].1.cancels, 0);
+    let errors = &stage.person(client).errors;
+    assert!(errors.is_empty(), "{errors:?}");
+    // Nothing is on its way that could strike the next one's statement.
+    let session = stage.person(client).session.clone();
+    assert_eq!(stage.query(client, "SELECT ?"), None);
+    assert_eq!(stage.person(client).session, session);
+}
+
+#[test]
+fn a_cancel_whose_handshake_never_ends_is_over_in_time_and_holds_no_drain_up() {
+    let (mut stage, client) = busy_over_tls();
+    let cancel = stage.cancel(client);
+    stage.until("connected", |stage| stage.links_to(0) == 2);
+    stage.mute(0, true);
+    stage.pass(Duration::from_secs(2));
+    assert!(!stage.person(cancel).closed, "nothing was delivered yet");
+    stage.until("over", |stage| stage.person(cancel).closed);
+    stage.name_writer("db1");
+    stage.until("drained", |s| s.drained("db0", 2).is_some());
+    stage.mute(0, false);
+    stage.pass(Duration::from_secs(10));
+    assert_eq!(stage.databases[0].1.cancels, 0);
+    assert_eq!(stage.links_to(0), 0);
 }

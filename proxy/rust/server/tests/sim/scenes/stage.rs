@@ -304,6 +304,13 @@ impl Stage {
         self.databases[database].1.sessions()
     }
 
+    /// Connections that a database has, whatever for.
+    pub fn links_to(&self, database: usize) -> usize {
+        let host = self.databases[database].0;
+        let links = self.network.links();
+        links.iter().filter(|link| link.to == host).count()
+    }
+
     /// Breaks what stands between the proxy and a database.
     pub fn reset_links_to(&self, database: usize) {
         let host = self.databases[database].0;
