@@ -274,6 +274,10 @@ impl Clients {
         if client.stage == Stage::LoggingIn {
             return self.log_in(at, socket, message);
         }
+        if message[0] == b'E' {
+            // What was refused was not parsed.
+            client.prepared = false;
+        }
         let mut witness = self.witness.borrow_mut();
         if client.judge.hear(message, &mut witness) {
             drop(witness);
