@@ -55,6 +55,40 @@ def test_a_notification_reaches_its_listener(proxy: Proxy) -> None:
         assert (heard.channel, heard.payload) == ("news", "hello")
 
 
+def test_a_client_that_forbids_itself_to_write_doubts_no_writer(
+    make_postgres: PostgresFactory, make_proxy: ProxyFactory
+) -> None:
+    server = make_postgres()
+    server.psql("CREATE TABLE t (i int)")
+    server.psql("GRANT INSERT ON t TO app")
+    proxy = make_proxy(server)
+    by_statement = (
+        "BEGIN READ ONLY",
+        "START TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY",
+        "BEGIN; SET TRANSACTION READ ONLY",
+        "BEGIN; SET LOCAL transaction_read_only TO on",
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+        "SET default_transaction_read_only = on",
+        "SELECT set_config('default_transaction_read_only', 'on', false)",
+    )
+    by_option = "-c default_transaction_read_only=on"
+    for options, statement in [("", text) for text in by_statement] + [(by_option, "SELECT 1")]:
+        with proxy.connect(options=options) as connection:
+            for _ in range(20):
+                connection.execute(statement)
+                with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+                    connection.execute("INSERT INTO t VALUES (1)")
+                connection.execute("ROLLBACK")
+    with proxy.connect() as last:
+        last.execute("LISTEN news")
+
+    def told_of_the_last() -> bool:
+        return any(event["reason"] == "listen" for event in proxy.events("session_pinned"))
+
+    wait_until(told_of_the_last, "the log has come so far")
+    assert proxy.events("writer_doubted") == []
+
+
 def test_the_log_holds_no_password_and_no_statement(
     make_postgres: PostgresFactory, make_proxy: ProxyFactory
 ) -> None:

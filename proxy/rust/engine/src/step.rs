@@ -38,7 +38,8 @@ pub enum Release {
 pub enum Note {
     /// The session is bound to its backend from here on.
     Pinned(PinReason),
-    /// The database said that it is no writer (25006 and its kin) or that it is going down.
+    /// The database said that it is no writer (25006, where no setting of the client's can be why) or
+    /// that it is going down.
     WriterDoubted,
 }
 

@@ -44,6 +44,13 @@ impl Params {
         self.ascii_safe
     }
 
+    /// Whether the server may be a standby. One that reports (from version 14 on) that it is none stays
+    /// none while its connections live: what it refuses to write then, the transaction or the
+    /// settings of the session forbid.
+    pub(crate) fn may_be_standby(&self) -> bool {
+        self.value("in_hot_standby") != Some(b"off")
+    }
+
     /// Takes in one report.
     pub(crate) fn set(&mut self, name: &str, value: &[u8]) {
         match self.entries.iter_mut().find(|entry| &*entry.0 == name) {

@@ -247,6 +247,29 @@ fn a_read_only_error_doubts_the_writer_and_is_passed_on() {
 }
 
 #[test]
+fn a_read_only_error_of_a_server_that_is_no_standby_doubts_nothing() {
+    let mut bench = Bench::new();
+    bench.idle = vec![link_with(&[("in_hot_standby", "off")])];
+    bench.client(&query(
+        "SET TRANSACTION READ ONLY; INSERT INTO t VALUES (1)",
+    ));
+    assert_eq!(
+        bench.server(&concat(&[error("ERROR", "25006"), ready(b'I')])),
+        "E:25006 Z:I"
+    );
+    assert_eq!(bench.notes, []);
+}
+
+#[test]
+fn a_read_only_error_of_a_standby_doubts_the_writer() {
+    let mut bench = Bench::new();
+    bench.idle = vec![link_with(&[("in_hot_standby", "on")])];
+    bench.client(&query("INSERT INTO t VALUES (1)"));
+    bench.server(&concat(&[error("ERROR", "25006"), ready(b'I')]));
+    assert_eq!(bench.notes, [Note::WriterDoubted]);
+}
+
+#[test]
 fn a_fatal_error_is_passed_on_verbatim() {
     let mut bench = Bench::new();
     bench.client(&query("SELECT 1"));

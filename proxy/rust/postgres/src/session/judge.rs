@@ -266,7 +266,7 @@ fn failure(
     if !owed {
         return Verdict::Kill(KillReason::OutOfStep);
     }
-    if report.code == b"25006" {
+    if report.code == b"25006" && link.params.may_be_standby() {
         out.push(Step::Note(Note::WriterDoubted));
     }
     match front {

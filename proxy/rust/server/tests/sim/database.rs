@@ -305,7 +305,7 @@ impl Database {
         let secret = self.random.number() as u32;
         let place = (self.index, self.doors.get(&token).copied().unwrap_or(0));
         let mut session = Session::new(place, name, self.next_session, secret);
-        let welcome = session.welcome();
+        let welcome = session.welcome(self.read_only);
         self.sockets.send(token, welcome);
         Some(Peer::Session(Box::new(session)))
     }

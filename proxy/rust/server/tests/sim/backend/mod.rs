@@ -47,6 +47,8 @@ pub struct Session {
     secret: u32,
     inbox: Vec<u8>,
     status: Status,
+    /// Its transaction said that it only reads.
+    reads_only: bool,
     /// Inserted, not committed.
     writes: Vec<Token>,
     /// Who last changed this session's state.
@@ -90,6 +92,7 @@ impl Session {
             secret,
             inbox: Vec::new(),
             status: Status::Idle,
+            reads_only: false,
             writes: Vec::new(),
             owner: "-".into(),
             listening: false,
@@ -109,9 +112,10 @@ impl Session {
         }
     }
 
-    pub fn welcome(&mut self) -> Vec<u8> {
+    pub fn welcome(&mut self, standby: bool) -> Vec<u8> {
         let mut bytes = wire::message(b'R', &[0, 0, 0, 0]);
         for (name, value) in [
+            ("in_hot_standby", if standby { "on" } else { "off" }),
             ("server_version", "17.0"),
             ("client_encoding", "UTF8"),
             ("standard_conforming_strings", "on"),

@@ -26,6 +26,7 @@ impl Session {
             return false;
         }
         let about = token.unwrap_or_default();
+        let read_only = read_only || self.reads_only;
         match verb {
             "INSERT" if read_only => {
                 let text = "db: cannot execute INSERT in a read-only transaction";
@@ -107,14 +108,19 @@ impl Session {
         witness: &mut Witness,
     ) -> Option<String> {
         match verb {
-            "BEGIN" => self.status = Status::Transaction,
+            "BEGIN" => {
+                self.status = Status::Transaction;
+                self.reads_only = sql == "BEGIN READ ONLY";
+            }
             "COMMIT" if self.status != Status::Failed => {
                 self.commit(witness);
                 self.status = Status::Idle;
+                self.reads_only = false;
             }
             "COMMIT" | "ROLLBACK" => {
                 self.writes.clear();
                 self.status = Status::Idle;
+                self.reads_only = false;
                 return Some("ROLLBACK".into());
             }
             // The proxy's own: what clients call themselves is nobody's state.

@@ -3,6 +3,7 @@
 
 mod cancels;
 mod deadlines;
+mod doubts;
 mod drains;
 mod moves;
 mod opening;
