@@ -35,9 +35,9 @@ class Authority:
 
 
 def make_authority(
-    directory: Path, *, names: tuple[str, ...] = ("localhost", LOOPBACK)
+    directory: Path, *, names: tuple[str, ...] = ("localhost", LOOPBACK), alone: bool = False
 ) -> Authority:
-    """A fresh CA with one server certificate for these names."""
+    """A fresh CA with one server certificate for these names; `alone`, it is that one itself."""
     now = dt.datetime.now(dt.UTC)
     ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test CA")])
@@ -62,6 +62,7 @@ def make_authority(
     ca = (
         builder(ca_name, ca_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
     server = (
@@ -70,6 +71,8 @@ def make_authority(
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
+    if alone:
+        server, key = ca, ca_key
     pem = serialization.Encoding.PEM
     authority = Authority(directory)
     authority.ca.write_bytes(ca.public_bytes(pem))

@@ -107,6 +107,24 @@ def test_a_certificate_of_another_ca_is_refused(
         proxy.connect()
 
 
+def test_a_certificate_that_is_its_own_authority_is_refused_and_told_why(
+    make_postgres: PostgresFactory,
+    make_proxy: ProxyFactory,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    alone = make_authority(tmp_path_factory.mktemp("alone"), alone=True)
+    proxy = make_proxy(make_postgres(tls=alone), start=False)
+    proxy.authority = alone
+    proxy.write_credentials()
+    proxy.write_group(tls={"mode": "VERIFY_CA"})
+    proxy.write_pool(connectionBorrowTimeout=1)
+    proxy.start()
+    with pytest.raises(psycopg.OperationalError):
+        proxy.connect()
+    failures = proxy.events("backend_failed")
+    assert any("CaUsedAsEndEntity" in failure["message"] for failure in failures)
+
+
 def test_the_proxys_certificate_is_replaced_while_clients_stay(
     make_postgres: PostgresFactory,
     make_proxy: ProxyFactory,

@@ -19,9 +19,15 @@ use x509_cert::der::{Decode, SliceReader};
 /// ALPN of the PostgreSQL protocol.
 const ALPN: &[u8] = b"postgresql";
 
-/// The handshake or a record failed; the leg can't be used any more.
+/// The handshake or a record failed, and why; the leg can't be used any more.
 #[derive(Debug)]
-pub struct TlsFault;
+pub struct TlsFault(pub String);
+
+impl<E: std::error::Error> From<E> for TlsFault {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// The proxy's own certificate.
 pub struct ClientTls {
@@ -231,7 +237,7 @@ pub struct Tls {
 impl Tls {
     /// The server's side of a client's handshake.
     pub fn accept(tls: &ClientTls, direct: bool) -> Result<Self, TlsFault> {
-        let mut connection = ServerConnection::new(tls.config.clone()).map_err(|_| TlsFault)?;
+        let mut connection = ServerConnection::new(tls.config.clone())?;
         connection.set_buffer_limit(None);
         Ok(Self {
             connection: Connection::Server(connection),
@@ -243,9 +249,10 @@ impl Tls {
 
     /// The client's side of a backend's handshake.
     pub fn connect(tls: &BackendTls, server_name: &str) -> Result<Self, TlsFault> {
-        let config = tls.config.clone().ok_or(TlsFault)?;
-        let name = ServerName::try_from(server_name.to_owned()).map_err(|_| TlsFault)?;
-        let mut connection = ClientConnection::new(config, name).map_err(|_| TlsFault)?;
+        let config = tls.config.clone();
+        let config = config.ok_or_else(|| TlsFault("tls.mode is DISABLED".to_owned()))?;
+        let name = ServerName::try_from(server_name.to_owned())?;
+        let mut connection = ClientConnection::new(config, name)?;
         connection.set_buffer_limit(None);
         Ok(Self {
             connection: Connection::Client(connection),
@@ -281,13 +288,8 @@ impl Tls {
     pub fn open(&mut self, mut records: &[u8], plain: &mut Vec<u8>) -> Result<bool, TlsFault> {
         let mut closed = false;
         while !records.is_empty() {
-            self.connection
-                .read_tls(&mut records)
-                .map_err(|_| TlsFault)?;
-            let state = self
-                .connection
-                .process_new_packets()
-                .map_err(|_| TlsFault)?;
+            self.connection.read_tls(&mut records)?;
+            let state = self.connection.process_new_packets()?;
             closed |= state.peer_has_closed();
             let mut reader = self.connection.reader();
             let mut chunk = [0_u8; 4096];
@@ -296,7 +298,7 @@ impl Tls {
                     Ok(0) => break,
                     Ok(n) => plain.extend_from_slice(chunk.get(..n).unwrap_or_default()),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Err(_) => return Err(TlsFault),
+                    Err(error) => return Err(error.into()),
                 }
             }
             if closed {
@@ -308,12 +310,9 @@ impl Tls {
 
     /// Makes records of `plain` (may be empty) and of the handshake's own messages.
     pub fn seal(&mut self, plain: &[u8], records: &mut Vec<u8>) -> Result<(), TlsFault> {
-        self.connection
-            .writer()
-            .write_all(plain)
-            .map_err(|_| TlsFault)?;
+        self.connection.writer().write_all(plain)?;
         while self.connection.wants_write() {
-            self.connection.write_tls(records).map_err(|_| TlsFault)?;
+            self.connection.write_tls(records)?;
         }
         Ok(())
     }
@@ -323,3 +322,6 @@ impl Tls {
         self.connection.send_close_notify();
     }
 }
+
+#[cfg(test)]
+mod tests;

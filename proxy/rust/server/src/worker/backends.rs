@@ -8,7 +8,7 @@ use dbproxy_engine::{Engine, KillReason, Link};
 use crate::slab::Key;
 use crate::stats::count_kill;
 
-use super::failing::local_failure;
+use super::failing::{local_failure, tls_failure};
 use super::state::{Backend, BackendPlace, ClientPlace, Timer};
 use super::Worker;
 
@@ -34,10 +34,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                     self.server_left(key);
                 }
             }
-            (Err(_), true) => {
-                let text = "the TLS handshake with the database failed (check tls.mode and the CA)";
-                self.open_failed(key, local_failure("08001", text), false);
-            }
+            (Err(fault), true) => self.open_failed(key, tls_failure(&fault), false),
             (Err(_), false) => self.lose(key, KillReason::OutOfStep),
         }
     }

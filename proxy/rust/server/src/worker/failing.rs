@@ -7,6 +7,7 @@ use dbproxy_engine::{BackendFailure, CloseReason, Engine, Failure};
 use crate::notice::Notice;
 use crate::slab::Key;
 use crate::snapshot::{Role, Target, TargetId};
+use crate::tls::TlsFault;
 
 use super::state::{BackendPlace, Opening};
 use super::{Todo, Worker};
@@ -204,6 +205,12 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
 pub(super) fn local_failure(sqlstate: &str, message: &str) -> BackendFailure {
     BackendFailure {
+/// TLS with a database failed; how certificates are judged stands in docs/troubleshooting.md.
+pub(super) fn tls_failure(fault: &TlsFault) -> BackendFailure {
+    let text = format!("TLS with the database failed: {}", fault.0);
+    local_failure("08001", &text)
+}
+
         sqlstate: sqlstate.to_owned(),
         message: message.to_owned(),
         verbatim: None,

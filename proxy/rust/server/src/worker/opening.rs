@@ -13,7 +13,7 @@ use crate::snapshot::{Role, Target};
 use crate::tls::{Tls, TlsMode};
 use crate::wire::Wire;
 
-use super::failing::local_failure;
+use super::failing::{local_failure, tls_failure};
 use super::state::{Backend, BackendPlace, Opening, Owner};
 use super::{Todo, Worker};
 
@@ -165,8 +165,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         opening.login = Some(E::BackendLogin::start(ask, &mut out));
         backend.wire.push(&mut self.driver, &out);
         backend.wire.arm(&mut self.driver, true);
-        if backend.wire.flush(&mut self.driver).is_err() {
-            return self.open_failed(key, local_failure("08001", "TLS failed"), false);
+        if let Err(fault) = backend.wire.flush(&mut self.driver) {
+            return self.open_failed(key, tls_failure(&fault), false);
         }
         self.allow_until(key, deadline);
     }
@@ -193,11 +193,10 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             let (consumed, progress) = login.feed(input, opening.facts.as_ref(), &mut out);
             backend.wire.consume(&mut self.driver, consumed);
             backend.wire.push(&mut self.driver, &out);
-            let flushed = backend.wire.flush(&mut self.driver).is_ok();
+            if let Err(fault) = backend.wire.flush(&mut self.driver) {
+                return self.open_failed(key, tls_failure(&fault), false);
+            }
             match progress {
-                _ if !flushed => {
-                    return self.open_failed(key, local_failure("08001", "TLS failed"), false);
-                }
                 BackendProgress::NeedMore => {
                     if consumed == 0 || backend.wire.input().is_empty() {
                         return;
@@ -214,14 +213,12 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
-        let started = backend.origin.start_tls().ok();
-        let kicked = started.is_some_and(|tls| {
+        let kicked = backend.origin.start_tls().and_then(|tls| {
             backend.wire.start_tls(tls);
-            backend.wire.kick(&mut self.driver).is_ok()
+            backend.wire.kick(&mut self.driver)
         });
-        if !kicked {
-            let text = "TLS to the database could not be started (is the host a valid name?)";
-            self.open_failed(key, local_failure("08001", text), false);
+        if let Err(fault) = kicked {
+            self.open_failed(key, tls_failure(&fault), false);
         }
     }
 
