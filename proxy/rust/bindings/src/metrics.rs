@@ -17,7 +17,7 @@ pub type Rows<R> = [(Arc<str>, R)];
 /// Name, kind, help, and where a row has the number.
 type Number<R> = (&'static str, &'static str, &'static str, fn(&R) -> u64);
 
-const ENDPOINT_NUMBERS: [Number<EndpointSum>; 11] = [
+const ENDPOINT_NUMBERS: [Number<EndpointSum>; 12] = [
     (
         "client_connections_received",
         "counter",
@@ -77,6 +77,12 @@ const ENDPOINT_NUMBERS: [Number<EndpointSum>; 11] = [
         "counter",
         "Cancel requests passed to a database",
         |row| row.cancels,
+    ),
+    (
+        "cancel_requests_unknown",
+        "counter",
+        "Cancel requests with a key that no client of this pod has",
+        |row| row.cancels_unknown,
     ),
 ];
 

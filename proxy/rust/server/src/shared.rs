@@ -64,14 +64,25 @@ pub struct Plea {
     pub room_on: Vec<TargetId>,
 }
 
+/// Somebody cancels what a worker's client runs.
+#[derive(Clone, Debug)]
+pub struct CancelAsked {
+    /// The key that was shown.
+    pub key: CancelKey,
+    /// The connection of the front thread's that brought it.
+    pub asker: Token,
+    /// The endpoint that it came to.
+    pub endpoint: Arc<str>,
+}
+
 /// What a worker may find in its mailbox.
 pub enum Letter<E: Engine, S> {
     /// A new client.
     Arrival(Box<Arrival<S>>),
     /// The desired state changed.
     Snapshot(Arc<Snapshot>),
-    /// Somebody cancels one of its clients' requests, on this connection of the front thread's.
-    Cancel(CancelKey, Token),
+    /// See [`CancelAsked`].
+    Cancel(CancelAsked),
     /// A target's budget has room.
     PermitFree(TargetId),
     /// See [`Plea`].

@@ -147,8 +147,10 @@ family! {
             waiting,
             /// Sessions pinned now.
             pinned,
-            /// Cancel requests delivered to a database.
+            /// Cancel requests passed on to a database.
             cancels,
+            /// Cancel requests with a key that no client has.
+            cancels_unknown,
         }
         reasons {
             /// Clients closed, by reason.

@@ -10,7 +10,7 @@ use dbproxy_engine::{
 };
 
 use crate::notice::Notice;
-use crate::shared::{Arrival, Letter};
+use crate::shared::{Arrival, CancelAsked, Letter};
 use crate::snapshot::Listener;
 use crate::stats::count_close;
 use crate::tls::Tls;
@@ -273,16 +273,22 @@ impl<E: Engine, D: Driver> Front<E, D> {
     /// A cancel's connection stays open until its worker says that it is over: the client's next
     /// statement must not be struck.
     fn pass_on_cancel(&mut self, socket: Token, key: CancelKey) {
+        let Some(guest) = self.guests.get_mut(&socket) else {
+            return;
+        };
+        let endpoint = guest.listener.name.clone();
         let worker = crate::worker::worker_of(key);
-        let (Some(mailbox), Some(guest)) = (
-            self.shared.workers.get(worker),
-            self.guests.get_mut(&socket),
-        ) else {
+        let Some(mailbox) = self.shared.workers.get(worker) else {
+            self.stats_of(&endpoint).cancels_unknown.add(1);
             return self.linger(socket);
         };
         guest.stage = Stage::Cancelling;
         guest.stage_since = self.driver.now();
-        mailbox.post(Letter::Cancel(key, socket));
+        mailbox.post(Letter::Cancel(CancelAsked {
+            key,
+            asker: socket,
+            endpoint,
+        }));
     }
 
     pub(super) fn cancel_over(&mut self, socket: Token) {

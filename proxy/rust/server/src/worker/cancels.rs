@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use dbproxy_driver::{Buffer, Driver, Duration, Token};
 use dbproxy_engine::{CancelKey, Engine, Failure, KillReason, Link, Release};
 
-use crate::shared::FrontLetter;
+use crate::shared::{CancelAsked, FrontLetter};
 use crate::slab::Key;
 use crate::tls::Tls;
 use crate::wire::Wire;
@@ -20,26 +20,34 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 impl<E: Engine, D: Driver> Worker<E, D> {
     /// Somebody brought a cancel key that this worker may have given out. Whoever did is told when
     /// that is over: then it strikes nothing that comes later.
-    pub(super) fn cancel(&mut self, key: CancelKey, asker: Token) {
-        match self.cancelled_backend(key) {
+    pub(super) fn cancel(&mut self, asked: &CancelAsked) {
+        let client = self.client_of(asked.key);
+        if client.is_none() {
+            let stats = self.endpoint_stats(&asked.endpoint);
+            stats.cancels_unknown.add(1);
+        }
+        match client.and_then(|client| self.cancelled_backend(client)) {
             Some(backend) => {
                 if let Some(backend) = self.backends.get_mut(backend) {
-                    backend.cancel_askers.push(asker);
+                    backend.cancel_askers.push(asked.asker);
                 }
                 self.start_cancel(backend);
             }
-            None => self.tell_over([asker]),
+            None => self.tell_over([asked.asker]),
         }
     }
 
-    /// The backend that runs what a cancel key stands for. What only waits is taken off its queue.
-    fn cancelled_backend(&mut self, key: CancelKey) -> Option<Key> {
+    /// The client that a cancel key was given to.
+    fn client_of(&self, key: CancelKey) -> Option<Key> {
         let slot = key.id & ((1 << SLOT_BITS) - 1);
-        let client_key = slot.checked_sub(1).and_then(|at| self.clients.key_at(at))?;
+        let client = slot.checked_sub(1).and_then(|at| self.clients.key_at(at))?;
+        let found = self.clients.get(client)?;
+        (found.secret == key.secret && found.session.is_some()).then_some(client)
+    }
+
+    /// The backend that runs a client's request. What only waits is taken off its queue.
+    fn cancelled_backend(&mut self, client_key: Key) -> Option<Key> {
         let client = self.clients.get(client_key)?;
-        if client.secret != key.secret || client.session.is_none() {
-            return None;
-        }
         match client.place {
             ClientPlace::Waiting => self.refuse(client_key, Failure::Cancelled),
             ClientPlace::Holding(backend) => {

@@ -162,7 +162,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             match letter {
                 Letter::Arrival(arrival) => self.arrived(*arrival),
                 Letter::Snapshot(snapshot) => self.take_over(snapshot),
-                Letter::Cancel(key, asker) => self.cancel(key, asker),
+                Letter::Cancel(asked) => self.cancel(&asked),
                 Letter::PermitFree(target) => self.permit_free(target),
                 Letter::Plea(plea) => self.answer_plea(&plea),
                 Letter::Loan(loan) => self.take_loan(*loan),

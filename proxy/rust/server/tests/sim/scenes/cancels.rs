@@ -50,6 +50,32 @@ fn a_cancel_that_the_database_never_confirms_is_over_all_the_same() {
     stage.until("over", |stage| stage.person(cancel).closed);
 }
 
+#[test]
+fn cancels_with_a_key_that_nobody_has_are_counted_and_strike_nobody() {
+    let mut stage = Stage::with(1, 2);
+    let client = stage.join(WRITE_PORT);
+    stage.ask(client, "SELECT pg_sleep(1), ?");
+    stage.pass(Duration::from_millis(50));
+    let (id, secret) = stage.person(client).key;
+    let no_worker = 7 << 24;
+    let wrong = [
+        (id, secret ^ 1),
+        (id + 1, secret),
+        (0, secret),
+        (id | no_worker, secret),
+    ];
+    for (id, secret) in wrong {
+        let cancel = stage.cancel_by(id, secret);
+        stage.until("over", |stage| stage.person(cancel).closed);
+    }
+    stage.until("answered", |stage| stage.person(client).ready == 2);
+    let errors = &stage.person(client).errors;
+    assert!(errors.is_empty(), "{errors:?}");
+    let orders = stage.shared.stats.endpoints().remove("orders");
+    let counted = orders.map(|sum| (sum.cancels, sum.cancels_unknown));
+    assert_eq!(counted, Some((0, wrong.len() as u64)));
+}
+
 /// A client that runs something on a database which was verified.
 fn busy_over_tls() -> (Stage, Token) {
     let mut stage = Stage::new();

@@ -42,7 +42,8 @@ pub struct Person {
     /// The session that the last row came from.
     pub session: String,
     pub closed: bool,
-    key: (u32, u32),
+    /// What cancels its requests.
+    pub key: (u32, u32),
 }
 
 pub struct Stage {
@@ -254,8 +255,13 @@ impl Stage {
 
     /// A new connection asks to cancel what a client runs.
     pub fn cancel(&mut self, client: Token) -> Token {
-        let (pid, secret) = self.person(client).key;
-        self.connect(WRITE_PORT, wire::cancel(pid, secret))
+        let (id, secret) = self.person(client).key;
+        self.cancel_by(id, secret)
+    }
+
+    /// A new connection shows a cancel key.
+    pub fn cancel_by(&mut self, id: u32, secret: u32) -> Token {
+        self.connect(WRITE_PORT, wire::cancel(id, secret))
     }
 
     pub fn send(&mut self, socket: Token, bytes: Vec<u8>) {
