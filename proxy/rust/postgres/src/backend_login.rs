@@ -125,10 +125,10 @@ impl Connecting {
             SslAnswer::Refused => failed("08001", "the server doesn't support TLS"),
             SslAnswer::Stuffed => {
                 let message = "the server sent bytes behind its answer to SSLRequest";
-                failed("08P01", message)
+                failed("08001", message)
             }
             // Anything a server says here comes from nobody in particular: it isn't passed on.
-            SslAnswer::Unexpected => failed("08P01", "unexpected answer to SSLRequest"),
+            SslAnswer::Unexpected => failed("08001", "unexpected answer to SSLRequest"),
         };
         (0, BackendProgress::Failed(failure))
     }

@@ -43,7 +43,7 @@ fn tls_is_asked_for_and_its_answer_taken_alone() {
     ));
     assert_eq!(&out[4..8], &[0, 3, 0, 0]);
     let stuffed = failure(&mut connecting(wanting(false)), b"SR", None);
-    assert_eq!(stuffed.sqlstate, "08P01");
+    assert_eq!(stuffed.sqlstate, "08001");
     assert_eq!(
         failure(&mut connecting(wanting(true)), b"N", None).sqlstate,
         "08001"

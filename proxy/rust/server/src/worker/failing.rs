@@ -14,6 +14,8 @@ use super::{Todo, Worker};
 
 /// SQLSTATE of a server that has no connection left.
 const TOO_MANY_CONNECTIONS: &str = "53300";
+/// SQLSTATE of bytes that the protocol doesn't allow, ours or the server's.
+const PROTOCOL_VIOLATION: &str = "08P01";
 
 impl<E: Engine, D: Driver> Worker<E, D> {
     /// A log-in failed; `gone` says that the server let go of the connection. Perhaps the next
@@ -203,14 +205,14 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     }
 }
 
-pub(super) fn local_failure(sqlstate: &str, message: &str) -> BackendFailure {
-    BackendFailure {
 /// TLS with a database failed; how certificates are judged stands in docs/troubleshooting.md.
 pub(super) fn tls_failure(fault: &TlsFault) -> BackendFailure {
     let text = format!("TLS with the database failed: {}", fault.0);
     local_failure("08001", &text)
 }
 
+pub(super) fn local_failure(sqlstate: &str, message: &str) -> BackendFailure {
+    BackendFailure {
         sqlstate: sqlstate.to_owned(),
         message: message.to_owned(),
         verbatim: None,
@@ -226,8 +228,10 @@ fn is_final(failure: &BackendFailure) -> bool {
 }
 
 /// Whether a failure says something of the server rather than of this very log-in: it can't be
-/// reached, starts, stops, or lacks something. (A role and a database have limits of their own, so
-/// that "too many connections" may be theirs.)
+/// reached, starts, stops, or lacks something. Two look like it and may be this log-in's own: a role
+/// and a database have limits of "too many connections", and what is a breach of the protocol may be
+/// one of its settings' making. (What goes wrong before a server is told who comes is an 08001.)
 fn is_everybodys(failure: &BackendFailure) -> bool {
-    !is_final(failure) && failure.sqlstate != TOO_MANY_CONNECTIONS
+    let own = [TOO_MANY_CONNECTIONS, PROTOCOL_VIOLATION];
+    !is_final(failure) && !own.contains(&&*failure.sqlstate)
 }

@@ -29,6 +29,8 @@ pub struct Database {
     pub read_only: bool,
     /// A user that may not log in here, or a database's name that nobody may.
     pub refuses: Option<&'static str>,
+    /// The SQLSTATE that they are told.
+    pub refusal: &'static str,
     /// It grants TLS to those that ask.
     pub tls: bool,
     /// CancelRequests that came, and those of them that anybody on the way could read.
@@ -62,6 +64,7 @@ impl Database {
             index,
             read_only: false,
             refuses: None,
+            refusal: "42501",
             tls: false,
             cancels: 0,
             cancels_in_clear: 0,
@@ -269,7 +272,8 @@ impl Database {
                 return None;
             }
             80_877_103 => {
-                self.sockets.send(token, vec![if self.tls { b'S' } else { b'N' }]);
+                self.sockets
+                    .send(token, vec![if self.tls { b'S' } else { b'N' }]);
                 if self.tls {
                     self.sockets.start_tls(token);
                 }
@@ -280,7 +284,7 @@ impl Database {
         let user = wire::startup_setting(&packet, "user").unwrap_or_default();
         let name = wire::startup_setting(&packet, "database").unwrap_or_default();
         if self.refuses.is_some_and(|one| one == user || one == name) {
-            let refusal = wire::error("FATAL", "42501", "db: this one may not log in");
+            let refusal = wire::error("FATAL", self.refusal, "db: this one may not log in");
             self.sockets.send(token, refusal);
             return None;
         }

@@ -27,6 +27,22 @@ fn refused_log_ins_of_one_key_pause_no_others() {
 }
 
 #[test]
+fn a_breach_of_the_protocol_at_the_log_ins_of_one_key_pauses_no_others() {
+    let mut stage = Stage::new();
+    stage.databases[0].1.refuses = Some("nowhere");
+    stage.databases[0].1.refusal = "08P01";
+    stage.dial(WRITE_PORT, "nowhere");
+    let failed = |stage: &Stage| {
+        let notices = stage.notices.iter();
+        notices.filter(|n| n.event == "backend_failed").count()
+    };
+    // As many failures make the longest pause, of a second.
+    stage.until("paused", |stage| failed(stage) == 8);
+    let took = log_in(&mut stage);
+    assert!(took < Duration::from_millis(200), "{took:?}");
+}
+
+#[test]
 fn a_refused_log_in_is_told_its_reason_each_time_and_soon() {
     let mut stage = Stage::new();
     stage.databases[0].1.refuses = Some("nowhere");
