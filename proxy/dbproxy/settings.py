@@ -11,6 +11,7 @@ import base64
 import binascii
 import json
 import os
+import re
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ CA_FILE = "ca.crt"
 # For how many seconds SQL's last word on the writer is good, where nobody says otherwise.
 CONFIRMATION_TIMEOUT = 30
 SECRET_FILES = (CREDENTIALS_FILE, CERTIFICATE_FILE, KEY_FILE, CA_FILE)
+PEM_BLOCK = re.compile(rb"(?ms)^-----BEGIN [^\n]+-----.*?^-----END [^\n]+-----")
 
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -197,6 +199,8 @@ def _loc(parts: Iterable[int | str]) -> str:
 def _parse(model: type[M], file: str, text: bytes) -> M:
     try:
         document = json.loads(text)
+    except RecursionError:
+        raise ConfigError([Fault(file, "is not JSON (nesting)")]) from None
     except ValueError as error:
         # The error's own text could quote the document, and that may hold a password.
         where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "encoding"
@@ -251,12 +255,17 @@ def parse_settings(text: bytes) -> Settings:
     return settings
 
 
-def _certificate_faults(certificate: bytes, key: bytes) -> list[Fault]:
+def _pem(text: bytes) -> str:
+    """The blocks of a PEM file; the words around them may be in any language and encoding."""
+    blocks = PEM_BLOCK.findall(text)
+    return "".join(block.decode("ascii", errors="backslashreplace") + "\n" for block in blocks)
+
+
+def _certificate_faults(certificate: str, key: str) -> list[Fault]:
     """The ssl module loads files only: these two exist in memory, and only for this check."""
-    pem = certificate + b"\n" + key
     descriptor = os.memfd_create("dbproxy-certificate")
     try:
-        os.write(descriptor, pem)
+        os.write(descriptor, (certificate + key).encode())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(f"/proc/self/fd/{descriptor}", password=lambda: b"")
     except ssl.SSLError as error:
@@ -268,9 +277,9 @@ def _certificate_faults(certificate: bytes, key: bytes) -> list[Fault]:
     return []
 
 
-def _ca_faults(ca: bytes) -> list[Fault]:
+def _ca_faults(ca: str) -> list[Fault]:
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=ca.decode("ascii"))
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=ca)
     except (ssl.SSLError, ValueError):
         return [Fault(CA_FILE, "holds no CA certificate in PEM")]
     return []
@@ -300,19 +309,17 @@ def parse_credentials(files: Mapping[str, bytes]) -> Credentials:
             faults += _duplicates(
                 CREDENTIALS_FILE, "users[{}].name", (user.name for user in parsed.users)
             )
-    if CERTIFICATE_FILE in files and KEY_FILE in files:
-        faults += _certificate_faults(files[CERTIFICATE_FILE], files[KEY_FILE])
-    if CA_FILE in files:
-        faults += _ca_faults(files[CA_FILE])
-    if faults or parsed is None:
-        raise ConfigError(faults)
-    ca = files.get(CA_FILE)
-    return Credentials(
-        file=parsed,
-        certificate=files[CERTIFICATE_FILE].decode("ascii"),
-        key=files[KEY_FILE].decode("ascii"),
-        server_ca=None if ca is None else ca.decode("ascii"),
+    certificate, key, ca = (
+        _pem(files[name]) if name in files else None
+        for name in (CERTIFICATE_FILE, KEY_FILE, CA_FILE)
     )
+    if certificate is not None and key is not None:
+        faults += _certificate_faults(certificate, key)
+    if ca is not None:
+        faults += _ca_faults(ca)
+    if faults or parsed is None or certificate is None or key is None:
+        raise ConfigError(faults)
+    return Credentials(file=parsed, certificate=certificate, key=key, server_ca=ca)
 
 
 def pair_faults(settings: Settings, credentials: Credentials) -> list[Fault]:

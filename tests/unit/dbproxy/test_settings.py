@@ -91,6 +91,30 @@ def test_what_is_not_json_is_told_without_quoting_it() -> None:
     assert str(caught.value) == "settings.json: is not JSON (line 1)"
 
 
+def test_json_that_nests_without_end_is_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_settings(b"[" * 100_000)
+    assert str(caught.value) == "settings.json: is not JSON (nesting)"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_words_around_a_certificate_may_be_in_any_language(encoding: str) -> None:
+    words = "# Autorität Müller\n".encode(encoding)
+    plain = secret_files() | {"ca.crt": CERTIFICATE + CERTIFICATE}
+    files = plain | {name: words + plain[name] + words for name in ("tls.crt", "tls.key", "ca.crt")}
+    assert parse_credentials(files) == parse_credentials(plain)
+
+
+def test_a_certificate_with_a_foreign_letter_inside_is_refused() -> None:
+    files = secret_files()
+    spoilt = CERTIFICATE[:60] + "ü".encode() + CERTIFICATE[60:]
+    for name, fault in (
+        ("tls.crt", "tls.crt: with tls.key: not a certificate and key in PEM"),
+        ("ca.crt", "ca.crt: holds no CA certificate in PEM"),
+    ):
+        assert secret_faults(files | {name: spoilt}) == [fault]
+
+
 def test_missing_files_of_the_secret_are_all_named() -> None:
     assert secret_faults({}) == [
         "credentials.json: is missing",

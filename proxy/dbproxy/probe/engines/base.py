@@ -121,7 +121,11 @@ async def resolve(host: str, port: int) -> tuple[str, ...]:
         return (join_address(host, port),)
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(RESOLVE_DEADLINE):
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        try:
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except UnicodeError as error:
+            # A label that is empty or too long.
+            raise socket.gaierror(socket.EAI_NONAME, "it is not a host name") from error
     return tuple(dict.fromkeys(join_address(str(entry[4][0]), port) for entry in found))
 
 

@@ -220,6 +220,15 @@ def test_a_name_that_does_not_exist_is_decisive_and_a_resolver_that_is_down_is_n
     assert not failure_of(socket.gaierror(socket.EAI_AGAIN, "later")).decisive
 
 
+@pytest.mark.parametrize("host", ["db..example", ".db", "a" * 64 + ".example"])
+async def test_a_name_that_cannot_be_one_does_not_resolve(host: str) -> None:
+    with pytest.raises(socket.gaierror) as caught:
+        await resolve(host, 5432)
+    failure = failure_of(caught.value)
+    assert (failure.reason, failure.decisive) == ("UNREACHABLE", True)
+    assert failure.message == "the host name does not resolve: it is not a host name"
+
+
 async def test_an_address_needs_no_resolver() -> None:
     assert await resolve("10.1.2.3", 5432) == ("10.1.2.3:5432",)
     assert await resolve("fd00::1", 5432) == ("[fd00::1]:5432",)
