@@ -234,7 +234,8 @@ async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> boo
 def _defaults(settings: Settings) -> Callable[[], Defaults]:
     material = Material(lambda: ec.generate_private_key(ec.SECP256R1()), x509.random_serial_number)
     pods = PodDefaults(settings.proxy_image, settings.pod_defaults)
-    return lambda: Defaults(pods, material, secrets.token_bytes(FLEET_SECRET_BYTES))
+    domain = settings.cluster_domain
+    return lambda: Defaults(pods, material, secrets.token_bytes(FLEET_SECRET_BYTES), domain)
 
 
 def _end_at_once(reason: str) -> None:

@@ -156,6 +156,7 @@ def test_metrics_objects_come_only_if_asked(render: Render) -> None:
         ("metrics.podMonitor.interval=often", "interval"),
         ("image.digest=latest", "digest"),
         ("logLevel=loud", "logLevel"),
+        ("clusterDomain=not a name", "clusterDomain"),
     ],
 )
 def test_refuses_the_value(render: Render, value: str, complaint: str) -> None:
@@ -191,6 +192,12 @@ def test_defaults_for_proxies_reach_the_operator_as_it_reads_them(render: Render
     assert read.image_pull_policy == "Always"
     assert read.resources is not None
     assert read.resources.requests == {"cpu": "250m"}
+
+
+def test_the_cluster_s_domain_reaches_the_operator(render: Render) -> None:
+    (container,) = pod_of(render("clusterDomain=corp.example"))["containers"]
+    environment = {one["name"]: one.get("value", "x") for one in container["env"]}
+    assert from_environment(environment).cluster_domain == "corp.example"
 
 
 def test_the_platform_may_choose_the_user(render: Render) -> None:

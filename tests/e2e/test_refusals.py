@@ -42,7 +42,28 @@ REFUSED: dict[str, tuple[Object, str]] = {
     "port 0": (proxy(port=0), "should be greater than or equal to 1"),
     "port 65536": (proxy(port=65536), "should be less than or equal to 65535"),
     "no image": (proxy(image=""), "spec.image"),
-    "tls without Secret": (proxy(tls={}), "spec.tls.secretName: Required value"),
+    "names beside a certificate of one's own": (
+        proxy(tls={"secretName": "mine", "dnsNames": ["db.example"]}),
+        "leave out either them or secretName",
+    ),
+    "an address among the names": (
+        proxy(tls={"dnsNames": ["10.0.0.1"]}),
+        "put it into ipAddresses",
+    ),
+    "a name that is none": (proxy(tls={"dnsNames": ["not a name"]}), "spec.tls.dnsNames[0]"),
+    "a name twice": (proxy(tls={"dnsNames": ["a", "a"]}), "Duplicate value"),
+    "an address that is none": (
+        proxy(tls={"ipAddresses": ["10.0.0.256"]}),
+        "spec.tls.ipAddresses[0]",
+    ),
+    "an address that may be octal": (
+        proxy(tls={"ipAddresses": ["10.0.0.010"]}),
+        "a part of an IP address has no leading zeros",
+    ),
+    "33 addresses": (
+        proxy(tls={"ipAddresses": [f"10.0.0.{number}" for number in range(33)]}),
+        "must have at most 32 items",
+    ),
     "a field that is none": (proxy(sessionPinning=True), 'unknown field "spec.sessionPinning"'),
     "another service account": (
         pod(serviceAccountName="admin"),

@@ -50,6 +50,12 @@ ACCEPTED: dict[str, Object] = {
             "loadBalancerSourceRanges": ["10.0.0.0/8"],
         }
     ),
+    "further names and addresses": proxy(
+        tls={
+            "dnsNames": ["db.example.com", "*.pg.example"],
+            "ipAddresses": ["192.0.2.1", "2001:db8::1"],
+        }
+    ),
     "16 targets": group(targets=targets(16)),
     "targets by address": group(
         targets=[{"name": "four", "host": "10.1.2.3"}, {"name": "six", "host": "2001:db8::1"}]

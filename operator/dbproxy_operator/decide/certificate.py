@@ -8,14 +8,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dbproxy_operator.decide import served
-from dbproxy_operator.desired import certificates
+from dbproxy_operator.desired import certificates, subjects
 from dbproxy_operator.desired.certificates import Material, Pair
 from dbproxy_operator.desired.config import Listener, Served, decoded
 from dbproxy_operator.errors import Problem
 from dbproxy_operator.observe import names
-from dbproxy_operator.observe.ownership import own_child
-from dbproxy_operator.observe.world import Object, Observed
+from dbproxy_operator.observe.ownership import is_ours, own_child
+from dbproxy_operator.observe.world import Object, Observed, name, status
 from dbproxy_operator.spec import DBProxySpec
+
+# Of one Service; a cloud's load balancer has one or two.
+MOST_INGRESSES = 8
 
 
 @dataclass(frozen=True)
@@ -35,16 +38,15 @@ def of_user(
     While the Secret that is named can't be used, a certificate of the own CA goes on as such: it is
     renewed, and its CA stays published.
     """
-    if spec.tls is None:
+    if spec.tls is None or spec.tls.secret_name is None:
         return None, ()
     moment = dt.datetime.fromtimestamp(now, dt.UTC)
-    pair, problems = served.keep(
-        _read(spec.tls.secret_name, observed, moment), served.certificate(before)
-    )
+    secret_name = spec.tls.secret_name
+    pair, problems = served.keep(_read(secret_name, observed, moment), served.certificate(before))
     stored = own_child(observed, "Secret", names.ca_key_name(observed.key.name))
     if problems and pair is not None and certificates.is_own(pair, stored):
         return None, problems
-    named = decoded(observed.secrets.get(spec.tls.secret_name) or {}).get("tls.crt", "")
+    named = decoded(observed.secrets.get(secret_name) or {}).get("tls.crt", "")
     texts = {named, pair.certificate if pair else ""}
     ahead = [one.timestamp() for text in texts for one in certificates.moments(text)]
     wake_at = min((at for at in ahead if at > now), default=None)
@@ -57,7 +59,7 @@ def presented(
     user: UserCertificate | None,
     before: Served,
     material: Material,
-    listeners: Iterable[Listener],
+    hosts: Iterable[str],
     now: float,
 ) -> tuple[Pair | None, float | None, list[Object]]:
     """The pair, when to look at it again, and the CA's own objects where it is of that CA.
@@ -79,18 +81,40 @@ def presented(
         material,
         moment,
     )
-    hosts = [
-        host
-        for listener in listeners
-        if listener.retiring_since is None
-        for host in names.service_hosts(key.namespace, listener.name)
-    ]
+    hosts = list(hosts)
     pair = certificates.leaf(former, authority, hosts, material, moment)
     objects = [
         certificates.ca_secret(key, proxy, authority),
         certificates.ca_config_map(key, proxy, authority),
     ]
     return pair, certificates.due(pair, authority, hosts).timestamp(), objects
+
+
+def hosts(
+    observed: Observed, spec: DBProxySpec, listeners: Iterable[Listener], cluster_domain: str
+) -> list[str]:
+    """Where clients find the proxy: its Services, what leads to these from outside the cluster, and
+    what the user knows besides."""
+    found: list[str] = []
+    for listener in listeners:
+        if listener.retiring_since is None:
+            found += names.service_hosts(observed.key.namespace, listener.name, cluster_domain)
+            found += _from_outside(observed, listener.name)
+    if spec.tls is not None:
+        found += [*spec.tls.dns_names, *spec.tls.ip_addresses]
+    return list(dict.fromkeys(subjects.normal(host) for host in found))
+
+
+def _from_outside(observed: Observed, service: str) -> list[str]:
+    """What a load balancer is reached by, as its controller says, if the Service is ours."""
+    live = observed.child("Service", service)
+    owners = (one for one in observed.endpoints if name(one) == service)
+    owner = observed.proxy if service == observed.key.name else next(owners, None)
+    if live is None or owner is None or not is_ours(live, owner, observed):
+        return []
+    ingresses = (status(live).get("loadBalancer") or {}).get("ingress") or []
+    said = [one.get(key) for one in ingresses[:MOST_INGRESSES] for key in ("hostname", "ip")]
+    return [host for host in said if host]
 
 
 def _read(secret_name: str, observed: Observed, now: dt.datetime) -> Pair | Problem:

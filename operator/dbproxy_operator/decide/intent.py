@@ -39,6 +39,7 @@ class Defaults:
     pods: PodDefaults
     material: Material
     fleet_secret: bytes
+    cluster_domain: str
 
 
 @dataclass(frozen=True)
@@ -215,8 +216,9 @@ def _configuration(
     key, proxy, spec = observed.key, resolved.proxy, resolved.spec
     if proxy is None or spec is None or not resolved.logins:
         return Configuration()
+    hosts = certificate.hosts(observed, spec, ports.all, defaults.cluster_domain)
     pair, renewal, objects = certificate.presented(
-        observed, resolved.certificate, before, defaults.material, ports.all, now
+        observed, resolved.certificate, before, defaults.material, hosts, now
     )
     if pair is None:
         return Configuration()

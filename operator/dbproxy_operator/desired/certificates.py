@@ -3,7 +3,11 @@
 The CA lives in a Secret that is never mounted: `tls.crt` and `tls.key` sign. At two thirds of its
 life a successor is made (`next.crt`, `next.key`) and published to clients; after OVERLAP it signs,
 and the old certificate stays published (`previous.crt`) until it expires. The server certificate is
-renewed at two thirds of its life, or when a name is missing from it.
+renewed at two thirds of its life.
+
+When a host is missing from it, it is issued again at once, for as long as it was: with the hosts
+that are gone as well, so that one that goes to and fro costs nothing more. They are left out at its
+renewal, whose time that doesn't move.
 
 A CA whose key was lost has a successor at once, and what it signed is served on: clients trust the
 lost one, and its certificate is still published. Only after HANDOVER, by when they have fetched the
@@ -23,6 +27,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from dbproxy_operator.desired import subjects
 from dbproxy_operator.desired.config import decoded
 from dbproxy_operator.observe import names
 from dbproxy_operator.observe.world import Key, Object
@@ -34,6 +39,7 @@ HANDOVER = dt.timedelta(days=7)
 LAST_MOMENT = dt.timedelta(days=1)
 WARNING = dt.timedelta(days=14)
 BACKDATED = dt.timedelta(minutes=5)
+MOST_GONE = 32
 _MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -49,6 +55,12 @@ class Material:
 class Pair:
     certificate: str
     key: str
+
+
+@dataclass(frozen=True)
+class Validity:
+    begins: dt.datetime
+    ends: dt.datetime
 
 
 @dataclass(frozen=True)
@@ -112,15 +124,38 @@ def leaf(
     wanted = list(hosts)
     if served is not None and pair_problem(served, now) is None and now < due(served, ca, wanted):
         return served
-    key = material.new_key()
     issuer = x509.load_pem_x509_certificate(ca.signing.certificate.encode())
+    former = _still_good(served, ca, now) if served is not None else None
+    if former is not None:
+        validity = Validity(former.not_valid_before_utc, former.not_valid_after_utc)
+        wanted += [host for host in subjects.hosts_of(former) if host not in wanted][:MOST_GONE]
+    else:
+        validity = Validity(now - BACKDATED, min(now + LEAF_LIFE, issuer.not_valid_after_utc))
+    return _issued(ca, issuer, wanted, validity, material)
+
+
+def _still_good(served: Pair, ca: Authority, now: dt.datetime) -> x509.Certificate | None:
+    """The certificate that is served, if all that it can lack is a host."""
+    certificate, issuer = _load(served.certificate), _issuer(served, ca.signing.certificate)
+    good = pair_problem(served, now) is None and issuer is not None
+    return certificate if good and now < _renewal(served.certificate) else None
+
+
+def _issued(
+    ca: Authority,
+    issuer: x509.Certificate,
+    hosts: list[str],
+    validity: Validity,
+    material: Material,
+) -> Pair:
+    key = material.new_key()
     issuer_key = _load_key(ca.signing.key)
     if issuer_key is None:
         raise ValueError("the CA's key can't be read")
-    ends = min(now + LEAF_LIFE, issuer.not_valid_after_utc)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0][:64])])
     certificate = (
-        _builder(wanted[0], issuer.subject, key, material, now, ends)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(h) for h in wanted]), False)
+        _builder(subject, issuer.subject, key, validity, material.new_serial())
+        .add_extension(subjects.alternative_names(hosts), False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
         .add_extension(_usage(ca=False), True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
@@ -138,7 +173,7 @@ def due(served: Pair, ca: Authority, hosts: Iterable[str]) -> dt.datetime:
     issuer = _issuer(served, ca.bundle)
     if certificate is None or issuer is None:
         return dt.datetime.min.replace(tzinfo=dt.UTC)
-    complete = set(hosts) <= _names(certificate)
+    complete = set(hosts) <= set(subjects.hosts_of(certificate))
     moment = _renewal(served.certificate) if complete else certificate.not_valid_before_utc
     if _pem(issuer) == ca.signing.certificate:
         return moment
@@ -213,7 +248,7 @@ def _new_authority(proxy: str, material: Material, now: dt.datetime) -> Pair:
         [x509.NameAttribute(NameOID.COMMON_NAME, f"{proxy} CA {serial & 0xFFFFFFFF:08x}"[:64])]
     )
     certificate = (
-        _builder("", subject, key, material, now, now + CA_LIFE, subject=subject, serial=serial)
+        _builder(subject, subject, key, Validity(now - BACKDATED, now + CA_LIFE), serial)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
         .add_extension(_usage(ca=True), True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
@@ -223,26 +258,20 @@ def _new_authority(proxy: str, material: Material, now: dt.datetime) -> Pair:
 
 
 def _builder(
-    common_name: str,
+    subject: x509.Name,
     issuer: x509.Name,
     key: ec.EllipticCurvePrivateKey,
-    material: Material,
-    now: dt.datetime,
-    ends: dt.datetime,
-    *,
-    subject: x509.Name | None = None,
-    serial: int | None = None,
+    validity: Validity,
+    serial: int,
 ) -> x509.CertificateBuilder:
-    if subject is None:
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64])])
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key.public_key())
-        .serial_number(serial if serial is not None else material.new_serial())
-        .not_valid_before(now - BACKDATED)
-        .not_valid_after(ends)
+        .serial_number(serial)
+        .not_valid_before(validity.begins)
+        .not_valid_after(validity.ends)
     )
 
 
@@ -272,14 +301,6 @@ def _issuer(pair: Pair, known: str) -> x509.Certificate | None:
             continue
         return authority_
     return None
-
-
-def _names(certificate: x509.Certificate) -> set[str]:
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except (ValueError, x509.ExtensionNotFound):
-        return set()
-    return set(found.value.get_values_for_type(x509.DNSName))
 
 
 def _pair(stored: dict[str, str], stem: str) -> Pair | None:

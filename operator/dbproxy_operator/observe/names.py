@@ -63,12 +63,12 @@ def child_metadata(key: Key, owner: Object, name: str) -> dict[str, Any]:
     }
 
 
-def service_hosts(namespace: str, service: str) -> list[str]:
+def service_hosts(namespace: str, service: str, cluster_domain: str) -> list[str]:
     return [
         service,
         f"{service}.{namespace}",
         f"{service}.{namespace}.svc",
-        f"{service}.{namespace}.svc.cluster.local",
+        f"{service}.{namespace}.svc.{cluster_domain}",
     ]
 
 

@@ -1,14 +1,17 @@
 """What the operator's pod is told by its environment."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dbproxy_operator.errors import SpecError, StartupError
 from dbproxy_operator.spec import parse_pod_defaults
+from dbproxy_operator.spec.fields import SUBDOMAIN
 from dbproxy_operator.spec.pods import PodSpec
 
 HTTP_PORT = 8080
+CLUSTER_DOMAIN = "cluster.local"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -23,6 +26,7 @@ class Settings:
     proxy_image: str
     pod_defaults: PodSpec
     operator_class: str
+    cluster_domain: str
     pod_namespace: str
     pod_name: str
     http_port: int
@@ -41,6 +45,9 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     port = environment.get("HTTP_PORT", str(HTTP_PORT))
     if not port.isdigit():
         raise StartupError(f"HTTP_PORT is not a number: {port}")
+    domain = environment.get("CLUSTER_DOMAIN", "").strip() or CLUSTER_DOMAIN
+    if not re.fullmatch(SUBDOMAIN, domain):
+        raise StartupError(f"CLUSTER_DOMAIN (the chart's clusterDomain) is no DNS name: {domain}")
     try:
         pod_defaults = parse_pod_defaults(environment.get("PROXY_POD_DEFAULTS", "{}"))
     except SpecError as error:
@@ -50,6 +57,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         proxy_image=environment["PROXY_IMAGE"].strip(),
         pod_defaults=pod_defaults,
         operator_class=environment.get("OPERATOR_CLASS", "").strip(),
+        cluster_domain=domain,
         pod_namespace=environment["POD_NAMESPACE"].strip(),
         pod_name=environment["POD_NAME"].strip(),
         http_port=int(port),

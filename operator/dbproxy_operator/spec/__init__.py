@@ -15,6 +15,8 @@ from dbproxy_operator.spec.fields import (
     LABEL,
     ConfigMapRef,
     Decorations,
+    DNSName,
+    IPAddress,
     Model,
     ObjectName,
     Port,
@@ -75,7 +77,20 @@ class Auth(Model):
 
 
 class ServerCertificate(Model):
-    secret_name: ObjectName
+    """One that the user brings, or what to add to the one that the operator issues."""
+
+    secret_name: ObjectName | None = None
+    dns_names: Annotated[tuple[DNSName, ...], Field(max_length=32)] = ()
+    ip_addresses: Annotated[tuple[IPAddress, ...], Field(max_length=32)] = ()
+
+    @model_validator(mode="after")
+    def _names_of_its_own(self) -> Self:
+        if self.secret_name is not None and (self.dns_names or self.ip_addresses):
+            raise ValueError(
+                "dnsNames and ipAddresses are for the certificate that the operator issues: "
+                "leave out either them or secretName"
+            )
+        return self
 
 
 class DBProxySpec(Model):

@@ -1,8 +1,18 @@
 """What the models of all resources are made of: the base, names, labels, quantities."""
 
+import ipaddress
+import re
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 RESERVED_LABELS = (
@@ -20,6 +30,27 @@ HOST = r"^([A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9_])?\.?|[0-9A-Fa-f:.]*:[0-9A-Fa
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 QUANTITY = r"^\+?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE][-+]?[0-9]+))?$"
 
+DNS_LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+DNS_NAME = rf"^([*][.])?{DNS_LABEL}([.]{DNS_LABEL})*$"
+
+
+def _no_address(text: str) -> str:
+    if re.search(r"(^|[.])[0-9]+$", text):
+        raise ValueError("an IP address is none of the dnsNames: put it into ipAddresses")
+    return text
+
+
+def _address(text: str) -> str:
+    if "%" in text:
+        raise ValueError("a zone is no part of an IP address")
+    ipaddress.ip_address(text)
+    return text
+
+
+DNSName = Annotated[
+    StrictStr, Field(min_length=1, max_length=253, pattern=DNS_NAME), AfterValidator(_no_address)
+]
+IPAddress = Annotated[StrictStr, Field(min_length=2, max_length=45), AfterValidator(_address)]
 ObjectName = Annotated[StrictStr, Field(min_length=1, max_length=253, pattern=SUBDOMAIN)]
 ProxyName = Annotated[StrictStr, Field(min_length=1, max_length=50, pattern=SERVICE_NAME)]
 Port = Annotated[StrictInt, Field(ge=1, le=65535)]

@@ -44,7 +44,7 @@ class World:
         self.kube.put(group(targets=targets(2)))
         self.kube.put(endpoint())
         self.kube.put(SECRET)
-        defaults = Defaults(PodDefaults("proxy:1"), MATERIAL, b"f" * 32)
+        defaults = Defaults(PodDefaults("proxy:1"), MATERIAL, b"f" * 32, "cluster.local")
         kube: Any = self.kube
 
         def clock() -> float:

@@ -1,14 +1,16 @@
 """Which certificate is shown: whole reconciles, with the Secrets that they leave."""
 
 import base64
+import dataclasses
 import datetime as dt
+from typing import Any
 
 import pytest
 from cryptography import x509
 from tests.composed import MATERIAL, NOW
 from tests.unit.dbproxy_operator.test_reconcile import World
 
-from dbproxy_operator.desired import certificates
+from dbproxy_operator.desired import certificates, subjects
 from dbproxy_operator.desired.certificates import Pair
 
 DAY = 86400.0
@@ -42,6 +44,16 @@ def bring(world: World, pair: Pair | None) -> None:
         files = {"tls.crt": pair.certificate, "tls.key": pair.key}
         data = {key: base64.b64encode(text.encode()).decode() for key, text in files.items()}
         world.kube.put({"kind": "Secret", "metadata": {"name": "mine"}, "data": data})
+
+
+def named(world: World) -> list[str]:
+    """For which hosts the certificate is."""
+    return subjects.hosts_of(x509.load_pem_x509_certificate(shown(world).encode()))
+
+
+def lead_to(world: World, service: str, *ingresses: dict[str, str]) -> None:
+    """What a load balancer's controller does."""
+    world.kube.at("Service", service)["status"] = {"loadBalancer": {"ingress": list(ingresses)}}
 
 
 def user_pair(since: dt.datetime = START) -> Pair:
@@ -156,3 +168,48 @@ async def test_the_end_of_a_user_s_certificate_is_told_in_time(world: World) -> 
 
 async def test_the_own_certificate_has_no_end_to_tell(world: World) -> None:
     assert "CertificateExpiring" not in world.conditions("DBProxy", "orders")
+
+
+async def test_where_load_balancers_lead_is_named_without_a_restart(world: World) -> None:
+    template = world.kube.at("Deployment", "orders")["spec"]["template"]
+    assert "orders.shop.svc.cluster.local" in named(world)
+    lead_to(world, "orders", {"hostname": "a1b2.elb.example"}, {"ip": "2001:DB8::0:7"})
+    lead_to(world, "orders-ro", {"ip": "10.9.8.7"})
+    await world.settle()
+    assert {"a1b2.elb.example", "2001:db8::7", "10.9.8.7"} < set(named(world))
+    assert world.kube.at("Deployment", "orders")["spec"]["template"] == template
+    assert trusts(world.kube.at("ConfigMap", "orders-ca")["data"]["ca.crt"], shown(world))
+
+
+async def test_where_another_s_service_leads_is_not_named() -> None:
+    world = World()
+    foreign: dict[str, Any] = {"metadata": {"name": "orders"}, "spec": {"ports": [{"port": 1}]}}
+    world.kube.put({"kind": "Service", **foreign})
+    lead_to(world, "orders", {"hostname": "bank.example"})
+    await world.settle()
+    assert "bank.example" not in named(world)
+
+
+async def test_a_load_balancer_that_moves_to_and_fro_costs_one_certificate(world: World) -> None:
+    for host in ("10.0.0.1", "10.0.0.2"):
+        lead_to(world, "orders", {"ip": host})
+        await world.settle()
+    both = shown(world)
+    for host in ("10.0.0.1", "10.0.0.2"):
+        lead_to(world, "orders", {"ip": host})
+        await world.settle()
+        assert shown(world) == both
+
+
+async def test_the_user_s_names_and_addresses_are_named(world: World) -> None:
+    world.change(tls={"dnsNames": ["db.example.com", "*.pg.example"], "ipAddresses": ["192.0.2.1"]})
+    await world.settle()
+    assert {"db.example.com", "*.pg.example", "192.0.2.1"} < set(named(world))
+    assert "CertificateExpiring" not in world.conditions("DBProxy", "orders")
+
+
+async def test_services_are_named_by_the_cluster_s_own_domain(world: World) -> None:
+    there = dataclasses.replace(world.reconciler.defaults(), cluster_domain="corp.example")
+    world.reconciler = dataclasses.replace(world.reconciler, defaults=lambda: there)
+    await world.settle()
+    assert {"orders.shop.svc.corp.example", "orders-ro.shop.svc.corp.example"} < set(named(world))

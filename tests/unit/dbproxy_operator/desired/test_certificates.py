@@ -5,7 +5,7 @@ import datetime as dt
 from cryptography import x509
 from tests.composed import MATERIAL
 
-from dbproxy_operator.desired import certificates
+from dbproxy_operator.desired import certificates, subjects
 from dbproxy_operator.desired.certificates import Authority, Pair
 from dbproxy_operator.observe.world import Key
 
@@ -67,8 +67,50 @@ def test_a_new_name_makes_a_new_certificate_and_a_lost_one_does_not() -> None:
     second = leaf(first, ca, [*HOSTS, "orders-ro"], START)
     assert second != first
     assert leaf(second, ca, HOSTS, START) == second
-    names = loaded(second).extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    assert names.value.get_values_for_type(x509.DNSName) == [*HOSTS, "orders-ro"]
+    assert subjects.hosts_of(loaded(second)) == [*HOSTS, "orders-ro"]
+
+
+def test_an_address_is_named_as_one() -> None:
+    made = loaded(leaf(None, authority(None, START), [*HOSTS, "10.0.0.7", "2001:db8::1"], START))
+    names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == HOSTS
+    addresses = [str(one) for one in names.get_values_for_type(x509.IPAddress)]
+    assert addresses == ["10.0.0.7", "2001:db8::1"]
+
+
+def test_a_host_that_goes_to_and_fro_is_added_once() -> None:
+    ca = authority(None, START)
+    first = leaf(None, ca, [*HOSTS, "a.example"], START)
+    second = leaf(first, ca, [*HOSTS, "b.example"], START + dt.timedelta(days=1))
+    assert second != first
+    for day, host in enumerate(("a.example", "b.example", "a.example")):
+        assert leaf(second, ca, [*HOSTS, host], START + dt.timedelta(days=2 + day)) == second
+
+
+def test_a_host_that_is_added_or_gone_does_not_move_the_renewal_that_drops_it() -> None:
+    ca = authority(None, START)
+    first = leaf(None, ca, [*HOSTS, "gone.example"], START)
+    later = START + dt.timedelta(days=50)
+    second = leaf(first, ca, [*HOSTS, "new.example"], later)
+    assert certificates.due(second, ca, HOSTS) == certificates.due(first, ca, HOSTS)
+    renewed = leaf(second, ca, [*HOSTS, "new.example"], certificates.due(second, ca, HOSTS))
+    assert subjects.hosts_of(loaded(renewed)) == [*HOSTS, "new.example"]
+
+
+def test_however_many_hosts_come_and_go_a_certificate_stays_small() -> None:
+    ca = authority(None, START)
+    served = leaf(None, ca, HOSTS, START)
+    for number in range(certificates.MOST_GONE + 3):
+        served = leaf(served, ca, [*HOSTS, f"lb-{number}.example"], START)
+    hosts = subjects.hosts_of(loaded(served))
+    assert len(hosts) == len(HOSTS) + 1 + certificates.MOST_GONE
+    assert f"lb-{certificates.MOST_GONE + 1}.example" in hosts
+
+
+def test_a_certificate_of_a_clock_that_was_ahead_is_replaced_at_once() -> None:
+    ca = authority(None, START)
+    ahead = leaf(None, ca, HOSTS, START + dt.timedelta(days=365))
+    assert loaded(leaf(ahead, ca, HOSTS, START)).not_valid_before_utc <= START
 
 
 def test_another_ca_makes_a_new_certificate_that_it_has_signed() -> None:

@@ -23,6 +23,15 @@ def test_what_is_missing_is_named() -> None:
         from_environment({"POD_NAMESPACE": "system", "PROXY_IMAGE": " "})
 
 
+def test_the_cluster_s_domain_is_the_usual_one_unless_another_is_said() -> None:
+    assert from_environment(BASE).cluster_domain == "cluster.local"
+    assert from_environment(BASE | {"CLUSTER_DOMAIN": "corp.example"}).cluster_domain == (
+        "corp.example"
+    )
+    with pytest.raises(StartupError, match="CLUSTER_DOMAIN"):
+        from_environment(BASE | {"CLUSTER_DOMAIN": "not a name"})
+
+
 def test_defaults_for_pods_are_checked_as_a_template_is() -> None:
     read = from_environment(BASE | {"PROXY_POD_DEFAULTS": '{"imagePullSecrets": [{"name": "r"}]}'})
     assert [one.name for one in read.pod_defaults.image_pull_secrets] == ["r"]
