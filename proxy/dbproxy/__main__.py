@@ -84,8 +84,9 @@ async def serve(arguments: argparse.Namespace) -> int:
     """Run until told to leave, or until something breaks that must not."""
     # Imported here: `--check` answers without them.
     from dbproxy.dataplane import start_engine
-    from dbproxy.run.agent import Agent, Options
+    from dbproxy.run.agent import Agent
     from dbproxy.run.leaving import Leaving
+    from dbproxy.run.options import Options
     from dbproxy.tasks import Tasks
     from dbproxy.tell.health import Health
     from dbproxy.tell.health import serve as serve_http

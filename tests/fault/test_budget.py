@@ -24,7 +24,8 @@ from tests.waiting import until
 from dbproxy.dataplane import start_engine
 from dbproxy.decide.budget import share
 from dbproxy.kube import Kube
-from dbproxy.run.agent import Agent, Options
+from dbproxy.run.agent import Agent
+from dbproxy.run.options import Options
 from dbproxy.tasks import Tasks
 from dbproxy.tell import report
 from dbproxy.tell.health import Health

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from fractions import Fraction
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dbproxy.dataplane import Dataplane, Engine, EngineOptions, backend_login
+from dbproxy.dataplane import Dataplane, EngineOptions, backend_login
 from dbproxy.decide.pairing import Pairing
-from dbproxy.decide.planner import Plan, Planner, election_name
+from dbproxy.decide.planner import Plan, Planner
 from dbproxy.errors import ListenerUnavailableError, SnapshotRefusedError
 from dbproxy.facts import Addresses, Drained, Election, Login, Probe, Problem, Source
 from dbproxy.logs import Log
@@ -24,42 +22,21 @@ from dbproxy.probe.engines.base import Attempt
 from dbproxy.probe.engines.postgres import PostgresProbe
 from dbproxy.probe.logins import Assignment, Logins
 from dbproxy.probe.prober import Prober
-from dbproxy.run.cpus import available_cpus
+from dbproxy.run.beginning import Beginning
+from dbproxy.run.following import Following, Heard
+from dbproxy.run.options import Options
 from dbproxy.settings import Config, Credentials, Settings
 from dbproxy.tasks import Tasks
 from dbproxy.tell.health import Health
 from dbproxy.tell.metrics import AgentMetrics
 from dbproxy.tell.observation import Observation
 from dbproxy.tell.report import Entry, Reporter, destination, least_entry, pod_entry
-from dbproxy.watch.config import ConfigWatch
-from dbproxy.watch.credentials import CredentialsWatch
-from dbproxy.watch.election import ElectionWatch, reread_every
 
-if TYPE_CHECKING:
-    from dbproxy.kube import Kube
-
-# How long the first probes may keep the engine from starting: they say how many workers make sense.
-FIRST_PROBES = 1.0
 RETRY_APPLY = 1.0
 # How often a pod that gives back connections looks how many it still has.
 LOOK = 0.5
 
 log = Log(__name__)
-
-
-@dataclass(frozen=True)
-class Options:
-    """How this agent was started."""
-
-    config_dir: Path
-    election_dir: Path | None
-    listen_address: str
-    max_clients: int
-    # None: as many as suit the CPUs and the smallest target.
-    workers: int | None
-    pod: str
-    kube: Kube | None
-    start_engine: Callable[[EngineOptions], Engine]
 
 
 class Agent:
@@ -77,7 +54,7 @@ class Agent:
         self._refused: Config | None = None
         self._problem: Problem | None = None
         self._last: Plan | None = None
-        self._first_plan_at: float | None = None
+        self._beginning = Beginning(options)
         self.metrics = AgentMetrics(lambda: self.dataplane)
         self._observation = Observation(self.metrics)
         self._prober = Prober(
@@ -92,21 +69,21 @@ class Agent:
         if options.kube is not None:
             self._reporter = Reporter(options.kube, tasks, self._on_stored, self._on_unstored)
         self._part = 0
-        self._config_watch = ConfigWatch(self._on_settings, self._on_settings_problem)
-        self._credentials_watch = CredentialsWatch(
-            self._on_credentials, self._on_credentials_problem
+        heard = Heard(
+            settings=self._on_settings,
+            settings_problem=self._on_settings_problem,
+            credentials=self._on_credentials,
+            credentials_problem=self._on_credentials_problem,
+            election=self._on_election,
+            election_read=self._wake.set,
         )
-        self._election_watch = ElectionWatch(self._on_election, self._wake.set)
-        self._election_task: asyncio.Task[None] | None = None
-        self._api_name = ""
+        self._following = Following(options, heard, tasks)
         self._running: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Turn for good."""
         self._running = asyncio.current_task()
-        directory = self._options.config_dir
-        self._tasks.spawn(self._config_watch.follow_files(directory), "settings file")
-        self._tasks.spawn(self._credentials_watch.follow_files(directory), "credentials files")
+        self._following.begin()
         while True:
             self._wake.clear()
             with self._health.turning():
@@ -140,7 +117,7 @@ class Agent:
 
     def _on_settings(self, settings: Settings) -> None:
         if self._pairing.learn_settings(settings, _now()):
-            self._follow_api(settings)
+            self._following.follow_objects(settings.proxy.namespace, settings.proxy.name)
         self._wake.set()
 
     def _on_credentials(self, credentials: Credentials) -> None:
@@ -186,7 +163,7 @@ class Agent:
         kind = event["event"]
         if kind == "writer_doubted":
             self._prober.poke(event["target"])
-            self._election_watch.doubt()
+            self._following.doubt_election()
         elif kind == "writer_drained":
             drained = Drained(event["target"], event["epoch"], event["unconfirmed"])
             self._planner.learn_drained(drained)
@@ -199,7 +176,7 @@ class Agent:
             self._planner.learn_words_lost()
             for target in self._prober.watches:
                 self._prober.poke(target)
-            self._election_watch.doubt()
+            self._following.doubt_election()
 
     # --- one turn ---------------------------------------------------------------------------
 
@@ -210,7 +187,7 @@ class Agent:
         if dataplane is not None and dataplane.draining:
             self._planner.learn_leaving(dataplane.held())
         now = _now()
-        self._planner.learn_election_read(self._election_watch.read_at)
+        self._planner.learn_election_read(self._following.election_read_at)
         plan = self._planner.plan(now, time.time())
         late_at = self._pairing.next_deadline(now)
         if plan is None:
@@ -221,9 +198,12 @@ class Agent:
         self._prober.follow(plan.suspended, fast=plan.fast)
         if plan.term is not None and (self._last is None or plan.term != self._last.term):
             self._prober.poke(plan.term.target)
-        wait = self._engine_wait(plan, now)
-        if wait is not None:
-            return wait
+        if self.dataplane is None:
+            if wait := self._beginning.engine_waits(plan, now):
+                return wait
+            self._start_engine()
+        starting = self._beginning.clients_wait(plan, now)
+        self._health.starting = starting > 0
         applied = await self._apply(plan)
         self._last = plan
         self._assign_logins(plan)
@@ -233,6 +213,7 @@ class Agent:
             plan.wake_in if applied else RETRY_APPLY,
             None if late_at is None else late_at - now,
             LOOK if giving_back else None,
+            starting or None,
         ]
         return min((wait for wait in waits if wait is not None), default=None)
 
@@ -252,74 +233,22 @@ class Agent:
                 self._reporter.offer(where, least, wishes=True)
 
     def _learn_config(self, config: Config) -> None:
-        before = self._planner.config
         self._planner.learn_config(config)
         self._prober.configure(config)
         for target, watch in self._prober.watches.items():
             self._planner.learn_addresses(Addresses(target, watch.addresses))
         self._observation.config(config)
-        name = election_name(config.settings.target_group)
-        if before is None or name != election_name(before.settings.target_group):
-            self._follow_election(config, name)
-        self._election_watch.reread = reread_every(config.settings.target_group)
-
-    def _follow_api(self, settings: Settings) -> None:
-        """The mounted settings name the objects to watch, once."""
-        kube = self._options.kube
-        if kube is None or self._api_name:
-            return
-        namespace = settings.proxy.namespace
-        self._api_name = name = f"{settings.proxy.name}-config"
-        watches = {
-            "settings": self._config_watch.follow_api(kube, namespace, name),
-            "credentials": self._credentials_watch.follow_api(kube, namespace, name),
-        }
-        for kind, watch in watches.items():
-            self._tasks.spawn(watch, f"watch {kind}")
-
-    def _follow_election(self, config: Config, name: str | None) -> None:
-        if self._election_task is not None:
-            self._election_task.cancel()
-            self._election_task = None
-        if name is None:
-            return
-        self._election_watch = watch = ElectionWatch(self._on_election, self._wake.set)
-        kube, directory = self._options.kube, self._options.election_dir
-        if directory is not None:
-            work = watch.follow_files(directory)
-        elif kube is not None:
-            work = watch.follow_api(kube, config.settings.proxy.namespace, name)
-        else:
-            told = "outside Kubernetes writerElection needs --election-dir"
-            self._on_election(Election("NOT_FOUND", message=told))
-            return
-        self._election_task = self._tasks.spawn(work, "election")
+        self._following.follow_election(config)
 
     # --- obeying the plan -------------------------------------------------------------------
 
-    def _engine_wait(self, plan: Plan, now: float) -> float | None:
-        """Seconds for which the engine's start still waits; None once it runs."""
-        if self.dataplane is not None:
-            return None
-        if self._first_plan_at is None:
-            self._first_plan_at = now
-        left = self._first_plan_at + FIRST_PROBES - now
-        if left > 0 and any(target.state == "REGISTERING" for target in plan.targets):
-            return left
-        workers = self._options.workers or self._suitable_workers()
+    def _start_engine(self) -> None:
+        workers = self._beginning.workers(self._planner.smallest_budget())
         options = EngineOptions(workers, self._options.listen_address)
         self.dataplane = Dataplane(self._options.start_engine(options))
         self.dataplane.listen(self._on_event)
         self._health.dataplane = self.dataplane
         log.info("engine_started", workers=workers, max_clients=self._options.max_clients)
-        return None
-
-    def _suitable_workers(self) -> int:
-        # The front thread and this program share one CPU. More workers than CPUs to run them would
-        # only wake each other's processors: each gets less done per turn.
-        workers = max(1, available_cpus() - 1)
-        budget = self._planner.smallest_budget()
-        return workers if budget is None else max(1, min(workers, budget // 4))
 
     async def _apply(self, plan: Plan) -> bool:
         """Hand the snapshot to the engine if it is a new one; says whether it is in force."""

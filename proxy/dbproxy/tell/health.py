@@ -1,6 +1,8 @@
 """`/healthz`, `/readyz` and `/metrics`. Neither probe depends on targets or on the API server.
 
 A database that is down must not empty the Service; a loop that stands still must restart the pod.
+Only its first clients a pod gets no sooner than it has reached the database, or waited for it in
+vain (`run.beginning`).
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ class Health:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.dataplane: Dataplane | None = None
         self.leaving = False
+        # Whether the pod is new, and has not reached the database yet.
+        self.starting = True
         # Why the pod has no part of the database's connections, or "".
         self.waiting = ""
         self.turning_since: float | None = None
@@ -63,6 +67,8 @@ class Health:
             return "no snapshot is applied yet"
         if self.dataplane.draining:
             return "draining"
+        if self.starting:
+            return "has not reached the database yet"
         return ""
 
 

@@ -18,7 +18,8 @@ from tests.waiting import until
 from dbproxy.dataplane import EngineOptions
 from dbproxy.decide import pairing
 from dbproxy.kube import Kube
-from dbproxy.run.agent import Agent, Options
+from dbproxy.run.agent import Agent
+from dbproxy.run.options import Options
 from dbproxy.tasks import Tasks
 from dbproxy.tell.health import Health
 
@@ -164,7 +165,7 @@ async def test_the_engine_gets_the_workers_that_suit(
     cpus: int,
     workers: int,
 ) -> None:
-    monkeypatch.setattr("dbproxy.run.agent.available_cpus", lambda: cpus)
+    monkeypatch.setattr("dbproxy.run.beginning.available_cpus", lambda: cpus)
     running = Running(tmp_path, [make_postgres("db-0")])
     running.workers = asked
     running.credentials()

@@ -16,7 +16,8 @@ from tests.waiting import until
 
 from dbproxy.decide import pairing
 from dbproxy.kube import Kube
-from dbproxy.run.agent import Agent, Options
+from dbproxy.run.agent import Agent
+from dbproxy.run.options import Options
 from dbproxy.tasks import Tasks
 from dbproxy.tell.health import Health
 

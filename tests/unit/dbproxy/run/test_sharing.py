@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.waiting import until
 
 from dbproxy.decide.budget import largest_divisor, share
 from dbproxy.kube import Kube
+from dbproxy.run import beginning
 from dbproxy.tell import report
 
 # Of the test servers' 50 connections.
@@ -27,6 +29,7 @@ class Pod(Running):
 
     def __init__(self, directory: Path, servers: list[Postgres], api: FakeApi) -> None:
         super().__init__(directory, servers)
+        self.servers = servers
         self.api = api
         self.kube = Kube(api.cluster)
 
@@ -135,3 +138,34 @@ async def test_a_part_that_is_worth_no_connection_is_left_to_others(pod: Pod) ->
     pod.configure(group={"writerElection": None}, budgetDivisor=3)
     await until(lambda: pod.limit() == share(USABLE, 100, 3), "it has its part")
     await until(lambda: not pod.health.unready(), "it is ready")
+
+
+async def test_a_pod_is_ready_once_it_has_reached_its_database_and_stays_so(pod: Pod) -> None:
+    (database,) = pod.servers
+    await asyncio.to_thread(database.stop)
+    await pod.start()
+    await until(lambda: pod.engine.snapshots, "it begins")
+    await until(
+        lambda: pod.metric("dbproxy_target_state", target="db-0", state="UNAVAILABLE") == 1,
+        "its database is down",
+    )
+    assert pod.health.unready() == "has not reached the database yet"
+    await asyncio.to_thread(database.start)
+    await until(lambda: not pod.health.unready(), "it is ready")
+    await asyncio.to_thread(database.stop)
+    pod.engine.emit(event="writer_doubted", target="db-0", reason="broken")
+    await until(
+        lambda: pod.metric("dbproxy_target_state", target="db-0", state="UNAVAILABLE") == 1,
+        "its database is down",
+    )
+    assert not pod.health.unready()
+
+
+async def test_a_pod_that_never_reaches_its_database_is_ready_after_a_while(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beginning, "GATE", 0.3)
+    await asyncio.to_thread(pod.servers[0].stop)
+    await pod.start()
+    await until(lambda: not pod.health.unready(), "it is ready")
+    assert pod.metric("dbproxy_target_state", target="db-0", state="UNAVAILABLE") == 1

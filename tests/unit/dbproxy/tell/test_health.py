@@ -30,6 +30,7 @@ class Pod:
         assert plan is not None
         self.health.dataplane = Dataplane(self.engine)
         await self.health.dataplane.apply(plan.snapshot)
+        self.health.starting = False
 
     async def get(self, path: str) -> tuple[int, str]:
         async with (
@@ -51,6 +52,13 @@ async def test_a_pod_is_ready_once_its_snapshot_is_applied(pod: Pod) -> None:
     assert await pod.get("/readyz") == (503, "no snapshot is applied yet\n")
     await pod.apply()
     assert await pod.get("/readyz") == (200, "ok\n")
+
+
+async def test_a_new_pod_is_not_ready_before_it_has_reached_the_database(pod: Pod) -> None:
+    await pod.apply()
+    pod.health.starting = True
+    assert await pod.get("/readyz") == (503, "has not reached the database yet\n")
+    assert await pod.get("/healthz") == (200, "ok\n")
 
 
 async def test_a_leaving_pod_is_alive_but_not_ready(pod: Pod) -> None:
