@@ -147,7 +147,7 @@ def test_the_folded_status_fits(status: Object, up: bool, group_spec: Object) ->
     folded: Object = {
         "targets": fold.targets(parsed, said, 1),
         "logins": fold.bad_logins(said),
-        "goodLogins": fold.good_logins(said),
+        "goodLogins": fold.good_logins(said, 1, 0),
     }
     if writer.record is not None:
         folded["writer"] = writer.record

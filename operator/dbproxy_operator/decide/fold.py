@@ -3,7 +3,8 @@
 - A target is AVAILABLE only if more than half of the pods that report on it say so; the description
   then names how many do not. Otherwise it has the state and reason that most of the others give,
   the worst of equals. With no report at all it is REGISTERING.
-- A user's log-in is good if it is for every pod that tried; else the first failure is shown.
+- A user's log-in is good if it is for every pod that tried; else the first failure is shown. The
+  pods divide the users among them, and some may be tried by several.
 """
 
 from collections import Counter
@@ -60,14 +61,11 @@ def bad_logins(reports: Sequence[Report]) -> list[Object]:
     return [asdict(found[user]) for user in sorted(found)][:_MOST_LOGINS]
 
 
-def good_logins(reports: Sequence[Report]) -> int:
-    """As how many users every pod that tried could log in; pods of an older image name them."""
-    counted = [
-        report.good_logins + sum(login.ok for login in report.logins)
-        for report in reports
-        if report.good_logins or report.logins
-    ]
-    return min(counted, default=0)
+def good_logins(reports: Sequence[Report], users: int, bad: int) -> int:
+    """As how many of the users every pod that tried could log in, if `bad` are those that failed;
+    pods of an older image name them."""
+    good = sum(report.good_logins + sum(login.ok for login in report.logins) for report in reports)
+    return max(0, min(good, users - bad))
 
 
 def _target(target: Target, reports: Sequence[Report], ready: int) -> Object:

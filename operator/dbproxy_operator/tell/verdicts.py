@@ -130,7 +130,8 @@ def group_status(facts: Facts, group: Group) -> Object:
         return body | {key: value for key, value in status(group.obj).items() if key == "writer"}
     body["targets"] = fold.targets(group.spec, facts.fleet.heard, len(facts.fleet.ready))
     body["logins"] = fold.bad_logins(facts.fleet.heard)
-    body["goodLogins"] = fold.good_logins(facts.fleet.heard)
+    users, bad = len(facts.resolved.logins), len(body["logins"])
+    body["goodLogins"] = fold.good_logins(facts.fleet.heard, users, bad)
     if facts.intent.writer is not None and facts.intent.writer.record:
         body["writer"] = dict(facts.intent.writer.record)
     return body

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
-from fractions import Fraction
 from typing import Any
 
 from dbproxy.dataplane import Dataplane, EngineOptions, backend_login
 from dbproxy.decide.pairing import Pairing
 from dbproxy.decide.planner import Plan, Planner
+from dbproxy.decide.rota import Rota
 from dbproxy.errors import ListenerUnavailableError, SnapshotRefusedError
 from dbproxy.facts import Addresses, Drained, Election, Login, Probe, Problem, Source
 from dbproxy.logs import Log
@@ -30,7 +30,7 @@ from dbproxy.tasks import Tasks
 from dbproxy.tell.health import Health
 from dbproxy.tell.metrics import AgentMetrics
 from dbproxy.tell.observation import Observation
-from dbproxy.tell.report import Entry, Reporter, destination, least_entry, pod_entry
+from dbproxy.tell.report import Entry, Others, Reporter, destination, least_entry, pod_entry
 
 RETRY_APPLY = 1.0
 # How often a pod that gives back connections looks how many it still has.
@@ -65,6 +65,7 @@ class Agent:
             f"dbproxy {options.pod}",
         )
         self._logins = Logins(self._on_logins, tasks)
+        self._rota = Rota(options.pod)
         self._reporter: Reporter | None = None
         if options.kube is not None:
             self._reporter = Reporter(options.kube, tasks, self._on_stored, self._on_unstored)
@@ -146,11 +147,14 @@ class Agent:
         self._wake.set()
 
     def _on_logins(self, logins: Iterable[Login]) -> None:
+        logins = tuple(logins)
+        self._rota.learn_logins(logins)
         self._planner.learn_logins(logins)
         self._wake.set()
 
-    def _on_stored(self, entry: Entry, others: Fraction) -> None:
-        self._planner.claim.answered(entry["budgetDivisor"], others)
+    def _on_stored(self, entry: Entry, others: Others) -> None:
+        self._planner.claim.answered(entry["budgetDivisor"], others.parts)
+        self._rota.learn_others(others.pods)
         self._wake.set()
 
     def _on_unstored(self) -> None:
@@ -171,7 +175,9 @@ class Agent:
         elif kind == "backend_failed":
             self._prober.poke(event["target"])
             if event["sqlstate"].startswith("28"):
+                self._rota.doubt(event["user"])
                 self._logins.doubt(event["user"])
+                self._wake.set()
         elif kind == "events_lost":
             self._planner.learn_words_lost()
             for target in self._prober.watches:
@@ -286,7 +292,7 @@ class Agent:
         return True
 
     def _assign_logins(self, plan: Plan) -> None:
-        """Log-ins are tried on the writer, or else on the first target that is available."""
+        """Its share of the users is tried on the writer, or the first target that is available."""
         usable = [target.name for target in plan.snapshot.targets if target.available]
         writer = plan.snapshot.writer
         if writer is not None and writer.open and writer.target in usable:
@@ -298,6 +304,7 @@ class Agent:
         attempts = tuple(
             Attempt(user.name, user.passwords, scram_only=user.method == "SCRAM_SHA_256")
             for user in plan.snapshot.users
+            if self._rota.tries(user.name)
         )
         self._logins.assign(Assignment(watch.spec.name, watch.addresses, attempts), watch.probe)
 

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 APART = 1.0
 # How often a pod that wishes for more connections looks for room.
 LOOK_FOR_ROOM = 2.0
+# How soon a pod looks who the others are, after it found them changed, and how rarely in the end.
+LOOK_FIRST = 15.0
+LOOK_LAST = 600.0
 RETRY_FIRST = 1.0
 RETRY_LAST = 10.0
 # All pods write into one object: of log-ins that fail, each names so many and counts all.
@@ -40,6 +43,14 @@ RESOURCE = "dbproxytargetgroups"
 Entry = dict[str, Any]
 
 log = Log(__name__)
+
+
+@dataclass(frozen=True)
+class Others:
+    """The parts of the connections that all other pods have together, and which pods have one."""
+
+    parts: Fraction = Fraction(0)
+    pods: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -68,16 +79,18 @@ class Reporter:
         self,
         kube: Kube,
         tasks: Tasks,
-        on_stored: Callable[[Entry, Fraction], None],
+        on_stored: Callable[[Entry, Others], None],
         on_failed: Callable[[], None],
     ) -> None:
-        """`on_stored` gets what was stored, and the parts that other pods have by then."""
+        """`on_stored` gets what was stored, and what the other pods have by then."""
         self._kube = kube
         self._on_stored = on_stored
         self._on_failed = on_failed
         self._offered: tuple[Destination, Entry] | None = None
         self._written: tuple[Destination, Entry] | None = None
         self._wishes = False
+        self._others = Others()
+        self._look_in = LOOK_FIRST
         self._wake = asyncio.Event()
         self._task = tasks.spawn(self._run(), "report")
 
@@ -108,9 +121,9 @@ class Reporter:
     async def _run(self) -> None:
         pause = RETRY_FIRST
         while True:
-            await self._woken()
+            looks = await self._woken()
             offered = self._offered
-            if offered is None or (offered == self._written and not self._wishes):
+            if offered is None or (offered == self._written and not looks):
                 continue
             destination, entry = offered
             try:
@@ -125,16 +138,24 @@ class Reporter:
                 continue
             pause = RETRY_FIRST
             self._written = offered
-            self._on_stored(entry, parts_of_others(answer, destination.pod))
+            self._learn(others(answer, destination.pod))
+            self._on_stored(entry, self._others)
             await asyncio.sleep(APART)
 
-    async def _woken(self) -> None:
+    def _learn(self, found: Others) -> None:
+        self._look_in = next_look(self._look_in, changed=found.pods != self._others.pods)
+        self._others = found
+
+    async def _woken(self) -> bool:
+        """Whether to write although nothing is new."""
+        pause = LOOK_FOR_ROOM if self._wishes else self._look_in * random.uniform(0.8, 1.2)
         try:
-            async with asyncio.timeout(LOOK_FOR_ROOM if self._wishes else None):
+            async with asyncio.timeout(pause):
                 await self._wake.wait()
         except TimeoutError:
-            return
+            return True
         self._wake.clear()
+        return self._wishes
 
     async def _apply(self, destination: Destination, entry: Entry) -> dict[str, Any]:
         return await self._kube.apply_status(
@@ -146,11 +167,20 @@ class Reporter:
         )
 
 
-def parts_of_others(group: dict[str, Any], pod: str) -> Fraction:
-    """The parts of the connections that all other pods say they have, together."""
+def next_look(before: float, *, changed: bool) -> float:
+    """In how many seconds to look for the other pods again."""
+    return LOOK_FIRST if changed else min(2 * before, LOOK_LAST)
+
+
+def others(group: dict[str, Any], pod: str) -> Others:
+    """What the group's status says of all pods but this one."""
     entries = (group.get("status") or {}).get("proxies") or []
-    divisors = [entry.get("budgetDivisor") for entry in entries if entry.get("pod") != pod]
-    return sum((Fraction(1, one) for one in divisors if one and one > 0), Fraction(0))
+    divisors = {entry.get("pod"): entry.get("budgetDivisor") for entry in entries}
+    having = {
+        name: one for name, one in divisors.items() if name not in (pod, None) and one and one > 0
+    }
+    parts = sum((Fraction(1, one) for one in having.values()), Fraction(0))
+    return Others(parts, frozenset(having))
 
 
 def _cut(text: str, most: int = 256) -> str:

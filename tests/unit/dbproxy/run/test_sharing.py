@@ -16,6 +16,7 @@ from tests.unit.dbproxy.run.test_agent import Running
 from tests.waiting import until
 
 from dbproxy.decide.budget import largest_divisor, share
+from dbproxy.decide.rota import Rota
 from dbproxy.kube import Kube
 from dbproxy.run import beginning
 from dbproxy.tell import report
@@ -169,3 +170,24 @@ async def test_a_pod_that_never_reaches_its_database_is_ready_after_a_while(
     await pod.start()
     await until(lambda: not pod.health.unready(), "it is ready")
     assert pod.metric("dbproxy_target_state", target="db-0", state="UNAVAILABLE") == 1
+
+
+async def test_a_pod_tries_its_share_of_the_users_and_whom_its_engine_was_refused_as(
+    pod: Pod,
+) -> None:
+    strangers = [f"nobody-{number}" for number in range(8)]
+    pod.credentials(users=[{"name": name, "password": "x"} for name in strangers])
+    rota = Rota("pod-0")
+    rota.learn_others(frozenset(["pod-1"]))
+    own = {name for name in strangers if rota.tries(name)}
+    assert 0 < len(own) < len(strangers)
+    pod.others(3)
+    await pod.start()
+
+    def failed() -> set[str]:
+        return {login["user"] for login in pod.said.get("logins", [])}
+
+    await until(lambda: failed() == own, "its own share is tried")
+    other = next(name for name in strangers if name not in own)
+    pod.engine.emit(event="backend_failed", target="db-0", user=other, sqlstate="28P01")
+    await until(lambda: failed() == own | {other}, "the user in doubt as well")

@@ -16,7 +16,7 @@ from dbproxy.decide.planner import Planner
 from dbproxy.kube import Kube
 from dbproxy.tasks import Tasks
 from dbproxy.tell import report as report_module
-from dbproxy.tell.report import Destination, Reporter, least_entry, pod_entry
+from dbproxy.tell.report import Destination, Others, Reporter, least_entry, pod_entry
 
 GROUP = Destination("shop", "orders-db", "group-uid", "pod-0")
 
@@ -26,11 +26,11 @@ class World:
         self.api = api
         self.kube = Kube(api.cluster)
         self.tasks = Tasks()
-        self.stored: list[tuple[Any, Fraction]] = []
+        self.stored: list[tuple[Any, Others]] = []
         self.failures = 0
         self.reporter = Reporter(self.kube, self.tasks, self.on_stored, self.on_failed)
 
-    def on_stored(self, entry: Any, others: Fraction) -> None:
+    def on_stored(self, entry: Any, others: Others) -> None:
         self.stored.append((entry, others))
 
     def on_failed(self) -> None:
@@ -101,7 +101,30 @@ async def test_the_answer_tells_which_parts_the_other_pods_have(world: World) ->
     }
     world.reporter.offer(GROUP, {"pod": "pod-0", "budgetDivisor": 5})
     await until(lambda: world.stored)
-    assert world.stored == [({"pod": "pod-0", "budgetDivisor": 5}, Fraction(7, 12))]
+    found = Others(Fraction(7, 12), frozenset(["pod-1", "pod-2"]))
+    assert world.stored == [({"pod": "pod-0", "budgetDivisor": 5}, found)]
+
+
+async def test_a_pod_hears_of_others_that_come_although_it_has_nothing_to_say(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_module, "APART", 0.01)
+    monkeypatch.setattr(report_module, "LOOK_LAST", 0.02)
+    world.reporter.offer(GROUP, {"pod": "pod-0", "budgetDivisor": 5})
+    await until(lambda: world.stored)
+    world.api.reports["dbproxy/pod-1"] = [{"pod": "pod-1", "budgetDivisor": 3}]
+    await until(lambda: world.stored[-1][1].pods == {"pod-1"})
+    assert {entries[0]["budgetDivisor"] for entries in world.told} == {5}
+
+
+def test_the_longer_the_same_pods_are_there_the_more_rarely_they_are_looked_for() -> None:
+    pause = report_module.next_look(3600.0, changed=True)
+    assert pause == report_module.LOOK_FIRST
+    for _ in range(10):
+        longer = report_module.next_look(pause, changed=False)
+        assert longer == min(2 * pause, report_module.LOOK_LAST)
+        pause = longer
+    assert pause == report_module.LOOK_LAST
 
 
 async def test_a_pod_that_wishes_for_more_asks_again_and_again(

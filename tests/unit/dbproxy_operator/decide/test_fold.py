@@ -54,12 +54,18 @@ def test_without_reports_a_target_is_registering(ready: int, reason: str) -> Non
 def test_a_log_in_is_good_if_it_is_for_every_pod() -> None:
     good = LoginReport("app", "db-0", True, "", "")
     bad = LoginReport("app", "db-0", False, "AUTH_FAILURE", "no")
-    reports = [Report("a", good_logins=3), Report("b", good_logins=2, logins=(bad,))]
+    reports = [Report("a", good_logins=1), Report("b", good_logins=2, logins=(bad,))]
     (folded,) = fold.bad_logins(reports)
     assert (folded["user"], folded["ok"], folded["reason"]) == ("app", False, "AUTH_FAILURE")
-    assert fold.good_logins(reports) == 2
-    assert fold.good_logins([Report("old", logins=(good, bad))]) == 1
+    assert fold.good_logins(reports, users=5, bad=1) == 3
+    assert fold.good_logins([Report("old", logins=(good, bad))], users=2, bad=1) == 1
     assert fold.bad_logins([Report("old", logins=(good,))]) == []
+
+
+def test_a_user_that_several_pods_tried_counts_once() -> None:
+    reports = [Report("a", good_logins=4), Report("b", good_logins=5)]
+    assert fold.good_logins(reports, users=5, bad=0) == 5
+    assert fold.good_logins(reports, users=5, bad=1) == 4
 
 
 def test_the_usable_connections_are_what_most_pods_say() -> None:
