@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.resources import Object, group, proxy
 
 from dbproxy_operator import spec
-from dbproxy_operator.desired import certificates, config
+from dbproxy_operator.desired import certificates, config, formats
 from dbproxy_operator.observe.world import Key
 
 NOW = 1_763_716_450.0
@@ -67,8 +67,9 @@ def compose(
         bytes(range(config.FLEET_SECRET_BYTES)),
         NOW,
     )
+    newest = max(formats.FORMATS)
     secret, revision = config.secret_object(
-        KEY, owner, credentials, certificate_files(), served, NOW
+        *(KEY, owner, formats.written(newest, credentials), certificate_files(), served, NOW)
     )
     settings = config.settings(
         owner,
@@ -82,7 +83,9 @@ def compose(
         budget_divisor=3,
         drain_timeout=parsed.drain_timeout,
     )
-    config_map, _ = config.config_map_object(KEY, owner, settings, revision, served, NOW)
+    config_map, _ = config.config_map_object(
+        KEY, owner, formats.written(newest, settings), revision, served, NOW
+    )
     return Composed(
         files={name: text.encode() for name, text in config_map["data"].items()}
         | {name: base64.b64decode(text) for name, text in secret["data"].items()},

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from dbproxy_operator import handlers
 from dbproxy_operator.act.apply import Performer
 from dbproxy_operator.act.memory import Memory
-from dbproxy_operator.decide.intent import Defaults
+from dbproxy_operator.decide.configuration import Defaults
 from dbproxy_operator.desired.certificates import Material
 from dbproxy_operator.desired.config import FLEET_SECRET_BYTES
 from dbproxy_operator.desired.deployment import PodDefaults

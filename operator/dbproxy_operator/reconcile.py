@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from dbproxy_operator.act.apply import Performer
 from dbproxy_operator.act.plan import plan
 from dbproxy_operator.act.withdraw import withdraw
-from dbproxy_operator.decide.intent import Defaults, fleet, intend, soonest
+from dbproxy_operator.decide.configuration import Defaults, soonest
+from dbproxy_operator.decide.intent import fleet, intend
 from dbproxy_operator.decide.resolve import resolve
 from dbproxy_operator.desired.config import served
 from dbproxy_operator.errors import Problem

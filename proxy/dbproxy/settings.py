@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import os
 import re
 import ssl
@@ -18,12 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import Field, ValidationError
 
+from dbproxy.envelope import GroupRef, Model, Name, ProxyRef, read_document
 from dbproxy.errors import ConfigError, Fault
 
-FORMAT_VERSION = 1
 SETTINGS_FILE = "settings.json"
 CREDENTIALS_FILE = "credentials.json"
 CERTIFICATE_FILE = "tls.crt"
@@ -34,27 +32,11 @@ CONFIRMATION_TIMEOUT = 30
 SECRET_FILES = (CREDENTIALS_FILE, CERTIFICATE_FILE, KEY_FILE, CA_FILE)
 PEM_BLOCK = re.compile(rb"(?ms)^-----BEGIN [^\n]+-----.*?^-----END [^\n]+-----")
 
-Name = Annotated[str, Field(min_length=1, max_length=253)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Percent = Annotated[int, Field(ge=0, le=100)]
 Revision = Annotated[int, Field(ge=0)]
 TlsMode = Literal["DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"]
 Role = Literal["READ_WRITE", "READ_ONLY"]
-
-
-class Model(BaseModel):
-    """Frozen, in camelCase outside, and forgiving about keys of later versions."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True, strict=True
-    )
-
-
-class ProxyRef(Model):
-    namespace: Name
-    name: Name
-    uid: str
-    generation: int
 
 
 class Listener(Model):
@@ -105,13 +87,6 @@ class TargetGroup(Model):
     writer_election: WriterElection | None = None
     tls: ServerTls = ServerTls()
     writer_floor: WriterFloor | None = None
-
-
-class GroupRef(Model):
-    """The DBProxyTargetGroup whose status takes this pod's report, served or not."""
-
-    name: Name
-    uid: str
 
 
 class Settings(Model):
@@ -197,21 +172,7 @@ def _loc(parts: Iterable[int | str]) -> str:
 
 
 def _parse(model: type[M], file: str, text: bytes) -> M:
-    try:
-        document = json.loads(text)
-    except RecursionError:
-        raise ConfigError([Fault(file, "is not JSON (nesting)")]) from None
-    except ValueError as error:
-        # The error's own text could quote the document, and that may hold a password.
-        where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "encoding"
-        raise ConfigError([Fault(file, f"is not JSON ({where})")]) from None
-    if not isinstance(document, dict):
-        raise ConfigError([Fault(file, "is not a JSON object")])
-    version = document.get("formatVersion")
-    if version != FORMAT_VERSION:
-        raise ConfigError(
-            [Fault(f"{file}: formatVersion", f"is {version!r}; this proxy reads {FORMAT_VERSION}")]
-        )
+    document = read_document(file, text)
     try:
         return model.model_validate(document)
     except ValidationError as error:

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from tests.composed import NOW, Composed, compose
 
-from dbproxy import settings
+from dbproxy import envelope, settings
 from dbproxy.decide.planner import Planner
+from dbproxy_operator.desired import formats
 from dbproxy_operator.desired.config import Monitor
 
 
@@ -86,7 +87,7 @@ def test_where_to_report_arrives_with_or_without_what_is_served() -> None:
     composed = compose()
     assert composed.group is not None
     read = load(composed).settings
-    assert read.report_to == settings.GroupRef(name="orders-db", uid="group-uid")
+    assert read.report_to == envelope.GroupRef(name="orders-db", uid="group-uid")
     assert load(compose(with_group=False)).settings.report_to is None
 
 
@@ -132,3 +133,7 @@ def test_settings_that_did_not_change_keep_their_revision() -> None:
     before = compose()
     after = compose(before=before, password="second")
     assert load(after).settings.revision == load(before).settings.revision
+
+
+def test_the_newest_format_that_is_written_is_the_newest_that_is_read() -> None:
+    assert max(formats.FORMATS) == envelope.FORMAT_VERSION

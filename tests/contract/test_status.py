@@ -14,6 +14,7 @@ from tests.fix_contract import Object
 
 from dbproxy import settings
 from dbproxy.decide.planner import Plan, Planner, TargetHealth
+from dbproxy.envelope import FORMAT_VERSION
 from dbproxy.facts import Addresses, Election, Login, Probe, Problem, ProblemReason, ServerFacts
 from dbproxy.tell.report import Destination, least_entry, pod_entry
 from dbproxy_operator import spec
@@ -115,6 +116,7 @@ def test_the_operator_reads_all_that_a_pod_reports(up: bool, group_spec: Object)
     plan = planned(compose(group_spec=group_spec), up=up)
     entry = pod_entry(least_entry("a", 3, []), plan, plan.config, plan.snapshot)
     report = reports.read({"status": {"proxies": [entry]}}, ["a"])["a"]
+    assert report.format_version == FORMAT_VERSION
     assert report.revision == plan.config.settings.revision
     assert report.secret_revision == plan.config.credentials.revision
     assert report.generation == plan.config.settings.proxy.generation

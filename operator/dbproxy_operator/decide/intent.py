@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dbproxy_operator.decide import budget, certificate, fold, listeners
+from dbproxy_operator.decide import budget, configuration, fold, listeners
 from dbproxy_operator.decide import writer as writers
 from dbproxy_operator.decide.budget import Growth, Sizes
+from dbproxy_operator.decide.configuration import Configuration, Defaults, Wanted, soonest
 from dbproxy_operator.decide.listeners import Listeners
 from dbproxy_operator.decide.resolve import Resolved
 from dbproxy_operator.decide.writer import WriterState
 from dbproxy_operator.desired import config, pdb, rbac
 from dbproxy_operator.desired import deployment as deployments
 from dbproxy_operator.desired import service as services
-from dbproxy_operator.desired.certificates import Material
-from dbproxy_operator.desired.config import Monitor, Served
-from dbproxy_operator.desired.deployment import PodDefaults, PodTemplate
+from dbproxy_operator.desired.config import Served
+from dbproxy_operator.desired.deployment import PodTemplate
 from dbproxy_operator.observe import names, reports
 from dbproxy_operator.observe.ownership import own_child
 from dbproxy_operator.observe.reports import Report
@@ -30,16 +30,6 @@ from dbproxy_operator.observe.world import (
     timestamp,
 )
 from dbproxy_operator.spec import DBProxySpec
-
-
-@dataclass(frozen=True)
-class Defaults:
-    """What comes from outside of the world that is observed."""
-
-    pods: PodDefaults
-    material: Material
-    fleet_secret: bytes
-    cluster_domain: str
 
 
 @dataclass(frozen=True)
@@ -65,19 +55,9 @@ class Fleet:
 
 
 @dataclass(frozen=True)
-class Configuration:
-    """What configures the pods; no objects while there is nothing to serve."""
-
-    objects: tuple[Object, ...] = ()
-    revision: int = 0
-    secret_revision: int = 0
-    wake_at: float | None = None
-
-
-@dataclass(frozen=True)
 class Intent:
-    """`revision`, `secret_revision`: of the configuration that the pods are to have; `reporting`:
-    whether it tells them a target group, without which older ones have nowhere to report."""
+    """`configuration`: what the pods are to have; `reporting`: whether it tells them a target
+    group, without which older ones have nowhere to report."""
 
     desired: tuple[Object, ...]
     needs: Mapping[Ref, frozenset[Ref]]
@@ -86,8 +66,7 @@ class Intent:
     listeners: Listeners
     writer: WriterState | None
     wake_at: float | None
-    revision: int
-    secret_revision: int
+    configuration: Configuration
     reporting: bool
 
 
@@ -127,7 +106,9 @@ def intend(
         budget_divisor=growth.divisor,
         drain_timeout=min([spec.drain_timeout, *_drain_limits(template, pods)]),
     )
-    made = _configuration(observed, resolved, before, settings, defaults, ports, now)
+    said = {name(pod): pods.reports.get(name(pod)) for pod in pods.alive}
+    wanted = Wanted(settings, ports, said)
+    made = configuration.configure(observed, resolved, before, wanted, defaults, now)
     desired = [
         rbac.service_account(key, proxy),
         rbac.role(key, proxy, *_role_names(resolved)),
@@ -137,7 +118,7 @@ def intend(
         pdb.pod_disruption_budget(key, proxy),
         *(
             [deployments.deployment(key, proxy, spec, template, growth.replicas)]
-            if made.objects
+            if made.revision
             else []
         ),
         *_endpoint_services(observed, resolved, pods, ports, spec),
@@ -151,14 +132,9 @@ def intend(
         listeners=ports,
         writer=writer,
         wake_at=soonest(ports.wake_at, made.wake_at, overdue),
-        revision=made.revision,
-        secret_revision=made.secret_revision,
+        configuration=made,
         reporting=told_group is not None,
     )
-
-
-def soonest(*moments: float | None) -> float | None:
-    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def _growth(
@@ -198,42 +174,6 @@ def _target_group(resolved: Resolved, writer: WriterState | None) -> Object | No
     if group is None or group.spec is None or group.source is None:
         return None
     return config.target_group(group.source, group.spec, writer.floor if writer else None)
-
-
-def _configuration(
-    observed: Observed,
-    resolved: Resolved,
-    before: Served,
-    settings: Object,
-    defaults: Defaults,
-    ports: Listeners,
-    now: float,
-) -> Configuration:
-    """Certificates, Secret and ConfigMap, in the order in which they are written.
-
-    Nothing as long as there is no user to serve, or no certificate: pods would have nothing to do.
-    """
-    key, proxy, spec = observed.key, resolved.proxy, resolved.spec
-    if proxy is None or spec is None or not resolved.logins:
-        return Configuration()
-    hosts = certificate.hosts(observed, spec, ports.all, defaults.cluster_domain)
-    pair, renewal, objects = certificate.presented(
-        observed, resolved.certificate, before, defaults.material, hosts, now
-    )
-    if pair is None:
-        return Configuration()
-    files = {"tls.crt": pair.certificate, "tls.key": pair.key}
-    if resolved.group is not None and resolved.group.ca:
-        files["ca.crt"] = resolved.group.ca
-    content = config.credentials(
-        spec, resolved.logins, _monitor(resolved), before, defaults.fleet_secret, now
-    )
-    secret, revision = config.secret_object(key, proxy, content, files, before, now)
-    config_map, settings_revision = config.config_map_object(
-        key, proxy, settings, revision, before, now
-    )
-    wake_at = soonest(config.next_expiry(content), renewal)
-    return Configuration((*objects, secret, config_map), settings_revision, revision, wake_at)
 
 
 def _endpoint_services(
@@ -278,13 +218,6 @@ def _role_names(resolved: Resolved) -> tuple[str | None, str | None]:
     """The group that pods report to, and the election that they follow."""
     group = resolved.group
     return (name(group.obj), group.election) if group else (None, None)
-
-
-def _monitor(resolved: Resolved) -> Monitor:
-    if resolved.group is not None and resolved.group.monitor is not None:
-        return resolved.group.monitor
-    first = resolved.logins[0]
-    return Monitor(first.user, first.password, None)
 
 
 def _needs(proxy: str) -> dict[Ref, frozenset[Ref]]:

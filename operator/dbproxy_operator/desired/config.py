@@ -23,7 +23,6 @@ from dbproxy_operator.spec import (
     WriterElection,
 )
 
-FORMAT_VERSION = 1
 FLEET_SECRET_BYTES = 32
 PREVIOUS_PASSWORDS = 4
 # Where the settings note a spec as it was read, for the day on which it can't be.
@@ -110,7 +109,7 @@ def credentials(
     fresh_secret: bytes,
     now: float,
 ) -> Object:
-    """The content of credentials.json, but for its revision."""
+    """The content of credentials.json in the newest format, but for that and its revision."""
     former = former_users(before)
     users = [
         {
@@ -125,7 +124,6 @@ def credentials(
         for login in logins
     ]
     return {
-        "formatVersion": FORMAT_VERSION,
         "fleetSecret": _fleet_secret(before, fresh_secret),
         "credentialRotationGracePeriod": spec.credential_rotation_grace_period,
         "users": users,
@@ -145,12 +143,11 @@ def settings(
     budget_divisor: int,
     drain_timeout: int,
 ) -> Object:
-    """The content of settings.json, but for its revisions.
+    """The content of settings.json in the newest format, but for that and its revisions.
 
     `report_to` is the DBProxyTargetGroup, served or not: its status takes what the pods say.
     """
     return {
-        "formatVersion": FORMAT_VERSION,
         "proxy": {
             "namespace": proxy["metadata"]["namespace"],
             "name": name(proxy),
@@ -246,6 +243,16 @@ def next_expiry(content: Object) -> float | None:
     named = [*content["users"], *([content["monitor"]] if content["monitor"] else [])]
     ends = [float(old["validUntil"]) for user in named for old in user["previous"]]
     return min(ends, default=None)
+
+
+def former_format(before: Served) -> int:
+    """The format of what is served; 0 if nothing is."""
+    return _revision(before.settings, "formatVersion")
+
+
+def former_revisions(before: Served) -> tuple[int, int]:
+    """Of the settings and of the Secret that are served; 0 if nothing is."""
+    return _revision(before.settings, "revision"), _revision(before.credentials, "revision")
 
 
 def former_divisor(before: Served) -> int:

@@ -1,8 +1,9 @@
 """What the pods say of themselves in status.proxies[]: untrusted, so checked and cut to size.
 
 A pod may write whatever it likes there, also in another pod's name. Nothing that is read here can
-do more than misinform: entries of pods that do not live are dropped, numbers are bounded, and the
-writer's floor comes from the election itself (`decide.writer`).
+do more than misinform, or keep the configuration as it is or in an older format: entries of pods
+that do not live are dropped, numbers are bounded, and the writer's floor comes from the election
+itself (`decide.writer`).
 """
 
 import hashlib
@@ -63,6 +64,8 @@ class LoginReport:
 @dataclass(frozen=True)
 class Report:
     pod: str
+    # The newest format of its configuration that the pod reads; 0 if it doesn't say.
+    format_version: int = 0
     revision: int = 0
     secret_revision: int = 0
     generation: int = 0
@@ -109,8 +112,11 @@ def _entries(group: Object) -> list[Object]:
 
 
 def _report(pod: str, entry: Object) -> Report:
+    # A pod that leaves says its name and nothing else; one of an older image knows one format.
+    unsaid = 0 if entry.keys() <= {"pod"} else 1
     return Report(
         pod=pod,
+        format_version=_number(entry.get("formatVersion")) or unsaid,
         revision=_number(entry.get("revision")),
         secret_revision=_number(entry.get("secretRevision")),
         generation=_number(entry.get("generation")),

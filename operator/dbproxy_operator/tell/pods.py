@@ -113,8 +113,9 @@ def _silent(fleet: Fleet, pods: Sequence[str]) -> Problem | None:
 def _is_late(fleet: Fleet, pod: str, intent: Intent, group: Object | None) -> bool:
     report = fleet.reports[pod]
     # A pod of an older image doesn't say which Secret it has.
-    old_secret = 0 < report.secret_revision < intent.secret_revision
-    if report.revision < intent.revision or old_secret:
+    wanted = intent.configuration
+    old_secret = 0 < report.secret_revision < wanted.secret_revision
+    if report.revision < wanted.revision or old_secret:
         return True
     return group is not None and report.group_generation < generation(group)
 

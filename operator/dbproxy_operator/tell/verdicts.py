@@ -48,9 +48,8 @@ def proxy_verdict(facts: Facts, proxy: Object, spec: DBProxySpec) -> Verdict:
     stuck = _replica_failure(deployment)
     if stuck is not None:
         problems.append(stuck)
-    growth = facts.intent.growth
-    if growth.refused is not None:
-        problems.append(growth.refused)
+    growth, unwritten = facts.intent.growth, facts.intent.configuration.problem
+    problems += [problem for problem in (growth.refused, unwritten) if problem is not None]
     behind = pods.behind(facts.fleet, facts.intent) if facts.intent.reporting else None
     steps = [
         *_of_proxy(facts.delays, facts),

@@ -15,6 +15,7 @@ from dbproxy.dataplane import Dataplane, EngineOptions, backend_login
 from dbproxy.decide.pairing import Pairing
 from dbproxy.decide.planner import Plan, Planner
 from dbproxy.decide.rota import Rota
+from dbproxy.envelope import Envelope
 from dbproxy.errors import ListenerUnavailableError, SnapshotRefusedError
 from dbproxy.facts import Addresses, Drained, Election, Login, Probe, Problem, Source
 from dbproxy.logs import Log
@@ -30,7 +31,15 @@ from dbproxy.tasks import Tasks
 from dbproxy.tell.health import Health
 from dbproxy.tell.metrics import AgentMetrics
 from dbproxy.tell.observation import Observation
-from dbproxy.tell.report import Entry, Others, Reporter, destination, least_entry, pod_entry
+from dbproxy.tell.report import (
+    Entry,
+    Others,
+    Reporter,
+    destination,
+    destination_of,
+    least_entry,
+    pod_entry,
+)
 
 RETRY_APPLY = 1.0
 # How often a pod that gives back connections looks how many it still has.
@@ -51,6 +60,8 @@ class Agent:
         self._wake = asyncio.Event()
         self._pairing = Pairing(accept_equal=options.kube is None)
         self._planner = Planner(options.max_clients, alone=options.kube is None)
+        # Of settings in a format that is not known, while there are no others.
+        self._envelope: Envelope | None = None
         self._refused: Config | None = None
         self._problem: Problem | None = None
         self._last: Plan | None = None
@@ -72,6 +83,7 @@ class Agent:
         self._part = 0
         heard = Heard(
             settings=self._on_settings,
+            envelope=self._on_envelope,
             settings_problem=self._on_settings_problem,
             credentials=self._on_credentials,
             credentials_problem=self._on_credentials_problem,
@@ -118,7 +130,13 @@ class Agent:
 
     def _on_settings(self, settings: Settings) -> None:
         if self._pairing.learn_settings(settings, _now()):
+            self._envelope = None
             self._following.follow_objects(settings.proxy.namespace, settings.proxy.name)
+        self._wake.set()
+
+    def _on_envelope(self, envelope: Envelope) -> None:
+        self._following.follow_objects(envelope.proxy.namespace, envelope.proxy.name)
+        self._envelope = envelope
         self._wake.set()
 
     def _on_credentials(self, credentials: Credentials) -> None:
@@ -199,6 +217,7 @@ class Agent:
         if plan is None:
             problem = self._pairing.problem(now)
             self._observation.problem(problem.message if problem else "")
+            self._say_what_is_read(problem)
             return None if late_at is None else late_at - now
         # First of all: not another byte to a former writer, and ask the new one at once.
         self._prober.follow(plan.suspended, fast=plan.fast)
@@ -237,6 +256,14 @@ class Agent:
             if where is not None:
                 least = least_entry(self._options.pod, self._part, [waiting])
                 self._reporter.offer(where, least, wishes=True)
+
+    def _say_what_is_read(self, problem: Problem | None) -> None:
+        """There is nothing but settings in another format: the operator may write an older one."""
+        if self._envelope is None or self._reporter is None or self._pairing.newest() is not None:
+            return
+        if (where := destination_of(self._envelope, self._options.pod)) is not None:
+            problems = [problem] if problem is not None else []
+            self._reporter.offer(where, least_entry(self._options.pod, 0, problems))
 
     def _learn_config(self, config: Config) -> None:
         self._planner.learn_config(config)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dbproxy.decide.planner import election_name
+from dbproxy.envelope import Envelope
 from dbproxy.facts import Election, Source
 from dbproxy.run.options import Options
 from dbproxy.settings import Config, Credentials, Settings
@@ -21,9 +22,11 @@ from dbproxy.watch.election import ElectionWatch, reread_every
 
 @dataclass(frozen=True)
 class Heard:
-    """Who is told what. `election_read`: that the election is known to be as it was told last."""
+    """Who is told what. `envelope`: of settings in a format that is not known. `election_read`:
+    that the election is known to be as it was told last."""
 
     settings: Callable[[Settings], None]
+    envelope: Callable[[Envelope], None]
     settings_problem: Callable[[Source, str], None]
     credentials: Callable[[Credentials], None]
     credentials_problem: Callable[[Source, str], None]
@@ -38,7 +41,7 @@ class Following:
         self._options = options
         self._heard = heard
         self._tasks = tasks
-        self._settings = ConfigWatch(heard.settings, heard.settings_problem)
+        self._settings = ConfigWatch(heard.settings, heard.settings_problem, heard.envelope)
         self._credentials = CredentialsWatch(heard.credentials, heard.credentials_problem)
         self._election = ElectionWatch(heard.election, heard.election_read)
         self._election_task: asyncio.Task[None] | None = None

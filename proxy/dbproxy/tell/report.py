@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbproxy.decide.planner import Plan
 from dbproxy.decide.snapshot import Snapshot
+from dbproxy.envelope import FORMAT_VERSION, Envelope
 from dbproxy.errors import KubeError
 from dbproxy.facts import Problem
 from dbproxy.logs import Log
@@ -197,11 +198,19 @@ def destination(config: Config, pod: str) -> Destination | None:
     return Destination(settings.proxy.namespace, group.name, group.uid, pod)
 
 
+def destination_of(envelope: Envelope, pod: str) -> Destination | None:
+    """The same, by settings of which no more is known."""
+    group, namespace = envelope.report_to, envelope.proxy.namespace
+    return Destination(namespace, group.name, group.uid, pod) if group is not None else None
+
+
 def least_entry(pod: str, part: int, problems: Sequence[Problem]) -> Entry:
-    """What every entry says, and all that a pod says that has applied nothing yet: which part of
-    the connections it has or asks for, as a divisor, and what is wrong."""
+    """What every entry says, and all that a pod says that has applied nothing yet: the newest
+    format of its configuration that it reads, which part of the connections it has or asks for, as
+    a divisor, and what is wrong."""
     return {
         "pod": pod,
+        "formatVersion": FORMAT_VERSION,
         "budgetDivisor": part,
         "problem": _cut("; ".join(problem.message for problem in problems), 1024),
         "problemReason": problems[0].reason if problems else "",

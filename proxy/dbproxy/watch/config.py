@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dbproxy.envelope import Envelope, UnknownFormatError
 from dbproxy.errors import ConfigError
 from dbproxy.facts import Source
 from dbproxy.logs import Log
@@ -23,13 +24,18 @@ log = Log(__name__)
 
 
 class ConfigWatch:
-    """Emits `Settings`, and the faults of those that can't be parsed ("" when they are right)."""
+    """Emits `Settings`, and the faults of those that can't be parsed ("" when they are right); of
+    those in a format that is not known, what every format says."""
 
     def __init__(
-        self, on_settings: Callable[[Settings], None], on_problem: Callable[[Source, str], None]
+        self,
+        on_settings: Callable[[Settings], None],
+        on_problem: Callable[[Source, str], None],
+        on_envelope: Callable[[Envelope], None],
     ) -> None:
         self._on_settings = on_settings
         self._on_problem = on_problem
+        self._on_envelope = on_envelope
         self._last: dict[Source, bytes] = {}
 
     async def follow_files(self, directory: Path) -> None:
@@ -59,6 +65,8 @@ class ConfigWatch:
         except ConfigError as error:
             log.error("settings_refused", source=source, faults=[str(f) for f in error.faults])
             self._on_problem(source, str(error))
+            if isinstance(error, UnknownFormatError) and error.envelope is not None:
+                self._on_envelope(error.envelope)
             return
         self._on_problem(source, "")
         self._on_settings(settings)

@@ -12,7 +12,7 @@ from tests.unit.dbproxy_operator.fake_kube import FakeKube, Killed
 
 from dbproxy_operator.act.apply import Performer
 from dbproxy_operator.act.memory import Memory
-from dbproxy_operator.decide.intent import Defaults
+from dbproxy_operator.decide.configuration import Defaults
 from dbproxy_operator.desired.deployment import PodDefaults
 from dbproxy_operator.kube import ConflictError
 from dbproxy_operator.reconcile import Reconciler
@@ -40,6 +40,8 @@ class World:
         # What pods say: the usable connections of the target, and a divisor of their own.
         self.usable: int | None = None
         self.divisors: dict[str, int] = {}
+        # The newest format that each reads, where that is not the first.
+        self.formats: dict[str, int] = {}
         self.proxy = self.kube.put(proxy())
         self.kube.put(group(targets=targets(2)))
         self.kube.put(endpoint())
@@ -112,6 +114,7 @@ class World:
         made = report(name, settings)
         for target in made.get("targets", ()):
             target["usableConnections"] = self.usable
+        made["formatVersion"] = self.formats.get(name, 1)
         return made | {"budgetDivisor": self.divisors.get(name, made["budgetDivisor"])}
 
     def conditions(self, kind: str, name: str) -> dict[str, tuple[str, str]]:

@@ -112,6 +112,31 @@ async def test_a_broken_object_leaves_in_force_what_was_and_says_why(pod: Pod) -
     await until(lambda: (pod.entry["problem"], pod.entry["revision"]) == ("", 12))
 
 
+async def test_a_pod_that_reads_no_such_format_says_which_it_reads_and_takes_that(
+    pod: Pod,
+) -> None:
+    pod.mount(formatVersion=2, targetGroup="unknown", reportTo=ELSEWHERE)
+    pod.start()
+    await until(lambda: pod.entry.get("problemReason") == "InvalidSettings")
+    assert (pod.entry["formatVersion"], pod.entry["budgetDivisor"]) == (1, 0)
+    assert pod.told[-1]["metadata"]["uid"] == "group-uid"
+    pod.publish_secret()
+    pod.publish(revision=11, targetGroup=None, reportTo=ELSEWHERE)
+    await until(lambda: pod.entry.get("revision") == 11)
+    await until(lambda: pod.entry.get("listeners"))
+
+
+async def test_a_pod_that_serves_goes_on_with_what_it_has_when_the_format_is_too_new(
+    pod: Pod,
+) -> None:
+    pod.mount(targetGroup=None, reportTo=ELSEWHERE)
+    pod.start()
+    await until(lambda: pod.entry.get("listeners"))
+    pod.publish(formatVersion=2, revision=11, reportTo=ELSEWHERE)
+    await until(lambda: pod.entry.get("problemReason") == "InvalidSettings")
+    assert (pod.entry["formatVersion"], pod.entry["revision"]) == (1, 10)
+
+
 async def test_settings_that_wait_for_credentials_are_told_when_it_takes_long(
     pod: Pod, monkeypatch: pytest.MonkeyPatch
 ) -> None:

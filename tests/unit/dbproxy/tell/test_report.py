@@ -155,6 +155,7 @@ def test_the_entry_has_the_shape_of_the_contract() -> None:
     assert plan is not None
     assert pod_entry(least_entry("pod-0", 3, []), plan, config, plan.snapshot) == {
         "pod": "pod-0",
+        "formatVersion": 1,
         "revision": 10,
         "secretRevision": 10,
         "generation": 3,

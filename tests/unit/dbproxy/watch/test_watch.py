@@ -14,6 +14,7 @@ from tests.agent_made import secret_files, settings_document
 from tests.fake_api import FakeApi
 from tests.waiting import until
 
+from dbproxy.envelope import Envelope, GroupRef
 from dbproxy.facts import Election
 from dbproxy.kube import Kube
 from dbproxy.settings import Credentials, Settings
@@ -35,6 +36,7 @@ class World:
         self.reread = 3600.0
         self.problems: list[tuple[str, str]] = []
         self.settings: list[Settings] = []
+        self.envelopes: list[Envelope] = []
         self.credentials: list[Credentials] = []
 
     def learn_problem(self, source: str, problem: str) -> None:
@@ -189,7 +191,7 @@ def test_a_read_of_now_counts_whatever_its_version() -> None:
 
 
 async def test_settings_are_followed_and_a_deletion_changes_nothing(world: World) -> None:
-    watch = ConfigWatch(world.settings.append, world.learn_problem)
+    watch = ConfigWatch(world.settings.append, world.learn_problem, world.envelopes.append)
     world.tasks.spawn(watch.follow_api(world.kube, "shop", "orders-config"), "settings")
     for revision in (1, 2):
         text = json.dumps(settings_document(revision=revision))
@@ -201,10 +203,25 @@ async def test_settings_are_followed_and_a_deletion_changes_nothing(world: World
     assert [settings.revision for settings in world.settings] == [1, 2]
 
 
+async def test_of_settings_in_another_format_it_is_told_whose_they_are(world: World) -> None:
+    watch = ConfigWatch(world.settings.append, world.learn_problem, world.envelopes.append)
+    world.tasks.spawn(watch.follow_api(world.kube, "shop", "orders-config"), "settings")
+    where = {"name": "orders-db", "uid": "group-uid"}
+    text = json.dumps(settings_document(formatVersion=2, listeners="others", reportTo=where))
+    world.api.put("configmaps", "orders-config", {"settings.json": text})
+    await until(lambda: world.envelopes)
+    (envelope,) = world.envelopes
+    assert (envelope.proxy.name, envelope.report_to) == ("orders", GroupRef(**where))
+    assert world.problems[-1] == (
+        "api",
+        "settings.json: formatVersion: is 2; this proxy reads 1",
+    )
+
+
 async def test_older_files_that_are_right_do_not_end_a_fault_of_newer_text(
     world: World, tmp_path: Path
 ) -> None:
-    watch = ConfigWatch(world.settings.append, world.learn_problem)
+    watch = ConfigWatch(world.settings.append, world.learn_problem, world.envelopes.append)
     world.tasks.spawn(watch.follow_api(world.kube, "shop", "orders-config"), "settings")
     world.api.put("configmaps", "orders-config", {"settings.json": "{"})
     await until(lambda: world.problems)
@@ -216,7 +233,7 @@ async def test_older_files_that_are_right_do_not_end_a_fault_of_newer_text(
 
 
 async def test_an_object_that_lost_its_key_is_told(world: World) -> None:
-    watch = ConfigWatch(world.settings.append, world.learn_problem)
+    watch = ConfigWatch(world.settings.append, world.learn_problem, world.envelopes.append)
     world.tasks.spawn(watch.follow_api(world.kube, "shop", "orders-config"), "settings")
     text = json.dumps(settings_document(revision=1))
     world.api.put("configmaps", "orders-config", {"settings.json": text})

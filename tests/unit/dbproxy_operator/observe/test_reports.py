@@ -14,7 +14,10 @@ ANYTHING = st.recursive(
     max_leaves=12,
 )
 FIELDS = st.sampled_from(
-    ["pod", "revision", "generation", "budgetDivisor", "listeners", "writer", "targets", "logins"]
+    [
+        *("pod", "formatVersion", "revision", "generation", "budgetDivisor"),
+        *("listeners", "writer", "targets", "logins"),
+    ]
 )
 
 
@@ -34,7 +37,7 @@ def test_only_living_pods_are_heard_and_only_once() -> None:
     found = reports.read(
         group({"pod": "gone"}, {"pod": "a", "revision": 1}, {"pod": "a", "revision": 2}), ["a"]
     )
-    assert found == {"a": Report("a", revision=1)}
+    assert found == {"a": Report("a", format_version=1, revision=1)}
 
 
 def test_numbers_are_bounded_and_text_is_one_short_line() -> None:
