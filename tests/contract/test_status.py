@@ -13,9 +13,18 @@ from tests.composed import NOW, Composed, compose
 from tests.fix_contract import Object
 
 from dbproxy import settings
-from dbproxy.decide.planner import Plan, Planner, TargetHealth
+from dbproxy.decide.planner import HealthState, Plan, Planner, TargetHealth
 from dbproxy.envelope import FORMAT_VERSION
-from dbproxy.facts import Addresses, Election, Login, Probe, Problem, ProblemReason, ServerFacts
+from dbproxy.facts import (
+    Addresses,
+    Election,
+    HealthReason,
+    Login,
+    Probe,
+    Problem,
+    ProblemReason,
+    ServerFacts,
+)
 from dbproxy.tell.report import Destination, least_entry, pod_entry
 from dbproxy_operator import spec
 from dbproxy_operator.decide import fold
@@ -180,6 +189,12 @@ def test_fifty_pods_of_two_hundred_users_fit_into_one_object_when_everything_fai
     # Each pod's field manager notes what it owns in some 1,000 bytes.
     size = len(json.dumps([entries, folded])) + 50 * 1000
     assert size < 1_000_000
+
+
+def test_a_target_has_the_states_and_reasons_that_pods_give_and_no_others(status: Object) -> None:
+    health = status["properties"]["targets"]["items"]["properties"]["targetHealth"]["properties"]
+    assert set(health["state"]["enum"]) == set(get_args(HealthState))
+    assert set(health["reason"]["enum"]) == set(get_args(HealthReason))
 
 
 def test_the_operator_knows_every_reason_that_a_pod_gives() -> None:

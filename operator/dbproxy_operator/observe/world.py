@@ -28,7 +28,11 @@ class Key:
 
 @dataclass(frozen=True)
 class Observed:
-    """One reading of everything that concerns one DBProxy. Objects being deleted are left out."""
+    """One reading of everything that concerns one DBProxy.
+
+    What is the user's is left out while it is being deleted: the DBProxy, its groups and endpoints.
+    What the operator made is there until it is gone: its name is taken so long.
+    """
 
     key: Key
     proxy: Object | None
