@@ -16,6 +16,7 @@ from dbproxy_operator.act.withdraw import withdraw
 from dbproxy_operator.decide.configuration import Defaults, soonest
 from dbproxy_operator.decide.intent import fleet, intend
 from dbproxy_operator.decide.resolve import resolve
+from dbproxy_operator.decide.served import unread
 from dbproxy_operator.desired.config import served
 from dbproxy_operator.errors import Problem
 from dbproxy_operator.kube import ConflictError, Kube, KubeError
@@ -95,6 +96,12 @@ class Reconciler:
         for ref, error in outcome.failed.items():
             answer = faults.answered(ref, error.status, error.message, lasting=error.lasting)
             (refused if error.lasting else delays)[ref] = answer
+        made = {(str(obj["kind"]), name(obj)) for obj in intent.desired}
+        for ref, found in observed.unread.items():
+            log.warning("not read", extra=_named(observed.key, ref) | {"reason": found.message})
+            problem = unread(observed, ref)
+            if problem is not None and (ref in made or not ref[1]):
+                delays[ref] = problem
         facts = Facts(observed.key, resolved, pods, intent, outcome.stored, refused, delays)
         failures: list[Exception] = [
             error for error in outcome.failed.values() if not error.lasting
@@ -142,6 +149,11 @@ def _mildness(error: Exception) -> int:
     if isinstance(error, ConflictError):
         return 2
     return 1 if isinstance(error, KubeError) else 0
+
+
+def _named(key: Key, ref: Ref) -> dict[str, object]:
+    kind, child = ref
+    return {"kind": kind, "namespace": key.namespace, "object": child, "proxy": key.name}
 
 
 def _called(obj: Object) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 What should be there is always planned, whatever the diff; `apply` leaves out what would change
 nothing. A name that somebody else's object has is never taken: it is a problem, and so is what
-depends on it.
+depends on it. What could not be read is not touched: it may be there, ours or not.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,7 +47,7 @@ def plan(
     taken: dict[Ref, Problem] = {}
     for obj in desired:
         ref = (str(obj["kind"]), name(obj))
-        if needs.get(ref, frozenset()) & taken.keys():
+        if ref in observed.unread or needs.get(ref, frozenset()) & taken.keys():
             continue
         live = observed.child(*ref)
         if live is None:

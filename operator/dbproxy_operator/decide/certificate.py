@@ -65,7 +65,7 @@ def presented(
     """The pair, when to look at it again, and the CA's own objects where it is of that CA.
 
     What clients verify against stays where it is when the user brings a certificate: they may well
-    go on mounting it.
+    go on mounting it. A CA that can't be read signs nothing, and none is made in its place.
     """
     if user is not None:
         return user.pair, user.wake_at, []
@@ -73,6 +73,9 @@ def presented(
     if proxy is None:
         return None, None, []
     moment, former = dt.datetime.fromtimestamp(now, dt.UTC), served.certificate(before)
+    own = ("Secret", names.ca_key_name(key.name)), ("ConfigMap", names.ca_name(key.name))
+    if any(ref in observed.unread for ref in own):
+        return former, None, []
     authority = certificates.authority(
         own_child(observed, "Secret", names.ca_key_name(key.name)),
         own_child(observed, "ConfigMap", names.ca_name(key.name)),
@@ -121,7 +124,7 @@ def _read(secret_name: str, observed: Observed, now: dt.datetime) -> Pair | Prob
     where = f"the Secret {secret_name} (spec.tls.secretName)"
     secret = observed.secrets.get(secret_name)
     if secret is None:
-        return Problem(
+        return served.unread(observed, ("Secret", secret_name)) or Problem(
             "SecretNotFound",
             f"{where} does not exist: create it "
             "with type kubernetes.io/tls and the keys tls.crt and tls.key",

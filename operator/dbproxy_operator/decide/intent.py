@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dbproxy_operator.decide import budget, configuration, fold, listeners
+from dbproxy_operator.decide import budget, configuration, fold, listeners, served
 from dbproxy_operator.decide import writer as writers
 from dbproxy_operator.decide.budget import Growth, Sizes
 from dbproxy_operator.decide.configuration import Configuration, Defaults, Wanted, soonest
@@ -166,7 +166,11 @@ def _listeners(observed: Observed, resolved: Resolved, before: Served, now: floa
             wanted.append((endpoint.obj, roles[name(endpoint.obj)]))
         elif endpoint.spec is not None and endpoint.problem is None:
             wanted.append((endpoint.obj, endpoint.spec.target_role))
-    return listeners.allocate(observed.key.name, wanted, former, observed.services, now)
+    # A Service that is not shown may well be there.
+    there = observed.services | {child for kind, child in observed.unread if kind == "Service"}
+    if ("Service", "") in observed.unread:
+        there |= roles.keys()
+    return listeners.allocate(observed.key.name, wanted, former, there, now)
 
 
 def _target_group(resolved: Resolved, writer: WriterState | None) -> Object | None:
@@ -204,7 +208,9 @@ def _writer(
     running = {name(pod): pods.reports.get(name(pod)) for pod in pods.alive if is_running(pod)}
     floor = writers.former_floor(before, group.obj)
     heard = writers.Heard(pods.heard, running)
-    return writers.judge(group.obj, group.spec, heard, observed.election, floor, timestamp(now))
+    followed = ("ConfigMap", group.election or "")
+    election = served.unread(observed, followed) or observed.election
+    return writers.judge(group.obj, group.spec, heard, election, floor, timestamp(now))
 
 
 def _drain_limits(template: PodTemplate, pods: Fleet) -> list[int]:

@@ -5,7 +5,7 @@ Service; the listener stays until that is gone and every kube-proxy has heard of
 which its endpoint was found missing is noted in the settings, so that a restart forgets nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dbproxy_operator.desired.config import Listener
@@ -29,10 +29,11 @@ def allocate(
     proxy: str,
     endpoints: Sequence[tuple[Object, str]],
     former: Iterable[Listener],
-    services: Iterable[Object],
+    services: Collection[str],
     now: float,
 ) -> Listeners:
-    """`endpoints`: those to be served, the oldest first, each with its role."""
+    """`endpoints`: those to be served, the oldest first, each with its role; `services`: the names
+    of those that are there."""
     before = {listener.name: listener for listener in former if listener.name != proxy}
     ports: dict[str, int] = {}
     taken: set[int] = set()
@@ -46,7 +47,7 @@ def allocate(
         if name(endpoint) not in ports and old and _in_range(old.port) and old.port not in taken:
             ports[name(endpoint)] = old.port
             taken.add(old.port)
-    retiring, wake_at = _retiring(before, ports, taken, {name(svc) for svc in services}, now)
+    retiring, wake_at = _retiring(before, ports, taken, services, now)
     taken |= {listener.port for listener in retiring}
     free = (port for port in range(FIRST_PORT, LAST_PORT + 1) if port not in taken)
     for endpoint, _role in endpoints:
@@ -67,7 +68,7 @@ def _retiring(
     before: Mapping[str, Listener],
     ports: Mapping[str, int],
     taken: set[int],
-    services: set[str],
+    services: Collection[str],
     now: float,
 ) -> tuple[list[Listener], float | None]:
     kept: list[Listener] = []

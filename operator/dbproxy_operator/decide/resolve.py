@@ -116,7 +116,7 @@ def read_login(secret_name: str, where: str, observed: Observed) -> tuple[str, s
     """User and password from a Secret that may be used, or what to do about it."""
     secret = observed.secrets.get(secret_name)
     if secret is None:
-        return Problem(
+        return served.unread(observed, ("Secret", secret_name)) or Problem(
             "SecretNotFound",
             f"the Secret {secret_name} ({where}) does not exist: "
             "create it with the keys username and password",
@@ -254,7 +254,9 @@ def _target_ca(secret_name: str, observed: Observed) -> str | Problem:
     where = f"the Secret {secret_name} (spec.tls.caSecretRef)"
     secret = observed.secrets.get(secret_name)
     if secret is None:
-        return Problem("SecretNotFound", f"{where} does not exist: create it with the key ca.crt")
+        return served.unread(observed, ("Secret", secret_name)) or Problem(
+            "SecretNotFound", f"{where} does not exist: create it with the key ca.crt"
+        )
     text = decoded(secret).get("ca.crt", "")
     if not text:
         return Problem("SecretIncomplete", f"{where} lacks the key ca.crt: add it")

@@ -3,7 +3,8 @@
 `resolve` asks it for users, monitor, CA, certificate, the whole target group and the DBProxy's own
 spec. A reference that leads nowhere, a Secret that is broken, a spec that can't be read: the pods
 go on with what they have, for as long as it takes, and the problem is told. Only the absence of the
-object itself takes anything away.
+object itself takes anything away. One that the API server doesn't show may be there or not
+(`unread`): that is no absence.
 
 What the pods have is what the composed ConfigMap and Secret say. Both specs are noted there as they
 were read last, so that what was served can be rendered again with all that must go on changing
@@ -17,7 +18,7 @@ from typing import Any, Generic, TypeVar
 from dbproxy_operator.desired.certificates import Pair
 from dbproxy_operator.desired.config import SPEC_NOTE, Login, Monitor, Served, former_users
 from dbproxy_operator.errors import Problem, SpecError
-from dbproxy_operator.observe.world import Object
+from dbproxy_operator.observe.world import Object, Observed, Ref
 from dbproxy_operator.spec import (
     DBProxySpec,
     DBProxyTargetGroupSpec,
@@ -27,6 +28,8 @@ from dbproxy_operator.spec import (
 )
 from dbproxy_operator.spec.fields import Model
 
+UNREAD = "ApiError"
+_WORDS = 1000
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
 
@@ -36,6 +39,18 @@ def keep(found: T | Problem, former: T | None) -> tuple[T | None, tuple[Problem,
     if isinstance(found, Problem):
         return former, (found,)
     return found, ()
+
+
+def unread(observed: Observed, ref: Ref) -> Problem | None:
+    """Why it is not known what there is of that object, if so."""
+    found = observed.unread.get(ref)
+    if found is None:
+        return None
+    kind, called = ref
+    what = f"the {kind} {called}" if called else f"any {kind}"
+    code = f" ({found.status})" if found.status else ""
+    told = f"the API server does not show {what} now{code}: it stays as it is served, and is"
+    return Problem(UNREAD, f"{told} asked for again: {found.message[:_WORDS]}", unwatched=True)
 
 
 @dataclass(frozen=True)

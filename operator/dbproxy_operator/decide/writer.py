@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from dbproxy_operator.decide.served import UNREAD
 from dbproxy_operator.desired.config import Served
 from dbproxy_operator.errors import Problem
 from dbproxy_operator.observe.reports import AcknowledgedReport, Report, WriterReport
@@ -89,6 +90,11 @@ class WriterState:
     reason: str
     message: str
 
+    @property
+    def undecided(self) -> bool:
+        """The election can't be read: nobody can tell, and what is known of the writer stays."""
+        return self.reason == UNREAD
+
 
 @dataclass(frozen=True)
 class Heard:
@@ -125,10 +131,11 @@ def judge(
     group: Object,
     spec: DBProxyTargetGroupSpec,
     heard: Heard,
-    election: Object | None,
+    election: Object | Problem | None,
     floor: Object | None,
     now: str,
 ) -> WriterState:
+    """`election`: a Problem if it can't be read."""
     if spec.writer_election is None:
         asked = _asked(group, spec, heard, now)
         told = _naming_monitor(Problem(asked.reason, asked.message), spec)
@@ -160,8 +167,10 @@ def _monitor(spec: DBProxyTargetGroupSpec) -> str:
     return "the first Secret of the DBProxy's spec.auth"
 
 
-def _read(spec: DBProxyTargetGroupSpec, election: Object | None) -> _Elected | Problem:
+def _read(spec: DBProxyTargetGroupSpec, election: Object | Problem | None) -> _Elected | Problem:
     """What the election says; as the agent reads it."""
+    if isinstance(election, Problem):
+        return election
     if election is None:
         name = spec.writer_election.config_map_ref.name if spec.writer_election else ""
         told = f"the ConfigMap {name}, which writerElection names, is missing: create it"

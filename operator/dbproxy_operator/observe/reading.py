@@ -2,13 +2,17 @@
 
 The election ConfigMap is read after the target groups, so that it is at least as new as what the
 pods reported of it.
+
+A single object that can't be read is noted as such, and what was served of it stays: it keeps
+nothing else from going on, least of all a change of the writer. Only what everything is made from
+must be there to read: the resources themselves, the pods, what is served, and the Deployment.
 """
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from dbproxy_operator.kube import Kube, RefusedError
+from dbproxy_operator.kube import Kube, KubeError, RefusedError
 from dbproxy_operator.observe import names, references
 from dbproxy_operator.observe.world import (
     PROXY_LABEL,
@@ -16,6 +20,7 @@ from dbproxy_operator.observe.world import (
     Object,
     Observed,
     Ref,
+    Unread,
     is_leaving,
     name,
     seniority,
@@ -35,12 +40,13 @@ async def observe(kube: Kube, key: Key) -> Observed:
     if proxy is None or is_leaving(proxy):
         pods = await _pods(kube, key) if groups else []
         return Observed(key, None, tuple(groups), tuple(endpoints), tuple(pods))
+    reading = _Reading(kube, key)
     pods, services, children, secrets, election = await asyncio.gather(
         _pods(kube, key),
-        kube.list("Service", key.namespace, label_selector=_labelled(key)),
-        _children(kube, key, endpoints),
-        _secrets(kube, key, [proxy, *groups[:1]]),
-        _election(kube, key, groups),
+        reading.services(),
+        reading.children(endpoints),
+        reading.secrets([proxy, *groups[:1]]),
+        reading.election(references.election(groups[0]) if groups else None),
     )
     return Observed(
         key,
@@ -49,9 +55,10 @@ async def observe(kube: Kube, key: Key) -> Observed:
         endpoints=tuple(endpoints),
         pods=tuple(pods),
         children=children,
-        services=tuple(services),
+        services=services,
         secrets=secrets,
         election=election,
+        unread=reading.unread,
     )
 
 
@@ -59,8 +66,9 @@ async def with_election(kube: Kube, observed: Observed, followed: str | None) ->
     """With the election that the pods follow, where the group names another one by now."""
     if not observed.groups or followed in (None, references.election(observed.groups[0])):
         return observed
-    election = await kube.get("ConfigMap", observed.key.namespace, str(followed))
-    return replace(observed, election=election)
+    reading = _Reading(kube, observed.key)
+    election = await reading.election(followed)
+    return replace(observed, election=election, unread={**observed.unread, **reading.unread})
 
 
 async def all_keys(kube: Kube, namespaces: Iterable[str]) -> set[Key]:
@@ -98,37 +106,65 @@ def _labelled(key: Key) -> str:
     return f"{PROXY_LABEL}={key.name}"
 
 
-async def _children(kube: Kube, key: Key, endpoints: Iterable[Object]) -> dict[Ref, Object]:
-    account, config = names.account_name(key.name), names.config_name(key.name)
-    wanted: list[Ref] = [
-        ("ServiceAccount", account),
-        ("Role", account),
-        ("RoleBinding", account),
-        ("Secret", config),
-        ("Secret", names.ca_key_name(key.name)),
-        ("ConfigMap", config),
-        ("ConfigMap", names.ca_name(key.name)),
-        ("Service", key.name),
-        ("PodDisruptionBudget", key.name),
-        ("Deployment", key.name),
-        *(("Service", name(endpoint)) for endpoint in endpoints),
-    ]
-    found = await asyncio.gather(*(kube.get(kind, key.namespace, child) for kind, child in wanted))
-    return {ref: child for ref, child in zip(wanted, found, strict=True) if child is not None}
+@dataclass
+class _Reading:
+    """What belongs to a proxy by name, one by one."""
 
+    kube: Kube
+    key: Key
+    unread: dict[Ref, Unread] = field(default_factory=dict)
 
-async def _secrets(kube: Kube, key: Key, owners: list[Object]) -> dict[str, Object]:
-    proxy, *groups = owners
-    wanted = references.proxy_secrets(proxy)
-    for group in groups:
-        wanted |= references.group_secrets(group)
-    ordered = sorted(wanted)
-    found = await asyncio.gather(*(kube.get("Secret", key.namespace, secret) for secret in ordered))
-    return {secret: obj for secret, obj in zip(ordered, found, strict=True) if obj is not None}
+    async def services(self) -> frozenset[str]:
+        try:
+            found = await self.kube.list(
+                "Service", self.key.namespace, label_selector=_labelled(self.key)
+            )
+        except KubeError as error:
+            self.unread["Service", ""] = Unread(error.status, error.message)
+            return frozenset()
+        return frozenset(name(service) for service in found)
 
+    async def children(self, endpoints: Iterable[Object]) -> dict[Ref, Object]:
+        proxy = self.key.name
+        account, config = names.account_name(proxy), names.config_name(proxy)
+        indispensable: list[Ref] = [
+            ("Secret", config),
+            ("ConfigMap", config),
+            ("Deployment", proxy),
+        ]
+        others: list[Ref] = [
+            ("ServiceAccount", account),
+            ("Role", account),
+            ("RoleBinding", account),
+            ("Secret", names.ca_key_name(proxy)),
+            ("ConfigMap", names.ca_name(proxy)),
+            ("Service", proxy),
+            ("PodDisruptionBudget", proxy),
+            *(("Service", name(endpoint)) for endpoint in endpoints),
+        ]
+        found = await asyncio.gather(
+            *(self.kube.get(kind, self.key.namespace, child) for kind, child in indispensable),
+            *(self._try(ref) for ref in others),
+        )
+        refs = [*indispensable, *others]
+        return {ref: child for ref, child in zip(refs, found, strict=True) if child is not None}
 
-async def _election(kube: Kube, key: Key, groups: list[Object]) -> Object | None:
-    config_map = references.election(groups[0]) if groups else None
-    if config_map is None:
-        return None
-    return await kube.get("ConfigMap", key.namespace, config_map)
+    async def secrets(self, owners: list[Object]) -> dict[str, Object]:
+        proxy, *groups = owners
+        wanted = references.proxy_secrets(proxy)
+        for group in groups:
+            wanted |= references.group_secrets(group)
+        ordered = sorted(wanted)
+        found = await asyncio.gather(*(self._try(("Secret", secret)) for secret in ordered))
+        return {secret: obj for secret, obj in zip(ordered, found, strict=True) if obj is not None}
+
+    async def election(self, config_map: str | None) -> Object | None:
+        return await self._try(("ConfigMap", config_map)) if config_map is not None else None
+
+    async def _try(self, ref: Ref) -> Object | None:
+        kind, child = ref
+        try:
+            return await self.kube.get(kind, self.key.namespace, child)
+        except KubeError as error:
+            self.unread[ref] = Unread(error.status, error.message)
+            return None

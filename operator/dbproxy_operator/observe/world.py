@@ -27,11 +27,21 @@ class Key:
 
 
 @dataclass(frozen=True)
+class Unread:
+    """What the API server answered in place of an object, which may be there or not."""
+
+    status: int
+    message: str
+
+
+@dataclass(frozen=True)
 class Observed:
     """One reading of everything that concerns one DBProxy.
 
     What is the user's is left out while it is being deleted: the DBProxy, its groups and endpoints.
-    What the operator made is there until it is gone: its name is taken so long.
+    What the operator made is there until it is gone: its name is taken so long. `services`: the
+    names of those with the proxy's label. `unread`: what could not be read, with the name "" for
+    the Services as a whole; whatever is not told of it is as it was served.
     """
 
     key: Key
@@ -40,9 +50,10 @@ class Observed:
     endpoints: tuple[Object, ...] = ()
     pods: tuple[Object, ...] = ()
     children: Mapping[tuple[str, str], Object] = field(default_factory=dict)
-    services: tuple[Object, ...] = ()
+    services: frozenset[str] = frozenset()
     secrets: Mapping[str, Object] = field(default_factory=dict)
     election: Object | None = None
+    unread: Mapping[Ref, Unread] = field(default_factory=dict)
 
     def child(self, kind: str, name: str) -> Object | None:
         return self.children.get((kind, name))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from dbproxy_operator.decide import fold
 from dbproxy_operator.decide.intent import Fleet, Intent
 from dbproxy_operator.decide.resolve import Endpoint, Group, Resolved
+from dbproxy_operator.decide.served import UNREAD
 from dbproxy_operator.decide.writer import WAITING
 from dbproxy_operator.desired.deployment import drain_seconds
 from dbproxy_operator.errors import Problem
@@ -41,6 +42,11 @@ class Facts:
     faults: Mapping[Ref, Problem]
     delays: Mapping[Ref, Problem]
 
+    def serves(self, obj: Object) -> bool:
+        """Whether the Service named as the object is there, as far as anybody knows."""
+        ref = ("Service", name(obj))
+        return ref in self.stored or (ref in self.delays and "endpoint" in status(obj))
+
 
 def proxy_verdict(facts: Facts, proxy: Object, spec: DBProxySpec) -> Verdict:
     deployment = facts.stored.get(("Deployment", facts.key.name))
@@ -58,9 +64,10 @@ def proxy_verdict(facts: Facts, proxy: Object, spec: DBProxySpec) -> Verdict:
         pods.rolling_out(deployment, spec.replicas),
         behind,
     ]
+    problems, unread = _divided(problems)
     return Verdict(
         problem=_worst(problems),
-        progress=_first(steps),
+        progress=_first([*unread, *steps]),
         serving=bool(facts.fleet.ready),
         current=len(facts.fleet.ready) >= spec.replicas and behind is None,
         ready_message="all pods are ready and have the current settings",
@@ -78,7 +85,7 @@ def proxy_status(facts: Facts, proxy: Object, spec: DBProxySpec) -> Object:
         "ready": f"{min(len(facts.fleet.ready), spec.replicas)}/{spec.replicas}",
         "image": facts.intent.template.image,
     }
-    if ("Service", facts.key.name) in facts.stored:
+    if facts.serves(proxy):
         host = names.service_host(facts.key.namespace, facts.key.name)
         body["endpoint"] = f"{host}:{spec.service_port}"
     group = facts.resolved.group
@@ -86,7 +93,7 @@ def proxy_status(facts: Facts, proxy: Object, spec: DBProxySpec) -> Object:
         folded = fold.targets(group.spec, facts.fleet.heard, len(facts.fleet.ready))
         body["healthyTargets"] = f"{fold.available(folded)}/{len(folded)}"
     writer = facts.intent.writer
-    if writer is not None and writer.known and writer.record:
+    if writer is not None and (writer.known or writer.undecided) and writer.record:
         body["writer"] = writer.record["target"]
     return body
 
@@ -107,15 +114,16 @@ def group_verdict(facts: Facts, group: Group) -> Verdict:
         progress = pods.none_ready()
     elif behind is not None:
         progress = behind
-    elif not writer.known and writer.reason in WAITING:
-        progress = Problem(writer.reason, writer.message)
+    elif not writer.known and (writer.undecided or writer.reason in WAITING):
+        progress = Problem(writer.reason, writer.message, unwatched=writer.undecided)
     elif not writer.known:
         problems.append(Problem(writer.reason, writer.message))
     problems += [_of_pod(report) for report in heard if report.problem][:1]
+    problems, unread = _divided(problems)
     return Verdict(
         problem=_worst(problems),
-        progress=progress,
-        serving=bool(ready) and writer.known,
+        progress=_first([*unread, progress]),
+        serving=bool(ready) and (writer.known or writer.undecided),
         current=bool(ready) and behind is None,
         ready_message="the writer is known, and all pods have the current settings",
         extras=told,
@@ -156,7 +164,7 @@ def endpoint_verdict(facts: Facts, endpoint: Endpoint) -> Verdict:
     return Verdict(
         problem=problem or _no_reader(facts, endpoint),
         progress=progress,
-        serving=bool(facts.fleet.ready) and ref in facts.stored,
+        serving=bool(facts.fleet.ready) and facts.serves(endpoint.obj),
         current=bool(facts.fleet.ready) and not late,
         ready_message="all pods listen for it",
     )
@@ -169,7 +177,7 @@ def endpoint_status(facts: Facts, endpoint: Endpoint, spec: DBProxySpec) -> Obje
         body["targetRole"] = endpoint.spec.target_role
     if port is not None:
         body["port"] = port
-    if ("Service", name(endpoint.obj)) in facts.stored:
+    if facts.serves(endpoint.obj):
         host = names.service_host(facts.key.namespace, name(endpoint.obj))
         body["endpoint"] = f"{host}:{spec.service_port}"
     return body
@@ -186,6 +194,14 @@ def _worst(problems: Sequence[Problem]) -> Problem | None:
     return min(problems, key=lambda problem: not problem.contradiction, default=None)
 
 
+def _divided(problems: Iterable[Problem]) -> tuple[list[Problem], list[Problem]]:
+    """What is wrong, and what can't be read now and may well be right."""
+    found: tuple[list[Problem], list[Problem]] = ([], [])
+    for problem in problems:
+        found[problem.reason == UNREAD].append(problem)
+    return found
+
+
 def _first(steps: Iterable[Problem | None]) -> Problem | None:
     return next((step for step in steps if step is not None), None)
 
@@ -195,7 +211,7 @@ def _of_proxy(told: Mapping[Ref, Problem], facts: Facts) -> list[Problem]:
     return [
         problem
         for (kind, child), problem in told.items()
-        if kind != "Service" or child == facts.key.name
+        if kind != "Service" or child in (facts.key.name, "")
     ]
 
 
@@ -274,6 +290,6 @@ def _writer_known(facts: Facts) -> Extra:
     writer = facts.intent.writer
     if writer is None:
         return Extra("WriterKnown", None, "InvalidSpec", "the spec cannot be read")
-    if not writer.known and writer.reason == "NoReport":
+    if writer.undecided or (not writer.known and writer.reason == "NoReport"):
         return Extra("WriterKnown", None, writer.reason, writer.message)
     return Extra("WriterKnown", writer.known, writer.reason, writer.message)

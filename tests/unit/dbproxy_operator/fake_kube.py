@@ -56,6 +56,7 @@ class FakeKube:
         label_selector: str | None = None,
         field_selector: str | None = None,
     ) -> Objects:
+        self._break("list", kind, "")
         self.lists.append(kind)
         if field_selector and not self.selects_fields:
             raise RefusedError(400, "field label not supported: spec.proxyRef.name")

@@ -29,10 +29,20 @@ def failing(world: World, kind: str, error: KubeError, name: str = "orders") -> 
     )
 
 
+def hide(world: World, kind: str, name: str = "") -> None:
+    """The API server doesn't show these objects, or that one."""
+    world.kube.fail = lambda verb, its_kind, its_name: (
+        KubeError(500, "no key to decrypt it")
+        if verb == "get" and its_kind == kind and name in ("", its_name)
+        else None
+    )
+
+
 def message(world: World, kind: str, name: str, condition: str) -> str:
     return str(status.conditions_of(world.kube.at(kind, name))[condition]["message"])
 
 
+ENDPOINT = ("DBProxyEndpoint", "orders-ro")
 ERRORS = [
     KubeError(500, HOOK),
     KubeError(429, "too many requests"),
@@ -150,6 +160,85 @@ async def test_a_read_that_fails_is_told_and_changes_nothing(world: World) -> No
     assert "UpgradeAvailable" in found
     changed = {key for key in before if before[key] != world.kube.objects[key]}
     assert {kind for kind, _, _ in changed} <= {"DBProxy"}
+
+
+async def test_a_secret_that_is_not_shown_is_served_as_before_and_told(world: World) -> None:
+    await world.settle()
+    before = world.credentials()["users"]
+    hide(world, "Secret", "app")
+    again = await world.reconcile()
+    assert again == LOOK_AGAIN
+    assert world.credentials()["users"] == before
+    found = world.conditions("DBProxy", "orders")
+    assert found["Ready"] == ("True", "Ready")
+    assert found["Reconciling"] == ("True", "ApiError")
+    told = message(world, "DBProxy", "orders", "Reconciling")
+    assert "does not show the Secret app now (500)" in told
+    assert "no key to decrypt it" in told
+    world.kube.fail = lambda *_: None
+    await world.settle()
+    assert world.conditions("DBProxy", "orders")["Reconciling"] == ("False", "Done")
+
+
+@pytest.mark.parametrize("kind", ["Role", "PodDisruptionBudget", "Service"])
+async def test_a_child_that_is_not_shown_is_not_touched_and_all_others_are_made(
+    world: World, kind: str
+) -> None:
+    await world.settle()
+    world.change(idleClientTimeout=77)
+    hide(world, kind)
+    written = len(world.kube.calls)
+    await world.reconcile()
+    assert kind not in {its_kind for verb, its_kind, _ in world.kube.calls[written:]}
+    assert world.settings()["idleClientTimeout"] == 77
+    assert world.conditions("DBProxy", "orders")["Reconciling"] == ("True", "ApiError")
+    proxy, endpoint = world.kube.at("DBProxy", "orders"), world.kube.at(*ENDPOINT)
+    assert proxy["status"]["endpoint"] == "orders.shop.svc:5432"
+    assert endpoint["status"]["endpoint"] == "orders-ro.shop.svc:5432"
+    assert world.conditions(*ENDPOINT)["Ready"] == ("True", "Ready")
+
+
+async def test_an_authority_that_is_not_shown_is_not_made_anew(world: World) -> None:
+    await world.settle()
+    before = world.kube.at("Secret", "orders-config")["data"]["tls.crt"]
+    trusted = world.kube.at("ConfigMap", "orders-ca")["data"]
+    hide(world, "Secret", "orders-ca-key")
+    world.now += 80 * 86400
+    await world.reconcile()
+    assert world.kube.at("Secret", "orders-config")["data"]["tls.crt"] == before
+    assert world.kube.at("ConfigMap", "orders-ca")["data"] == trusted
+
+
+async def test_while_services_are_not_shown_no_listener_is_given_up(world: World) -> None:
+    await world.settle()
+    del world.kube.objects["DBProxyEndpoint", "shop", "orders-ro"]
+    await world.settle()
+    world.now += 3600
+    world.kube.fail = lambda verb, kind, _name: (
+        KubeError(500, "etcd") if (verb, kind) == ("list", "Service") else None
+    )
+    await world.reconcile()
+    assert len(world.settings()["listeners"]) == 2
+    assert world.conditions("DBProxy", "orders")["Reconciling"] == ("True", "ApiError")
+    world.kube.fail = lambda *_: None
+    del world.kube.objects["Service", "shop", "orders-ro"]
+    await world.settle()
+    assert len(world.settings()["listeners"]) == 1
+
+
+async def test_an_election_that_is_not_shown_leaves_open_who_the_writer_is(world: World) -> None:
+    data = {"writer": "db-0", "epoch": "3"}
+    world.kube.put({"kind": "ConfigMap", "metadata": {"name": "election"}, "data": data})
+    group = world.kube.at("DBProxyTargetGroup", "orders-db")
+    group["spec"]["writerElection"] = {"configMapRef": {"name": "election"}}
+    await world.settle()
+    hide(world, "ConfigMap", "election")
+    await world.reconcile()
+    found = world.conditions("DBProxyTargetGroup", "orders-db")
+    assert found["WriterKnown"] == ("Unknown", "ApiError")
+    assert found["Ready"] == ("True", "Ready")
+    assert world.settings()["targetGroup"]["writerFloor"]["epoch"] == 3
+    assert world.kube.at("DBProxy", "orders")["status"]["writer"] == "db-0"
 
 
 async def test_a_fault_of_our_own_is_told_of_the_object_that_it_strikes(

@@ -16,10 +16,6 @@ def endpoint(name: str, port: Any = None) -> tuple[dict[str, Any], str]:
     return {"metadata": {"name": name, "uid": name}, "status": status}, "READ_ONLY"
 
 
-def service(name: str) -> dict[str, Any]:
-    return {"metadata": {"name": name}}
-
-
 def test_the_default_endpoint_has_its_fixed_port_and_others_the_next() -> None:
     found = listeners.allocate("orders", [endpoint("a"), endpoint("b")], [], [], NOW)
     assert [(one.name, one.port) for one in found.all] == [
@@ -47,10 +43,10 @@ def test_a_lost_status_is_made_good_from_the_settings() -> None:
 
 def test_a_listener_outlives_its_endpoint_until_its_service_is_gone() -> None:
     former = [Listener("a", 15433, "READ_ONLY")]
-    first = listeners.allocate("orders", [], former, [service("a")], NOW)
+    first = listeners.allocate("orders", [], former, ["a"], NOW)
     assert first.all[1] == Listener("a", 15433, "READ_ONLY", retiring_since=1000)
     late = NOW + listeners.LINGER_SECONDS
-    still = listeners.allocate("orders", [], first.all, [service("a")], late)
+    still = listeners.allocate("orders", [], first.all, ["a"], late)
     assert still.all == first.all
     # A finalizer may hold the Service for hours; its deletion is an event.
     assert still.wake_at is None
@@ -69,7 +65,7 @@ def test_a_listener_lingers_after_its_service_too() -> None:
 def test_no_port_is_given_twice(claims: list[tuple[int, int]]) -> None:
     named = {f"e{number}": endpoint(f"e{number}", port) for number, port in claims}
     former = [Listener("old", 15433, "READ_ONLY"), Listener("e1", 15434, "READ_ONLY")]
-    found = listeners.allocate("orders", list(named.values()), former, [service("old")], NOW)
+    found = listeners.allocate("orders", list(named.values()), former, ["old"], NOW)
     ports = [one.port for one in found.all]
     assert len(ports) == len(set(ports))
     assert found.ports.keys() == named.keys()
