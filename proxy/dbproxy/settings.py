@@ -34,7 +34,10 @@ PEM_BLOCK = re.compile(rb"(?ms)^-----BEGIN [^\n]+-----.*?^-----END [^\n]+-----")
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Percent = Annotated[int, Field(ge=0, le=100)]
-Revision = Annotated[int, Field(ge=0)]
+# More, the operator would take for no revision at all, and never outbid.
+Revision = Annotated[int, Field(ge=0, lt=2**53)]
+# The election's own range (docs/failover.md).
+Epoch = Annotated[int, Field(ge=0, lt=10**15)]
 TlsMode = Literal["DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"]
 Role = Literal["READ_WRITE", "READ_ONLY"]
 
@@ -75,7 +78,7 @@ class WriterFloor(Model):
 
     target: str
     uid: str
-    epoch: int
+    epoch: Epoch
 
 
 class TargetGroup(Model):

@@ -204,9 +204,12 @@ class Writer:
         if election.writer and named is None:
             return Verdict("UnknownWriter", f"{election.writer!r} is not a target")
         agrees = named is None or (named.writes and named.asked_at >= since)
-        # Not only of the last one: other pods may have obeyed what this one did not hear of.
-        agrees = agrees and not any(
-            view.writes for name, view in views.items() if name != election.writer
+        # Not only of the last one: other pods may have obeyed what this one did not hear of, or
+        # have left already what this one is still leaving, and so doesn't ask.
+        agrees = agrees and all(
+            view.registered and not view.writes
+            for name, view in views.items()
+            if name != election.writer
         )
         if agrees and (last == election.writer or old is None or old.denies):
             self._candidate = None

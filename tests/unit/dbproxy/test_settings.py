@@ -85,6 +85,20 @@ def test_two_listeners_on_one_port_are_refused() -> None:
     ]
 
 
+def test_numbers_that_nobody_could_outbid_are_refused() -> None:
+    floor = {"target": "db-0", "uid": "u", "epoch": 10**15}
+    document = settings_document(
+        revision=2**53, secretRevision=2**53, targetGroup=group_document(writerFloor=floor)
+    )
+    paths = [fault.rpartition(": ")[0] for fault in settings_faults(document)]
+    assert paths == [
+        "settings.json: revision",
+        "settings.json: secretRevision",
+        "settings.json: targetGroup.writerFloor.epoch",
+    ]
+    assert secret_faults(secret_files(revision=2**53))[0].startswith("credentials.json: revision")
+
+
 def test_what_is_not_json_is_told_without_quoting_it() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_settings(b'{"password": "hunter2"')

@@ -25,6 +25,8 @@ DATABASES = ("postgres", "template1")
 NO_ROOM = "53300"
 NOT_THAT_DATABASE = ("3D000", "42501")
 NOT_AUTHORIZED = "28"
+# Of connections; PostgreSQL itself has less (MAX_BACKENDS in postmaster.h).
+LARGEST = 2**31 - 1
 
 # The WAL file's name begins with the timeline; unlike pg_control_checkpoint() it is of this moment,
 # not of the last checkpoint, and open to every role.
@@ -256,10 +258,13 @@ class PostgresProbe:
 
 def _facts(row: Mapping[str, str | None]) -> ServerFacts:
     timeline, lag = row["timeline"], row["lag"]
+    most, reserved = int(row["max_connections"] or ""), int(row["reserved"] or "")
+    if not 0 <= reserved <= most <= LARGEST:
+        raise ValueError(f"{reserved} of {most} connections are reserved")
     return ServerFacts(
         in_recovery=row["in_recovery"] == "t",
-        max_connections=int(row["max_connections"] or ""),
-        reserved_connections=int(row["reserved"] or ""),
+        max_connections=most,
+        reserved_connections=reserved,
         timeline=None if timeline is None else int(timeline, 16),
         replay_lag=None if lag is None else float(lag),
     )

@@ -19,7 +19,7 @@ from typing import Protocol
 
 from dbproxy.probe.engines.base import ProbeSpec, split_address, tls_context
 
-LONGEST_MESSAGE = 1 << 20
+LONGEST_ANSWER = 1 << 20
 MOST_ANSWERS = 100
 FAREWELL_DEADLINE = 1.0
 TERMINATE = b"X\0\0\0\x04"
@@ -84,9 +84,10 @@ class Session:
         """The only row of a query in the simple protocol: texts by column (PostgreSQL, 55.7)."""
         text = query.encode() + b"\0"
         self._send(b"Q" + struct.pack("!I", len(text) + 4) + text)
-        answers = [await self._message()]
+        answers, size = [await self._message()], 0
         while answers[-1][0] != READY_FOR_QUERY:
-            if len(answers) > MOST_ANSWERS:
+            size += len(answers[-1][1])
+            if len(answers) > MOST_ANSWERS or size > LONGEST_ANSWER:
                 raise ConnectionError("the server's answer doesn't end")
             answers.append(await self._message())
         return _only_row(answers)
@@ -183,7 +184,7 @@ class Session:
         while True:
             if len(buffer) >= 5:
                 (length,) = struct.unpack_from("!I", buffer, 1)
-                if not 4 <= length <= LONGEST_MESSAGE:
+                if not 4 <= length <= LONGEST_ANSWER:
                     raise ConnectionError("the server sent no message of the PostgreSQL protocol")
                 if len(buffer) > length:
                     tag, body = bytes(buffer[:1]), bytes(buffer[5 : length + 1])

@@ -172,6 +172,17 @@ def test_a_new_config_map_that_names_the_last_writer_counts_without_a_cut() -> N
     assert not world.writer.terms.draining
 
 
+def test_a_new_config_map_does_not_count_while_a_former_writer_is_left_and_not_asked() -> None:
+    """Pods that have left it know that it writes: obeyed by some only, the two would part ways."""
+    world = settled().says(elected("db-1", 8))
+    world.views["db-0"] = world.views["db-0"].forget()
+    world.writes("db-1").says(elected("db-1", 1, uid="other")).writes("db-1")
+    assert world.state == ("db-1", 8, True)
+    assert world.reason == "WriterDisagrees"
+    world.drains("db-0", 8).reads("db-0").writes("db-1")
+    assert world.state == ("db-1", 1, True)
+
+
 def test_a_pod_that_starts_on_a_new_config_map_asks_the_last_writer_first() -> None:
     """A stale manifest, put back while the last writer lives: not asked yet is no denial."""
     world = World(floor=WriterFloor(target="db-1", uid="cm", epoch=8))

@@ -12,6 +12,7 @@ import pytest
 from tests.certificates import Authority
 
 from dbproxy.dataplane import backend_login
+from dbproxy.facts import ServerFacts
 from dbproxy.probe.engines.base import Attempt, ProbeSpec
 from dbproxy.probe.engines.postgres import PostgresProbe
 
@@ -20,6 +21,19 @@ SECRET = "a-secret-password"
 
 def message(tag: bytes, body: bytes = b"") -> bytes:
     return tag + struct.pack("!I", len(body) + 4) + body
+
+
+def the_row(*values: str | None) -> bytes:
+    """The answer to the probe's query."""
+    names = ("in_recovery", "max_connections", "reserved", "timeline", "lag")
+    count = struct.pack("!H", len(names))
+    columns = b"".join(name.encode() + b"\0" + bytes(18) for name in names)
+    fields = [
+        struct.pack("!i", -1 if value is None else len(value)) + (value or "").encode()
+        for value in values
+    ]
+    row = message(b"D", count + b"".join(fields))
+    return message(b"T", count + columns) + row + message(b"Z", b"I")
 
 
 SSL_REQUEST = struct.pack("!I", 80877103)
@@ -162,8 +176,22 @@ async def test_bytes_stuffed_behind_the_answer_to_an_sslrequest_end_the_session(
         message(b"C", b"SELECT 0\0") + message(b"Z", b"I"),
         b"D\xff\xff\xff\xff",
         message(b"N", b"\0") * 200,
+        message(b"N", b"x" * 600_000) * 2,
+        the_row("f", str(2**31), "3", "00000001", None),
+        the_row("t", "100", "-3", None, "0"),
+        the_row("t", "100", "101", None, "0"),
     ],
-    ids=["a value cut short", "columns that are not there", "no row", "too long", "without end"],
+    ids=[
+        "a value cut short",
+        "columns that are not there",
+        "no row",
+        "too long",
+        "without end",
+        "too much",
+        "more connections than there can be",
+        "fewer than none reserved",
+        "more reserved than there are",
+    ],
 )
 async def test_a_broken_answer_is_a_failure_of_the_target(serve: Serve, answer: bytes) -> None:
     async def answer_wrongly(
@@ -177,6 +205,20 @@ async def test_a_broken_answer_is_a_failure_of_the_target(serve: Serve, answer: 
     server = await serve(answer_wrongly)
     found = await PostgresProbe(server.spec("DISABLED"), backend_login).ask([server.address])
     assert (found.state, found.reason) == ("FAILED", "CONNECTION_FAILED")
+
+
+async def test_a_right_answer_is_taken(serve: Serve) -> None:
+    async def answer_rightly(
+        server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await startup(server, reader)
+        writer.write(AUTHENTICATED)
+        await reader.readexactly(5)
+        writer.write(the_row("f", "100", "3", "0000000A", None))
+
+    server = await serve(answer_rightly)
+    found = await PostgresProbe(server.spec("DISABLED"), backend_login).ask([server.address])
+    assert found.server == ServerFacts(False, 100, 3, 10, None)
 
 
 async def test_an_abort_ends_a_login_trial_too_without_another_byte(serve: Serve) -> None:
