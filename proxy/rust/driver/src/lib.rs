@@ -57,7 +57,8 @@ pub enum Event<S> {
         socket: Token,
     },
     /// The peer closed its side (`error` is `None`), or the socket or its `connect` failed. No
-    /// more `Received` will come; the owner must still `close` it.
+    /// more `Received` will come; the owner must still `close` it. What is sent to a peer that only
+    /// closed its side still goes out; another `Closed` says when that fails.
     Closed {
         /// The socket.
         socket: Token,

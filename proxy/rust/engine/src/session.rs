@@ -118,6 +118,9 @@ pub trait Link: Sized {
     /// Requests forwarded and not answered yet.
     fn outstanding(&self) -> u32;
 
+    /// Whether the server has something whole to answer, whatever else it is sent or not.
+    fn owes(&self) -> bool;
+
     /// Inside a transaction as of the last report.
     fn in_transaction(&self) -> bool;
 

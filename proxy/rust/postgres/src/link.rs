@@ -364,6 +364,12 @@ impl dbproxy_engine::Link for Link {
         count.saturating_add(u32::from(self.unsynced))
     }
 
+    fn owes(&self) -> bool {
+        // Of a request that is forwarded in part the server knows nothing yet.
+        let whole = self.expected.requests() > usize::from(self.sending);
+        whole && self.copy_in != CopyIn::Active
+    }
+
     fn in_transaction(&self) -> bool {
         self.status != Status::Idle
     }

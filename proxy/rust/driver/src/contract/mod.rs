@@ -81,6 +81,40 @@ pub fn finish_leaves_the_other_direction_open<D: Driver>(pair: (D, D)) {
     bench.until("the other end", |bench| bench.near.closed(near).is_some());
 }
 
+/// A peer that closed its side gets all that is sent to it, also what has to be queued.
+pub fn a_peer_that_closed_its_side_is_still_sent_to<D: Driver>(pair: (D, D)) {
+    let mut bench = Bench::new(pair);
+    let (near, far) = bench.connection();
+    bench.near.driver.arm(near, true);
+    bench.far.driver.finish(far);
+    bench.until("its end", |bench| bench.near.closed(near).is_some());
+    let sent = bench.stuff(near);
+    bench.near.driver.arm(near, false);
+    bench.near.driver.arm(near, true);
+    bench.far.driver.arm(far, true);
+    bench.until("everything", |bench| {
+        bench.far.received(far).len() == sent.len()
+    });
+    bench.until("Sent", |bench| bench.near.sent(near));
+    assert_eq!(bench.near.closed(near), None, "its end was told again");
+}
+
+/// A peer that closed its side and then left is told anew, once something is sent to it.
+pub fn a_peer_that_closed_its_side_and_left_is_told<D: Driver>(pair: (D, D)) {
+    let mut bench = Bench::new(pair);
+    let (near, far) = bench.connection();
+    bench.near.driver.arm(near, true);
+    bench.far.driver.finish(far);
+    bench.until("its end", |bench| bench.near.closed(near).is_some());
+    assert_eq!(bench.near.closed(near), Some(None));
+    bench.near.events.clear();
+    bench.far.driver.close(far);
+    bench.until("failure", |bench| {
+        bench.near.send(near, b"anybody?");
+        bench.near.closed(near).is_some_and(|error| error.is_some())
+    });
+}
+
 /// Nobody listens: the connect fails, and says so once.
 pub fn a_refused_connect_says_so<D: Driver>(pair: (D, D)) {
     let mut bench = Bench::new(pair);
@@ -316,6 +350,8 @@ macro_rules! driver_contract {
             only_armed_sockets_receive
             a_slow_reader_makes_the_driver_queue
             finish_leaves_the_other_direction_open
+            a_peer_that_closed_its_side_is_still_sent_to
+            a_peer_that_closed_its_side_and_left_is_told
             a_refused_connect_says_so
             bytes_may_be_sent_before_the_connection_stands
             a_close_is_told_to_the_peer_only

@@ -2,7 +2,7 @@
 //! possible; each one's effect on what the server owes is booked as it goes.
 
 use dbproxy_engine::{
-    CloseReason, KillReason, Leg, Payload, PinReason, Reader, Release, Step, Steps,
+    CloseReason, KillReason, Leg, Link as _, Payload, PinReason, Reader, Release, Step, Steps,
 };
 
 use crate::expect::Expect;
@@ -107,6 +107,10 @@ impl Session {
             };
             let whole = rest.len() >= total;
             if !whole && rest.len() < limit || full(link, tag) {
+                break;
+            }
+            // A goodbye is read when what stands before it is answered.
+            if tag == frontend::TERMINATE && link.owes() {
                 break;
             }
             let verdict = self.message(link, tag, (total, whole), &mut run, out);

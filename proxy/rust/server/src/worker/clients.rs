@@ -1,5 +1,6 @@
 //! Clients: arriving, being welcomed, sending, leaving.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use dbproxy_driver::{Buffer, Driver, Duration};
@@ -17,6 +18,9 @@ use super::{Todo, Worker, SLOT_BITS};
 
 /// How long a client that was told goodbye may take to read it and leave.
 const LINGER: Duration = Duration::from_secs(2);
+/// How long a client that sends no more is kept while no answer comes. It may be gone altogether:
+/// only an answer would show.
+pub(super) const LAST_ANSWERS: Duration = Duration::from_secs(10);
 
 impl<E: Engine, D: Driver> Worker<E, D> {
     /// A client was logged in by the front thread: from here on it lives on this worker.
@@ -45,6 +49,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             wanted_at: now,
             asked_at: now,
             stalled_since: None,
+            kept_until: None,
             reader: None,
             pinned: false,
             departing,
@@ -104,7 +109,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let over = client.wire.tls_closed;
         self.pump_client(key);
         if over {
-            self.client_closed(key);
+            self.client_closed(key, None);
         }
     }
 
@@ -114,8 +119,57 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         self.pump_client(key);
     }
 
-    /// The client closed its side.
-    pub(super) fn client_closed(&mut self, key: Key) {
+    /// The client closed its side, or its connection broke. In the first case it may still read: it is
+    /// kept while it is owed something.
+    pub(super) fn client_closed(&mut self, key: Key, error: Option<ErrorKind>) {
+        if error.is_some() || !self.awaits_answers(key) {
+            return self.client_gone(key);
+        }
+        if let Some(client) = self.clients.get_mut(key) {
+            let until = self.driver.now().after(LAST_ANSWERS);
+            client.kept_until = Some(until);
+            self.timers.set(until, Timer::Kept(key));
+        }
+    }
+
+    /// Whether something that a client sent whole is still to be answered, or the answer to be taken.
+    fn awaits_answers(&self, key: Key) -> bool {
+        let Some(client) = self.clients.get(key) else {
+            return false;
+        };
+        let owed = match client.place {
+            ClientPlace::Waiting => true,
+            ClientPlace::Idle | ClientPlace::Leaving => false,
+            ClientPlace::Holding(backend) => {
+                let link = self.backends.get(backend).and_then(|b| b.link.as_ref());
+                link.is_some_and(Link::owes)
+            }
+        };
+        owed || self.driver.queued(client.wire.token) > 0
+    }
+
+    /// A client that sends no more goes when it is owed nothing more.
+    pub(super) fn leave_if_answered(&mut self, key: Key) {
+        let kept = |client: &Client<E>| client.kept_until.is_some();
+        if self.clients.get(key).is_some_and(kept) && !self.awaits_answers(key) {
+            self.client_gone(key);
+        }
+    }
+
+    /// A client that sends no more is owed something still; while answers come, it is kept.
+    pub(super) fn kept_for_long(&mut self, key: Key) {
+        let Some(until) = self.clients.get(key).and_then(|client| client.kept_until) else {
+            return;
+        };
+        if until <= self.driver.now() {
+            self.client_gone(key);
+        } else {
+            self.timers.set(until, Timer::Kept(key));
+        }
+    }
+
+    /// Nobody is there any more.
+    fn client_gone(&mut self, key: Key) {
         let Some(client) = self.clients.get(key) else {
             return;
         };
@@ -169,7 +223,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 .text("reason", reason.label());
             self.shared.notices.gossip(self.driver.now(), notice);
         }
-        if left {
+        // One that said goodbye may not have read all of its last answer yet.
+        if left && self.driver.queued(client.wire.token) == 0 || reason == CloseReason::ClientLost {
             return self.remove_client(key);
         }
         client.wire.arm(&mut self.driver, true);

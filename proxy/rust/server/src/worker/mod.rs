@@ -186,7 +186,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 Some(Owner::Cancel(_)) | None => {}
             },
             Event::Closed { socket, error } => match self.owner(socket) {
-                Some(Owner::Client(key)) => self.client_closed(key),
+                Some(Owner::Client(key)) => self.client_closed(key, error),
                 Some(Owner::Backend(key)) => self.backend_closed(key, error),
                 Some(Owner::Cancel(key)) => self.cancel_closed(key, error),
                 None => {}

@@ -11,6 +11,7 @@ use crate::snapshot::Role;
 use crate::stats::count_pin;
 use crate::wire::{Wire, HIGH_WATER};
 
+use super::clients::LAST_ANSWERS;
 use super::state::{BackendPlace, ClientPlace};
 use super::{Todo, Worker};
 
@@ -34,6 +35,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         while self.pump_client_once(key, &mut steps) {}
         steps.clear();
         self.steps = steps;
+        self.leave_if_answered(key);
     }
 
     /// Says whether the client's input shall be looked at again: it got a backend, or some of what
@@ -120,8 +122,9 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 let consumed =
                     E::Session::feed_server(client.session.as_mut(), link, input, &mut steps);
                 let answered = link.answered() - before;
+                let now = self.driver.now();
+                client.kept_until = client.kept_until.map(|_| now.after(LAST_ANSWERS));
                 if answered > 0 {
-                    let now = self.driver.now();
                     client.stats.queries.add(answered);
                     if client.wire.is_tls() {
                         client.stats.queries_tls.add(answered);
@@ -279,11 +282,15 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let Some(client) = self.clients.get(key) else {
             return;
         };
-        if !client.wire.input().is_empty() {
+        let more = !client.wire.input().is_empty();
+        if more {
             self.todo.push_back(Todo::Pump(key));
         }
         self.leave_if_drained(key);
         self.regulate(key);
+        if !more {
+            self.leave_if_answered(key);
+        }
     }
 
     /// Applies back-pressure to a client and its backend: who doesn't read is neither read for nor

@@ -76,6 +76,8 @@ pub struct Client<E: Engine> {
     pub asked_at: Time,
     /// Since when it doesn't read what is queued for it.
     pub stalled_since: Option<Time>,
+    /// It sends no more; so long it is kept for the answers to what it sent.
+    pub kept_until: Option<Time>,
     /// The reader it used last.
     pub reader: Option<TargetId>,
     /// Counted as pinned.
@@ -222,6 +224,8 @@ pub enum Timer {
     Cancel(Key),
     /// A client that was told goodbye takes too long.
     Leaving(Key),
+    /// A client that sends no more waits for too long.
+    Kept(Key),
 }
 
 /// Rare deadlines, soonest first. They are not taken back: who is woken looks whether it still

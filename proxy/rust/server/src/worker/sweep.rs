@@ -55,6 +55,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 }
             }
             Timer::Cancel(key) => self.end_cancel(key, false),
+            Timer::Kept(key) => self.kept_for_long(key),
             Timer::Leaving(key) => {
                 let place = self.clients.get(key).map(|client| client.place);
                 if place == Some(ClientPlace::Leaving) {

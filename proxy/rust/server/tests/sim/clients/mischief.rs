@@ -11,7 +11,7 @@ impl Clients {
     pub(super) fn asking(&mut self, at: usize) {
         let now = self.driver.now();
         let client = &mut self.clients[at];
-        if client.floods {
+        if client.leaving {
             return self.leave(at);
         }
         if client.reads_again_at.take().is_some() {
@@ -30,7 +30,7 @@ impl Clients {
     }
 
     pub(super) fn misbehave(&mut self, at: usize, socket: Token, bytes: &mut Vec<u8>) {
-        let how = self.random.below(5);
+        let how = self.random.below(6);
         self.network
             .note(|| format!("client {}: misbehaves ({how})", at + 1));
         match how {
@@ -72,7 +72,17 @@ impl Clients {
                     .send(socket, Buffer::from_vec(std::mem::take(bytes)));
                 let until = Duration::from_millis(self.random.between(10, 3000));
                 let client = &mut self.clients[at];
-                client.floods = true;
+                client.leaving = true;
+                client.next_at = self.driver.now().after(until);
+            }
+            // Says all of it and nothing more, and waits for the answer, or not long enough.
+            4 => {
+                self.driver
+                    .send(socket, Buffer::from_vec(std::mem::take(bytes)));
+                self.driver.finish(socket);
+                let until = Duration::from_millis(self.random.between(1, 12_000));
+                let client = &mut self.clients[at];
+                client.leaving = true;
                 client.next_at = self.driver.now().after(until);
             }
             // Talks nonsense.

@@ -52,8 +52,8 @@ struct Client {
     /// It said only a part of what its log-in takes.
     stutters: bool,
     reads_again_at: Option<Time>,
-    /// It asks without end and reads nothing, until it leaves.
-    floods: bool,
+    /// It has said its last word, and goes at its next turn.
+    leaving: bool,
     address: SocketAddr,
     class: Class,
 }
@@ -122,7 +122,7 @@ impl Clients {
             pipelines: false,
             stutters: false,
             reads_again_at: None,
-            floods: false,
+            leaving: false,
             address,
             class,
         });
@@ -218,8 +218,8 @@ impl Clients {
 
     /// The proxy (or the network) closed the connection.
     fn cut_off(&mut self, at: usize, broken: bool) {
-        let excused = broken || self.draining;
         let client = &mut self.clients[at];
+        let excused = broken || self.draining || client.leaving;
         let logged_in = client.stage != Stage::LoggingIn;
         let mut witness = self.witness.borrow_mut();
         client.judge.closed(logged_in, excused, &mut witness);
@@ -238,7 +238,7 @@ impl Clients {
         client.prepared = false;
         client.stutters = false;
         client.reads_again_at = None;
-        client.floods = false;
+        client.leaving = false;
         client.inbox.clear();
         client.judge.begin();
         client.next_at = self.driver.now().after(pause);
@@ -315,6 +315,7 @@ impl Clients {
                 }
                 self.leave(at);
             }
+            Stage::Ready if client.leaving => self.leave(at),
             Stage::Ready => {
                 self.ask(at);
                 while self.clients[at].asks_on() {

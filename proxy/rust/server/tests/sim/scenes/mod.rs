@@ -5,6 +5,7 @@ mod cancels;
 mod deadlines;
 mod doubts;
 mod drains;
+mod goodbyes;
 mod moves;
 mod opening;
 mod stage;

@@ -273,6 +273,11 @@ impl Stage {
         self.driver.arm(socket, false);
     }
 
+    /// A client says nothing more, and reads on.
+    pub fn finish(&mut self, socket: Token) {
+        self.driver.finish(socket);
+    }
+
     /// A client goes without a word.
     pub fn leave(&mut self, socket: Token) {
         self.driver.close(socket);
