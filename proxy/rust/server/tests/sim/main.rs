@@ -2,7 +2,6 @@
 //! reproducible. `SEED=n cargo test --test sim replay -- --nocapture` shows one with its trace.
 
 mod backend;
-mod bounds;
 mod clients;
 mod database;
 mod desired;
@@ -13,7 +12,6 @@ mod judge;
 mod order;
 mod plan;
 mod room;
-mod scene;
 mod scenes;
 mod script;
 mod sockets;

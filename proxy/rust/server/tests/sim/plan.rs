@@ -26,7 +26,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Nobody is there and nothing happens: a stage for one client.
+    /// Nobody is there, and nothing happens by itself.
     pub fn empty() -> Self {
         Self {
             workers: 1,

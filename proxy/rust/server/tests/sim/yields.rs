@@ -25,16 +25,8 @@ const MANY: u64 = 20_000;
 fn lets_pass(seed: u64, workers: usize, class: Class) -> Result<(), String> {
     let plan = Plan {
         workers,
-        clients: 0,
-        databases: 2,
         budget: 1,
-        unequal: false,
-        refuses: None,
-        init_query: false,
-        keeps_idle: true,
-        calm: true,
-        holds_writer: false,
-        drains: false,
+        ..Plan::empty()
     };
     let mut fleet = Fleet::with_plan(Network::new(seed), plan, Random::new(seed));
     fleet

@@ -1,6 +1,7 @@
 //! Scenes: one rule each, played step by step where the seeds of a whole fleet would meet it too
 //! rarely.
 
+mod bounds;
 mod cancels;
 mod deadlines;
 mod doubts;
@@ -8,5 +9,6 @@ mod drains;
 mod goodbyes;
 mod moves;
 mod opening;
+mod person;
 mod stage;
 mod trade;

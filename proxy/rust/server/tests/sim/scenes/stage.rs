@@ -14,11 +14,13 @@ use dbproxy_driver::{Buffer, Driver, Duration, Event, Token};
 use dbproxy_postgres::Postgres;
 use dbproxy_server::{Field, Front, Notice, Notices, Worker};
 
-use crate::clients::{PASSWORD, USERS};
+use super::person::Person;
+use crate::clients::USERS;
 use crate::database::Database;
 use crate::desired::{database_at, ip, Desired, Proxy, WRITE_PORT};
+use crate::fleet::QUEUE_LIMIT;
 use crate::wire;
-use crate::witness::{Class, Witness, PER_CLIENT};
+use crate::witness::{Class, Witness};
 
 /// Who all clients are.
 const USER: &str = USERS[0];
@@ -28,23 +30,9 @@ const DATABASES: usize = 4;
 /// The longest that a scene waits for something.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A client, or a connection that brings a cancel.
-#[derive(Default)]
-pub struct Person {
-    number: u64,
-    tokens: u64,
-    hello: Vec<u8>,
-    inbox: Vec<u8>,
-    /// ReadyForQuery messages so far.
-    pub ready: usize,
-    /// SQLSTATEs so far.
-    pub errors: Vec<String>,
-    /// The session that the last row came from.
-    pub session: String,
-    pub closed: bool,
-    /// What cancels its requests.
-    pub key: (u32, u32),
-}
+/// What a client that floods says in one go at most, and how long it waits for room.
+const PIECE: usize = 64 * 1024;
+const STUCK: Duration = Duration::from_secs(2);
 
 pub struct Stage {
     pub network: Network,
@@ -141,6 +129,8 @@ impl Stage {
             self.hear();
         } else if let Some(worker) = self.workers.iter_mut().find(|w| w.0 == turn) {
             worker.1.turn();
+            let queued = self.network.longest_queue(turn);
+            assert!(queued <= QUEUE_LIMIT, "{queued} bytes wait on one leg");
         } else if let Some(database) = self.databases.iter_mut().find(|d| d.0 == turn) {
             database.1.turn();
         }
@@ -178,12 +168,10 @@ impl Stage {
                     self.driver.send(socket, Buffer::from_vec(hello));
                 }
                 Event::Received { socket, data } => {
-                    let bytes = data.as_slice().to_vec();
+                    let answer = self.person_mut(socket).hear(data.as_slice());
                     self.driver.recycle(data);
-                    self.person_mut(socket).inbox.extend(bytes);
-                    while let Some(message) = wire::take_message(&mut self.person_mut(socket).inbox)
-                    {
-                        self.message(socket, &message);
+                    if let Some(answer) = answer {
+                        self.send(socket, answer);
                     }
                 }
                 Event::Closed { socket, .. } => self.person_mut(socket).closed = true,
@@ -192,50 +180,27 @@ impl Stage {
         }
     }
 
-    fn message(&mut self, socket: Token, message: &[u8]) {
-        let number = |at: usize| {
-            let bytes = message.get(at..at + 4).and_then(|b| b.try_into().ok());
-            u32::from_be_bytes(bytes.unwrap_or_default())
-        };
-        let person = self.person_mut(socket);
-        match message[0] {
-            b'R' if number(5) == 5 => {
-                let answer = wire::md5_answer(USER, PASSWORD, &message[9..13]);
-                let answer = wire::message(b'p', &wire::texts(&[&answer]));
-                self.send(socket, answer);
-            }
-            b'K' => person.key = (number(5), number(9)),
-            b'Z' => person.ready += 1,
-            b'E' => person.errors.push(wire::error_fields(message).0),
-            b'D' => person.session = wire::values(message).swap_remove(0),
-            _ => {}
-        }
-    }
-
-    fn connect(&mut self, port: u16, hello: Vec<u8>) -> Token {
+    fn connect(&mut self, port: u16, database: &'static str, hello: Vec<u8>) -> Token {
         let socket = self.driver.connect(SocketAddr::new(ip(1), port));
         let number = self.people.len() as u64 + 1;
-        let person = Person {
-            number,
-            hello,
-            ..Person::default()
+        let class = Class {
+            user: USER,
+            database,
+            writes: port == WRITE_PORT,
         };
-        self.people.insert(socket, person);
+        self.witness.borrow_mut().classes.insert(number, class);
+        self.people.insert(socket, Person::new(number, USER, hello));
         socket
+    }
+
+    /// A client that says nothing yet.
+    pub fn call(&mut self, port: u16) -> Token {
+        self.connect(port, "shop", Vec::new())
     }
 
     /// A client begins to log in to a database.
     pub fn dial(&mut self, port: u16, database: &'static str) -> Token {
-        let socket = self.connect(port, wire::startup(USER, database));
-        let writes = port == WRITE_PORT;
-        let number = self.person(socket).number;
-        let class = Class {
-            user: USER,
-            database,
-            writes,
-        };
-        self.witness.borrow_mut().classes.insert(number, class);
-        socket
+        self.connect(port, database, wire::startup(USER, database))
     }
 
     /// A client logs in to `shop`.
@@ -249,7 +214,7 @@ impl Stage {
         &self.people[&socket]
     }
 
-    fn person_mut(&mut self, socket: Token) -> &mut Person {
+    pub fn person_mut(&mut self, socket: Token) -> &mut Person {
         self.people.get_mut(&socket).expect("somebody")
     }
 
@@ -261,16 +226,36 @@ impl Stage {
 
     /// A new connection shows a cancel key.
     pub fn cancel_by(&mut self, id: u32, secret: u32) -> Token {
-        self.connect(WRITE_PORT, wire::cancel(id, secret))
+        self.connect(WRITE_PORT, "shop", wire::cancel(id, secret))
     }
 
     pub fn send(&mut self, socket: Token, bytes: Vec<u8>) {
         self.driver.send(socket, Buffer::from_vec(bytes));
     }
 
-    /// A client takes in nothing more.
-    pub fn stop_reading(&mut self, socket: Token) {
-        self.driver.arm(socket, false);
+    /// A client takes in what comes, or nothing more.
+    pub fn reads(&mut self, socket: Token, reads: bool) {
+        self.driver.arm(socket, reads);
+    }
+
+    /// A client says the same again and again until the proxy takes no more for a while, or took
+    /// `most` bytes; answers how many it took.
+    pub fn flood(&mut self, socket: Token, request: &[u8], most: usize) -> usize {
+        let piece = request.repeat(PIECE / request.len());
+        let mut sent = 0;
+        while sent < most && !self.person(socket).closed {
+            self.send(socket, piece.clone());
+            sent += piece.len();
+            let end = self.network.now().after(STUCK);
+            while self.driver.queued(socket) > 0 && self.network.now() <= end {
+                self.step();
+            }
+            let left = self.driver.queued(socket);
+            if left > 0 {
+                return sent - left.min(sent);
+            }
+        }
+        sent
     }
 
     /// A client says nothing more, and reads on.
@@ -285,10 +270,8 @@ impl Stage {
 
     /// Sends a statement, with a token of its own in the place of `?`.
     pub fn ask(&mut self, socket: Token, sql: &str) {
-        let person = self.person_mut(socket);
-        person.tokens += 1;
-        let token = format!("'t{}'", person.number * PER_CLIENT + person.tokens);
-        self.send(socket, wire::query(&sql.replace('?', &token)));
+        let statement = self.person_mut(socket).statement(sql);
+        self.send(socket, statement);
     }
 
     /// Asks, and waits for the end of the answer; what its error was, if it had one.
@@ -333,6 +316,19 @@ impl Stage {
 
     pub fn mute(&self, database: usize, muted: bool) {
         self.network.mute(self.databases[database].0, muted);
+    }
+
+    /// Connections that finish what clients left behind.
+    pub fn orphaned(&self) -> u64 {
+        let targets = self.shared.stats.targets();
+        targets.values().map(|sum| sum.orphaned).sum()
+    }
+
+    /// How many clients were closed for that reason.
+    pub fn closed_for(&self, reason: &str) -> u64 {
+        let endpoints = self.shared.stats.endpoints();
+        let sums = endpoints.values().filter_map(|sum| sum.closed.get(reason));
+        sums.sum()
     }
 
     /// Connections to a target that count in its budget.

@@ -107,7 +107,7 @@ fn a_slow_reader_gives_way_to_a_client_of_another_worker() {
     stage.desired.budget = 1;
     stage.apply();
     let slow = stage.join(WRITE_PORT);
-    stage.stop_reading(slow);
+    stage.reads(slow, false);
     for _ in 0..10 {
         stage.ask(slow, "SELECT * FROM big WHERE t = ?");
     }
