@@ -10,6 +10,7 @@ mod driver;
 mod host;
 mod pair;
 mod random;
+mod telling;
 mod world;
 
 use std::collections::{BTreeSet, VecDeque};

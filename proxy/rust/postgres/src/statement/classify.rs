@@ -2,6 +2,7 @@
 
 use dbproxy_engine::PinReason;
 
+use super::class::{Class, Kind};
 use super::effects::Effects;
 use super::lexer::{Lexer, Token};
 use super::scan::{Lower, Scan};
@@ -13,48 +14,6 @@ pub(crate) struct Dialect {
     pub literal_backslashes: bool,
     /// ASCII bytes are always ASCII characters in the client's encoding.
     pub ascii_safe: bool,
-}
-
-/// What a text means.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub(crate) struct Class {
-    /// What it may do to transactions.
-    pub effects: Effects,
-    /// Binds the session to its backend.
-    pub pin: Option<PinReason>,
-    /// Asks for `currval` or `lastval`.
-    pub sequences: bool,
-    /// May change data (so, move sequences too).
-    pub writes: bool,
-    /// May leave state in the backend that nobody tracks.
-    pub dirty: bool,
-    /// Leaves state in the backend that `DISCARD ALL` doesn't remove.
-    pub indelible: bool,
-}
-
-impl Class {
-    /// A text that can't be judged.
-    pub(crate) fn unknown(reason: PinReason) -> Self {
-        Self {
-            effects: Effects::UNKNOWN,
-            pin: Some(reason),
-            sequences: true,
-            writes: true,
-            dirty: true,
-            indelible: true,
-        }
-    }
-
-    pub(super) fn pin(&mut self, reason: PinReason) {
-        self.pin = self.pin.or(Some(reason));
-        match reason {
-            PinReason::SequenceState => self.sequences = true,
-            PinReason::ServerProcess | PinReason::SessionFunction | PinReason::Unclassified => {
-                self.indelible = true;
-            }
-            _ => {}
-        }
-    }
 }
 
 /// Judges a text.
@@ -71,26 +30,6 @@ pub(crate) fn classify(text: &[u8], dialect: Dialect) -> Class {
         return Class::unknown(PinReason::Unclassified);
     }
     classifier.class
-}
-
-/// What kind of statement it is, by its first words.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
-    /// Changes nothing, unless something inside it does.
-    Read,
-    /// Has no effect of its own on data: cursors, savepoints, `SET LOCAL`.
-    Neutral,
-    Write,
-    /// Changes that may be committed one by one.
-    Steps,
-    /// INSERT, UPDATE, MERGE: their grammar differs in front of parentheses.
-    Insert,
-    Create,
-    Declare,
-    Begin,
-    Commit,
-    Rollback,
-    Unknown,
 }
 
 struct Classifier<'a> {

@@ -6,6 +6,7 @@
 //! first words decide most, names in front of a parenthesis the rest. Wherever the text isn't
 //! understood for certain, the answer is a pin, never a guess.
 
+mod class;
 mod classify;
 mod effects;
 mod functions;
@@ -16,5 +17,6 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use classify::{classify, Class, Dialect};
+pub(crate) use class::Class;
+pub(crate) use classify::{classify, Dialect};
 pub(crate) use effects::{Effects, State};

@@ -2,7 +2,7 @@
 
 use dbproxy_engine::PinReason;
 
-use super::classify::{Class, Kind};
+use super::class::{Class, Kind};
 use super::functions::{judge, Function};
 use super::lexer::Token;
 use super::sources::Sources;

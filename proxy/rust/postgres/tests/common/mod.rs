@@ -2,6 +2,8 @@
 //! the machines said is kept for the test to look at.
 #![allow(dead_code)] // Each test file uses its own part of this.
 
+pub mod door;
+
 use std::sync::Arc;
 
 use dbproxy_engine::{
@@ -67,6 +69,11 @@ pub fn ready(status: u8) -> Vec<u8> {
 
 pub fn complete(tag: &str) -> Vec<u8> {
     message(b'C', format!("{tag}\0").as_bytes())
+}
+
+/// The answer to a batch that parses, binds and executes one statement.
+pub fn reply(status: u8) -> Vec<u8> {
+    concat(&[bare(b'1'), bare(b'2'), complete("SELECT 1"), ready(status)])
 }
 
 pub fn report(name: &str, value: &str) -> Vec<u8> {

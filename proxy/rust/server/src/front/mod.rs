@@ -2,6 +2,7 @@
 //! come in to the least-loaded worker. A storm of log-ins stalls no worker.
 
 mod guests;
+mod parting;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};

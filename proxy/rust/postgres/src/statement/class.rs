@@ -1,0 +1,67 @@
+//! What is said of a text, and of which kind its statements are. Made by `classify` and `scan`.
+
+use dbproxy_engine::PinReason;
+
+use super::effects::Effects;
+
+/// What a text means.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Class {
+    /// What it may do to transactions.
+    pub effects: Effects,
+    /// Binds the session to its backend.
+    pub pin: Option<PinReason>,
+    /// Asks for `currval` or `lastval`.
+    pub sequences: bool,
+    /// May change data (so, move sequences too).
+    pub writes: bool,
+    /// May leave state in the backend that nobody tracks.
+    pub dirty: bool,
+    /// Leaves state in the backend that `DISCARD ALL` doesn't remove.
+    pub indelible: bool,
+}
+
+impl Class {
+    /// A text that can't be judged.
+    pub(crate) fn unknown(reason: PinReason) -> Self {
+        Self {
+            effects: Effects::UNKNOWN,
+            pin: Some(reason),
+            sequences: true,
+            writes: true,
+            dirty: true,
+            indelible: true,
+        }
+    }
+
+    pub(super) fn pin(&mut self, reason: PinReason) {
+        self.pin = self.pin.or(Some(reason));
+        match reason {
+            PinReason::SequenceState => self.sequences = true,
+            PinReason::ServerProcess | PinReason::SessionFunction | PinReason::Unclassified => {
+                self.indelible = true;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What kind of statement it is, by its first words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// Changes nothing, unless something inside it does.
+    Read,
+    /// Has no effect of its own on data: cursors, savepoints, `SET LOCAL`.
+    Neutral,
+    Write,
+    /// Changes that may be committed one by one.
+    Steps,
+    /// INSERT, UPDATE, MERGE: their grammar differs in front of parentheses.
+    Insert,
+    Create,
+    Declare,
+    Begin,
+    Commit,
+    Rollback,
+    Unknown,
+}
