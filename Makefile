@@ -17,7 +17,7 @@ NODE := python3 -m tests.cluster.node
 PYTEST := $(BIN)/python -m pytest -o cache_dir=$(DBPROXY_CACHE)/pytest
 E2E := $(PYTEST) --timeout 600
 # They share one installation, which takes most of a small node.
-DATA_PLANE := test_dataplane.py test_failover.py test_rollout.py
+DATA_PLANE := test_budget.py test_dataplane.py test_failover.py test_rollout.py
 CARGO := cargo --locked --quiet
 WORKSPACE := --manifest-path proxy/rust/Cargo.toml --workspace
 MYPY := operator/dbproxy_operator proxy/dbproxy tests examples helm

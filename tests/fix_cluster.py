@@ -273,7 +273,7 @@ def fresh_namespace(cluster: Cluster, prefix: str = "e2e") -> Iterator[Cluster]:
     try:
         yield cluster.within(name)
     finally:
-        cluster.kubectl("delete", "namespace", name, "--wait=false")
+        cluster.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
 
 @pytest.fixture

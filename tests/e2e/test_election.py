@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.fix_cluster import Object, eventually
+from tests.fix_cluster import Object, RefusedError, eventually
 from tests.fix_shop import DATABASE, HOST, Shop, basic_auth, election, targets
 
 pytestmark = pytest.mark.timeout(300)
@@ -129,6 +129,18 @@ def watcher(shop: Shop) -> Iterator[str]:
     as_superuser(shop, f"drop role {role}")
 
 
+def lock_out(shop: Shop, role: str) -> None:
+    as_superuser(
+        shop,
+        f"alter role {role} password 'changed'; "
+        f"select pg_terminate_backend(pid) from pg_stat_activity where usename = '{role}'",
+    )
+
+
+def let_in(shop: Shop, role: str) -> None:
+    as_superuser(shop, f"alter role {role} password 'watch-1'")
+
+
 def test_a_monitor_that_is_locked_out_is_told_and_named_when_a_failover_waits_for_it(
     shop: Shop, watcher: str
 ) -> None:
@@ -142,11 +154,7 @@ def test_a_monitor_that_is_locked_out_is_told_and_named_when_a_failover_waits_fo
             "targets": targets(HOST, f"{HOST}.cluster.local"),
         }
     )
-    as_superuser(
-        shop,
-        f"alter role {watcher} password 'changed'; "
-        f"select pg_terminate_backend(pid) from pg_stat_activity where usename = '{watcher}'",
-    )
+    lock_out(shop, watcher)
     told = shop.expect("dbptg", "orders-db", "WriterKnown", "False", "Unconfirmed")
     assert watcher in told
     write(shop)
@@ -154,7 +162,31 @@ def test_a_monitor_that_is_locked_out_is_told_and_named_when_a_failover_waits_fo
     told = shop.expect("dbptg", "orders-db", "WriterKnown", "False", "MonitorRefused")
     assert watcher in told
     assert states(shop) == {"HOLDING"}
-    as_superuser(shop, f"alter role {watcher} password 'watch-1'")
+    let_in(shop, watcher)
+    shop.expect("dbptg", "orders-db", "WriterKnown", "True", "WriterKnown")
+    write(shop)
+
+
+def test_a_writer_that_nobody_confirms_is_served_no_longer_where_fencing_is_strict(
+    shop: Shop, watcher: str
+) -> None:
+    shop.cluster.apply(election("db-0", "7"), basic_auth("watcher", watcher, "watch-1"))
+    strict = {"confirmationTimeout": 5, "strictFencing": True}
+    shop.open(
+        group_spec={
+            "writerElection": {"configMapRef": {"name": "orders-election"}, **strict},
+            "monitorSecretRef": {"name": "watcher"},
+            "connectionPoolConfig": {"maxConnectionsPercent": 10, "connectionBorrowTimeout": 1},
+        }
+    )
+    write(shop)
+    lock_out(shop, watcher)
+    told = shop.expect("dbptg", "orders-db", "WriterKnown", "False", "Unconfirmed")
+    assert watcher in told
+    eventually(lambda: states(shop) == {"HOLDING"}, "the writer is left")
+    with pytest.raises(RefusedError, match=r"FATAL|ERROR"):
+        write(shop)
+    let_in(shop, watcher)
     shop.expect("dbptg", "orders-db", "WriterKnown", "True", "WriterKnown")
     write(shop)
 

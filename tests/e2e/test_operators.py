@@ -6,12 +6,21 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from tests.fix_cluster import ROOT, SYSTEM, Cluster, eventually, fresh_namespace, install
+from tests.fix_cluster import (
+    ROOT,
+    SYSTEM,
+    Cluster,
+    RefusedError,
+    eventually,
+    fresh_namespace,
+    install,
+)
 from tests.fix_shop import (
     OPERATOR,
     Shop,
     basic_auth,
     scale_operator,
+    settles,
     wait_for_operator,
 )
 from tests.resources import proxy
@@ -108,31 +117,100 @@ def image(shop: Shop) -> str:
     return str(deployment["spec"]["template"]["spec"]["containers"][0]["image"])
 
 
-def test_an_operator_of_chosen_namespaces_serves_only_those(
+def unserved(home: Cluster, release: str) -> str:
+    """How many of its namespaces an operator leaves out; nothing while it does not say."""
+    selector = f"app.kubernetes.io/instance={release}"
+    for pod in home.list("pods", selector):
+        path = f"/api/v1/namespaces/{home.namespace}/pods/{pod['metadata']['name']}:8080"
+        try:
+            metrics = home.kubectl("get", "--raw", f"{path}/proxy/metrics").splitlines()
+        except RefusedError:
+            continue
+        for line in metrics:
+            if line.startswith("dbproxy_operator_unserved_namespaces "):
+                return line.split()[1]
+    return ""
+
+
+def beside(operator: Cluster, home: Cluster, release: str, *values: str) -> None:
+    """Install one more release of the chart."""
+    common = ["crds.enabled=false", "rbac.aggregate=false", *values]
+    arguments = [part for value in common for part in ("--set", value)]
+    install(operator, *arguments, release=release, namespace=home.namespace)
+
+
+def test_an_operator_of_chosen_namespaces_serves_only_those_and_goes_on_without_one(
     shop: Shop, database: None, operator: Cluster
 ) -> None:
     scale_operator(operator, 0)
     try:
-        with fresh_namespace(operator) as elsewhere, fresh_namespace(operator) as home:
-            only = ["--set", f"watchNamespaces={{{shop.name}}}", "--set", "crds.enabled=false"]
-            install(
-                operator,
-                *only,
-                "--set",
-                "rbac.aggregate=false",
-                release="few",
-                namespace=home.namespace,
-            )
+        with (
+            fresh_namespace(operator) as elsewhere,
+            fresh_namespace(operator) as doomed,
+            fresh_namespace(operator) as home,
+        ):
+            both = f"watchNamespaces={{{shop.name},{doomed.namespace}}}"
+            beside(operator, home, "few", both)
             elsewhere.apply(basic_auth("app", "app", "app-1"), proxy(replicas=1))
             shop.open()
             shop.must_work()
             seen = elsewhere.get("dbproxy", "orders")
             assert seen is not None
             assert seen["status"]["observedGeneration"] == -1
+            doomed.kubectl("delete", "namespace", doomed.namespace)
+            change(shop, 105)
+            eventually(lambda: applied(shop, 105), "a change is applied elsewhere")
+            # Its watches last for minutes; one that starts now finds the rights gone.
+            home.kubectl("delete", "pod", "--all", "--force", "--grace-period=0")
+            eventually(lambda: unserved(home, "few") == "1.0", "the operator leaves it out")
+            change(shop, 106)
+            eventually(lambda: applied(shop, 106), "a change is still applied elsewhere")
             shop.cluster.kubectl("delete", "dbproxy", "orders")
             home.run("helm", "uninstall", "few", "--wait")
     finally:
         scale_operator(operator, 1)
+
+
+def test_operators_of_two_classes_leave_each_other_s_proxies_alone(
+    shop: Shop, operator: Cluster
+) -> None:
+    with fresh_namespace(operator) as home:
+        beside(operator, home, "next", "operatorClass=next")
+        shop.open(operatorClass="next")
+        shop.must_work()
+        settles(lambda: versions(shop), "what belongs to the proxy")
+        home.kubectl("scale", "deployment/next-operator", "--replicas=0")
+        eventually(lambda: not home.list("pods"), "the operator of the other class ends")
+        before = versions(shop)
+        shop.cluster.kubectl("delete", "poddisruptionbudget", "orders")
+        shop.cluster.apply({**proxy(replicas=1), "metadata": {"name": "ours"}})
+        shop.ready("dbproxy/ours")
+        assert versions(shop) == before
+        assert shop.cluster.get("poddisruptionbudget", "orders") is None
+        home.kubectl("scale", "deployment/next-operator", "--replicas=1")
+        eventually(
+            lambda: shop.cluster.get("poddisruptionbudget", "orders"), "its own operator repairs it"
+        )
+        home.run("helm", "uninstall", "next", "--wait")
+
+
+def versions(shop: Shop) -> dict[str, str]:
+    """Of what an operator of that proxy would write."""
+    found = [shop.cluster.get(kind, name) for kind, name in OF_ORDERS]
+    return {
+        f"{one['kind']}/{one['metadata']['name']}": one["metadata"]["resourceVersion"]
+        for one in found
+        if one is not None
+    }
+
+
+OF_ORDERS = (
+    ("dbproxy", "orders"),
+    ("configmap", "orders-config"),
+    ("secret", "orders-config"),
+    ("service", "orders"),
+    ("role", "orders-proxy"),
+)
 
 
 CLIENT = """

@@ -74,6 +74,15 @@ REFUSED: dict[str, tuple[Object, str]] = {
         pod(volumes=[{"name": "root", "hostPath": {"path": "/"}}]),
         'unknown field "spec.template.spec.volumes[0].hostPath"',
     ),
+    "a volume of the operator's": (
+        pod(volumes=[{"name": "config", "emptyDir": {}}]),
+        "the volumes `config` and `tmp` are the operator's",
+    ),
+    "a variable of the operator's": (
+        pod(env=[{"name": "POD_UID", "value": "x"}]),
+        "POD_NAME, POD_NAMESPACE and POD_UID are set by the operator",
+    ),
+    "a class that is no label": (proxy(operatorClass="Team_A"), "spec.operatorClass"),
     "a sidecar in place of the proxy": (
         pod(containers=[{"name": "proxy", "image": "other"}]),
         "the container `proxy` is the operator's",

@@ -1,17 +1,12 @@
-"""Pods that come and go under load: no transaction is dropped, no budget exceeded."""
+"""Pods that come and go under load: no transaction is dropped."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from uuid import uuid4
 
 import pytest
 from tests.fix_cluster import eventually
-from tests.fix_orders import REPLICAS, Kept, Orders
+from tests.fix_orders import Kept, Orders
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("orders")]
-MAX_CONNECTIONS = 100
-PERCENT = 20
-SAMPLES = "select count(*) from pg_stat_activity where usename in ('app', 'monitor')"
 
 
 def drops_nothing(orders: Orders, kept: Kept) -> None:
@@ -50,62 +45,3 @@ def test_clients_of_a_killed_pod_go_on_with_another(orders: Orders) -> None:
     last = max(kept.committed.values())
     active = {client for (client, _), at in kept.committed.items() if at > last - 2}
     assert active == set(range(8))
-
-
-@contextmanager
-def sampled(orders: Orders, database: str) -> Iterator[list[int]]:
-    """How many connections a database had, counted every 50 ms; filled at the end."""
-    words = ["psql", "-XAtq", "-h", "/tmp", "-U", "postgres", "-d", "shop"]
-    counts: list[int] = []
-    with orders.running(*words, pod=database) as process:
-        assert process.stdin is not None
-        process.stdin.write(f"{SAMPLES}\n\\watch 0.05\n")
-        process.stdin.flush()
-        try:
-            yield counts
-        finally:
-            process.terminate()
-            output, _ = process.communicate(timeout=30)
-            counts += [int(line) for line in output.splitlines() if line.isdigit()]
-
-
-def scaled(orders: Orders, replicas: int) -> None:
-    orders.cluster.kubectl("scale", "dbp", "orders", f"--replicas={replicas}")
-    eventually(lambda: orders.serving(replicas), f"{replicas} pods serve", 120)
-
-
-@pytest.fixture
-def narrow(orders: Orders) -> Iterator[Orders]:
-    """A budget that the clients of the test would like to exceed."""
-
-    def allow(percent: int) -> None:
-        change = {"connectionPoolConfig": {"maxConnectionsPercent": percent}}
-        orders.cluster.patch("dbptg", "orders-db", {"spec": change})
-        seen = orders.cluster.get("dbptg", "orders-db")
-        assert seen is not None
-        generation = seen["metadata"]["generation"]
-        eventually(
-            lambda: (
-                [entry.get("groupGeneration") for entry in orders.reports().values()]
-                == [generation] * REPLICAS
-            ),
-            "both pods took the new budget",
-        )
-
-    allow(PERCENT)
-    yield orders
-    orders.cluster.kubectl("scale", "dbp", "orders", f"--replicas={REPLICAS}")
-    orders.put_right()
-    allow(50)
-
-
-def test_scaling_drops_no_transaction_and_keeps_to_the_budget(narrow: Orders) -> None:
-    writer, _ = narrow.others()
-    limit = MAX_CONNECTIONS * PERCENT // 100
-    eventually(lambda: int(narrow.on(writer, SAMPLES)) <= limit, "the old budget is given back")
-    with narrow.writing(writers=24, think=0.001) as writing, sampled(narrow, writer) as counts:
-        for replicas in (3, 1, 2):
-            scaled(narrow, replicas)
-        kept = writing.finish()
-    drops_nothing(narrow, kept)
-    assert limit // 4 < max(counts) <= limit

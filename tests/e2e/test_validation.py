@@ -83,6 +83,21 @@ def test_accepts(namespace_of_module: Cluster, case: str) -> None:
 
 
 IMMUTABLE: dict[str, tuple[Object, Object, str]] = {
+    "the class of a proxy": (
+        proxy(operatorClass="a"),
+        {"spec": {"operatorClass": "b"}},
+        "operatorClass cannot be changed; create another DBProxy instead",
+    ),
+    "the class of a proxy, by leaving it out": (
+        proxy(operatorClass="a"),
+        {"spec": {"operatorClass": None}},
+        "operatorClass cannot be changed; create another DBProxy instead",
+    ),
+    "that a proxy has no class": (
+        proxy(),
+        {"spec": {"operatorClass": "a"}},
+        "operatorClass cannot be changed; create another DBProxy instead",
+    ),
     "the proxy of a group": (
         group(),
         {"spec": {"proxyRef": {"name": "other"}}},
