@@ -19,8 +19,9 @@ use super::{Todo, Worker, SLOT_BITS};
 /// How long a client that was told goodbye may take to read it and leave.
 const LINGER: Duration = Duration::from_secs(2);
 /// How long a client that sends no more is kept while no answer comes. It may be gone altogether:
-/// only an answer would show.
-pub(super) const LAST_ANSWERS: Duration = Duration::from_secs(10);
+/// only an answer would show. Most often it is, and those that are there want the connection; what
+/// it waited for in vain it has most likely asked for again.
+pub(super) const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 impl<E: Engine, D: Driver> Worker<E, D> {
     /// A client was logged in by the front thread: from here on it lives on this worker.
