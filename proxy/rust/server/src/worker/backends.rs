@@ -9,7 +9,8 @@ use crate::slab::Key;
 use crate::stats::count_kill;
 
 use super::failing::{local_failure, tls_failure};
-use super::state::{Backend, BackendPlace, ClientPlace, Timer};
+use super::places::BackendPlace;
+use super::state::{ClientPlace, Timer};
 use super::Worker;
 
 impl<E: Engine, D: Driver> Worker<E, D> {
@@ -113,12 +114,6 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     /// Says goodbye to a backend that nobody holds any more; its permit returns with the EOF.
     pub(super) fn kill(&mut self, key: Key, reason: KillReason) {
-        self.unlist(key);
-        let orphaned = |backend: &Backend<E>| matches!(backend.place, BackendPlace::Orphaned);
-        if self.backends.get(key).is_some_and(orphaned) {
-            // It still counts as borrowed by the client that went away.
-            self.part(None, key);
-        }
         let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
@@ -138,24 +133,22 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     /// From here on only the server's EOF is waited for.
     pub(super) fn say_goodbye(&mut self, key: Key) {
-        let now = self.driver.now();
+        self.move_to(key, BackendPlace::Closing);
         let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
-        backend.enter(BackendPlace::Closing, now);
         if let Some(link) = &backend.link {
             let mut out = Vec::new();
             link.goodbye(&mut out);
             backend.wire.push(&mut self.driver, &out);
         }
         backend.wire.finish(&mut self.driver);
-        backend.wire.arm(&mut self.driver, true);
     }
 
     /// Forgets a backend; its place in the budget is free. `confirmed`: the server let go of it. If
     /// it didn't, nothing of ours may reach it any more.
     pub(super) fn remove_backend(&mut self, key: Key, confirmed: bool) {
-        self.unlist(key);
+        self.leave_place(key);
         self.want_no_cancel(key);
         let Some(mut backend) = self.backends.remove(key) else {
             return;

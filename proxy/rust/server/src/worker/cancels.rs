@@ -11,7 +11,8 @@ use crate::slab::Key;
 use crate::tls::Tls;
 use crate::wire::Wire;
 
-use super::state::{BackendPlace, Cancel, ClientPlace, Owner, Timer};
+use super::places::BackendPlace;
+use super::state::{Cancel, ClientPlace, Owner, Timer};
 use super::{Worker, SLOT_BITS};
 
 /// How long a server may take to confirm a cancel by closing its connection.

@@ -8,7 +8,8 @@ use dbproxy_engine::{CloseReason, Engine, KillReason, Link, Outcome, Session, St
 use crate::slab::Key;
 use crate::snapshot::{Snapshot, TargetId};
 
-use super::state::{BackendPlace, ClientPlace};
+use super::places::BackendPlace;
+use super::state::ClientPlace;
 use super::Worker;
 
 /// How long a cut backend may take to say how its request ended.

@@ -6,14 +6,14 @@ use dbproxy_engine::{Engine, KillReason, Leg, Link, Payload, Release, Session, S
 use crate::slab::Key;
 use crate::snapshot::TargetId;
 
-use super::state::{Backend, BackendPlace, ClientPlace};
+use super::places::BackendPlace;
+use super::state::{Backend, ClientPlace};
 use super::trade::Successor;
 use super::{Todo, Worker};
 
 impl<E: Engine, D: Driver> Worker<E, D> {
     /// A released backend becomes somebody's again, after what it needs.
     pub(super) fn reuse(&mut self, key: Key, release: Release) {
-        let now = self.driver.now();
         let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
@@ -28,35 +28,36 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 },
             );
         }
+        let settles = backend.cancels > 0;
         self.want_no_cancel(key);
-        let Some(backend) = self.backends.get_mut(key) else {
-            return;
-        };
         match release {
-            Release::Reset => {
-                let Some(link) = backend.link.as_mut() else {
-                    return;
-                };
-                let mut out = Vec::new();
-                let init_query = self.snapshot.as_ref().and_then(|s| s.init_query.as_deref());
-                link.reset(init_query, &mut out);
-                backend.enter(BackendPlace::Resetting, now);
-                backend.wire.push(&mut self.driver, &out);
-                backend.wire.arm(&mut self.driver, true);
-                if backend.wire.flush(&mut self.driver).is_err() {
-                    self.kill(key, KillReason::ResetFailed);
-                }
-            }
-            Release::Clean if backend.cancels > 0 => {
-                backend.enter(BackendPlace::Settling, now);
-                backend.wire.arm(&mut self.driver, true);
+            Release::Reset => self.reset(key),
+            Release::Clean if settles => {
+                self.move_to(key, BackendPlace::Settling);
             }
             Release::Clean => {
-                backend.enter(BackendPlace::Free, now);
-                backend.wire.arm(&mut self.driver, true);
+                self.move_to(key, BackendPlace::Free);
                 self.todo.push_back(Todo::Offer(key));
             }
             Release::Kill(reason) => self.kill(key, reason),
+        }
+    }
+
+    /// Has a session's state discarded before anybody else gets the backend.
+    fn reset(&mut self, key: Key) {
+        self.move_to(key, BackendPlace::Resetting);
+        let Some(backend) = self.backends.get_mut(key) else {
+            return;
+        };
+        let Some(link) = backend.link.as_mut() else {
+            return;
+        };
+        let mut out = Vec::new();
+        let init_query = self.snapshot.as_ref().and_then(|s| s.init_query.as_deref());
+        link.reset(init_query, &mut out);
+        backend.wire.push(&mut self.driver, &out);
+        if backend.wire.flush(&mut self.driver).is_err() {
+            self.kill(key, KillReason::ResetFailed);
         }
     }
 
@@ -104,36 +105,24 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         if self.draining {
             return self.kill(key, KillReason::Shutdown);
         }
-        let now = self.driver.now();
-        let free = |backend: &&mut Backend<E>| matches!(backend.place, BackendPlace::Free);
-        let Some(backend) = self.backends.get_mut(key).filter(free) else {
-            return;
-        };
-        backend.enter(BackendPlace::Idle, now);
-        if let Some(lane) = self.lanes.all.get_mut(backend.lane) {
-            lane.idle_mut(backend.target.id).push(key);
-        }
-        if let Some(idle) = backend.target.signs.idle(self.index) {
-            idle.rise();
-        }
+        self.move_to(key, BackendPlace::Idle);
     }
 
     /// Binds a free backend to a client, and lets its session prepare it.
     pub(super) fn lend(&mut self, key: Key, client_key: Key) {
         let now = self.driver.now();
-        let free = |backend: &&mut Backend<E>| matches!(backend.place, BackendPlace::Free);
-        let (Some(backend), Some(client)) = (
-            self.backends.get_mut(key).filter(free),
-            self.clients.get_mut(client_key),
-        ) else {
+        if self.clients.get(client_key).is_none() {
+            return;
+        }
+        if self.move_to(key, BackendPlace::Lent(client_key)).is_none() {
+            return;
+        }
+        let (Some(backend), Some(client)) =
+            (self.backends.get_mut(key), self.clients.get_mut(client_key))
+        else {
             return;
         };
-        backend.enter(BackendPlace::Lent(client_key), now);
-        backend.stats.borrowed.add(1);
         backend.stats.borrows.add(1);
-        if let Some(load) = backend.target.signs.loaded(self.index) {
-            load.rise();
-        }
         client.place = ClientPlace::Holding(key);
         client.stats.borrow.observe(now.since(client.wanted_at));
         client.since = now;
@@ -181,25 +170,14 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     /// Unbinds a backend from its client; both are told apart from here on.
     pub(super) fn part(&mut self, client: Option<Key>, key: Key) {
-        let now = self.driver.now();
-        if let Some(backend) = self.backends.get_mut(key) {
-            let orphaned = matches!(backend.place, BackendPlace::Orphaned);
-            backend.stats.orphaned.sub(u64::from(orphaned));
-            if matches!(
-                backend.place,
-                BackendPlace::Lent(_) | BackendPlace::Orphaned
-            ) {
-                backend.stats.borrowed.sub(1);
-                if let Some(load) = backend.target.signs.loaded(self.index) {
-                    load.fall();
-                }
-                backend.enter(BackendPlace::Free, now);
-            }
+        let place = self.backends.get(key).map(|backend| &backend.place);
+        if matches!(place, Some(BackendPlace::Lent(_) | BackendPlace::Orphaned)) {
+            self.move_to(key, BackendPlace::Free);
         }
         if let Some(client) = client.and_then(|key| self.clients.get_mut(key)) {
             if matches!(client.place, ClientPlace::Holding(_)) {
                 client.place = ClientPlace::Idle;
-                client.since = now;
+                client.since = self.driver.now();
             }
         }
     }
@@ -209,109 +187,5 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let role = self.snapshot.as_ref()?.role_of(target)?;
         let head = self.lanes.all.get(lane)?.head(role)?;
         Some(head.client)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::SocketAddr;
-    use std::sync::Arc;
-
-    use dbproxy_driver::sim::{Network, SimDriver};
-    use dbproxy_driver::Time;
-    use dbproxy_engine::Identity;
-    use dbproxy_postgres::Postgres;
-
-    use super::*;
-    use crate::notice::Notices;
-    use crate::origin::Origin;
-    use crate::shared::Shared;
-    use crate::snapshot::Target;
-    use crate::test_support::snapshot;
-    use crate::wire::Wire;
-
-    const ADDRESS: ([u8; 4], u16) = ([10, 0, 0, 2], 5432);
-
-    fn worker() -> Worker<Postgres, SimDriver> {
-        let network = Network::new(1);
-        let (_, front) = network.host("front", [10, 0, 0, 1].into());
-        let (_, driver) = network.host("worker", [10, 0, 0, 1].into());
-        let notices = Notices::new(Arc::new(|| ()));
-        let shared = Arc::new(Shared::new(front.waker(), vec![driver.waker()], notices));
-        Worker::new(0, driver, shared, Box::new(|bytes| bytes.fill(0)))
-    }
-
-    fn target(worker: &Worker<Postgres, SimDriver>) -> Arc<Target> {
-        let (id, signs) = worker.shared.target_id("db");
-        Arc::new(Target {
-            id,
-            name: "db".into(),
-            addresses: vec![SocketAddr::from(ADDRESS)],
-            server_name: "db".into(),
-            reader: false,
-            available: true,
-            max_connections: 1,
-            max_idle: 1,
-            signs,
-        })
-    }
-
-    fn backend(worker: &mut Worker<Postgres, SimDriver>, target: Arc<Target>) -> Key {
-        let identity = Identity {
-            user: "app".into(),
-            database: "shop".into(),
-            settings: Vec::new().into(),
-        };
-        let stats = worker.target_stats(&target.name);
-        let origin = Origin::new(&snapshot(), &target, ADDRESS.into());
-        let backend = Backend {
-            wire: Wire::new(worker.driver.connect(ADDRESS.into())),
-            place: BackendPlace::Free,
-            link: None,
-            lane: worker.lanes.join(&identity),
-            target,
-            stats,
-            permit: None,
-            origin,
-            since: Time::default(),
-            due: None,
-            discarded: 0,
-            cancels: 0,
-            cancel_wanted: false,
-            cancel_askers: Vec::new(),
-            cut: false,
-            retired: false,
-            counted_tls: false,
-        };
-        worker.backends.insert(backend)
-    }
-
-    #[test]
-    fn a_backend_that_is_offered_twice_is_listed_once() {
-        let mut worker = worker();
-        let target = target(&worker);
-        let key = backend(&mut worker, target.clone());
-        worker.offer(key);
-        worker.offer(key);
-        let lane = worker.backends.get(key).map(|backend| backend.lane);
-        let lane = lane.and_then(|lane| worker.lanes.all.get_mut(lane));
-        let listed = lane.map(|lane| lane.idle_mut(target.id).clone());
-        assert_eq!(listed, Some(vec![key]));
-        let counted = target.signs.idle(0).map(|idle| idle.get());
-        assert_eq!(counted, Some(1));
-    }
-
-    #[test]
-    fn a_backend_that_closes_leaves_the_idle_list() {
-        let mut worker = worker();
-        let target = target(&worker);
-        let key = backend(&mut worker, target.clone());
-        worker.offer(key);
-        worker.kill(key, KillReason::Idle);
-        let lane = worker.backends.get(key).map(|backend| backend.lane);
-        let lane = lane.and_then(|lane| worker.lanes.all.get_mut(lane));
-        assert_eq!(lane.map(|lane| lane.has_idle(target.id)), Some(false));
-        let counted = target.signs.idle(0).map(|idle| idle.get());
-        assert_eq!(counted, Some(0));
     }
 }

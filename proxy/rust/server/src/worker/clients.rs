@@ -13,7 +13,8 @@ use crate::shared::Arrival;
 use crate::slab::Key;
 use crate::stats::count_close;
 
-use super::state::{BackendPlace, Client, ClientPlace, Owner, Timer};
+use super::places::BackendPlace;
+use super::state::{Client, ClientPlace, Owner, Timer};
 use super::{Todo, Worker, SLOT_BITS};
 
 /// How long a client that was told goodbye may take to read it and leave.
@@ -256,9 +257,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 self.kill(backend_key, KillReason::WriterLost);
             }
             Abandoned::Running => {
-                backend.enter(BackendPlace::Orphaned, self.driver.now());
-                backend.stats.orphaned.add(1);
-                backend.wire.arm(&mut self.driver, true);
+                self.move_to(backend_key, BackendPlace::Orphaned);
                 // Replies that are here already are looked at without the client.
                 self.pump_backend(backend_key);
                 self.hurry_orphan(backend_key);

@@ -9,7 +9,8 @@ use crate::slab::Key;
 use crate::snapshot::{Role, Target, TargetId};
 use crate::tls::TlsFault;
 
-use super::state::{BackendPlace, Opening};
+use super::places::BackendPlace;
+use super::state::Opening;
 use super::{Todo, Worker};
 
 /// SQLSTATE of a server that has no connection left.

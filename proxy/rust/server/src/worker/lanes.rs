@@ -94,9 +94,26 @@ impl Lane {
         self.idle.get(&target).is_some_and(|keys| !keys.is_empty())
     }
 
-    /// The idle backends on one target.
-    pub fn idle_mut(&mut self, target: TargetId) -> &mut Vec<Key> {
-        self.idle.entry(target).or_default()
+    /// The backend on one target that became idle last.
+    pub fn last_idle(&self, target: TargetId) -> Option<Key> {
+        self.idle.get(&target)?.last().copied()
+    }
+
+    /// A backend on that target became idle.
+    pub fn list_idle(&mut self, target: TargetId, backend: Key) {
+        self.idle.entry(target).or_default().push(backend);
+    }
+
+    /// A backend on that target is idle no more.
+    pub fn unlist_idle(&mut self, target: TargetId, backend: Key) {
+        let Some(idle) = self.idle.get_mut(&target) else {
+            return;
+        };
+        // Mostly it is the one that came last.
+        match idle.last() == Some(&backend) {
+            true => idle.truncate(idle.len() - 1),
+            false => idle.retain(|listed| *listed != backend),
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! A worker: one thread's clients and backends, and everything that happens between them.
 //!
 //! `clients`, `opening` (with `failing`) and `backends` deal with the two kinds of legs, `cancels`
-//! with CancelRequests. `relay` carries out what the session machines say. `pool` (check-out), `checkin` and `trade`
+//! with CancelRequests. `places` is a backend's life: where it may stand, and what goes with that.
+//! `relay` carries out what the session machines say. `pool` (check-out), `checkin` and `trade`
 //! (other workers) decide who gets which backend. `change` follows new snapshots, losses and the
 //! drain, `sweep` looks after deadlines.
 
@@ -14,6 +15,7 @@ mod failing;
 mod lanes;
 mod opening;
 mod pause;
+mod places;
 mod pool;
 mod relay;
 mod state;

@@ -14,7 +14,8 @@ use crate::tls::{Tls, TlsMode};
 use crate::wire::Wire;
 
 use super::failing::{local_failure, tls_failure};
-use super::state::{Backend, BackendPlace, Opening, Owner};
+use super::places::BackendPlace;
+use super::state::{Backend, Opening, Owner};
 use super::{Todo, Worker};
 
 /// How long connecting and logging in may take.
@@ -223,16 +224,12 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     }
 
     fn opened(&mut self, key: Key, link: E::Link) {
-        let now = self.driver.now();
+        let Some(BackendPlace::Opening(opening)) = self.move_to(key, BackendPlace::Free) else {
+            return;
+        };
         let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
-        let BackendPlace::Opening(opening) =
-            std::mem::replace(&mut backend.place, BackendPlace::Free)
-        else {
-            return;
-        };
-        backend.enter(BackendPlace::Free, now);
         backend.stats.opened.add(1);
         if backend.wire.is_tls() {
             backend.counted_tls = true;

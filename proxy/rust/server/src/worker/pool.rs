@@ -9,7 +9,8 @@ use crate::slab::Key;
 use crate::snapshot::{Role, Target, TargetId};
 
 use super::lanes::{Lane, Queued};
-use super::state::{BackendPlace, ClientPlace};
+use super::places::BackendPlace;
+use super::state::ClientPlace;
 use super::trade::aged;
 use super::{Todo, Worker};
 
@@ -96,7 +97,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     /// it knows, or else on the one with the least to do.
     fn take_idle(&mut self, lane: Key, role: Role, sticky: Option<TargetId>) -> Option<Key> {
         let snapshot = self.snapshot.as_ref()?;
-        let lane = self.lanes.all.get_mut(lane)?;
+        let lane = self.lanes.all.get(lane)?;
         let stocked = snapshot
             .serving(role)
             .filter(|target| lane.has_idle(target.id));
@@ -107,34 +108,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 stocked.min_by_key(|target| (Some(target.id) != sticky, target.signs.load()))
             }
         }?;
-        let key = lane.idle_mut(best.id).pop()?;
-        self.delisted(key);
-        Some(key)
-    }
-
-    /// A backend is in its lane's idle list no more.
-    fn delisted(&mut self, key: Key) {
-        if let Some(backend) = self.backends.get_mut(key) {
-            backend.place = BackendPlace::Free;
-            if let Some(idle) = backend.target.signs.idle(self.index) {
-                idle.fall();
-            }
-        }
-    }
-
-    /// Takes a backend out of its lane's idle list, if it is there.
-    pub(super) fn unlist(&mut self, key: Key) {
-        let Some(backend) = self.backends.get(key) else {
-            return;
-        };
-        if !matches!(backend.place, BackendPlace::Idle) {
-            return;
-        }
-        let (lane, target) = (backend.lane, backend.target.id);
-        if let Some(lane) = self.lanes.all.get_mut(lane) {
-            lane.idle_mut(target).retain(|listed| *listed != key);
-        }
-        self.delisted(key);
+        let key = lane.last_idle(best.id)?;
+        self.move_to(key, BackendPlace::Free).map(|_| key)
     }
 
     /// Looks for a backend for the waiters of a lane: an idle one, a permit to open one, or

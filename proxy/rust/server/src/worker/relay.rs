@@ -12,7 +12,8 @@ use crate::stats::count_pin;
 use crate::wire::{Wire, HIGH_WATER};
 
 use super::clients::LAST_ANSWERS;
-use super::state::{BackendPlace, ClientPlace};
+use super::places::BackendPlace;
+use super::state::ClientPlace;
 use super::{Todo, Worker};
 
 /// A request that is larger than this is forwarded before it is complete.

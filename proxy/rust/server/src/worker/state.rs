@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use dbproxy_driver::{Duration, Time, Token};
+use dbproxy_driver::{Time, Token};
 use dbproxy_engine::{Engine, TlsFacts};
 
 use crate::book::Permit;
@@ -15,12 +15,7 @@ use crate::snapshot::{Listener, Role, Target, TargetId};
 use crate::stats::{EndpointStats, TargetStats};
 use crate::wire::Wire;
 
-/// How long a server may take for what the proxy itself asks of it: to reset a session, to confirm a
-/// cancel, to close after a goodbye.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a request may run on after its client went. Long, because it was given in full and may be
-/// meant so (a backup, an index); not for ever, because nobody is left to end it.
-const ORPHAN_TIMEOUT: Duration = Duration::from_secs(3600);
+use super::places::BackendPlace;
 
 /// So much of an answer is read on for, when its client went: the server itself would soon have found
 /// nobody to send it to.
@@ -111,41 +106,6 @@ pub struct Opening<E: Engine> {
     pub deadline: Time,
 }
 
-/// Where a backend stands.
-pub enum BackendPlace<E: Engine> {
-    /// Connecting and logging in.
-    Opening(Box<Opening<E>>),
-    /// In its lane's idle list.
-    Idle,
-    /// In nobody's hands and in no list: about to be offered.
-    Free,
-    /// Lent to this client.
-    Lent(Key),
-    /// Its client left; the request runs to its end.
-    Orphaned,
-    /// Its session's state is being discarded.
-    Resetting,
-    /// Free, but a cancel for it is still on its way.
-    Settling,
-    /// On its way to another worker.
-    Departing(usize),
-    /// Goodbye was said; waiting for the server's EOF.
-    Closing,
-}
-
-impl<E: Engine> BackendPlace<E> {
-    /// How long a backend may stand there; `None` where somebody else sees to that.
-    fn allowance(&self) -> Option<Duration> {
-        match self {
-            Self::Opening(_) | Self::Free | Self::Idle | Self::Lent(_) => None,
-            Self::Orphaned => Some(ORPHAN_TIMEOUT),
-            Self::Resetting | Self::Settling | Self::Departing(_) | Self::Closing => {
-                Some(ANSWER_TIMEOUT)
-            }
-        }
-    }
-}
-
 /// One connection to a database.
 pub struct Backend<E: Engine> {
     /// Its leg.
@@ -185,14 +145,6 @@ pub struct Backend<E: Engine> {
 }
 
 impl<E: Engine> Backend<E> {
-    /// Moves it to another state, which has a time of its own.
-    pub fn enter(&mut self, place: BackendPlace<E>, now: Time) {
-        self.due = place.allowance().map(|time| now.after(time));
-        self.place = place;
-        self.discarded = 0;
-        self.since = now;
-    }
-
     /// So much of an answer was for nobody. Says when that becomes too much to read on for.
     pub fn discards(&mut self, bytes: usize) -> bool {
         let before = self.discarded;

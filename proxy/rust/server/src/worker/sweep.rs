@@ -8,7 +8,8 @@ use crate::slab::Key;
 use crate::snapshot::{Role, TargetId};
 
 use super::lanes::Queued;
-use super::state::{Backend, BackendPlace, ClientPlace, Timer};
+use super::places::BackendPlace;
+use super::state::{Backend, ClientPlace, Timer};
 use super::Worker;
 
 /// How often idle clients and backends are looked at; also how often an idle loop turns.

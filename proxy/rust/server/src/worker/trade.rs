@@ -24,7 +24,8 @@ use crate::slab::Key;
 use crate::snapshot::{Role, Snapshot, Target, TargetId};
 
 use super::lanes::Lane;
-use super::state::{Backend, BackendPlace, Owner};
+use super::places::BackendPlace;
+use super::state::{Backend, Owner};
 use super::{Todo, Worker};
 
 /// How much older another worker's waiter must be.
@@ -249,10 +250,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     }
 
     pub(super) fn depart(&mut self, key: Key, worker: usize) {
-        self.unlist(key);
-        if let Some(backend) = self.backends.get_mut(key) {
-            backend.enter(BackendPlace::Departing(worker), self.driver.now());
-            backend.wire.arm(&mut self.driver, false);
+        let left = self.move_to(key, BackendPlace::Departing(worker));
+        if let (Some(backend), Some(_)) = (self.backends.get(key), left) {
             self.driver.detach(backend.wire.token);
         }
     }
