@@ -5,7 +5,7 @@ use dbproxy_driver::{Duration, Token};
 use dbproxy_server::TlsMode;
 
 use super::stage::Stage;
-use crate::desired::WRITE_PORT;
+use crate::desired::{database_at, WRITE_PORT};
 
 /// When its connection is closed, a cancel is over: drivers go on with the transaction then.
 #[test]
@@ -74,6 +74,29 @@ fn cancels_with_a_key_that_nobody_has_are_counted_and_strike_nobody() {
     let orders = stage.shared.stats.endpoints().remove("orders");
     let counted = orders.map(|sum| (sum.cancels, sum.cancels_unknown));
     assert_eq!(counted, Some((0, wrong.len() as u64)));
+}
+
+#[test]
+fn a_cancel_finds_the_server_of_a_connection_that_came_from_another_worker() {
+    let mut stage = Stage::with(1, 2);
+    stage.desired.budget = 1;
+    stage.desired.addresses[0] = vec![database_at(0), database_at(2)];
+    stage.apply();
+    stage.databases[0].1.let_nobody_in();
+    let (one, other) = (stage.join(WRITE_PORT), stage.join(WRITE_PORT));
+    let signs = stage.shared.signs.iter();
+    let clients: Vec<u32> = signs.map(|worker| worker.clients.get()).collect();
+    assert_eq!(clients, [1, 1], "not one client on each worker");
+    assert_eq!(stage.served_by(one), 2);
+    stage.databases[0].1.start();
+    stage.ask(other, "SELECT pg_sleep(1), ?");
+    stage.pass(Duration::from_millis(100));
+    assert_eq!(stage.databases[2].1.admitted(), 1, "it was not lent on");
+    stage.cancel(other);
+    stage.until("cancelled", |stage| stage.person(other).ready == 2);
+    assert_eq!(stage.person(other).errors, ["57014"]);
+    let cancels = [0, 2].map(|at: usize| stage.databases[at].1.cancels);
+    assert_eq!(cancels, [0, 1]);
 }
 
 /// A client that runs something on a database which was verified.
