@@ -22,6 +22,8 @@ class FakeApi:
         self.patches: list[tuple[str, dict[str, str], Object]] = []
         self.requests: list[str] = []
         self.status = 200
+        # What every reading gets instead of the truth, if anything.
+        self.answer: Object | None = None
         # What status.proxies says, by field manager.
         self.reports: dict[str, list[Object]] = {}
         self.on_patch: Callable[[], None] = lambda: None
@@ -75,6 +77,12 @@ class FakeApi:
         self._history.append((self._version, "ERROR", "", gone))
         self._wake()
 
+    def tell(self, event: str, value: Any) -> None:
+        """Say this to every watch, whatever there is."""
+        self._version += 1
+        self._history.append((self._version, event, "", value))
+        self._wake()
+
     def bookmark(self) -> None:
         """Say to every watch that nothing changed."""
         self._version += 1
@@ -91,6 +99,8 @@ class FakeApi:
         self._changed = asyncio.Event()
 
     def _refused(self) -> web.Response | None:
+        if self.answer is not None:
+            return web.json_response(self.answer)
         if self.status == 200:
             return None
         return web.json_response({"message": "not now"}, status=self.status)

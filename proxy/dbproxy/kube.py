@@ -33,6 +33,9 @@ BACKOFF_LAST = 10.0
 # What may come in one line of a watch: an object is at most 1.5 MiB.
 READ_BUFFER = 4 * 1024 * 1024
 
+# What stands before an API server may answer in its place.
+NOT_AN_OBJECT = "the API server answered with something else than an object of its own"
+
 Object = dict[str, Any]
 log = Log(__name__)
 
@@ -106,7 +109,7 @@ class Kube:
         """One object of the core group by its plural kind; None if there is none."""
         url = f"/api/v1/namespaces/{quote(namespace)}/{kind}/{quote(name)}"
         try:
-            return await self._request("GET", url)
+            return _object(await self._request("GET", url))
         except KubeError as error:
             if error.status == 404:
                 return None
@@ -122,10 +125,9 @@ class Kube:
         while True:
             try:
                 listing = await self._request("GET", url, params=select)
-                items = listing.get("items") or []
-                yield Seen(items[0] if items else None)
+                version, value = _listed(listing)
+                yield Seen(value)
                 pause = BACKOFF_FIRST
-                version = str(listing["metadata"]["resourceVersion"])
                 async for seen in self._follow(url, select, version):
                     yield seen
                 await asyncio.sleep(BACKOFF_FIRST)
@@ -156,14 +158,17 @@ class Kube:
                     raise await _refusal(response)
                 async for line in response.content:
                     event = json.loads(line)
-                    if event["type"] == "ERROR":
-                        status = event["object"]
+                    if not isinstance(event, dict):
+                        raise KubeError(NOT_AN_OBJECT)
+                    kind, told = event.get("type"), event.get("object")
+                    if kind == "ERROR":
+                        status = told if isinstance(told, dict) else {}
                         raise KubeError(str(status.get("message")), status.get("code"))
-                    if event["type"] in ("ADDED", "MODIFIED"):
-                        yield Seen(event["object"])
-                    elif event["type"] == "DELETED":
+                    if kind in ("ADDED", "MODIFIED"):
+                        yield Seen(_object(told))
+                    elif kind == "DELETED":
                         yield Seen(None)
-                    elif event["type"] == "BOOKMARK":
+                    elif kind == "BOOKMARK":
                         yield Unchanged()
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise KubeError(str(error) or type(error).__name__) from error
@@ -208,7 +213,7 @@ class Kube:
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise KubeError(str(error) or type(error).__name__) from error
         if not isinstance(document, dict):
-            raise KubeError("the API server answered with something else than an object")
+            raise KubeError(NOT_AN_OBJECT)
         return document
 
     def _headers(self) -> dict[str, str]:
@@ -220,6 +225,31 @@ class Kube:
             except OSError as error:
                 raise KubeError(f"no service account token: {error}") from error
         return headers
+
+
+def _object(value: Any) -> Object:
+    """An object of the core group; raises a KubeError for anything else."""
+    found = value if isinstance(value, dict) else {}
+    meta, data = found.get("metadata"), found.get("data") or {}
+    if not (isinstance(meta, dict) and isinstance(meta.get("uid"), str) and isinstance(data, dict)):
+        raise KubeError(NOT_AN_OBJECT)
+    _version(meta)
+    return found
+
+
+def _version(meta: Any) -> str:
+    version = meta.get("resourceVersion") if isinstance(meta, dict) else None
+    if not (isinstance(version, str) and version.isdecimal()):
+        raise KubeError(NOT_AN_OBJECT)
+    return version
+
+
+def _listed(listing: Object) -> tuple[str, Object | None]:
+    """The version of a list of one object, and the object, if it is there."""
+    items = listing.get("items")
+    if not isinstance(items, list):
+        raise KubeError(NOT_AN_OBJECT)
+    return _version(listing.get("metadata")), _object(items[0]) if items else None
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> KubeError:

@@ -128,7 +128,7 @@ class Reporter:
                 continue
             destination, entry = offered
             try:
-                answer = await self._apply(destination, entry)
+                found = others(await self._apply(destination, entry), destination.pod)
             except KubeError as error:
                 log.warning("report_failed", error=str(error), status=error.status)
                 self._on_failed()
@@ -139,7 +139,7 @@ class Reporter:
                 continue
             pause = RETRY_FIRST
             self._written = offered
-            self._learn(others(answer, destination.pod))
+            self._learn(found)
             self._on_stored(entry, self._others)
             await asyncio.sleep(APART)
 
@@ -174,8 +174,12 @@ def next_look(before: float, *, changed: bool) -> float:
 
 
 def others(group: dict[str, Any], pod: str) -> Others:
-    """What the group's status says of all pods but this one."""
-    entries = (group.get("status") or {}).get("proxies") or []
+    """What the group's status says of all pods but this one, which has just written to it; raises a
+    KubeError for an answer that isn't the group."""
+    status = group.get("status")
+    entries = status.get("proxies") if isinstance(status, dict) else None
+    if not isinstance(entries, list):
+        raise KubeError("the answer to the report is not the target group with its reports")
     divisors = {entry.get("pod"): entry.get("budgetDivisor") for entry in entries}
     having = {
         name: one for name, one in divisors.items() if name not in (pod, None) and one and one > 0

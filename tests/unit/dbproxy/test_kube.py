@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -12,7 +13,7 @@ from tests.fake_api import FakeApi
 
 from dbproxy import kube as kube_module
 from dbproxy.errors import KubeError
-from dbproxy.kube import Kube, Seen, Unchanged, Unreadable, in_cluster
+from dbproxy.kube import Kube, Object, Seen, Unchanged, Unreadable, in_cluster
 
 
 @pytest.fixture
@@ -110,6 +111,36 @@ async def test_reading_tells_none_from_an_error(api: FakeApi, kube: Kube) -> Non
     api.status = 500
     with pytest.raises(KubeError, match="500: not now"):
         await kube.read("configmaps", "shop", "election")
+
+
+ODD = [{}, {"items": [{}]}, {"metadata": {"resourceVersion": "soon"}, "items": []}, {"kind": "Up"}]
+
+
+@pytest.mark.parametrize("answer", ODD)
+async def test_an_answer_that_is_no_object_is_an_error_and_no_absence(
+    api: FakeApi, kube: Kube, answer: Object
+) -> None:
+    """Something before the API server that says 200 to everything."""
+    api.answer = answer
+    watch = kube.watch("configmaps", "shop", "election")
+    assert isinstance(await heard(watch), Unreadable)
+    with pytest.raises(KubeError):
+        await kube.read("configmaps", "shop", "election")
+    api.answer = None
+    api.put("configmaps", "election", {"writer": "db-0"})
+    assert await writer(watch) == "db-0"
+
+
+@pytest.mark.parametrize("value", [None, [], {}, {"metadata": {"uid": "u"}}])
+async def test_an_event_without_an_object_breaks_the_watch_off(
+    api: FakeApi, kube: Kube, value: Any
+) -> None:
+    api.put("configmaps", "election", {"writer": "db-0"})
+    watch = kube.watch("configmaps", "shop", "election")
+    assert await writer(watch) == "db-0"
+    api.tell("MODIFIED", value)
+    assert isinstance(await heard(watch), Unreadable)
+    assert await writer(watch) == "db-0"
 
 
 async def test_an_api_server_that_is_not_there_is_an_error(api: FakeApi, kube: Kube) -> None:

@@ -55,6 +55,16 @@ async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     await api.stop()
 
 
+async def test_an_answer_that_is_not_the_group_is_no_word_about_other_pods(world: World) -> None:
+    """Something before the API server says 200, and has stored nothing."""
+    world.api.answer = {}
+    world.reporter.offer(GROUP, {"pod": "pod-0"})
+    await until(lambda: world.failures > 1)
+    assert world.stored == []
+    world.api.answer = None
+    await until(lambda: world.stored)
+
+
 async def test_a_report_carries_the_uid_it_is_meant_for(world: World) -> None:
     world.reporter.offer(GROUP, {"pod": "pod-0"})
     await until(lambda: world.api.patches)
