@@ -189,7 +189,8 @@ impl Connecting {
             (backend::PARAMETER_STATUS, State::Reports | State::Init) => {
                 let (name, value) = parameter(body).ok_or_else(|| broken("broken report"))?;
                 if name != "application_name" {
-                    self.params.set(name, value);
+                    let set = self.params.set(name, value);
+                    set.map_err(|_| broken("the server reports too many parameters"))?;
                 }
                 Ok(())
             }

@@ -1,6 +1,15 @@
 //! What a server reports about itself (ParameterStatus), and the difference between two reports.
 //! Values are in the client's encoding, and stay as they came.
 
+/// So many parameters, and so many bytes of their names and values, one server may report: some twenty
+/// in a few hundred bytes is what they do. Whatever is looked up or copied here stays cheap.
+const MOST: usize = 128;
+const LARGEST: usize = 64 * 1024;
+
+/// A server reports more than any does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct TooMany;
+
 /// Names and values in the order of their first report; `application_name` is not among them: it
 /// belongs to the client.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,9 +60,17 @@ impl Params {
         self.value("in_hot_standby") != Some(b"off")
     }
 
-    /// Takes in one report.
-    pub(crate) fn set(&mut self, name: &str, value: &[u8]) {
-        match self.entries.iter_mut().find(|entry| &*entry.0 == name) {
+    /// Takes in one report, unless it is one too many.
+    pub(crate) fn set(&mut self, name: &str, value: &[u8]) -> Result<(), TooMany> {
+        let known = self.entries.iter().position(|entry| &*entry.0 == name);
+        let others = self.iter().filter(|entry| entry.0 != name);
+        let bytes: usize = others.map(|(name, value)| name.len() + value.len()).sum();
+        if bytes + name.len() + value.len() > LARGEST
+            || known.is_none() && self.entries.len() == MOST
+        {
+            return Err(TooMany);
+        }
+        match known.and_then(|index| self.entries.get_mut(index)) {
             Some(entry) => entry.1 = value.into(),
             None => self.entries.push((name.into(), value.into())),
         }
@@ -62,6 +79,7 @@ impl Params {
             "client_encoding" => self.ascii_safe = ascii_safe(value),
             _ => {}
         }
+        Ok(())
     }
 }
 

@@ -218,6 +218,36 @@ fn the_init_query_must_succeed() {
 }
 
 #[test]
+fn a_server_that_reports_without_end_is_no_server() {
+    let hello = message(b'R', &[0, 0, 0, 0]);
+    let many = |count| {
+        concat(
+            &(0..count)
+                .map(|n| report(&format!("p{n}"), "x"))
+                .collect::<Vec<_>>(),
+        )
+    };
+    let large = concat(&[
+        report("a", &"x".repeat(40_000)),
+        report("b", &"x".repeat(40_000)),
+    ]);
+    for reports in [many(129), large] {
+        let failed = failure(
+            &mut connecting(ask()),
+            &concat(&[hello.clone(), reports]),
+            None,
+        );
+        assert!(failed.message.contains("too many parameters"), "{failed:?}");
+    }
+    let again = report("a", &"x".repeat(40_000)).repeat(10);
+    for reports in [many(128), again] {
+        let input = concat(&[hello.clone(), reports, ready(b'I')]);
+        let progress = connecting(ask()).feed(&input, None, &mut Vec::new()).1;
+        assert!(matches!(progress, BackendProgress::Ready(_)));
+    }
+}
+
+#[test]
 fn errors_behind_the_password_are_for_the_client_those_about_it_are_not() {
     let mut login = connecting(ask());
     login.feed(&message(b'R', &[0, 0, 0, 0]), None, &mut Vec::new());

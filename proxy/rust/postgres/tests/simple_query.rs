@@ -228,6 +228,21 @@ fn a_backend_out_of_step_is_killed_and_never_guessed_about() {
 }
 
 #[test]
+fn reports_are_passed_until_there_are_more_than_any_server_makes() {
+    let mut bench = Bench::new();
+    bench.client(&query("SELECT 1"));
+    let reports: Vec<_> = (0..1000)
+        .map(|n| report("TimeZone", &format!("UTC-{n}")))
+        .collect();
+    assert!(bench
+        .server(&concat(&reports))
+        .ends_with("S:TimeZone=UTC-999"));
+    let reports: Vec<_> = (0..200).map(|n| report(&format!("p{n}"), "x")).collect();
+    bench.server(&concat(&reports));
+    assert_eq!(bench.released, [Release::Kill(KillReason::OutOfStep)]);
+}
+
+#[test]
 fn a_sync_with_nothing_before_it_needs_no_backend() {
     let mut bench = Bench::new();
     assert_eq!(bench.client(&concat(&[sync(), flush(), bare(b'c')])), "");

@@ -100,7 +100,7 @@ fn unless_ours(front: Option<Expect>) -> Verdict {
 
 /// ParameterStatus: kept with the backend; the client hears of it as it would without a proxy.
 fn report(
-    session: Option<&mut Session>,
+    mut session: Option<&mut Session>,
     link: &mut Link,
     front: Option<Expect>,
     body: &[u8],
@@ -120,7 +120,13 @@ fn report(
             None => Verdict::Drop,
         };
     }
-    Arc::make_mut(&mut link.params).set(name, value);
+    // The session lets go of them meanwhile: each of many reports would copy them all.
+    if let Some(session) = &mut session {
+        session.told = Arc::default();
+    }
+    if Arc::make_mut(&mut link.params).set(name, value).is_err() {
+        return Verdict::Kill(KillReason::OutOfStep);
+    }
     if let Some(session) = session {
         session.told = Arc::clone(&link.params);
     }
