@@ -1,4 +1,5 @@
-// Command pause holds a pod's namespaces open until the kubelet ends it.
+// Command pause holds a pod's namespaces open until the kubelet ends it. Where containers share one
+// of processes, it is their first, to whom orphans fall.
 package main
 
 import (
@@ -8,6 +9,8 @@ import (
 )
 
 func main() {
+	// So the kernel keeps nothing of orphans that have ended.
+	signal.Ignore(syscall.SIGCHLD)
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
 	<-stop
