@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from dbproxy_operator.act.memory import Memory
 from dbproxy_operator.act.plan import Action, Apply, Create, Plan, prune
-from dbproxy_operator.kube import Kube, KubeError
+from dbproxy_operator.kube import Kube, KubeError, NotFoundError
 from dbproxy_operator.observe.names import MANAGER
 from dbproxy_operator.observe.world import Key, Object, Ref, name
 
@@ -18,6 +18,9 @@ _NOTHING: frozenset[Ref] = frozenset()
 # No object has this version: an apply that names it creates, or is answered with a conflict. A
 # plain create would leave an entry in managedFields that later applies could take nothing from.
 NOT_THERE = "1"
+# The API server itself hears a moment later of a Role that was just made, and makes no RoleBinding
+# to one that it doesn't know: so many seconds between the tries.
+HEARSAY = (0.05, 0.1, 0.2, 0.4)
 
 
 @dataclass
@@ -65,10 +68,18 @@ class Performer:
     async def _create(self, key: Key, ref: Ref, action: Create) -> Object:
         wanted = action.obj
         metadata = {**wanted["metadata"], "resourceVersion": NOT_THERE}
-        stored = await self.kube.apply({**wanted, "metadata": metadata}, MANAGER, force=False)
+        stored = await self._patiently({**wanted, "metadata": metadata})
         applied = {**wanted, "metadata": {**wanted["metadata"], "uid": stored["metadata"]["uid"]}}
         self.memory.learn(key, ref, applied, stored)
         return stored
+
+    async def _patiently(self, obj: Object) -> Object:
+        for pause in HEARSAY:
+            try:
+                return await self.kube.apply(obj, MANAGER, force=False)
+            except NotFoundError:
+                await asyncio.sleep(pause)
+        return await self.kube.apply(obj, MANAGER, force=False)
 
     async def _apply(self, key: Key, ref: Ref, action: Apply) -> Object:
         if self.memory.is_applied(key, ref, action.obj, action.live):

@@ -7,7 +7,13 @@ import pytest
 from tests.unit.dbproxy_operator.test_reconcile import World
 
 from dbproxy_operator.errors import Problem
-from dbproxy_operator.kube import ConflictError, KubeError, RefusedError, UnreachableError
+from dbproxy_operator.kube import (
+    ConflictError,
+    KubeError,
+    NotFoundError,
+    RefusedError,
+    UnreachableError,
+)
 from dbproxy_operator.tell import faults, status, verdicts
 from dbproxy_operator.tell.status import LOOK_AGAIN, LOOK_AGAIN_LAST
 
@@ -74,6 +80,18 @@ async def test_what_needs_the_object_that_failed_waits_for_it(world: World) -> N
     assert ("Service", "shop", "orders") in world.kube.objects
     assert ("ConfigMap", "shop", "orders-config") not in world.kube.objects
     assert ("Deployment", "shop", "orders") not in world.kube.objects
+
+
+async def test_a_binding_waits_until_the_api_server_has_heard_of_its_role(
+    world: World,
+) -> None:
+    deaf = iter([NotFoundError(404, 'rolebindings "orders-proxy" not found')] * 3)
+    world.kube.fail = lambda verb, kind, _name: (
+        next(deaf, None) if (verb, kind) == ("apply", "RoleBinding") else None
+    )
+    await world.reconcile()
+    assert world.kube.at("RoleBinding", "orders-proxy")
+    assert next(deaf, None) is None
 
 
 async def test_an_error_that_stays_is_stalled_while_clients_are_served(world: World) -> None:
