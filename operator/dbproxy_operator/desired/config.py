@@ -360,7 +360,7 @@ def _next(floor: int, now: float) -> int:
 def _json_object(text: str | None) -> Object:
     try:
         value = json.loads(text) if text else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -115,10 +115,10 @@ def test_settings_do_not_name_a_newer_secret_unless_they_change() -> None:
 
 
 def test_what_cannot_be_read_counts_as_absent() -> None:
-    broken = config.served(
-        {"data": {"settings.json": "{"}}, {"data": {"credentials.json": "!", "tls.crt": "/w=="}}
-    )
-    assert broken == Served({}, {}, {})
+    secret = {"data": {"credentials.json": "!", "tls.crt": "/w=="}}
+    for settings in ("{", "[" * 100_000):
+        broken = config.served({"data": {"settings.json": settings}}, secret)
+        assert broken == Served({}, {}, {})
 
 
 def test_idle_connections_are_half_of_all_unless_said() -> None:

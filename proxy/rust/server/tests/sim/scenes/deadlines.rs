@@ -20,10 +20,7 @@ fn a_reset_that_is_never_answered_gives_its_place_back() {
 #[test]
 fn an_orphan_that_never_ends_gives_its_place_back() {
     let mut stage = Stage::new();
-    let client = stage.join(WRITE_PORT);
-    stage.mute(0, true);
-    stage.ask(client, "INSERT INTO orders VALUES (?)");
-    stage.pass(Duration::from_millis(50));
+    let client = stage.join_and_write_in_vain();
     stage.leave(client);
     stage.pass(Duration::from_secs(3700));
     assert_eq!(stage.held("db0"), 0);

@@ -8,10 +8,7 @@ use crate::desired::WRITE_PORT;
 #[test]
 fn after_an_acknowledgement_no_byte_reaches_the_former_writer() {
     let mut stage = Stage::new();
-    let client = stage.join(WRITE_PORT);
-    stage.mute(0, true);
-    stage.ask(client, "INSERT INTO orders VALUES (?)");
-    stage.pass(Duration::from_millis(50));
+    let client = stage.join_and_write_in_vain();
     stage.name_writer("db1");
     stage.until("told", |stage| stage.person(client).closed);
     assert_eq!(stage.person(client).errors, ["08007"]);
@@ -68,10 +65,7 @@ fn a_pod_that_goes_lets_go_of_idle_connections_at_once() {
 #[test]
 fn a_client_that_leaves_while_its_connection_is_cut_holds_no_drain_up() {
     let mut stage = Stage::new();
-    let client = stage.join(WRITE_PORT);
-    stage.mute(0, true);
-    stage.ask(client, "INSERT INTO orders VALUES (?)");
-    stage.pass(Duration::from_millis(50));
+    let client = stage.join_and_write_in_vain();
     stage.name_writer("db1");
     stage.pass(Duration::from_millis(200));
     stage.leave(client);

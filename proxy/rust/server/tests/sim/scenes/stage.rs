@@ -210,6 +210,15 @@ impl Stage {
         socket
     }
 
+    /// A client whose write the first database, mute from now on, does not answer.
+    pub fn join_and_write_in_vain(&mut self) -> Token {
+        let client = self.join(WRITE_PORT);
+        self.mute(0, true);
+        self.ask(client, "INSERT INTO orders VALUES (?)");
+        self.pass(Duration::from_millis(50));
+        client
+    }
+
     pub fn person(&self, socket: Token) -> &Person {
         &self.people[&socket]
     }
