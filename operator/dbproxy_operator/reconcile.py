@@ -91,6 +91,12 @@ class Reconciler:
         intent = intend(observed, resolved, pods, before, self.defaults(), now)
         planned = plan(intent.desired, intent.needs, observed)
         outcome = await self.perform(observed.key, planned, intent.needs)
+        # Some of what was presumed absent is there: nothing more is done before all was looked for.
+        if any(
+            isinstance(error, ConflictError) and ref in observed.presumed
+            for ref, error in outcome.failed.items()
+        ):
+            return await self._act(await observe(self.kube, observed.key, presume=False))
         refused: dict[Ref, Problem] = dict(planned.taken)
         delays: dict[Ref, Problem] = {}
         for ref, error in outcome.failed.items():

@@ -189,7 +189,8 @@ def _endpoint_services(
         port = ports.ports.get(name(endpoint.obj))
         if endpoint.spec is None or port is None:
             continue
-        there = ("Service", name(endpoint.obj)) in observed.children
+        ref = ("Service", name(endpoint.obj))
+        there = ref in observed.children or ref in observed.unread
         if there or (pods.ready and not pods.unheard(port)):
             found.append(
                 services.service(

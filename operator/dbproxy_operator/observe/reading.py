@@ -24,14 +24,19 @@ from dbproxy_operator.observe.world import (
     is_leaving,
     name,
     seniority,
+    status,
 )
 
 PROXY_FIELD = "spec.proxyRef.name"
 BAD_REQUEST = 400
 
 
-async def observe(kube: Kube, key: Key) -> Observed:
-    """Pods are listed after what they report was read: so none is missing that has reported."""
+async def observe(kube: Kube, key: Key, *, presume: bool = True) -> Observed:
+    """Pods are listed after what they report was read: so none is missing that has reported.
+
+    With `presume` what is most probably not there isn't asked for, and noted as such: creating it
+    is answered with a conflict if it is there, and then everything must be read without.
+    """
     proxy, groups, endpoints = await asyncio.gather(
         kube.get("DBProxy", key.namespace, key.name),
         _belonging(kube, "DBProxyTargetGroup", key),
@@ -40,13 +45,12 @@ async def observe(kube: Kube, key: Key) -> Observed:
     if proxy is None or is_leaving(proxy):
         pods = await _pods(kube, key) if groups else []
         return Observed(key, None, tuple(groups), tuple(endpoints), tuple(pods))
-    reading = _Reading(kube, key)
-    pods, services, children, secrets, election = await asyncio.gather(
+    reading = _Reading(kube, key, presume)
+    pods, secrets, election, _ = await asyncio.gather(
         _pods(kube, key),
-        reading.services(),
-        reading.children(endpoints),
         reading.secrets([proxy, *groups[:1]]),
         reading.election(references.election(groups[0]) if groups else None),
+        reading.made(proxy, [key.name, *(name(endpoint) for endpoint in endpoints)]),
     )
     return Observed(
         key,
@@ -54,11 +58,12 @@ async def observe(kube: Kube, key: Key) -> Observed:
         groups=tuple(groups),
         endpoints=tuple(endpoints),
         pods=tuple(pods),
-        children=children,
-        services=services,
+        children=reading.children,
+        services=frozenset(reading.services),
         secrets=secrets,
         election=election,
         unread=reading.unread,
+        presumed=frozenset(reading.presumed),
     )
 
 
@@ -108,46 +113,84 @@ def _labelled(key: Key) -> str:
 
 @dataclass
 class _Reading:
-    """What belongs to a proxy by name, one by one."""
+    """What belongs to a proxy by name."""
 
     kube: Kube
     key: Key
+    presume: bool = False
+    children: dict[Ref, Object] = field(default_factory=dict)
+    services: set[str] = field(default_factory=set)
     unread: dict[Ref, Unread] = field(default_factory=dict)
+    presumed: set[Ref] = field(default_factory=set)
 
-    async def services(self) -> frozenset[str]:
-        try:
-            found = await self.kube.list(
-                "Service", self.key.namespace, label_selector=_labelled(self.key)
-            )
-        except KubeError as error:
-            self.unread["Service", ""] = Unread(error.status, error.message)
-            return frozenset()
-        return frozenset(name(service) for service in found)
+    async def made(self, proxy: Object, services: list[str]) -> None:
+        """What the operator made; `services`: the names that Services of it may have.
 
-    async def children(self, endpoints: Iterable[Object]) -> dict[Ref, Object]:
+        Of a proxy of which nothing was told yet, and that has nothing of what all the rest is made
+        from, there is most probably nothing at all.
+        """
+        new = self.presume and not status(proxy).get("conditions")
+        if new:
+            await self._roots()
+            if not self.children and self._authority not in self.unread:
+                self.presumed.update(self._others, (("Service", one) for one in services))
+                return
+        done = () if new else (self._roots(),)
+        await asyncio.gather(*done, self._try_all(self._others), self._services(services))
+
+    @property
+    def _authority(self) -> Ref:
+        return "Secret", names.ca_key_name(self.key.name)
+
+    @property
+    def _others(self) -> list[Ref]:
         proxy = self.key.name
-        account, config = names.account_name(proxy), names.config_name(proxy)
-        indispensable: list[Ref] = [
-            ("Secret", config),
-            ("ConfigMap", config),
-            ("Deployment", proxy),
-        ]
-        others: list[Ref] = [
+        account = names.account_name(proxy)
+        return [
             ("ServiceAccount", account),
             ("Role", account),
             ("RoleBinding", account),
-            ("Secret", names.ca_key_name(proxy)),
             ("ConfigMap", names.ca_name(proxy)),
-            ("Service", proxy),
             ("PodDisruptionBudget", proxy),
-            *(("Service", name(endpoint)) for endpoint in endpoints),
         ]
-        found = await asyncio.gather(
+
+    async def _roots(self) -> None:
+        """What everything else is made from, or hangs on."""
+        config = names.config_name(self.key.name)
+        indispensable: list[Ref] = [
+            ("Secret", config),
+            ("ConfigMap", config),
+            ("Deployment", self.key.name),
+        ]
+        *found, _ = await asyncio.gather(
             *(self.kube.get(kind, self.key.namespace, child) for kind, child in indispensable),
-            *(self._try(ref) for ref in others),
+            self._try_all([self._authority]),
         )
-        refs = [*indispensable, *others]
-        return {ref: child for ref, child in zip(refs, found, strict=True) if child is not None}
+        self._note(indispensable, found)
+
+    async def _services(self, wanted: list[str]) -> None:
+        """By their label in one call; one that may lack it, by its name."""
+        refs = [("Service", service) for service in wanted]
+        try:
+            listed = await self.kube.list(
+                "Service", self.key.namespace, label_selector=_labelled(self.key)
+            )
+        except KubeError as error:
+            self.unread |= dict.fromkeys(
+                [*refs, ("Service", "")], Unread(error.status, error.message)
+            )
+            return
+        self.services |= {name(service) for service in listed}
+        self._note([("Service", name(service)) for service in listed], listed)
+        await self._try_all([ref for ref in refs if ref not in self.children])
+
+    async def _try_all(self, refs: list[Ref]) -> None:
+        self._note(refs, await asyncio.gather(*(self._try(ref) for ref in refs)))
+
+    def _note(self, refs: Iterable[Ref], found: Iterable[Object | None]) -> None:
+        self.children |= {
+            ref: child for ref, child in zip(refs, found, strict=True) if child is not None
+        }
 
     async def secrets(self, owners: list[Object]) -> dict[str, Object]:
         proxy, *groups = owners

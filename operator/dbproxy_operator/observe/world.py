@@ -41,7 +41,8 @@ class Observed:
     What is the user's is left out while it is being deleted: the DBProxy, its groups and endpoints.
     What the operator made is there until it is gone: its name is taken so long. `services`: the
     names of those with the proxy's label. `unread`: what could not be read, with the name "" for
-    the Services as a whole; whatever is not told of it is as it was served.
+    the Services as a whole; whatever is not told of it is as it was served. `presumed`: what was
+    taken for absent without a look.
     """
 
     key: Key
@@ -54,6 +55,7 @@ class Observed:
     secrets: Mapping[str, Object] = field(default_factory=dict)
     election: Object | None = None
     unread: Mapping[Ref, Unread] = field(default_factory=dict)
+    presumed: frozenset[Ref] = frozenset()
 
     def child(self, kind: str, name: str) -> Object | None:
         return self.children.get((kind, name))

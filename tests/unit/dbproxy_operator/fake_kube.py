@@ -22,6 +22,7 @@ class FakeKube:
         self.objects: dict[tuple[str, str, str], Object] = {}
         self.calls: list[tuple[str, str, str]] = []
         self.lists: Strings = []
+        self.reads: list[tuple[str, str]] = []
         self.selects_fields = True
         self.stored: list[tuple[str, str, str]] = []
         self.refuse: Callable[[Object], str | None] = lambda _obj: None
@@ -46,6 +47,7 @@ class FakeKube:
 
     async def get(self, kind: str, namespace: str, name: str) -> Object | None:
         self._break("get", kind, name)
+        self.reads.append((kind, name))
         return copy.deepcopy(self.objects.get((kind, namespace, name)))
 
     async def list(

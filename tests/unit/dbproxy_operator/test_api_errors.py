@@ -39,7 +39,7 @@ def hide(world: World, kind: str, name: str = "") -> None:
     """The API server doesn't show these objects, or that one."""
     world.kube.fail = lambda verb, its_kind, its_name: (
         KubeError(500, "no key to decrypt it")
-        if verb == "get" and its_kind == kind and name in ("", its_name)
+        if verb in ("get", "list") and its_kind == kind and name in ("", its_name)
         else None
     )
 
