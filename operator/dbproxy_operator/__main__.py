@@ -25,6 +25,7 @@ from dbproxy_operator.desired.config import FLEET_SECRET_BYTES
 from dbproxy_operator.desired.deployment import PodDefaults
 from dbproxy_operator.errors import LeaseLostError, StartupError
 from dbproxy_operator.kube import KINDS, Kube, KubeError, connect
+from dbproxy_operator.observe.recall import Recall
 from dbproxy_operator.observe.world import Key
 from dbproxy_operator.reconcile import Reconciler
 from dbproxy_operator.run import health, logs, rights, worker
@@ -134,11 +135,12 @@ async def _lead(
     metrics: Metrics,
     alive: Health,
 ) -> int:
+    recall = Recall(time.monotonic)
     reconciler = Reconciler(
         kube,
         _defaults(settings),
         time.time,
-        Performer(kube, Memory(time.monotonic)),
+        Performer(kube, Memory(time.monotonic), recall),
         Teller(kube, time.time, settings.pod_name),
         settings.operator_class,
     )
@@ -157,7 +159,7 @@ async def _lead(
         again = rights.regained(kube, settings.unserved)
         ours.append(asyncio.create_task(again, name="rights"))
     users = Users()
-    ours += _informers(settings, kube, queue, users, metrics)
+    ours += _informers(settings, kube, recall, queue, users, metrics)
     # Kopf takes the signals over, and ends on them; on its end it cancels tasks begun after it.
     watching = asyncio.create_task(_watch(settings, queue, users, metrics), name="kopf")
     done, _ = await asyncio.wait([watching, *ours], return_when=asyncio.FIRST_COMPLETED)
@@ -180,7 +182,7 @@ async def _lead(
 
 
 def _informers(
-    settings: Settings, kube: Kube, queue: Queue, users: Users, metrics: Metrics
+    settings: Settings, kube: Kube, recall: Recall, queue: Queue, users: Users, metrics: Metrics
 ) -> list[asyncio.Task[None]]:
     def wake(kind: str, key: Key) -> None:
         metrics.wakes.labels(source=kind).inc()
@@ -188,7 +190,8 @@ def _informers(
 
     return [
         asyncio.create_task(
-            Informer(kind, users, wake).run(kube, namespace), name=f"{kind} {namespace or ''}"
+            Informer(kind, users, recall, wake).run(kube, namespace),
+            name=f"{kind} {namespace or ''}",
         )
         for kind in INFORMED
         for namespace in settings.namespaces or (None,)

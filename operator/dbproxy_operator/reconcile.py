@@ -1,8 +1,9 @@
 """What is done whenever anything wakes a proxy: observe, decide, act, tell.
 
-Every decision comes from one live reading, none from memory, and whatever interrupts it, the next
-pass starts over and ends at the same place. Whatever fails, everybody is told how things stand with
-him; only then the failure is raised, so that the pass comes again.
+Every decision comes from one reading, live but for what the watch vouches for (`observe.recall`),
+and whatever interrupts it, the next pass starts over and ends at the same place. Whatever fails,
+everybody is told how things stand with him; only then the failure is raised, so that the pass comes
+again.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from dbproxy_operator.kube import ConflictError, Kube, KubeError
 from dbproxy_operator.observe import names
 from dbproxy_operator.observe.ownership import own_child
 from dbproxy_operator.observe.reading import observe, with_election
+from dbproxy_operator.observe.recall import Recall
 from dbproxy_operator.observe.world import Key, Object, Observed, Ref, name, operator_class
 from dbproxy_operator.tell import faults, stories
 from dbproxy_operator.tell.posting import Teller
@@ -52,11 +54,15 @@ class Reconciler:
     teller: Teller
     operator_class: str = ""
 
+    @property
+    def recall(self) -> Recall:
+        return self.perform.recall
+
     async def __call__(self, key: Key) -> float | None:
         """Brings the proxy where it should be; returns in how many seconds to look again."""
         try:
             async with asyncio.timeout(LONGEST_PASS):
-                observed = await observe(self.kube, key)
+                observed = await observe(self.kube, self.recall, key)
                 if operator_class(observed.proxy) != self.operator_class:
                     return None
                 done = await self._act(observed)
@@ -86,7 +92,7 @@ class Reconciler:
         if resolved.spec is None:
             return Pass(stories.faulty(observed, proxy, resolved), [], [])
         followed = resolved.group.election if resolved.group else None
-        observed = await with_election(self.kube, observed, followed)
+        observed = await with_election(self.kube, self.recall, observed, followed)
         pods = fleet(observed)
         intent = intend(observed, resolved, pods, before, self.defaults(), now)
         planned = plan(intent.desired, intent.needs, observed)
@@ -96,7 +102,8 @@ class Reconciler:
             isinstance(error, ConflictError) and ref in observed.presumed
             for ref, error in outcome.failed.items()
         ):
-            return await self._act(await observe(self.kube, observed.key, presume=False))
+            whole = await observe(self.kube, self.recall, observed.key, presume=False)
+            return await self._act(whole)
         refused: dict[Ref, Problem] = dict(planned.taken)
         delays: dict[Ref, Problem] = {}
         for ref, error in outcome.failed.items():

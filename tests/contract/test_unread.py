@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.composed import NOW
 from tests.resources import Object
-from tests.unit.dbproxy_operator.test_reconcile import SECRET, World
+from tests.unit.dbproxy_operator.world import SECRET, World
 
 from dbproxy import settings
 from dbproxy.decide.planner import Planner

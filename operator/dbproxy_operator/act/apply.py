@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from dbproxy_operator.act.memory import Memory
 from dbproxy_operator.act.plan import Action, Apply, Create, Plan, prune
 from dbproxy_operator.kube import Kube, KubeError, NotFoundError
+from dbproxy_operator.observe import names
 from dbproxy_operator.observe.names import MANAGER
+from dbproxy_operator.observe.recall import Recall
 from dbproxy_operator.observe.world import Key, Object, Ref, name
 
 _NOTHING: frozenset[Ref] = frozenset()
@@ -35,6 +37,7 @@ class Outcome:
 class Performer:
     kube: Kube
     memory: Memory
+    recall: Recall
 
     async def __call__(
         self, key: Key, planned: Plan, needs: Mapping[Ref, frozenset[Ref]]
@@ -59,9 +62,16 @@ class Performer:
     async def _attempt(self, key: Key, ref: Ref, action: Action, outcome: Outcome) -> None:
         try:
             if isinstance(action, Create):
-                outcome.stored[ref] = await self._create(key, ref, action)
+                write = self._create(key, ref, action)
+            elif self.memory.is_applied(key, ref, action.obj, action.live):
+                outcome.stored[ref] = action.live
+                return
             else:
-                outcome.stored[ref] = await self._apply(key, ref, action)
+                write = self._apply(key, ref, action)
+            if ref in names.outputs(key.name):
+                kind, child = ref
+                write = self.recall.through((kind, key.namespace, child), write)
+            outcome.stored[ref] = await write
         except KubeError as error:
             outcome.failed[ref] = error
 
@@ -82,8 +92,6 @@ class Performer:
         return await self.kube.apply(obj, MANAGER, force=False)
 
     async def _apply(self, key: Key, ref: Ref, action: Apply) -> Object:
-        if self.memory.is_applied(key, ref, action.obj, action.live):
-            return action.live
         stored = await self.kube.apply(action.obj, MANAGER, force=True)
         operations = prune(action.obj, stored)
         if operations:

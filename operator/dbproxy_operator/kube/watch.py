@@ -160,11 +160,12 @@ def _parsed(text: bytes) -> Any:
 
 def _changed(metadata: dict[str, Any], *, gone: bool = False) -> Changed:
     labels = metadata.get("labels") or {}
-    version = None if gone else _version(metadata)
+    version = None if gone else version_of(metadata)
     return Changed(str(metadata["namespace"]), str(metadata["name"]), version, labels)
 
 
-def _version(metadata: dict[str, Any]) -> str:
+def version_of(metadata: Mapping[str, Any]) -> str:
+    """What `Changed` calls the version, of an object with that metadata."""
     if "generation" not in metadata:
         return str(metadata["resourceVersion"])
     told = {name: value for name, value in metadata.items() if name not in _NOISE}

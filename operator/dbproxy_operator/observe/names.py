@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dbproxy_operator.observe.world import PROXY_LABEL, Key, Object, uid
+from dbproxy_operator.observe.world import PROXY_LABEL, Key, Object, Ref, uid
 
 MANAGER = "dbproxy-operator"
 API_VERSION = "dbproxy.dev/v1alpha1"
@@ -30,6 +30,18 @@ def ca_key_name(proxy: str) -> str:
 
 def ca_name(proxy: str) -> str:
     return f"{proxy}-ca"
+
+
+def outputs(proxy: str) -> list[Ref]:
+    """What the operator only writes: nothing is decided from it while the rest is there."""
+    account = account_name(proxy)
+    return [
+        ("ServiceAccount", account),
+        ("Role", account),
+        ("RoleBinding", account),
+        ("ConfigMap", ca_name(proxy)),
+        ("PodDisruptionBudget", proxy),
+    ]
 
 
 def selector(proxy: str) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""One reading of everything that concerns a DBProxy, live: no cache, no index.
+"""One reading of everything that concerns a DBProxy, live but for what `recall` may keep.
+
+What is decided from is read at that moment, by no index: the resources, the pods, what is served,
+the CA's key, the Deployment, the election.
 
 The election ConfigMap is read after the target groups, so that it is at least as new as what the
 pods reported of it.
@@ -9,11 +12,12 @@ must be there to read: the resources themselves, the pods, what is served, and t
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, field, replace
 
 from dbproxy_operator.kube import Kube, KubeError, RefusedError
 from dbproxy_operator.observe import names, references
+from dbproxy_operator.observe.recall import Recall
 from dbproxy_operator.observe.world import (
     PROXY_LABEL,
     Key,
@@ -31,7 +35,7 @@ PROXY_FIELD = "spec.proxyRef.name"
 BAD_REQUEST = 400
 
 
-async def observe(kube: Kube, key: Key, *, presume: bool = True) -> Observed:
+async def observe(kube: Kube, recall: Recall, key: Key, *, presume: bool = True) -> Observed:
     """Pods are listed after what they report was read: so none is missing that has reported.
 
     With `presume` what is most probably not there isn't asked for, and noted as such: creating it
@@ -45,7 +49,7 @@ async def observe(kube: Kube, key: Key, *, presume: bool = True) -> Observed:
     if proxy is None or is_leaving(proxy):
         pods = await _pods(kube, key) if groups else []
         return Observed(key, None, tuple(groups), tuple(endpoints), tuple(pods))
-    reading = _Reading(kube, key, presume)
+    reading = _Reading(kube, recall, key, presume)
     pods, secrets, election, _ = await asyncio.gather(
         _pods(kube, key),
         reading.secrets([proxy, *groups[:1]]),
@@ -67,11 +71,13 @@ async def observe(kube: Kube, key: Key, *, presume: bool = True) -> Observed:
     )
 
 
-async def with_election(kube: Kube, observed: Observed, followed: str | None) -> Observed:
+async def with_election(
+    kube: Kube, recall: Recall, observed: Observed, followed: str | None
+) -> Observed:
     """With the election that the pods follow, where the group names another one by now."""
     if not observed.groups or followed in (None, references.election(observed.groups[0])):
         return observed
-    reading = _Reading(kube, observed.key)
+    reading = _Reading(kube, recall, observed.key)
     election = await reading.election(followed)
     return replace(observed, election=election, unread={**observed.unread, **reading.unread})
 
@@ -116,6 +122,7 @@ class _Reading:
     """What belongs to a proxy by name."""
 
     kube: Kube
+    recall: Recall
     key: Key
     presume: bool = False
     children: dict[Ref, Object] = field(default_factory=dict)
@@ -129,30 +136,19 @@ class _Reading:
         Of a proxy of which nothing was told yet, and that has nothing of what all the rest is made
         from, there is most probably nothing at all.
         """
+        outputs = names.outputs(self.key.name)
         new = self.presume and not status(proxy).get("conditions")
         if new:
             await self._roots()
             if not self.children and self._authority not in self.unread:
-                self.presumed.update(self._others, (("Service", one) for one in services))
+                self.presumed.update(outputs, (("Service", one) for one in services))
                 return
-        done = () if new else (self._roots(),)
-        await asyncio.gather(*done, self._try_all(self._others), self._services(services))
+        roots = () if new else (self._roots(),)
+        await asyncio.gather(*roots, self._outputs(outputs), self._services(services))
 
     @property
     def _authority(self) -> Ref:
         return "Secret", names.ca_key_name(self.key.name)
-
-    @property
-    def _others(self) -> list[Ref]:
-        proxy = self.key.name
-        account = names.account_name(proxy)
-        return [
-            ("ServiceAccount", account),
-            ("Role", account),
-            ("RoleBinding", account),
-            ("ConfigMap", names.ca_name(proxy)),
-            ("PodDisruptionBudget", proxy),
-        ]
 
     async def _roots(self) -> None:
         """What everything else is made from, or hangs on."""
@@ -167,6 +163,9 @@ class _Reading:
             self._try_all([self._authority]),
         )
         self._note(indispensable, found)
+
+    async def _outputs(self, refs: list[Ref]) -> None:
+        self._note(refs, await asyncio.gather(*(self._try_recall(ref) for ref in refs)))
 
     async def _services(self, wanted: list[str]) -> None:
         """By their label in one call; one that may lack it, by its name."""
@@ -198,7 +197,7 @@ class _Reading:
         for group in groups:
             wanted |= references.group_secrets(group)
         ordered = sorted(wanted)
-        found = await asyncio.gather(*(self._try(("Secret", secret)) for secret in ordered))
+        found = await asyncio.gather(*(self._try_recall(("Secret", one)) for one in ordered))
         return {secret: obj for secret, obj in zip(ordered, found, strict=True) if obj is not None}
 
     async def election(self, config_map: str | None) -> Object | None:
@@ -206,8 +205,17 @@ class _Reading:
 
     async def _try(self, ref: Ref) -> Object | None:
         kind, child = ref
+        return await self._noted(ref, self.kube.get(kind, self.key.namespace, child))
+
+    async def _try_recall(self, ref: Ref) -> Object | None:
+        kind, child = ref
+        place = (kind, self.key.namespace, child)
+        call = self.recall.read(place, lambda: self.kube.get(*place))
+        return await self._noted(ref, call)
+
+    async def _noted(self, ref: Ref, call: Awaitable[Object | None]) -> Object | None:
         try:
-            return await self.kube.get(kind, self.key.namespace, child)
+            return await call
         except KubeError as error:
             self.unread[ref] = Unread(error.status, error.message)
             return None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from dbproxy_operator.kube import Kube
 from dbproxy_operator.kube.watch import Change, Listed, Listing, changes
+from dbproxy_operator.observe.recall import Recall
 from dbproxy_operator.observe.world import PROXY_LABEL, Key
 from dbproxy_operator.run.users import Users
 
@@ -27,10 +28,11 @@ KINDS: dict[str, dict[str, str]] = {
 
 @dataclass
 class Informer:
-    """Of one of KINDS. `wake` is told the kind and the proxy."""
+    """Of one of KINDS. `recall` is told of each version; `wake` of the kind and the proxy."""
 
     kind: str
     users: Users
+    recall: Recall
     wake: Callable[[str, Key], None]
     _known: dict[tuple[str, str], tuple[str, Key | None]] = field(default_factory=dict)
     _listed: set[tuple[str, str]] = field(default_factory=set)
@@ -42,13 +44,16 @@ class Informer:
     def learn(self, change: Change) -> None:
         if isinstance(change, Listing):
             self._listed = set()
+            self.recall.begun(self.kind)
             return
         if isinstance(change, Listed):
+            self.recall.begun(self.kind, self._listed)
             for place in self._known.keys() - self._listed:
                 self._wake(self._users(place, None))
                 del self._known[place]
             return
         place = (change.namespace, change.name)
+        self.recall.told((self.kind, *place), change.version)
         owner = change.labels.get(PROXY_LABEL)
         users = self._users(place, Key(change.namespace, owner) if owner else None)
         self._listed.add(place)

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 RESYNC_EVERY = 300.0
 # However many proxies there are, the resync asks the API server for no more than one of them in
-# this time: a pass reads some 25 objects.
+# this time: such a pass reads some 20 objects.
 PACE = 2.0
 
 Reconcile = Callable[[Key], Awaitable[float | None]]

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 from tests.resources import Object, endpoint, proxy
-from tests.unit.dbproxy_operator.test_reconcile import World
+from tests.unit.dbproxy_operator.world import World
 
 LABELS = {
     "app.kubernetes.io/name": "dbproxy",

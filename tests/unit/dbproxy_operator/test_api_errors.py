@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from tests.unit.dbproxy_operator.test_reconcile import World
+from tests.unit.dbproxy_operator.world import World
 
 from dbproxy_operator.errors import Problem
 from dbproxy_operator.kube import (
@@ -14,6 +14,7 @@ from dbproxy_operator.kube import (
     RefusedError,
     UnreachableError,
 )
+from dbproxy_operator.observe.recall import KEPT
 from dbproxy_operator.tell import faults, status, verdicts
 from dbproxy_operator.tell.status import LOOK_AGAIN, LOOK_AGAIN_LAST
 
@@ -36,7 +37,8 @@ def failing(world: World, kind: str, error: KubeError, name: str = "orders") -> 
 
 
 def hide(world: World, kind: str, name: str = "") -> None:
-    """The API server doesn't show these objects, or that one."""
+    """The API server doesn't show these objects, or that one, and none is remembered."""
+    world.now += KEPT
     world.kube.fail = lambda verb, its_kind, its_name: (
         KubeError(500, "no key to decrypt it")
         if verb in ("get", "list") and its_kind == kind and name in ("", its_name)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.composed import NOW
 from tests.resources import Object, group, targets
-from tests.unit.dbproxy_operator.test_reconcile import World
+from tests.unit.dbproxy_operator.world import World
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The budget over whole reconciles: growth, refusals, and pods that are not ours."""
 
 import pytest
-from tests.unit.dbproxy_operator.test_reconcile import World
+from tests.unit.dbproxy_operator.world import World
 
 from dbproxy_operator.tell import status
 

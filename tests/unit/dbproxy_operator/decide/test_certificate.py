@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from tests.composed import MATERIAL, NOW
-from tests.unit.dbproxy_operator.test_reconcile import World
+from tests.unit.dbproxy_operator.world import World
 
 from dbproxy_operator.desired import certificates, subjects
 from dbproxy_operator.desired.certificates import Pair

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.unit.dbproxy_operator.test_reconcile import World
+from tests.unit.dbproxy_operator.world import World
 
 from dbproxy_operator.decide.skew import common_format
 from dbproxy_operator.desired import formats

@@ -1,6 +1,7 @@
 """A Secret that changes wakes whom it concerns, and thousands of others cost nothing."""
 
 from dbproxy_operator.kube.watch import Changed, Listed, Listing
+from dbproxy_operator.observe.recall import Recall
 from dbproxy_operator.observe.world import Key
 from dbproxy_operator.run.informer import Informer
 from dbproxy_operator.run.users import Users
@@ -15,9 +16,12 @@ class Woken:
     def __init__(self) -> None:
         self.woken: list[Key] = []
         self.users = Users()
+        self.recall = Recall(lambda: 0.0)
         self.users.learn(("DBProxy", "shop", "orders"), "orders", [("Secret", "app")])
         self.users.learn(("DBProxyTargetGroup", "shop", "db"), "bills", [("Secret", "app")])
-        self.informer = Informer("Secret", self.users, lambda _kind, key: self.woken.append(key))
+        self.informer = Informer(
+            "Secret", self.users, self.recall, lambda _kind, key: self.woken.append(key)
+        )
 
     def learn(self, *changes: Changed | Listing | Listed) -> list[Key]:
         self.woken.clear()

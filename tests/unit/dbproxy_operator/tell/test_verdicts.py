@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from tests.resources import Object
-from tests.unit.dbproxy_operator.test_reconcile import World
+from tests.unit.dbproxy_operator.world import World
 
 from dbproxy_operator.tell import status
 
