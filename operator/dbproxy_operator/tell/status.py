@@ -37,6 +37,8 @@ EXPECTED = frozenset(
     }
 )
 _USUAL = ("Ready", "Reconciling", "Stalled")
+# Without them nothing becomes Ready.
+_GOOD_NEWS = ("TargetsAvailable", "WriterKnown")
 _MESSAGE = 2048
 
 
@@ -124,9 +126,11 @@ def announced(obj: Object, conditions: Sequence[Object]) -> list[Object]:
     """The conditions whose change people are told by an Event: each reason and message once.
 
     A step on the way is told when it begins and when it has Stalled, not each time that the pods it
-    names are others.
+    names are others. On the way to the first Ready only what goes wrong is told, and the end of it:
+    whoever made the object expects the rest.
     """
     before = conditions_of(obj)
+    is_new = not before.get("Ready", {}).get("observedGeneration")
     told: dict[tuple[bool, str, str], Object] = {}
     for condition in conditions:
         kind, reason = condition["type"], condition["reason"]
@@ -134,8 +138,8 @@ def announced(obj: Object, conditions: Sequence[Object]) -> list[Object]:
         stalls = condition["status"] == "True" and old.get("status") != "True"
         if kind == "Reconciling" or (kind == "Stalled" and not (stalls and reason in EXPECTED)):
             continue
-        if not old and kind != "Ready" and reason in EXPECTED:
-            # An object that is new has everything before it; Ready says so.
+        comes = reason in EXPECTED or (kind in _GOOD_NEWS and condition["status"] == "True")
+        if is_new and kind != "Stalled" and comes:
             continue
         if (kind == "Ready" and condition["status"] == "True") or reason in EXPECTED:
             changed = (old.get("status"), old.get("reason")) != (condition["status"], reason)

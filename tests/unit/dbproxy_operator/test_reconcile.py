@@ -198,7 +198,7 @@ async def test_however_often_it_is_killed_it_ends_at_the_same_place() -> None:
         await world.settle()
         assert {key for key in world.kube.objects if key[0] not in ("Event", "Pod")} == expected
         assert world.conditions("DBProxy", "orders")["Ready"] == ("True", "Ready")
-        assert len(world.events("PodsNotReady")) <= 3
+        assert len(world.events("Ready")) <= 3
 
 
 async def test_what_is_of_another_class_is_left_to_its_operator() -> None:

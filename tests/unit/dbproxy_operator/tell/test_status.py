@@ -1,5 +1,6 @@
 """Conditions as kstatus and `kubectl wait` read them."""
 
+import dataclasses
 from typing import Any
 
 from hypothesis import given
@@ -138,12 +139,38 @@ def test_a_step_is_announced_when_it_begins_and_when_it_has_stalled() -> None:
     def waits(*pods: str) -> Verdict:
         return Verdict(progress=Problem("WaitingForPods", "waiting", waits_for=pods))
 
-    obj, told = fresh(), []
+    obj, told = after(fresh(), FINE), []
+    obj["metadata"]["generation"] += 1
     for verdict, now in ((waits("a"), NOW), (waits("b"), NOW + 1), (waits("b"), NOW + 60)):
         conditions = judge(obj, verdict, now).conditions
         told += [(one["type"], one["message"]) for one in status.announced(obj, conditions)]
         obj = after(obj, verdict, now)
     assert told == [("Ready", "waiting: a"), ("Stalled", "waiting: b")]
+
+
+def test_on_the_way_to_the_first_ready_only_what_goes_wrong_is_announced() -> None:
+    probing = (Extra("TargetsAvailable", None, "Probing", "waiting for the first probes"),)
+    known = (Extra("WriterKnown", True, "WriterKnown", "db-0 is the writer"),)
+    obj, told = fresh(), []
+    for verdict, now in (
+        (Verdict(progress=ROLLING, extras=probing), NOW),
+        (Verdict(progress=ROLLING, extras=probing), NOW + 3600),
+        (Verdict(problem=MISSING, extras=known), NOW + 3601),
+        (dataclasses.replace(FINE, extras=known), NOW + 3602),
+    ):
+        conditions = judge(obj, verdict, now).conditions
+        told += [(one["type"], one["reason"]) for one in status.announced(obj, conditions)]
+        obj = after(obj, verdict, now)
+    assert told == [("Stalled", ROLLING.reason), ("Ready", MISSING.reason), ("Ready", "Ready")]
+
+
+def test_a_writer_that_is_known_again_is_announced() -> None:
+    known = (Extra("WriterKnown", True, "WriterKnown", "db-1 is the writer"),)
+    obj = after(fresh(), FINE)
+    obj = after(obj, Verdict(problem=Problem("NoWriter", "none")))
+    healed = judge(obj, dataclasses.replace(FINE, extras=known), NOW)
+    found = status.announced(obj, healed.conditions)
+    assert [one["type"] for one in found] == ["Ready", "WriterKnown"]
 
 
 def test_a_status_that_says_it_already_is_not_written() -> None:
@@ -178,9 +205,3 @@ def test_reconciling_and_stalled_are_never_both_true(story: list[tuple[Any, floa
         if verdict.problem is not None:
             assert found["Ready"][0] == "False"
         assert after(obj, verdict, now) == obj
-
-
-def test_of_a_new_object_only_ready_says_what_lies_before_it() -> None:
-    extra = (Extra("TargetsAvailable", None, "Probing", "waiting for the first probes"),)
-    judged = judge(fresh(), Verdict(progress=ROLLING, extras=extra), NOW)
-    assert [one["type"] for one in status.announced(fresh(), judged.conditions)] == ["Ready"]
