@@ -54,7 +54,7 @@ test-unit: python ## Run the tests that need no server, with 2,000 seeds of the 
 	@$(NODE) require build cluster database
 	@$(NODE) install
 	@$(NODE) binaries
-	$(call step,Unit and contract tests,$(PYTEST) -n auto tests/unit tests/contract)
+	$(call step,Unit and contract tests,$(PYTEST) -n auto --dist loadgroup tests/unit tests/contract)
 	$(call step,Rust tests and simulation,$(CARGO) test $(WORKSPACE))
 
 .PHONY: test-protocol
@@ -85,7 +85,7 @@ bench: python ## Measure this proxy beside direct PostgreSQL and PgBouncer (BENC
 	@$(BIN)/python -m tests.bench
 
 .PHONY: bench-operator
-bench-operator: python ## Measure the operator with 500 proxies on a real API server (BENCH_PROXIES, BENCH_SECRETS)
+bench-operator: python ## Measure the operator with 500 proxies, on API servers in memory and real (BENCH_PROXIES, BENCH_SECRETS)
 	@$(NODE) require build cluster
 	@$(NODE) binaries
 	@PYTHONPATH=operator:. $(BIN)/python -m tests.bench.fleet

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.fleet.measure import Fleet
-from tests.bench.fleet.programs import Operator, operator, player
-from tests.bench.fleet.server import ApiServer
+from tests.bench.fleet.programs import Operator, Player, operator, player
+from tests.bench.fleet.server import ApiServer, MemoryServer, Server
 from tests.bench.results import machine
 
 from dbproxy_operator.run.worker import PACE, RESYNC_EVERY
@@ -29,6 +29,10 @@ class Scale:
     proxies: int
     secrets: int
     pods: int
+
+    @property
+    def names(self) -> list[str]:
+        return [f"p-{number:04}" for number in range(self.proxies)]
 
 
 def main() -> None:
@@ -51,30 +55,38 @@ def main() -> None:
 
 
 async def bench(scale: Scale, home: Path) -> None:
-    print("a real kube-apiserver and etcd, without kubelets and controllers")
+    print("without kubelets and controllers: a player writes what those and the pods would write")
     print(", ".join(f"{name} {value}" for name, value in machine().items()), flush=True)
-    with ApiServer(home) as server:
-        async with server.session() as session:
-            await server.ready(session)
-            with player(server, home), operator(server, home) as measured:
-                await measured.started()
-                await ask(Fleet(session, measured), scale)
+    for kind in (MemoryServer, ApiServer):
+        folder = home / kind.__name__
+        with kind(folder) as server:
+            async with server.session() as session:
+                await server.ready(session)
+                with player(server, folder) as played, operator(server, folder) as measured:
+                    await measured.started()
+                    fleet = Fleet(session, measured)
+                    begun, empty = time.monotonic(), measured.memory()
+                    await burst(fleet, scale, server, played)
+                    if kind is ApiServer:
+                        await ask(fleet, scale, begun, empty)
 
 
-async def ask(fleet: Fleet, scale: Scale) -> None:
-    measured, begun = fleet.operator, time.monotonic()
+async def burst(fleet: Fleet, scale: Scale, server: Server, played: Player) -> None:
+    """All at once, and what it cost whom: on one machine they take from each other."""
     await fleet.begin()
-    empty = measured.memory()
-    names = [f"p-{number:04}" for number in range(scale.proxies)]
-    tell(
-        f"all {scale.proxies} applied at once, until all are Ready",
-        await fleet.apply(names),
-        "s",
-        60,
-    )
-    before = await measured.counted()
-    tell("calls to the API server for each of them", before.calls / scale.proxies, "", None)
-    tell("the operator's CPU time until then", measured.cpu_seconds(), "s", None)
+    before = server.cpu_seconds(), played.cpu_seconds(), fleet.operator.cpu_seconds()
+    took = await fleet.apply(scale.names)
+    after = server.cpu_seconds(), played.cpu_seconds(), fleet.operator.cpu_seconds()
+    print(f"{server.title}:", flush=True)
+    tell(f"all {scale.proxies} applied at once, until all are Ready", took, "s", 60)
+    for who, spent, total in zip(("API server", "player", "operator"), before, after, strict=True):
+        tell(f"CPU time until then: {who}", total - spent, "s", None)
+    calls = (await fleet.operator.counted()).calls
+    tell("the operator's calls to the API server for each of them", calls / scale.proxies, "", None)
+
+
+async def ask(fleet: Fleet, scale: Scale, begun: float, empty: float) -> None:
+    measured, names = fleet.operator, scale.names
     # From its first period on, the resync is what goes on at rest.
     await asyncio.sleep(max(0.0, begun + RESYNC_EVERY + 30 - time.monotonic()))
     calls, passes = await fleet.calls_and_passes(AT_REST_SECONDS)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
-from tests.bench.fleet.server import PATIENCE, WITH_US, ApiServer, ServerError, free_port
+from tests.bench.fleet.server import PATIENCE, WITH_US, Server, ServerError, cpu_seconds, free_port
 from tests.cluster.node import paths
 
 
@@ -51,8 +51,7 @@ class Operator:
         return int(found.group(1)) / 1024
 
     def cpu_seconds(self) -> float:
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.process.pid)
 
     async def started(self) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -74,8 +73,16 @@ class Operator:
             return await response.text()
 
 
+@dataclass(frozen=True)
+class Player:
+    process: subprocess.Popen[bytes]
+
+    def cpu_seconds(self) -> float:
+        return cpu_seconds(self.process.pid)
+
+
 @contextmanager
-def operator(server: ApiServer, home: Path) -> Iterator[Operator]:
+def operator(server: Server, home: Path) -> Iterator[Operator]:
     port = free_port()
     environment = {
         "KUBECONFIG": str(server.kubeconfig),
@@ -89,10 +96,10 @@ def operator(server: ApiServer, home: Path) -> Iterator[Operator]:
 
 
 @contextmanager
-def player(server: ApiServer, home: Path) -> Iterator[None]:
+def player(server: Server, home: Path) -> Iterator[Player]:
     environment = {"BENCH_URL": server.url, "BENCH_TOKEN": server.token}
-    with _program("tests.bench.fleet.player", environment, home / "player.log"):
-        yield
+    with _program("tests.bench.fleet.player", environment, home / "player.log") as process:
+        yield Player(process)
 
 
 @contextmanager

@@ -10,10 +10,11 @@ import hashlib
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import packages, paths
-from .console import Command, StepError, note, run, step
+from .console import Command, StepError, alone, note, run, step
 
 COMPONENTS = (
     "etcd",
@@ -57,6 +58,27 @@ def build() -> Path:
     return folder
 
 
+def memory_server() -> Path:
+    """The API server in memory, for the bench of the operator: built when it is first asked for.
+
+    It comes from the same modules as Kubernetes, which the compiler has done by then.
+    """
+    digest = hashlib.sha256(run(["go", "version"], cwd=paths.MODULE).encode())
+    sources = [*sorted((paths.MODULE / "memapi").glob("*.go")), paths.MODULE / "go.sum"]
+    for source in sources:
+        digest.update(source.read_bytes())
+    folder = paths.MEMORY_SERVERS / digest.hexdigest()[:16]
+    with alone(paths.MEMORY_SERVERS.with_suffix(".lock")):
+        if not folder.exists():
+            with step("Building the API server in memory (once)"):
+                unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
+                unfinished.mkdir(parents=True)
+                go_build(unfinished, "-s -w", ["./memapi"])
+                unfinished.rename(folder)
+            forget_older(folder)
+    return folder / "memapi"
+
+
 def ensure() -> None:
     """kubectl and helm, for tests and lint; beside Docker and kind, the machine's own."""
     if not packages.docker_with_kind():
@@ -74,15 +96,19 @@ def compile_into(folder: Path) -> None:
         ("helm, coredns, pause", folder, ["helm.sh/helm/v3/cmd/helm", "./coredns", "./pause"]),
     ):
         with step(f"go build {title}"):
-            command: Command = ["go", "build", "-trimpath", "-ldflags", flags]
-            command += ["-o", target, *wanted]
-            run(command, cwd=paths.MODULE, env={"CGO_ENABLED": "0"})
+            go_build(target, flags, wanted)
     for name in COMPONENTS:
         (folder / name).symlink_to("kubernetes")
 
 
+def go_build(target: Path, flags: str, wanted: Sequence[str]) -> None:
+    command: Command = ["go", "build", "-trimpath", "-ldflags", flags, "-o", target, *wanted]
+    run(command, cwd=paths.MODULE, env={"CGO_ENABLED": "0"})
+
+
 def forget_older(current: Path) -> None:
-    finished = [path for path in paths.BUILDS.iterdir() if path.is_dir() and path != current]
+    """All builds beside it but the newest."""
+    finished = [path for path in current.parent.iterdir() if path.is_dir() and path != current]
     for path in sorted(finished, key=lambda path: path.stat().st_mtime)[:-1]:
         note(f"forgetting an older build: {path.name}")
         shutil.rmtree(path)

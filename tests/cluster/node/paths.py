@@ -14,6 +14,7 @@ KUBECONFIG = CLUSTER / "kubeconfig"
 BUILDS = CACHE / "kubernetes"
 # A link to the newest build: kubectl, helm and the components.
 BINARIES = CACHE / "bin"
+MEMORY_SERVERS = CACHE / "memapi"
 IMAGES = CACHE / "images"
 VENV = CACHE / "venv"
 TARGET = CACHE / "target"
