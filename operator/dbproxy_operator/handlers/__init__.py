@@ -1,15 +1,15 @@
 """Kopf's part: it watches and wakes, nothing else.
 
 Only `on.event`, `login`, `startup` and `cleanup` are used: whatever else Kopf offers adds
-finalizers or annotations to the objects. Kinds of which only the change matters are watched by
-`run.informer`, which costs less.
+finalizers or annotations to the objects. All other kinds are watched by `run.informer`, which costs
+less.
 """
 
 from collections.abc import Callable
 
 import kopf
 
-from dbproxy_operator.handlers import deployments, endpoints, pods, proxies, target_groups
+from dbproxy_operator.handlers import endpoints, proxies, target_groups
 from dbproxy_operator.handlers.activities import register as register_activities
 from dbproxy_operator.handlers.wakes import Wakes
 from dbproxy_operator.run.queue import Queue
@@ -30,6 +30,6 @@ def registry(
     made = kopf.OperatorRegistry()
     wakes = Wakes(queue, users, on_wake)
     register_activities(made, on_change)
-    for module in (proxies, target_groups, endpoints, deployments, pods):
+    for module in (proxies, target_groups, endpoints):
         module.register(made, wakes)
     return made

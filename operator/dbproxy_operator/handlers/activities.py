@@ -5,13 +5,6 @@ from typing import Any
 
 import kopf
 
-from dbproxy_operator.observe.world import PROXY_LABEL
-
-LABELLED = (
-    ("v1", "pods"),
-    ("apps", "deployments"),
-)
-
 
 class NoComparison(kopf.DiffBaseStorage):
     """Kopf would copy every object whole at each event, to compare it with the last one."""
@@ -61,5 +54,3 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.persistence.finalizer = "dbproxy.dev/never"
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix="dbproxy.dev")
     settings.persistence.diffbase_storage = NoComparison()
-    for resource in LABELLED:
-        settings.watching.label_selectors[resource] = PROXY_LABEL

@@ -1,8 +1,8 @@
-"""Watching the metadata of all objects of a kind: what changed and when, never what is in it.
+"""Watching all objects of a kind: what changed and when, never what is in it.
 
-Secrets and ConfigMaps of a whole cluster are watched so: thousands of foreign ones cost a line of
-text each, and no content of them is ever in this process. So are our own objects of which only the
-change matters.
+Of Secrets and ConfigMaps of a whole cluster only the metadata is asked for: thousands of foreign
+ones cost a line of text each, and no content of them is ever in this process. So it is for our own
+objects of which only the change matters. Where a status counts, the caller says what of it.
 """
 
 import asyncio
@@ -10,13 +10,13 @@ import hashlib
 import json
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 
-from dbproxy_operator.kube.client import Kube
+from dbproxy_operator.kube.client import JSON, Kube, Object
 from dbproxy_operator.kube.errors import KubeError, UnreachableError, from_status
 
 log = logging.getLogger(__name__)
@@ -36,8 +36,9 @@ _NOISE = ("managedFields", "resourceVersion")
 
 @dataclass(frozen=True)
 class Changed:
-    """An object as it is now. `version` is another after each change, but for those of its status
-    alone where the kind counts generations; None once it is gone.
+    """An object as it is now. `version` is another after each change that counts; None once it is
+    gone. With `matters` that is a change of those words; else any, but for those of its status
+    alone where the kind counts generations.
     """
 
     namespace: str
@@ -57,16 +58,22 @@ class Listed:
 
 
 Change = Changed | Listing | Listed
+Matters = Callable[[Object], object]
 
 
 async def changes(
-    kube: Kube, kind: str, namespace: str | None, selectors: Mapping[str, str]
+    kube: Kube,
+    kind: str,
+    namespace: str | None,
+    selectors: Mapping[str, str],
+    matters: Matters | None = None,
 ) -> AsyncIterator[Change]:
     """What is there, then what changes, for good; whatever breaks off is begun anew.
 
-    `selectors`: by `fieldSelector` and `labelSelector`, as in the API.
+    `selectors`: by `fieldSelector` and `labelSelector`, as in the API. `matters`: what of the whole
+    object counts, as something that JSON can hold; without it only the metadata is asked for.
     """
-    reading = _Reading(kube, kind, namespace, selectors)
+    reading = _Reading(kube, kind, namespace, selectors, matters)
     pause = FIRST_RETRY
     while True:
         try:
@@ -93,6 +100,7 @@ class _Reading:
     kind: str
     namespace: str | None
     selectors: Mapping[str, str]
+    matters: Matters | None
     version: str = ""
 
     async def all(self) -> AsyncIterator[Changed]:
@@ -102,7 +110,7 @@ class _Reading:
             async with await self._ask(query, _LIST, _PAGE_TIME) as response:
                 page = _parsed(b"".join([chunk async for chunk in _chunks(response)]))
             for item in page.get("items") or ():
-                yield _changed(item["metadata"])
+                yield self._changed(item)
             token = page["metadata"].get("continue") or ""
             if not token:
                 self.version = str(page["metadata"]["resourceVersion"])
@@ -125,13 +133,22 @@ class _Reading:
                 metadata = event["object"]["metadata"]
                 self.version = str(metadata["resourceVersion"])
                 if event["type"] != "BOOKMARK":
-                    yield _changed(metadata, gone=event["type"] == "DELETED")
+                    yield self._changed(event["object"], gone=event["type"] == "DELETED")
 
     async def _ask(
         self, query: Mapping[str, str], accept: str, limit: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
         asked = {**query, **self.selectors}
-        return await self.kube.stream(self.kind, self.namespace, asked, accept, limit)
+        form = accept if self.matters is None else JSON
+        return await self.kube.stream(self.kind, self.namespace, asked, form, limit)
+
+    def _changed(self, obj: Object, *, gone: bool = False) -> Changed:
+        metadata = obj["metadata"]
+        version = None
+        if not gone:
+            version = _digest(self.matters(obj)) if self.matters else version_of(metadata)
+        labels = metadata.get("labels") or {}
+        return Changed(str(metadata["namespace"]), str(metadata["name"]), version, labels)
 
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
@@ -158,15 +175,13 @@ def _parsed(text: bytes) -> Any:
         raise KubeError(0, f"the answer is not JSON: {error}") from error
 
 
-def _changed(metadata: dict[str, Any], *, gone: bool = False) -> Changed:
-    labels = metadata.get("labels") or {}
-    version = None if gone else version_of(metadata)
-    return Changed(str(metadata["namespace"]), str(metadata["name"]), version, labels)
-
-
 def version_of(metadata: Mapping[str, Any]) -> str:
     """What `Changed` calls the version, of an object with that metadata."""
     if "generation" not in metadata:
         return str(metadata["resourceVersion"])
     told = {name: value for name, value in metadata.items() if name not in _NOISE}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return _digest(told)
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,16 +1,17 @@
-"""Wakes the proxies whose Secrets, ConfigMaps or children change, whoever else has thousands.
+"""Wakes the proxies whose Secrets, ConfigMaps, children or pods change, whoever else has thousands.
 
-Kopf keeps a task, a queue and a record for each object that it watches, and is left to the few
-kinds whose status matters; here only those objects are remembered that some proxy uses.
+Kopf takes a task, a queue and a record for each object that it watches, and is left to the three
+resources of users; here only those objects are remembered that some proxy uses.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dbproxy_operator.kube import Kube
-from dbproxy_operator.kube.watch import Change, Listed, Listing, changes
+from dbproxy_operator.kube.watch import Change, Listed, Listing, Matters, changes
 from dbproxy_operator.observe.recall import Recall
 from dbproxy_operator.observe.world import PROXY_LABEL, Key
+from dbproxy_operator.run import matters
 from dbproxy_operator.run.users import Users
 
 _OURS = {"labelSelector": PROXY_LABEL}
@@ -23,7 +24,10 @@ KINDS: dict[str, dict[str, str]] = {
     "PodDisruptionBudget": _OURS,
     "Role": _OURS,
     "RoleBinding": _OURS,
+    "Deployment": _OURS,
+    "Pod": _OURS,
 }
+MATTERS: dict[str, Matters] = {"Deployment": matters.of_deployment, "Pod": matters.of_pod}
 
 
 @dataclass
@@ -38,7 +42,8 @@ class Informer:
     _listed: set[tuple[str, str]] = field(default_factory=set)
 
     async def run(self, kube: Kube, namespace: str | None) -> None:
-        async for change in changes(kube, self.kind, namespace, KINDS[self.kind]):
+        told = changes(kube, self.kind, namespace, KINDS[self.kind], MATTERS.get(self.kind))
+        async for change in told:
             self.learn(change)
 
     def learn(self, change: Change) -> None:

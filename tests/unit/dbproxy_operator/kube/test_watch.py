@@ -1,8 +1,8 @@
-"""Only metadata is asked for; whatever breaks off is begun anew, and nothing is missed."""
+"""Only what counts is asked for; whatever breaks off is begun anew, and nothing is missed."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -72,10 +72,12 @@ async def kube(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     await made.close()
 
 
-async def told(kube: Kube, count: int) -> list[Change]:
+async def told(
+    kube: Kube, count: int, matters: Callable[[Object], object] | None = None
+) -> list[Change]:
     found: list[Change] = []
     async with aclosing(
-        watch.changes(kube, "Secret", None, {"fieldSelector": "type!=x"})
+        watch.changes(kube, "Secret", None, {"fieldSelector": "type!=x"}, matters)
     ) as changes:  # type: ignore[type-var]
         async with asyncio.timeout(20):
             async for change in changes:
@@ -146,3 +148,26 @@ async def test_where_generations_are_counted_a_status_alone_is_no_change(
     versions = [change.version for change in await told(kube, 6) if isinstance(change, Changed)]
     assert versions[0] == versions[1]
     assert len(set(versions)) == 3
+
+
+async def test_where_a_status_counts_the_whole_object_is_asked_what_matters(
+    server: Server, kube: Kube
+) -> None:
+    def pod(version: int, phase: str) -> Object:
+        return metadata("a", version) | {"status": {"phase": phase}}
+
+    server.pages = [page(5, pod(1, "Pending"))]
+    server.watches = [
+        event("MODIFIED", pod(6, "Pending"))
+        + event("MODIFIED", pod(7, "Running"))
+        + event("DELETED", pod(8, "Running"))
+    ]
+
+    def phase(obj: Object) -> object:
+        return obj["status"]["phase"]
+
+    found = [one.version for one in await told(kube, 6, phase) if isinstance(one, Changed)]
+    assert found[0] == found[1]
+    assert len(set(found)) == 3
+    assert found[3] is None
+    assert server.accepted == {"application/json"}
