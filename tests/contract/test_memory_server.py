@@ -189,6 +189,7 @@ async def selections(api: Api) -> None:
         await api.call("GET", root, labelSelector=selector)
     for selector in ("type!=a/b", "type=a/b", "metadata.name=s-1"):
         await api.call("GET", root, fieldSelector=selector)
+    await api.call("GET", root, limit="many")
     page = await api.call("GET", root, limit="2")
     while token := page["metadata"].get("continue"):
         page = await api.call(
@@ -345,6 +346,8 @@ PODS = "/api/v1/namespaces/default/pods"
         {"url": PODS, "method": "POST", "body": {}, "dryRun": "All"},
         {"url": f"{PODS}/p", "method": "PATCH", "body": {}, "kind": STRATEGIC},
         {"url": f"{PODS}/p", "method": "DELETE"},
+        {"url": "/api/v1/pods", "method": "POST", "body": {}},
+        {"url": PODS, "method": "POST", "body": {}, "kind": "application/yaml"},
     ],
     ids=str,
 )

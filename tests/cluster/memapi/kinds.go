@@ -46,6 +46,8 @@ type kind struct {
 	noStatus content
 	// What the API server writes into a new object by itself.
 	begin func(s *server, obj content) error
+	// Fields of the spec whose change would have it write others.
+	fixed []string
 	// Who owns which fields: by writes of the object, and of its status.
 	managers map[string]*managedfields.FieldManager
 	collection
@@ -80,6 +82,7 @@ func builtin() []*kind {
 	}
 	service := of("", "v1", "Service", "services")
 	service.hasStatus, service.begin = true, beginService
+	service.fixed = []string{"type", "clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"}
 	deployment := of("apps", "v1", "Deployment", "deployments")
 	deployment.hasStatus, deployment.counted = true, specAndAnnotations
 	deployment.kept = []fieldpath.Path{fieldpath.MakePathOrDie("metadata", "labels")}

@@ -7,9 +7,9 @@
 // selectors, patches and the texts of errors. tests/contract/test_fleet.py asks it and a real API
 // server the same.
 //
-// Left out, whoever asks: authentication and authorization (all is allowed), admission, validation
-// of what objects say, CEL, garbage collection, events' expiry, compression. Whatever else it does
-// not serve as the real one does, it answers with 501 Not Implemented.
+// Left out, whoever asks: authentication and authorization (all is allowed), admission, validation,
+// CEL, warnings, garbage collection, the expiry of Events, compression. Whatever else it does not
+// serve as the real one does, it answers with 501 Not Implemented.
 package main
 
 import (

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -45,7 +46,10 @@ func (s *server) read(w http.ResponseWriter, r *http.Request, p place) error {
 			return notServed("selecting by " + required.Field)
 		}
 	}
-	watches, _ := strconv.ParseBool(query.Get("watch"))
+	watches, err := isTrue(query.Get("watch"))
+	if err != nil {
+		return err
+	}
 	if watches {
 		return s.watch(w, r, p, by)
 	}
@@ -73,12 +77,15 @@ func (s *server) list(w http.ResponseWriter, r *http.Request, p place, by select
 		p.Unlock()
 	}
 	metadata := metav1.ListMeta{ResourceVersion: strconv.FormatInt(found.version, 10)}
-	limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
-	if items := found.items; limit > 0 && len(items) > limit {
+	limit, err := number(r.URL.Query().Get("limit"))
+	if err != nil {
+		return err
+	}
+	if items := found.items; limit > 0 && int64(len(items)) > limit {
 		found.items = items[:limit]
 		metadata.Continue = s.keep(page{found.version, items[limit:]})
 		if by.labels.Empty() && by.fields.Empty() {
-			left := int64(len(items) - limit)
+			left := int64(len(items)) - limit
 			metadata.RemainingItemCount = &left
 		}
 	}
@@ -141,63 +148,98 @@ func (s *server) watch(w http.ResponseWriter, r *http.Request, p place, by selec
 		return err
 	}
 	query := r.URL.Query()
-	seconds := watchSeconds
-	if text := query.Get("timeoutSeconds"); text != "" {
-		if seconds, err = strconv.Atoi(text); err != nil {
-			return apierrors.NewBadRequest(err.Error())
-		}
+	seconds, err := number(query.Get("timeoutSeconds"))
+	if err != nil {
+		return err
 	}
-	stream := &stream{w: w, kind: p.kind, as: as}
-	if text := query.Get("resourceVersion"); text != "" && text != "0" {
-		if stream.version, err = strconv.ParseInt(text, 10, 64); err != nil {
-			return apierrors.NewBadRequest(err.Error())
-		}
-	} else {
-		p.Lock()
-		stream.version = s.version.Load()
-		for _, obj := range p.selected(by) {
-			stream.event(watch.Added, obj)
-		}
-		p.Unlock()
+	bookmarks, err := isTrue(query.Get("allowWatchBookmarks"))
+	if err != nil {
+		return err
 	}
-	var bookmarks <-chan time.Time
-	if asks, _ := strconv.ParseBool(query.Get("allowWatchBookmarks")); asks {
-		ticker := time.NewTicker(bookmarkEvery)
-		defer ticker.Stop()
-		bookmarks = ticker.C
+	since, err := number(query.Get("resourceVersion"))
+	if err != nil {
+		return err
 	}
-	end := time.NewTimer(time.Duration(seconds) * time.Second)
-	defer end.Stop()
-	w.Header().Set("Content-Type", "application/json")
-	for {
-		changed, err := stream.follow(by)
-		if stream.flush() != nil || err != nil {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-bookmarks:
-			stream.bookmark()
-		case <-end.C:
-			return nil
-		case <-r.Context().Done():
-			return nil
-		}
+	stream := &stream{w: w, kind: p.kind, by: by, as: as, version: since}
+	if since == 0 {
+		s.tellAll(stream)
 	}
+	if seconds <= 0 {
+		seconds = watchSeconds
+	}
+	end, stop := context.WithTimeout(r.Context(), time.Duration(seconds)*time.Second)
+	defer stop()
+	stream.run(end, bookmarks)
+	return nil
+}
+
+// tellAll tells what is there, as if it had just been added.
+func (s *server) tellAll(to *stream) {
+	to.kind.Lock()
+	defer to.kind.Unlock()
+	to.version = s.version.Load()
+	for _, obj := range to.kind.selected(to.by) {
+		to.event(watch.Added, obj)
+	}
+}
+
+func number(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	found, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0, apierrors.NewBadRequest(err.Error())
+	}
+	return found, nil
+}
+
+func isTrue(text string) (bool, error) {
+	if text == "" {
+		return false, nil
+	}
+	found, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, apierrors.NewBadRequest(err.Error())
+	}
+	return found, nil
 }
 
 // stream is a watch that has told all up to its version.
 type stream struct {
 	w       http.ResponseWriter
 	kind    *kind
+	by      selection
 	as      form
 	version int64
 	text    bytes.Buffer
 }
 
+// run goes on until the end, or until the changes since are no longer known.
+func (s *stream) run(end context.Context, bookmarks bool) {
+	ticker := time.NewTicker(bookmarkEvery)
+	defer ticker.Stop()
+	s.w.Header().Set("Content-Type", "application/json")
+	for {
+		changed, err := s.follow()
+		if s.flush() != nil || err != nil {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ticker.C:
+			if bookmarks {
+				s.bookmark()
+			}
+		case <-end.Done():
+			return
+		}
+	}
+}
+
 // follow tells what changed since; it returns what is closed when there is more. After an error,
 // which it tells too, the watch is over.
-func (s *stream) follow(by selection) (<-chan struct{}, error) {
+func (s *stream) follow() (<-chan struct{}, error) {
 	changes, changed, err := s.kind.after(s.version)
 	if err != nil {
 		text, _ := json.Marshal(responsewriters.ErrorToAPIStatus(err))
@@ -206,7 +248,7 @@ func (s *stream) follow(by selection) (<-chan struct{}, error) {
 	}
 	for _, each := range changes {
 		s.version = each.version
-		if event, obj := by.seen(each); obj != nil {
+		if event, obj := s.by.seen(each); obj != nil {
 			s.event(event, obj)
 		}
 	}

@@ -93,7 +93,7 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) error {
 
 func (s *server) serveResource(w http.ResponseWriter, r *http.Request, version string, parts []string) error {
 	p := place{}
-	if parts[0] == "namespaces" && len(parts) > 2 {
+	if parts[0] == "namespaces" && len(parts) > 2 && parts[2] != "status" {
 		p.namespace, parts = parts[1], parts[2:]
 	}
 	if version == authorizationv1.SchemeGroupVersion.String() && parts[0] == reviews {
@@ -109,8 +109,10 @@ func (s *server) serveResource(w http.ResponseWriter, r *http.Request, version s
 	if p.kind == nil || len(parts) > 3 || (p.subresource != "" && p.managers[p.subresource] == nil) {
 		return notServed(r.URL.Path)
 	}
-	if p.name != "" && p.Namespaced != (p.namespace != "") {
-		return notServed(r.URL.Path)
+	// Without a namespace one reads those of all.
+	everywhere := p.namespace == "" && p.name == "" && r.Method == http.MethodGet
+	if p.Namespaced != (p.namespace != "") && !everywhere {
+		return notServed(r.Method + " of " + r.URL.Path)
 	}
 	switch {
 	case r.Method == http.MethodGet && p.name == "":
@@ -196,6 +198,9 @@ func (s *server) get(w http.ResponseWriter, r *http.Request, p place) error {
 }
 
 func (s *server) post(w http.ResponseWriter, r *http.Request, p place) error {
+	if r.Header.Get("Content-Type") != "application/json" {
+		return notServed("bodies but JSON")
+	}
 	body, err := s.writing(r, p, "fieldManager")
 	if err != nil {
 		return err
@@ -218,6 +223,9 @@ func (s *server) post(w http.ResponseWriter, r *http.Request, p place) error {
 }
 
 func (s *server) replace(w http.ResponseWriter, r *http.Request, p place) error {
+	if r.Header.Get("Content-Type") != "application/json" {
+		return notServed("bodies but JSON")
+	}
 	body, err := s.writing(r, p, "fieldManager")
 	if err != nil {
 		return err
@@ -230,6 +238,9 @@ func (s *server) replace(w http.ResponseWriter, r *http.Request, p place) error 
 		return notServed("replacing this kind, or without a resourceVersion")
 	}
 	stored, _, err := s.update(p, false, made)
+	if apierrors.IsNotFound(err) && !p.custom {
+		return notServed("replacing what is not there, which creates some kinds")
+	}
 	if err != nil {
 		return err
 	}

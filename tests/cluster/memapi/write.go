@@ -244,6 +244,11 @@ func (p place) updated(obj, live *unstructured.Unstructured) (*unstructured.Unst
 	if p.subresource == "status" {
 		return p.told(obj, live)
 	}
+	for _, name := range p.fixed {
+		if !reflect.DeepEqual(obj.Object["spec"].(content)[name], live.Object["spec"].(content)[name]) {
+			return nil, notServed("changes of " + name)
+		}
+	}
 	if p.hasStatus {
 		delete(obj.Object, "status")
 		if status, found := live.Object["status"]; found {
