@@ -1,41 +1,85 @@
-//! What a backend owes: the queue that [`Link`](crate::link::Link) keeps, and its entries.
+//! What a backend owes: the queue that [`Link`](crate::link::Link) keeps, an entry for each message
+//! that is answered, and the statement that some of them carry.
+//!
+//! What an entry means is booked when the server has carried its message out (`session::judge`), and
+//! not when it was sent: what stands behind an error in its batch is never carried out.
 
-use std::collections::vec_deque::{Iter, IterMut};
+use std::collections::vec_deque::Iter;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use crate::message::backend;
 use crate::statement::Effects;
 
+/// Entries that an empty queue keeps room for.
+const ROOM: usize = 64;
+
+/// A statement that a client parsed.
+#[derive(Debug)]
+pub(crate) struct Statement {
+    /// The whole Parse message; empty if it is never parsed again, since its client is pinned.
+    pub parse: Box<[u8]>,
+    pub effects: Effects,
+}
+
 /// What the server owes an answer for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Expect {
-    /// A simple query; `extended`: unsynced extended messages stand before it.
+    /// A simple query.
     Query {
         effects: Effects,
-        extended: bool,
     },
     FunctionCall,
-    /// A batch of extended messages; `empty`: a Sync with nothing before it. `parse`: which of its
-    /// messages parses the unnamed statement last.
-    Sync {
+    /// `unnamed`: it parses the unnamed statement. `ours`: the proxy put it in.
+    Parse {
+        unnamed: Option<Arc<Statement>>,
+        ours: bool,
+    },
+    Bind {
         effects: Effects,
+    },
+    Describe,
+    Execute {
+        effects: Effects,
+    },
+    /// `unnamed`: it closes the unnamed statement. `ours`: the proxy put it in.
+    Close {
+        unnamed: bool,
+        ours: bool,
+    },
+    /// `empty`: nothing stands between it and the end of the batch before.
+    Sync {
         empty: bool,
-        parse: Option<u32>,
     },
     /// CopyDone or CopyFail, sent before the server asked for data. It has no answer of its own.
-    /// `batch`: it stands in a batch of extended messages, whose Sync comes behind it. `count`: so
-    /// many in a row, one entry however many a client sends.
+    /// `count`: so many in a row, one entry however many a client sends.
     CopyEnd {
-        batch: bool,
         count: u32,
     },
     /// A query of the proxy's own: everything up to its ReadyForQuery is dropped.
     Injected(Injected),
-    /// A Parse or Close of the proxy's own: its completion is dropped, after `skip` others of the
-    /// client's.
-    Extra {
-        tag: u8,
-        skip: u32,
-    },
+}
+
+/// Why the proxy runs a query of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Injected {
+    /// `SET application_name`; nothing depends on it.
+    ApplicationName,
+    /// `DISCARD SEQUENCES`.
+    Sequences,
+    /// `ROLLBACK`, `DISCARD ALL`, the init query.
+    Reset,
+}
+
+/// What a message of the server's is to the entry at the front.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fit {
+    /// More of its answer follows.
+    Part,
+    /// The end of its answer.
+    Whole,
+    /// No answer to it.
+    Not,
 }
 
 impl Expect {
@@ -46,9 +90,78 @@ impl Expect {
             Self::Query { .. } | Self::FunctionCall | Self::Sync { .. }
         )
     }
+
+    /// Whether the client knows nothing of it.
+    pub(crate) fn is_ours(&self) -> bool {
+        matches!(
+            self,
+            Self::Injected(_) | Self::Parse { ours: true, .. } | Self::Close { ours: true, .. }
+        )
+    }
+
+    /// Whether an error in front of it in its batch keeps the server from reading it.
+    pub(crate) fn is_extended(&self) -> bool {
+        match self {
+            Self::Parse { .. } | Self::Bind { .. } | Self::Describe => true,
+            Self::Execute { .. } | Self::Close { .. } => true,
+            Self::Query { .. } | Self::FunctionCall | Self::Sync { .. } => false,
+            Self::CopyEnd { .. } | Self::Injected(_) => false,
+        }
+    }
+
+    /// Whether it replaces, closes or destroys an unnamed statement of the client's.
+    pub(crate) fn touches_unnamed(&self) -> bool {
+        match self {
+            Self::Query { .. } => true,
+            Self::Parse { unnamed, ours } => unnamed.is_some() && !ours,
+            Self::Close { unnamed, ours } => *unnamed && !ours,
+            _ => false,
+        }
+    }
+
+    /// What it may do to transactions.
+    pub(crate) fn effects(&self) -> Effects {
+        match self {
+            Self::Query { effects } | Self::Bind { effects } | Self::Execute { effects } => {
+                *effects
+            }
+            Self::FunctionCall => Effects::WRITE,
+            _ => Effects::NONE,
+        }
+    }
+
+    /// Whether a message of this tag answers it. Errors, notices, reports and ReadyForQuery, which
+    /// may come at any time or end whatever is there, are not asked about.
+    pub(crate) fn fits(&self, tag: u8) -> Fit {
+        use Fit::{Not, Part, Whole};
+        match (self, tag) {
+            (Self::Query { .. } | Self::Injected(_), tag) => match tag {
+                backend::ROW_DESCRIPTION | backend::DATA_ROW => Part,
+                backend::COMMAND_COMPLETE | backend::EMPTY_QUERY_RESPONSE => Part,
+                backend::COPY_IN_RESPONSE | backend::COPY_OUT_RESPONSE => Part,
+                backend::COPY_DATA | backend::COPY_DONE => Part,
+                _ => Not,
+            },
+            (Self::Execute { .. }, tag) => match tag {
+                backend::DATA_ROW | backend::COPY_IN_RESPONSE | backend::COPY_OUT_RESPONSE => Part,
+                backend::COPY_DATA | backend::COPY_DONE => Part,
+                backend::COMMAND_COMPLETE | backend::EMPTY_QUERY_RESPONSE => Whole,
+                backend::PORTAL_SUSPENDED => Whole,
+                _ => Not,
+            },
+            (Self::FunctionCall, backend::FUNCTION_CALL_RESPONSE) => Part,
+            (Self::Describe, backend::PARAMETER_DESCRIPTION) => Part,
+            (Self::Describe, backend::ROW_DESCRIPTION | backend::NO_DATA) => Whole,
+            (Self::Parse { .. }, backend::PARSE_COMPLETE) => Whole,
+            (Self::Bind { .. }, backend::BIND_COMPLETE) => Whole,
+            (Self::Close { .. }, backend::CLOSE_COMPLETE) => Whole,
+            _ => Not,
+        }
+    }
 }
 
-/// The queue. It counts as it goes, so that nobody walks it to know how much is owed.
+/// The queue. It counts as it goes, so that nobody walks it to know how much is owed. The end of
+/// data is never at its front: nobody asked for that.
 #[derive(Default, Debug)]
 pub(crate) struct Expected {
     entries: VecDeque<Expect>,
@@ -79,9 +192,13 @@ impl Expected {
         self.entries.iter()
     }
 
-    /// For changes after which each entry is still of its kind.
-    pub(crate) fn iter_mut(&mut self) -> IterMut<'_, Expect> {
-        self.entries.iter_mut()
+    /// What is answered next.
+    pub(crate) fn front(&self) -> Option<&Expect> {
+        self.entries.front()
+    }
+
+    pub(crate) fn get(&self, at: usize) -> Option<&Expect> {
+        self.entries.get(at)
     }
 
     pub(crate) fn push(&mut self, expect: Expect) {
@@ -89,8 +206,42 @@ impl Expected {
         self.entries.push_back(expect);
     }
 
+    /// For a message that is put before the batch that is still open, of which nothing was sent.
+    pub(crate) fn push_before_batch(&mut self, expect: Expect) {
+        let ends = |one: &Expect| one.is_request() || matches!(one, Expect::Injected(_));
+        let at = self.entries.iter().rposition(ends);
+        self.count(&expect, 1);
+        self.entries.insert(at.map_or(0, |at| at + 1), expect);
+    }
+
+    /// An end of data is forwarded that the server may not have asked for yet. Behind nothing it is
+    /// for nobody.
+    pub(crate) fn push_copy_end(&mut self) {
+        match self.entries.back_mut() {
+            Some(Expect::CopyEnd { count }) => *count = count.saturating_add(1),
+            Some(_) => self.entries.push_back(Expect::CopyEnd { count: 1 }),
+            None => {}
+        }
+    }
+
+    /// Takes one end of data out, there.
+    pub(crate) fn pop_copy_end(&mut self, at: usize) {
+        match self.entries.get_mut(at) {
+            Some(Expect::CopyEnd { count: count @ 2.. }) => *count -= 1,
+            _ => drop(self.remove(at)),
+        }
+    }
+
+    /// Takes the first one out, and the ends of data behind it: it never asked for any.
     pub(crate) fn pop(&mut self) -> Option<Expect> {
-        self.remove(0)
+        let popped = self.remove(0);
+        while let Some(Expect::CopyEnd { .. }) = self.entries.front() {
+            self.entries.pop_front();
+        }
+        if self.entries.is_empty() {
+            self.entries.shrink_to(ROOM);
+        }
+        popped
     }
 
     pub(crate) fn remove(&mut self, at: usize) -> Option<Expect> {
@@ -99,23 +250,22 @@ impl Expected {
         Some(removed)
     }
 
-    fn count(&mut self, expect: &Expect, change: isize) {
-        let count = match expect {
-            Expect::Injected(_) | Expect::Extra { .. } => &mut self.ours,
-            Expect::CopyEnd { .. } => return,
-            _ => &mut self.requests,
-        };
-        *count = count.saturating_add_signed(change);
+    /// The next Sync ends a batch of which something was read.
+    pub(crate) fn fill_batch(&mut self) -> bool {
+        for entry in &mut self.entries {
+            if let Expect::Sync { empty } = entry {
+                *empty = false;
+                return true;
+            }
+        }
+        false
     }
-}
 
-/// Why the proxy runs a query of its own.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Injected {
-    /// `SET application_name`; nothing depends on it.
-    ApplicationName,
-    /// `DISCARD SEQUENCES`.
-    Sequences,
-    /// `ROLLBACK`, `DISCARD ALL`, the init query.
-    Reset,
+    fn count(&mut self, expect: &Expect, change: isize) {
+        if expect.is_request() {
+            self.requests = self.requests.saturating_add_signed(change);
+        } else if expect.is_ours() {
+            self.ours = self.ours.saturating_add_signed(change);
+        }
+    }
 }

@@ -78,28 +78,29 @@ impl Fate {
 /// Of everything that a backend owes.
 pub(crate) fn outstanding(link: &Link) -> Fate {
     let mut fate = Fate::after(link.status);
-    let last = link.expected.len().wrapping_sub(1);
+    let mut request = link.done;
     let mut heard = heard(link);
+    let last = link.expected.len().wrapping_sub(1);
     for (index, expect) in link.expected.iter().enumerate() {
-        let Some(effects) = effects(expect) else {
-            continue;
-        };
-        let in_part = index == last && link.sending && !link.unsynced;
-        fate = fate.and(&effects, if in_part { Heard::InPart } else { heard });
-        heard = Heard::Nothing;
+        request = request.then(&expect.effects());
+        if expect.is_request() {
+            let in_part = index == last && link.has_part();
+            fate = fate.and(&request, if in_part { Heard::InPart } else { heard });
+            request = Effects::NONE;
+            heard = Heard::Nothing;
+        }
     }
     if link.unsynced {
-        fate = fate.and(&link.batch, heard);
+        fate = fate.and(&request, heard);
     }
     fate
 }
 
 /// Whether what is being answered may have committed something although it ends in an error.
 pub(crate) fn outlives_error(link: &Link) -> bool {
-    let front = link.request().and_then(|expect| effects(&expect));
-    let effects = front.unwrap_or(link.batch);
+    let front = link.expected.front().map_or(Effects::NONE, Expect::effects);
     Fate::after(link.status)
-        .and(&effects, Heard::Error)
+        .and(&link.done.then(&front), Heard::Error)
         .may_commit
 }
 
@@ -108,14 +109,6 @@ fn heard(link: &Link) -> Heard {
         Heard::Error
     } else {
         Heard::Nothing
-    }
-}
-
-fn effects(expect: &Expect) -> Option<Effects> {
-    match expect {
-        Expect::Query { effects, .. } | Expect::Sync { effects, .. } => Some(*effects),
-        Expect::FunctionCall => Some(Effects::WRITE),
-        Expect::CopyEnd { .. } | Expect::Injected(_) | Expect::Extra { .. } => None,
     }
 }
 

@@ -2,17 +2,15 @@
 //! another client gets it.
 //!
 //! The queue of expected replies lives here and not in the session, because it must run on when the
-//! client is gone. Only queries, Syncs and function calls have an entry: exactly those that the
-//! server answers with ReadyForQuery. What the proxy itself injected has an entry that says so.
+//! client is gone. What the proxy itself put in has an entry that says so.
 
-use std::mem;
 use std::sync::Arc;
 
 use dbproxy_engine::{CancelKey, KillReason, Release};
 
-use crate::expect::{Expect, Expected, Injected};
+use crate::expect::{Expect, Expected, Injected, Statement};
 use crate::fate;
-use crate::message::build;
+use crate::message::{build, frontend};
 use crate::params::Params;
 use crate::sequences::Sequences;
 use crate::startup;
@@ -69,18 +67,6 @@ pub(crate) struct Partial {
     pub to_client: bool,
 }
 
-/// Whose unnamed statement the backend may have. What is forwarded may fail, or be skipped behind
-/// something that fails, so only a message that is sure to be read takes one session's away.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Unnamed {
-    /// Nobody else's.
-    Nobody,
-    /// This session's, or none.
-    Of(CancelKey),
-    /// One that nobody may use any more.
-    Stale,
-}
-
 /// How the backend is left.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Leave {
@@ -98,23 +84,16 @@ pub struct Link {
     pub(crate) expected: Expected,
     /// Extended messages since the last message that is answered with ReadyForQuery.
     pub(crate) unsynced: bool,
-    /// What those may do.
-    pub(crate) batch: Effects,
+    /// What those messages may have done that are answered, of the request that isn't yet.
+    pub(crate) done: Effects,
     pub(crate) partial: Option<Partial>,
-    /// A message of the client's is forwarded only in part.
-    pub(crate) sending: bool,
+    /// The tag of the client's message that is forwarded only in part.
+    pub(crate) sending: Option<u8>,
     pub(crate) copy_in: CopyIn,
     /// Syncs that a COPY swallowed, unless it failed before it read them.
     pub(crate) swallowed: u32,
     /// The count of replies is no longer certain: no further use after the next ReadyForQuery.
     pub(crate) ambiguous: bool,
-    /// How many batches in the queue parse the unnamed statement.
-    pub(crate) parses: u32,
-    /// Messages of the batch that is being answered which the server has carried out.
-    pub(crate) completed: u32,
-    /// Parse and Close among them, since the last one of the proxy's own.
-    pub(crate) parsed: u32,
-    pub(crate) closed: u32,
     /// The client was given an error of the request that is being answered.
     pub(crate) reported: bool,
     /// The server said that it closes the connection.
@@ -127,7 +106,8 @@ pub struct Link {
     pub(crate) answered: u64,
     pub(crate) application_name: Box<str>,
     pub(crate) sequences: Sequences,
-    pub(crate) unnamed: Unnamed,
+    /// The unnamed statement that it has, or may have.
+    pub(crate) unnamed: Option<Arc<Statement>>,
 }
 
 impl Link {
@@ -138,16 +118,12 @@ impl Link {
             status: Status::Idle,
             expected: Expected::default(),
             unsynced: false,
-            batch: Effects::NONE,
+            done: Effects::NONE,
             partial: None,
-            sending: false,
+            sending: None,
             copy_in: CopyIn::Off,
             swallowed: 0,
             ambiguous: false,
-            parses: 0,
-            completed: 0,
-            parsed: 0,
-            closed: 0,
             reported: false,
             closing: false,
             cutting: false,
@@ -157,7 +133,7 @@ impl Link {
             answered: 0,
             application_name: Box::default(),
             sequences: Sequences::default(),
-            unnamed: Unnamed::Nobody,
+            unnamed: None,
         }
     }
 
@@ -191,80 +167,60 @@ impl Link {
         self.expected.is_empty()
             && !self.unsynced
             && self.partial.is_none()
-            && !self.sending
+            && self.sending.is_none()
             && self.copy_in == CopyIn::Off
-    }
-
-    /// What the server answers next; the ends of data that nobody asked for have no answer.
-    pub(crate) fn front(&self) -> Option<Expect> {
-        let answered = |expect: &&Expect| !matches!(expect, Expect::CopyEnd { .. });
-        self.expected.iter().find(answered).copied()
-    }
-
-    /// The client's request that is answered next, if it is all forwarded.
-    pub(crate) fn request(&self) -> Option<Expect> {
-        if self.expected.requests() == 0 {
-            return None;
-        }
-        self.expected.iter().find(|one| one.is_request()).copied()
     }
 
     /// Whether the batch at hand has failed: the server throws away what comes before the Sync.
     pub(crate) fn skips(&self) -> bool {
-        self.unsynced && self.reported && self.request().is_none()
+        self.unsynced && self.reported && self.expected.requests() == 0
     }
 
-    /// Takes that out of the queue, and the ends of data that belong to it.
-    pub(crate) fn pop_front(&mut self) {
-        while let Some(Expect::CopyEnd { .. }) = self.expected.iter().next() {
-            self.expected.pop();
-        }
-        let popped = self.expected.pop();
-        if let Some(Expect::Sync { parse: Some(_), .. }) = popped {
-            self.parses -= 1;
-        }
-        while let Some(Expect::CopyEnd { batch: false, .. }) = self.expected.iter().next() {
-            self.expected.pop();
-        }
-    }
-
-    /// An end of data is forwarded that the server may not have asked for yet.
-    pub(crate) fn push_copy_end(&mut self) {
-        let open = self.unsynced;
-        match self.expected.iter_mut().next_back() {
-            Some(Expect::CopyEnd { batch, count }) if *batch == open => {
-                *count = count.saturating_add(1);
+    /// A message of a batch has failed: the server reads nothing more up to the Sync, and nothing of
+    /// what it was sent is carried out.
+    pub(crate) fn skip_to_sync(&mut self) {
+        loop {
+            match self.expected.front() {
+                Some(Expect::Sync { .. }) => return,
+                Some(Expect::Injected(Injected::ApplicationName)) => self.name_failed(),
+                Some(Expect::Injected(Injected::Sequences)) => self.sequences.kept(),
+                Some(_) => {}
+                None => break,
             }
-            _ => self.expected.push(Expect::CopyEnd {
-                batch: open,
-                count: 1,
-            }),
+            self.expected.pop();
         }
+        self.unsynced = true;
     }
 
-    /// The server skips to the Sync: what the proxy put into the batch is never answered.
-    pub(crate) fn drop_extras(&mut self) {
-        while let Some(Expect::Extra { .. }) = self.front() {
-            self.pop_front();
-        }
+    /// A COPY is done.
+    pub(crate) fn ends_copy(&mut self) {
+        self.copy_in = CopyIn::Off;
+        self.swallowed = 0;
+    }
+
+    /// A COPY has failed, if there is one: which Syncs it swallowed isn't certain any more.
+    pub(crate) fn fails_copy(&mut self) {
+        self.ambiguous |= self.copy_in != CopyIn::Off && self.swallowed > 0;
+        self.ends_copy();
+    }
+
+    /// Its client's name could not be set: it has one that no client has, and is told the next.
+    pub(crate) fn name_failed(&mut self) {
+        self.application_name = "\0".into();
     }
 
     /// Whether the server reads the next message whatever becomes of those before: nothing of the
     /// client's is open, and a query of the proxy's own runs to its end or ends the backend.
     pub(crate) fn awaits_requests(&self) -> bool {
-        self.request().is_none() && !self.unsynced && self.copy_in == CopyIn::Off
+        self.expected.requests() == 0 && !self.unsynced && self.copy_in == CopyIn::Off
     }
 
     /// Whether a query of the proxy's own is sure to run: no failed transaction can be in its way.
     pub(crate) fn reads_next(&self) -> bool {
-        let steers = |expect: &Expect| match expect {
-            Expect::Query { effects, .. } | Expect::Sync { effects, .. } => effects.steers(),
-            Expect::FunctionCall | Expect::CopyEnd { .. } => false,
-            Expect::Injected(_) | Expect::Extra { .. } => false,
-        };
+        let steers = |expect: &Expect| expect.effects().steers();
         match self.status {
-            Status::Idle => !self.expected.iter().any(steers),
-            Status::Transaction => self.request().is_none(),
+            Status::Idle => !self.done.steers() && !self.expected.iter().any(steers),
+            Status::Transaction => self.expected.requests() == 0,
             Status::Failed => false,
         }
     }
@@ -286,33 +242,29 @@ impl Link {
         }
     }
 
-    /// Ends the batch of extended messages; answers what it may do, and whether it is empty.
-    pub(crate) fn end_batch(&mut self) -> (Effects, bool) {
-        let empty = !mem::replace(&mut self.unsynced, false);
-        (mem::take(&mut self.batch), empty)
-    }
-
-    /// Puts a query of the proxy's own in front of what is forwarded next.
+    /// Puts a query of the proxy's own in front of the batch at hand, or of what is forwarded next.
     pub(crate) fn inject(&mut self, why: Injected, sql: &str, out: &mut Vec<u8>) {
         build::query(out, sql.as_bytes());
-        self.destroys_unnamed();
-        self.expected.push(Expect::Injected(why));
-    }
-
-    /// A query destroys the unnamed statement, if it is run.
-    pub(crate) fn destroys_unnamed(&mut self) {
         if self.awaits_requests() {
-            self.unnamed = Unnamed::Nobody;
+            self.unnamed = None;
         }
+        self.expected.push_before_batch(Expect::Injected(why));
     }
 
-    /// Whether it may have an unnamed statement of a session that isn't this one.
-    pub(crate) fn has_anothers(&self, session: CancelKey) -> bool {
-        match self.unnamed {
-            Unnamed::Nobody => false,
-            Unnamed::Of(owner) => owner != session,
-            Unnamed::Stale => true,
-        }
+    /// Whether it is certain which unnamed statement the server has when it reads the batch at hand:
+    /// nothing before that can change it any more.
+    pub(crate) fn knows_unnamed(&self) -> bool {
+        let injected = |expect: &Expect| matches!(expect, Expect::Injected(_));
+        self.expected.requests() == 0
+            && (self.unnamed.is_none() || !self.expected.iter().any(injected))
+    }
+
+    /// The server has only a part of the client's last request.
+    pub(crate) fn has_part(&self) -> bool {
+        matches!(
+            self.sending,
+            Some(frontend::QUERY | frontend::FUNCTION_CALL)
+        )
     }
 }
 
@@ -331,10 +283,10 @@ impl dbproxy_engine::Link for Link {
     }
 
     fn goodbye(&self, out: &mut Vec<u8>) {
-        if self.sending {
+        if self.sending.is_some() {
             return;
         }
-        build::bare(out, crate::message::frontend::TERMINATE);
+        build::bare(out, frontend::TERMINATE);
     }
 
     fn reset(&mut self, init_query: Option<&str>, out: &mut Vec<u8>) {
@@ -366,7 +318,7 @@ impl dbproxy_engine::Link for Link {
 
     fn owes(&self) -> bool {
         // Of a request that is forwarded in part the server knows nothing yet.
-        let whole = self.expected.requests() > usize::from(self.sending);
+        let whole = self.expected.requests() > usize::from(self.has_part());
         whole && self.copy_in != CopyIn::Active
     }
 

@@ -58,6 +58,11 @@ impl Sequences {
         }
     }
 
+    /// It was never read, because of an error before it.
+    pub(crate) fn kept(&mut self) {
+        self.discarding = None;
+    }
+
     /// It succeeded.
     pub(crate) fn discarded(&mut self) {
         if let Some(since) = self.discarding.take() {

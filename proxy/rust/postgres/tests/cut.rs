@@ -46,9 +46,14 @@ fn of_what_may_have_committed_on_its_way_nothing_is_said_but_that_it_was_cancell
         "BEGIN; INSERT INTO t VALUES (1); COMMIT; SELECT pg_sleep(9)",
         "INSERT INTO t VALUES (1); COMMIT; SELECT pg_sleep(9)",
     ] {
-        for request in [query(text), concat(&[run(text), sync()])] {
+        let begun = concat(&[bare(b'1'), bare(b'2')]);
+        for (request, begun) in [
+            (query(text), Vec::new()),
+            (concat(&[run(text), sync()]), begun),
+        ] {
             let mut bench = Bench::new();
             bench.client(&request);
+            bench.server(&begun);
             bench.link.as_mut().unwrap().cut();
             let reply = concat(&[error("ERROR", "57014"), ready(b'I')]);
             assert_eq!(bench.server(&reply), "E:57014 Z:I", "{text}");
@@ -59,6 +64,15 @@ fn of_what_may_have_committed_on_its_way_nothing_is_said_but_that_it_was_cancell
     bench.link.as_mut().unwrap().cut();
     let reply = concat(&[error("ERROR", "57014"), ready(b'E')]);
     assert_eq!(bench.server(&reply), "E:40001 Z:E", "it can't commit there");
+}
+
+#[test]
+fn what_was_cancelled_before_it_was_executed_has_committed_nothing() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[run("CALL archive_all()"), sync()]));
+    bench.link.as_mut().unwrap().cut();
+    let reply = concat(&[error("ERROR", "57014"), ready(b'I')]);
+    assert_eq!(bench.server(&reply), "E:40001 Z:I");
 }
 
 #[test]

@@ -66,26 +66,100 @@ fn after_another(session: u32) -> Bench {
 }
 
 #[test]
-fn anothers_unnamed_statement_is_not_used_behind_a_parse_that_may_be_skipped() {
-    let mut bench = after_another(2);
-    let batches = concat(&[
-        bind("", "missing"),
-        parse("", "SELECT 2"),
-        sync(),
-        bind("", ""),
-        execute(""),
-        sync(),
-    ]);
-    assert_eq!(bench.client(&batches), "B P S P B E S");
+fn a_statement_parsed_elsewhere_since_is_used_and_not_the_one_that_was_left_here() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[run("SELECT 1"), sync()]));
+    bench.server(&reply(b'I'));
+    let first = std::mem::take(&mut bench.idle);
+    bench.idle = vec![link()];
+    bench.client(&concat(&[run("SELECT 2"), sync()]));
+    bench.server(&reply(b'I'));
+    bench.idle = first;
+    bench.client(&concat(&[bind("", ""), execute(""), sync()]));
+    let again = concat(&[parse("", "SELECT 2"), bind("", ""), execute(""), sync()]);
+    assert_eq!(show(&bench.to_server), show(&again));
+    assert_eq!(bench.to_server, again);
+}
+
+/// Answers the first batch, and answers all that went to the server then.
+fn after(bench: &mut Bench, answer: &[Vec<u8>]) -> String {
+    bench.server(&concat(answer));
+    show(&bench.to_server)
 }
 
 #[test]
-fn anothers_unnamed_statement_is_not_used_behind_a_replay_that_may_be_skipped() {
+fn a_client_that_uses_the_unnamed_statement_in_a_later_batch_is_waited_for() {
+    let mut bench = after_another(2);
+    let use_it = concat(&[bind("", ""), execute(""), sync()]);
+    let batches = [
+        bind("", "missing"),
+        parse("", "SELECT 2"),
+        sync(),
+        use_it.clone(),
+    ];
+    assert_eq!(bench.client(&concat(&batches)), "B P S");
+    // The Parse was skipped: another's statement is still there.
+    let failed = [error("ERROR", "26000"), ready(b'I')];
+    assert_eq!(after(&mut bench, &failed), "B P S C:S B E S");
+
+    let mut bench = after_another(2);
+    let close = message(b'C', b"Pp\0");
+    let batches = [close, parse("", "SELECT 2"), sync(), use_it];
+    assert_eq!(bench.client(&concat(&batches)), "C:Pp P S");
+    let parsed = [bare(b'3'), bare(b'1'), ready(b'I')];
+    assert_eq!(after(&mut bench, &parsed), "C:Pp P S B E S");
+}
+
+#[test]
+fn the_statement_that_a_failed_batch_left_is_used_behind_it() {
+    let mut bench = Bench::named("", 2);
+    bench.client(&concat(&[run("SELECT 2"), sync()]));
+    bench.server(&reply(b'I'));
+    bench.idle = vec![link()];
+    let batches = [
+        bind("", "missing"),
+        parse("", "SELECT 3"),
+        sync(),
+        bind("", ""),
+        sync(),
+    ];
+    assert_eq!(bench.client(&concat(&batches)), "B P S");
+    after(&mut bench, &[error("ERROR", "26000"), ready(b'I')]);
+    let again = concat(&[parse("", "SELECT 2"), bind("", ""), sync()]);
+    assert!(bench.to_server.ends_with(&again));
+}
+
+#[test]
+fn a_parse_that_fails_leaves_no_statement() {
+    let mut bench = Bench::named("", 2);
+    bench.client(&concat(&[run("SELECT 2"), sync()]));
+    bench.server(&reply(b'I'));
+    bench.idle = vec![link()];
+    let batches = [parse("", "SELEC 3"), sync(), bind("", ""), sync()];
+    assert_eq!(bench.client(&concat(&batches)), "P S");
+    let failed = [error("ERROR", "42601"), ready(b'I')];
+    assert_eq!(after(&mut bench, &failed), "P S B S");
+}
+
+#[test]
+fn a_parse_that_the_server_cannot_read_leaves_the_statement_before() {
+    let mut bench = Bench::named("", 2);
+    bench.client(&concat(&[run("SELECT 2"), sync()]));
+    bench.server(&reply(b'I'));
+    bench.idle = vec![link()];
+    let batches = [parse("", "SELECT '\u{e4}'"), sync(), bind("", ""), sync()];
+    assert_eq!(bench.client(&concat(&batches)), "P S");
+    let failed = [error("ERROR", "22021"), ready(b'I')];
+    assert_eq!(after(&mut bench, &failed), "P S P B S");
+}
+
+#[test]
+fn anothers_unnamed_statement_is_not_used_behind_a_replay_that_was_skipped() {
     let mut bench = Bench::named("", 2);
     bench.client(&concat(&[run("SELECT 2"), sync()]));
     bench.server(&reply(b'I'));
     bench.idle = after_another(3).idle;
-    let batches = concat(&[
+    let batches = [
         bind("", "missing"),
         bind("", ""),
         sync(),
@@ -93,8 +167,10 @@ fn anothers_unnamed_statement_is_not_used_behind_a_replay_that_may_be_skipped() 
         bind("p", ""),
         execute(""),
         sync(),
-    ]);
-    assert_eq!(bench.client(&batches), "B P B S P B B E S");
+    ];
+    assert_eq!(bench.client(&concat(&batches)), "B P B S");
+    let failed = [error("ERROR", "26000"), ready(b'I')];
+    assert_eq!(after(&mut bench, &failed), "B P B S P B B E S");
 }
 
 #[test]
@@ -110,36 +186,40 @@ fn a_replay_that_was_skipped_is_repeated() {
 }
 
 #[test]
-fn a_pinned_sessions_statement_is_replayed_where_anothers_may_be() {
+fn a_pinned_session_has_anothers_statement_closed_where_its_own_was_skipped() {
     let mut bench = after_another(2);
     let batches = [
         bind("", "missing"),
         parse("s", "SELECT 1"),
         parse("", "SELECT 2"),
         sync(),
-        parse("", "SELECT 3"),
-        sync(),
         bind("", ""),
         sync(),
     ];
-    assert_eq!(bench.client(&concat(&batches)), "B P:s P S P S P B S");
-    let replayed = concat(&[parse("", "SELECT 3"), bind("", ""), sync()]);
-    assert!(bench.to_server.ends_with(&replayed));
+    assert_eq!(bench.client(&concat(&batches)), "B P:s P S");
+    let failed = [error("ERROR", "26000"), ready(b'I')];
+    assert_eq!(after(&mut bench, &failed), "B P:s P S C:S B S");
 }
 
 #[test]
-fn anothers_unnamed_statement_is_not_used_behind_a_query_that_may_be_skipped() {
+fn anothers_unnamed_statement_is_not_used_behind_a_query_that_was_skipped() {
     let mut bench = after_another(2);
-    let requests = concat(&[bind("", "missing"), query("SELECT 2"), bind("", ""), sync()]);
-    assert_eq!(bench.client(&requests), "B Q:SELECT 2 C:S B S");
+    let requests = [bind("", "missing"), query("SELECT 2"), bind("", ""), sync()];
+    assert_eq!(bench.client(&concat(&requests)), "B Q:SELECT 2");
+    // The server skips to the Sync: the query, and the Bind.
+    let failed = [error("ERROR", "26000")];
+    assert_eq!(after(&mut bench, &failed), "B Q:SELECT 2 B S");
+    assert_eq!(bench.server(&ready(b'I')), "Z:I");
+    assert_eq!(bench.released, [Release::Clean]);
+    assert_eq!(bench.client(&concat(&[bind("", ""), sync()])), "C:S B S");
 }
 
 #[test]
-fn a_parse_too_large_to_be_checked_has_anothers_statement_closed_before_it() {
+fn anothers_unnamed_statement_is_not_used_behind_a_parse_that_could_not_be_read() {
     let mut bench = after_another(2);
-    let large = parse("", &"x".repeat(3 * LIMIT));
-    let begun = bench.client(&large[..2 * LIMIT]);
-    assert!(begun.starts_with("C:S +"), "{begun}");
+    bench.client(&concat(&[parse("", &"x".repeat(3 * LIMIT)), sync()]));
+    bench.server(&concat(&[error("ERROR", "08P01"), ready(b'I')]));
+    assert_eq!(bench.client(&concat(&[bind("", ""), sync()])), "C:S B S");
 }
 
 #[test]
@@ -166,10 +246,7 @@ fn replays_that_are_skipped_are_not_waited_for() {
         sync(),
         query("SELECT 1"),
     ];
-    assert_eq!(
-        bench.client(&concat(&batch)),
-        "D C:S B C:S C:S B S Q:SELECT 1"
-    );
+    assert_eq!(bench.client(&concat(&batch)), "D C:S B C:S B S Q:SELECT 1");
     bench.server(&concat(&[error("ERROR", "34000"), ready(b'I')]));
     bench.server(&concat(&[complete("SELECT 1"), ready(b'I')]));
     assert_eq!(bench.released, [Release::Clean]);
@@ -181,12 +258,10 @@ fn completions_of_the_proxys_own_are_told_from_those_that_came_before() {
     let close = |name: &str| message(b'C', format!("{name}\0").as_bytes());
     bench.client(&concat(&[close("Pp"), flush()]));
     assert_eq!(bench.server(&bare(b'3')), "3");
-    let more = [bind("", ""), close("Pp"), close("S"), bind("", ""), sync()];
-    assert_eq!(bench.client(&concat(&more)), "C:S B C:Pp C:S C:S B S");
-    // No server would answer so; what matters is which completions are passed on.
-    let replies = [bare(b'3'), bare(b'2'), bare(b'3'), bare(b'3'), bare(b'3')];
-    assert_eq!(bench.server(&concat(&replies)), "2 3 3");
-    assert_eq!(bench.server(&concat(&[bare(b'2'), ready(b'I')])), "2 Z:I");
+    let more = [bind("", ""), close("Pp"), close("S"), sync()];
+    assert_eq!(bench.client(&concat(&more)), "C:S B C:Pp C:S S");
+    let replies = [bare(b'3'), bare(b'2'), bare(b'3'), bare(b'3'), ready(b'I')];
+    assert_eq!(bench.server(&concat(&replies)), "2 3 3 Z:I");
     assert_eq!(bench.released, [Release::Clean]);
 }
 
@@ -204,9 +279,11 @@ fn what_follows_an_error_in_its_batch_changes_nothing() {
         bind("", ""),
         sync(),
     ];
-    bench.client(&concat(&skipped));
-    bench.server(&concat(&[ready(b'I'), bare(b'2'), ready(b'I')]));
-    assert_eq!(bench.released, [Release::Clean, Release::Clean]);
+    assert_eq!(bench.client(&concat(&skipped)), "P Q:SELECT 2 S");
+    assert_eq!(after(&mut bench, &[ready(b'I')]), "P Q:SELECT 2 S B S");
+    bench.server(&concat(&[bare(b'2'), ready(b'I')]));
+    let clean = Release::Clean;
+    assert_eq!(bench.released, [clean, clean, clean]);
     assert_eq!(bench.pin(), None);
 }
 

@@ -11,6 +11,7 @@ use crate::message::{backend, body, build, frontend, peek, Peek};
 use crate::statement::{classify, Dialect, Effects};
 use crate::texts;
 
+use super::extended::binds_unnamed;
 use super::{say, Session, Virtual};
 
 /// Steps that one look at the input makes at most, each with a short answer: what a client asks for
@@ -158,13 +159,13 @@ impl Session {
                 build::ready(&mut bytes, b'E');
             }
             frontend::PARSE if rolls_back => {
-                self.batch.parsed = true;
+                self.batch.rollback = true;
                 build::bare(&mut bytes, backend::PARSE_COMPLETE);
             }
-            frontend::BIND if self.batch.parsed && binds_unnamed(body) => {
+            frontend::BIND if self.batch.rollback && binds_unnamed(body) => {
                 build::bare(&mut bytes, backend::BIND_COMPLETE);
             }
-            frontend::DESCRIBE if self.batch.parsed => {
+            frontend::DESCRIBE if self.batch.rollback => {
                 if body.first() == Some(&b'S') {
                     build::message(&mut bytes, backend::PARAMETER_DESCRIPTION, |body| {
                         body.extend_from_slice(&[0, 0]);
@@ -172,14 +173,14 @@ impl Session {
                 }
                 build::bare(&mut bytes, backend::NO_DATA);
             }
-            frontend::EXECUTE if self.batch.parsed => {
-                self.batch.parsed = false;
+            frontend::EXECUTE if self.batch.rollback => {
+                self.batch.rollback = false;
                 self.failed = Virtual::No;
                 build::complete(&mut bytes, "ROLLBACK");
             }
             frontend::CLOSE => build::bare(&mut bytes, backend::CLOSE_COMPLETE),
             _ => {
-                self.batch.parsed = false;
+                self.batch.rollback = false;
                 self.tell_aborted(&mut bytes);
                 self.skipping = true;
             }
@@ -266,12 +267,6 @@ fn scan(rest: &[u8], scanned: &mut usize) -> Scan {
             }
         }
     }
-}
-
-/// Whether a Bind is of the unnamed statement.
-fn binds_unnamed(body: &[u8]) -> bool {
-    let mut reader = Reader::new(body);
-    reader.cstr().is_ok() && reader.cstr() == Ok(b"")
 }
 
 /// The statement of a Parse message.

@@ -1,16 +1,21 @@
 //! The extended protocol's messages. The unnamed statement is the one thing here that outlives a
 //! transaction without pinning: it is remembered, and parsed again on another backend when the
 //! client uses it there (and only then the session pins).
+//!
+//! What becomes of it is booked when the server has answered. A client that uses it in another batch
+//! than that which parses it is waited for until then: before, nobody knows which it has.
+
+use std::sync::Arc;
 
 use dbproxy_engine::{PinReason, Reader, Steps};
 
-use crate::expect::Expect;
-use crate::link::{Link, Unnamed};
-use crate::message::{backend, build};
+use crate::expect::{Expect, Statement};
+use crate::link::Link;
+use crate::message::{build, frontend};
 use crate::statement::{classify, Class, Effects};
 
 use super::forward::{commits, Run, Verdict};
-use super::{Remembered, Session};
+use super::{Session, Touched};
 
 /// A larger Parse is not remembered; the session pins instead.
 const LONGEST_REMEMBERED: usize = 16 * 1024;
@@ -19,7 +24,6 @@ impl Session {
     pub(super) fn parse(
         &mut self,
         link: &mut Link,
-        message: &[u8],
         body: &[u8],
         whole: bool,
         run: &mut Run<'_>,
@@ -38,34 +42,36 @@ impl Session {
         if !self.judge(link, &class, run, out) {
             return Verdict::GiveUp;
         }
-        if !name.is_empty() {
-            link.unsynced = true;
-            self.batch.parses = self.batch.parses.saturating_add(1);
-            self.pin(PinReason::NamedStatement, link, out);
-            return Verdict::Forward;
-        }
-        if !whole && link.has_anothers(self.id) {
-            // Its end may be broken, and then the server reads nothing of it.
-            self.close_unnamed(link, run, out);
-        }
-        self.owns_unnamed(link);
-        link.unsynced = true;
-        self.batch.parses = self.batch.parses.saturating_add(1);
-        self.batch.parsed = true;
-        self.batch.used = false;
-        self.batch.parse = Some(self.batch.messages);
-        let remembered = self.unnamed.get_or_insert_with(Box::default);
-        remembered.effects = class.effects;
-        remembered.parse.clear();
-        // A pinned session needs it only as long as another's may be in its place.
-        if self.pin.is_none() || link.has_anothers(self.id) {
-            if whole && message.len() <= LONGEST_REMEMBERED {
-                remembered.parse.extend_from_slice(message);
-            } else {
+        let mut unnamed = None;
+        if name.is_empty() {
+            if self.pin.is_none() && !(whole && body.len() <= LONGEST_REMEMBERED) {
                 self.pin(PinReason::UnnamedStatement, link, out);
             }
+            let statement = Arc::new(self.remembered(body, class.effects));
+            self.batch.unnamed = Touched::Parsed(Arc::clone(&statement));
+            self.batch.used = false;
+            unnamed = Some(statement);
+        } else {
+            self.pin(PinReason::NamedStatement, link, out);
         }
+        let ours = false;
+        link.expected.push(Expect::Parse { unnamed, ours });
+        link.unsynced = true;
         Verdict::Forward
+    }
+
+    /// What of an unnamed statement is kept. Who is pinned never needs to parse it again.
+    fn remembered(&self, body: &[u8], effects: Effects) -> Statement {
+        let mut parse = Vec::new();
+        if self.pin.is_none() {
+            build::message(&mut parse, frontend::PARSE, |out| {
+                out.extend_from_slice(body);
+            });
+        }
+        Statement {
+            parse: parse.into_boxed_slice(),
+            effects,
+        }
     }
 
     pub(super) fn bind(
@@ -81,16 +87,14 @@ impl Session {
         };
         let effects = if statement.is_empty() {
             self.use_unnamed(link, run, out);
-            self.unnamed
-                .as_ref()
-                .map_or(Effects::UNKNOWN, |r| r.effects)
+            self.effects_of_unnamed()
         } else {
             Effects::UNKNOWN
         };
-        link.unsynced = true;
         self.batch.bound = true;
         self.portal_commits |= commits(&effects);
-        link.batch = link.batch.then(&effects);
+        link.expected.push(Expect::Bind { effects });
+        link.unsynced = true;
         Verdict::Forward
     }
 
@@ -102,112 +106,99 @@ impl Session {
         out: &mut Steps,
     ) -> Verdict {
         match named(body) {
-            Some((b'S', b"")) if !self.batch.parsed => self.use_unnamed(link, run, out),
+            Some((b'S', b"")) if !matches!(self.batch.unnamed, Touched::Parsed(_)) => {
+                self.use_unnamed(link, run, out);
+            }
             Some((b'S' | b'P', _)) => {}
             _ => return Verdict::Violation,
         }
+        link.expected.push(Expect::Describe);
         link.unsynced = true;
         Verdict::Forward
     }
 
     /// A portal bound in this batch has its effects booked already.
     pub(super) fn execute(&mut self, link: &mut Link) -> Verdict {
-        if !self.batch.bound && self.portal_commits {
-            link.batch = link.batch.then(&Effects::UNKNOWN);
-        }
+        let effects = if !self.batch.bound && self.portal_commits {
+            Effects::UNKNOWN
+        } else {
+            Effects::NONE
+        };
+        link.expected.push(Expect::Execute { effects });
         link.unsynced = true;
         Verdict::Forward
     }
 
     pub(super) fn close_object(&mut self, link: &mut Link, body: &[u8]) -> Verdict {
-        match named(body) {
-            Some((b'S', b"")) => {
-                self.forget_unnamed();
-                self.batch.parsed = false;
-                self.owns_unnamed(link);
-            }
-            Some((b'S' | b'P', _)) => {}
+        let (unnamed, ours) = match named(body) {
+            Some((kind @ (b'S' | b'P'), name)) => (kind == b'S' && name.is_empty(), false),
             _ => return Verdict::Violation,
+        };
+        if unnamed {
+            self.batch.unnamed = Touched::Closed;
         }
+        link.expected.push(Expect::Close { unnamed, ours });
         link.unsynced = true;
-        self.batch.closes = self.batch.closes.saturating_add(1);
         Verdict::Forward
+    }
+
+    /// Whether a message uses an unnamed statement of which isn't known yet what it is.
+    pub(super) fn waits_for_unnamed(&self, link: &Link, tag: u8, body: &[u8]) -> bool {
+        let uses = match tag {
+            frontend::BIND | frontend::DESCRIBE if link.knows_unnamed() || link.skips() => false,
+            frontend::BIND => binds_unnamed(body),
+            frontend::DESCRIBE => named(body) == Some((b'S', b"")),
+            _ => false,
+        };
+        uses && matches!(self.batch.unnamed, Touched::Not)
+    }
+
+    fn effects_of_unnamed(&self) -> Effects {
+        match (&self.batch.unnamed, &self.unnamed) {
+            (Touched::Parsed(statement), _) | (Touched::Not, Some(statement)) => statement.effects,
+            _ => Effects::UNKNOWN,
+        }
     }
 
     /// The client uses its unnamed statement: sees to it that the backend has it, or has none.
     fn use_unnamed(&mut self, link: &mut Link, run: &mut Run<'_>, out: &mut Steps) {
-        if self.batch.parsed {
-            self.batch.used = true;
-            return;
+        match self.batch.unnamed {
+            Touched::Parsed(_) => {
+                self.batch.used = true;
+                return;
+            }
+            Touched::Closed => return,
+            Touched::Not => {}
         }
-        if link.unnamed == Unnamed::Of(self.id) {
-            return;
-        }
-        let parse = self.unnamed.as_ref().map(|r| r.parse.as_slice());
-        match parse.filter(|parse| !parse.is_empty()) {
-            Some(parse) => {
-                let bytes = parse.to_vec();
-                if self.surely_read(link) {
-                    link.unnamed = Unnamed::Of(self.id);
-                }
-                self.adds(backend::PARSE_COMPLETE, link);
-                run.insert(run.at, bytes, out);
+        let mut bytes = Vec::new();
+        match (&link.unnamed, self.unnamed.clone()) {
+            (Some(there), Some(own)) if Arc::ptr_eq(there, &own) => return,
+            (_, Some(own)) if !own.parse.is_empty() => {
+                bytes.extend_from_slice(&own.parse);
+                link.expected.push(Expect::Parse {
+                    unnamed: Some(Arc::clone(&own)),
+                    ours: true,
+                });
+                self.batch.unnamed = Touched::Parsed(own);
+                self.batch.used = true;
                 self.pin(PinReason::UnnamedStatement, link, out);
             }
-            None if !link.has_anothers(self.id) => return,
-            None => self.close_unnamed(link, run, out),
+            (Some(_), _) => {
+                build::close_unnamed(&mut bytes);
+                let (unnamed, ours) = (true, true);
+                link.expected.push(Expect::Close { unnamed, ours });
+                self.batch.unnamed = Touched::Closed;
+            }
+            (None, _) => return,
         }
-        // Whatever of this batch is read comes behind it.
-        self.batch.parsed = true;
-        self.batch.used = true;
-    }
-
-    /// Puts a Close of the unnamed statement before the message at hand.
-    fn close_unnamed(&mut self, link: &mut Link, run: &mut Run<'_>, out: &mut Steps) {
-        let mut bytes = Vec::new();
-        build::close_unnamed(&mut bytes);
-        self.owns_unnamed(link);
-        self.adds(backend::CLOSE_COMPLETE, link);
         run.insert(run.at, bytes, out);
     }
+}
 
-    /// A Parse or Close of the proxy's own is put in, whose completion looks as this tag.
-    fn adds(&mut self, tag: u8, link: &mut Link) {
-        let batch = &mut self.batch;
-        let (sent, answered) = match tag {
-            backend::PARSE_COMPLETE => (batch.parses, link.parsed),
-            _ => (batch.closes, link.closed),
-        };
-        // Completions that came belong to this batch only if nothing else is waited for.
-        let answered = link.front().map_or(answered, |_| 0);
-        let skip = sent.saturating_sub(answered);
-        link.expected.push(Expect::Extra { tag, skip });
-        batch.parses = 0;
-        batch.closes = 0;
-    }
-
-    /// The message at hand replaces or closes the unnamed statement: from here on it is nobody
-    /// else's. If it may be skipped, that isn't known before it is answered.
-    fn owns_unnamed(&self, link: &mut Link) {
-        if self.surely_read(link) || !link.has_anothers(self.id) {
-            link.unnamed = Unnamed::Of(self.id);
-        } else {
-            link.unnamed = Unnamed::Stale;
-        }
-    }
-
-    /// Whether the server will read the message at hand: nothing before it can fail.
-    fn surely_read(&self, link: &Link) -> bool {
-        self.batch.messages == 0 && link.awaits_requests()
-    }
-
-    pub(super) fn forget_unnamed(&mut self) {
-        if let Some(remembered) = &mut self.unnamed {
-            let Remembered { parse, effects } = &mut **remembered;
-            parse.clear();
-            *effects = Effects::UNKNOWN;
-        }
-    }
+/// Whether a Bind is of the unnamed statement.
+pub(super) fn binds_unnamed(body: &[u8]) -> bool {
+    let mut reader = Reader::new(body);
+    reader.cstr().is_ok() && reader.cstr() == Ok(b"")
 }
 
 /// The rest of a Parse: its parameters' types, and nothing more.

@@ -11,10 +11,13 @@ use crate::message::{body, frontend, peek, Peek};
 use crate::statement::{classify, Class, Effects};
 
 use super::sequences::called;
-use super::{Batch, Session};
+use super::{Batch, Session, Touched};
 
 /// The client isn't read on while it has as many requests unanswered.
 const MOST_UNANSWERED: usize = 1024;
+/// The same for messages of any kind. A server answers a batch without end at least whenever its
+/// buffer of 8 KiB is full, and each answer has 5 bytes.
+const MOST_OWED: usize = 16 * 1024;
 
 /// What is done with a message.
 pub(super) enum Verdict {
@@ -84,16 +87,16 @@ impl Session {
             self.swallowing -= run.at;
             run.start = run.at;
         }
-        let finishing = link.sending;
+        let finishing = link.sending.is_some();
         loop {
             if self.streaming > 0 {
                 let some = self.streaming.min(input.len() - run.at.min(input.len()));
                 self.streaming -= some;
                 run.at += some;
-                link.sending = self.streaming > 0;
-                if link.sending {
+                if self.streaming > 0 {
                     break;
                 }
+                link.sending = None;
             }
             if link.wanted && self.may_pause(link) {
                 break;
@@ -109,6 +112,9 @@ impl Session {
             if !whole && rest.len() < limit || full(link, tag) {
                 break;
             }
+            if self.waits_for_unnamed(link, tag, body(rest, total)) {
+                break;
+            }
             // A goodbye is read when what stands before it is answered.
             if tag == frontend::TERMINATE && link.owes() {
                 break;
@@ -118,7 +124,7 @@ impl Session {
                 Verdict::Forward => {
                     self.fresh = false;
                     self.streaming = total;
-                    link.sending = true;
+                    link.sending = Some(tag);
                 }
                 Verdict::Drop => {
                     run.flush(run.at, out);
@@ -182,7 +188,7 @@ impl Session {
             && !self.fresh
             && link.status == Status::Idle
             && link.copy_in == CopyIn::Off
-            && !link.sending
+            && link.sending.is_none()
             && !link.unsynced
             && !link.expected.is_empty()
     }
@@ -211,18 +217,11 @@ impl Session {
             _ if link.skips() => Verdict::Forward,
             frontend::QUERY => self.query(link, body, whole, run, out),
             frontend::FUNCTION_CALL => self.function_call(link, body, run, out),
-            _ => {
-                let message = rest.get(..total).unwrap_or_default();
-                let verdict = match tag {
-                    frontend::PARSE => self.parse(link, message, body, whole, run, out),
-                    frontend::BIND => self.bind(link, body, run, out),
-                    frontend::DESCRIBE => self.describe(link, body, run, out),
-                    frontend::EXECUTE => self.execute(link),
-                    _ => self.close_object(link, body),
-                };
-                self.batch.messages = self.batch.messages.saturating_add(1);
-                verdict
-            }
+            frontend::PARSE => self.parse(link, body, whole, run, out),
+            frontend::BIND => self.bind(link, body, run, out),
+            frontend::DESCRIBE => self.describe(link, body, run, out),
+            frontend::EXECUTE => self.execute(link),
+            _ => self.close_object(link, body),
         }
     }
 
@@ -245,13 +244,10 @@ impl Session {
         if !self.judge(link, &class, run, out) {
             return Verdict::GiveUp;
         }
-        link.destroys_unnamed();
-        let (batch, empty) = link.end_batch();
         link.expected.push(Expect::Query {
-            effects: batch.then(&class.effects),
-            extended: !empty,
+            effects: class.effects,
         });
-        self.forget_unnamed();
+        link.unsynced = false;
         self.batch = Batch::default();
         Verdict::Forward
     }
@@ -269,8 +265,8 @@ impl Session {
         if !self.judge(link, &called(function), run, out) {
             return Verdict::GiveUp;
         }
-        link.end_batch();
         link.expected.push(Expect::FunctionCall);
+        link.unsynced = false;
         self.batch = Batch::default();
         Verdict::Forward
     }
@@ -281,17 +277,12 @@ impl Session {
             link.swallowed += 1;
             return Verdict::Forward;
         }
-        if self.batch.parsed && !self.batch.used && !link.skips() {
+        let parsed = matches!(self.batch.unnamed, Touched::Parsed(_));
+        if parsed && !self.batch.used && !link.skips() {
             self.pin(PinReason::UnnamedStatement, link, out);
         }
-        let (effects, empty) = link.end_batch();
-        let parse = self.batch.parse;
-        link.parses += u32::from(parse.is_some());
-        link.expected.push(Expect::Sync {
-            effects,
-            empty,
-            parse,
-        });
+        let empty = !std::mem::replace(&mut link.unsynced, false);
+        link.expected.push(Expect::Sync { empty });
         self.batch = Batch::default();
         Verdict::Forward
     }
@@ -312,7 +303,8 @@ fn full(link: &Link, tag: u8) -> bool {
         tag,
         frontend::QUERY | frontend::SYNC | frontend::FUNCTION_CALL
     );
-    asks && link.expected.requests() >= MOST_UNANSWERED && link.copy_in != CopyIn::Active
+    let full = asks && link.expected.requests() >= MOST_UNANSWERED;
+    (full || link.expected.len() >= MOST_OWED) && link.copy_in != CopyIn::Active
 }
 
 /// The text of a Query: all of its body but the NUL that ends it.
@@ -330,7 +322,7 @@ fn copy(link: &mut Link, tag: u8) -> Verdict {
         // The server may be about to ask for it, perhaps in a COPY behind the one that ends.
         CopyIn::Off | CopyIn::Ending => {
             if ends {
-                link.push_copy_end();
+                link.expected.push_copy_end();
             }
         }
     }

@@ -7,9 +7,9 @@ use dbproxy_engine::{KillReason, Note, Step, Steps};
 
 use super::{fault, Session};
 use crate::backend_login::parameter;
-use crate::expect::{Expect, Injected};
+use crate::expect::{Expect, Fit, Injected};
 use crate::fate;
-use crate::link::{CopyIn, Leave, Link, Status, Unnamed};
+use crate::link::{CopyIn, Leave, Link, Status};
 use crate::message::{backend, build, error};
 use crate::statement::Effects;
 use crate::texts;
@@ -51,10 +51,8 @@ pub(super) fn judge(
     body: &[u8],
     out: &mut Steps,
 ) -> Verdict {
-    let front = link.front();
-    let owed = front.is_some() || link.unsynced;
     match tag {
-        backend::PARAMETER_STATUS => report(session, link, front, body),
+        backend::PARAMETER_STATUS => report(session, link, body),
         backend::NOTIFICATION_RESPONSE => match session {
             Some(session) if session.pin.is_some() => Verdict::Pass,
             _ => {
@@ -62,54 +60,81 @@ pub(super) fn judge(
                 Verdict::Drop
             }
         },
-        backend::ERROR_RESPONSE => failure(session, link, (front, owed), body, out),
+        backend::ERROR_RESPONSE => failure(session, link, body, out),
         backend::READY_FOR_QUERY => ready(session, link, body),
-        backend::NOTICE_RESPONSE => unless_ours(front),
-        _ if !owed => Verdict::Kill(KillReason::OutOfStep),
-        backend::PARSE_COMPLETE | backend::CLOSE_COMPLETE => completion(session, link, tag, front),
-        backend::COPY_IN_RESPONSE => copy_in(session.is_some(), link, front),
-        backend::COMMAND_COMPLETE => {
-            if link.copy_in != CopyIn::Off {
-                link.copy_in = CopyIn::Off;
-                link.swallowed = 0;
-            }
-            if front == Some(Expect::Injected(Injected::Sequences)) {
-                link.sequences.discarded();
-            }
-            link.completed = link.completed.saturating_add(1);
-            unless_ours(front)
-        }
-        backend::BIND_COMPLETE
-        | backend::ROW_DESCRIPTION
-        | backend::NO_DATA
-        | backend::EMPTY_QUERY_RESPONSE
-        | backend::PORTAL_SUSPENDED => {
-            link.completed = link.completed.saturating_add(1);
-            unless_ours(front)
-        }
-        _ => unless_ours(front),
+        backend::NOTICE_RESPONSE => unless_ours(link),
+        // It is closed at the next ReadyForQuery.
+        _ if link.ambiguous => Verdict::Pass,
+        _ => match link.expected.front().map_or(Fit::Not, |one| one.fits(tag)) {
+            Fit::Part => part(session.is_some(), link, tag),
+            Fit::Whole => whole(session, link),
+            Fit::Not => Verdict::Kill(KillReason::OutOfStep),
+        },
     }
 }
 
-fn unless_ours(front: Option<Expect>) -> Verdict {
-    match front {
-        Some(Expect::Injected(_)) => Verdict::Drop,
+fn unless_ours(link: &Link) -> Verdict {
+    match link.expected.front() {
+        Some(front) if front.is_ours() => Verdict::Drop,
         _ => Verdict::Pass,
     }
 }
 
+/// A part of what answers the message at the front.
+fn part(client: bool, link: &mut Link, tag: u8) -> Verdict {
+    match tag {
+        backend::COPY_IN_RESPONSE => return copy_in(client, link),
+        backend::COMMAND_COMPLETE => {
+            link.ends_copy();
+            if let Some(Expect::Injected(Injected::Sequences)) = link.expected.front() {
+                link.sequences.discarded();
+            }
+        }
+        _ => {}
+    }
+    unless_ours(link)
+}
+
+/// The message at the front, one of a batch, is carried out.
+fn whole(mut session: Option<&mut Session>, link: &mut Link) -> Verdict {
+    let Some(done) = link.expected.pop() else {
+        return Verdict::Kill(KillReason::OutOfStep);
+    };
+    let ours = done.is_ours();
+    link.done = link.done.then(&done.effects());
+    match done {
+        Expect::Execute { .. } => link.ends_copy(),
+        Expect::Parse {
+            unnamed: Some(statement),
+            ..
+        } => {
+            if let Some(session) = session.filter(|_| !ours) {
+                session.unnamed = Some(Arc::clone(&statement));
+            }
+            link.unnamed = Some(statement);
+        }
+        Expect::Close { unnamed: true, .. } => {
+            if let Some(session) = session.as_mut().filter(|_| !ours) {
+                session.unnamed = None;
+            }
+            link.unnamed = None;
+        }
+        _ => {}
+    }
+    if ours {
+        Verdict::Drop
+    } else {
+        Verdict::Pass
+    }
+}
+
 /// ParameterStatus: kept with the backend; the client hears of it as it would without a proxy.
-fn report(
-    mut session: Option<&mut Session>,
-    link: &mut Link,
-    front: Option<Expect>,
-    body: &[u8],
-) -> Verdict {
+fn report(mut session: Option<&mut Session>, link: &mut Link, body: &[u8]) -> Verdict {
     let Some((name, value)) = parameter(body) else {
         return Verdict::Kill(KillReason::OutOfStep);
     };
     if name == "application_name" {
-        if matches!(front, Some(Expect::Injected(_))) {
+        if let Some(Expect::Injected(_)) = link.expected.front() {
             return Verdict::Drop;
         }
         // Every server cleans it to ASCII.
@@ -133,89 +158,32 @@ fn report(
     Verdict::Pass
 }
 
-/// The completion of a Parse or Close: the client's, or the one that the proxy put in.
-fn completion(
-    session: Option<&mut Session>,
-    link: &mut Link,
-    tag: u8,
-    front: Option<Expect>,
-) -> Verdict {
-    if let Some(session) = session.filter(|session| link.unnamed != Unnamed::Of(session.id)) {
-        let ours = matches!(front, Some(Expect::Extra { tag: ours, skip: 0 }) if ours == tag);
-        if ours || session.parse_answered(link) == Some(link.completed) {
-            // It was replaced, or closed.
-            link.unnamed = Unnamed::Of(session.id);
-        }
-    }
-    match front {
-        Some(Expect::Extra { tag: ours, skip: 0 }) if ours == tag => {
-            link.pop_front();
-            link.parsed = 0;
-            link.closed = 0;
-            return Verdict::Drop;
-        }
-        Some(Expect::Extra { tag: ours, skip }) if ours == tag => {
-            let mut entries = link.expected.iter_mut();
-            let extra = entries.find(|one| matches!(one, Expect::Extra { .. }));
-            if let Some(Expect::Extra { skip: left, .. }) = extra {
-                *left = skip.saturating_sub(1);
-            }
-        }
-        Some(Expect::Injected(_)) => return Verdict::Kill(KillReason::OutOfStep),
-        _ => {}
-    }
-    let kind = match tag {
-        backend::PARSE_COMPLETE => &mut link.parsed,
-        _ => &mut link.closed,
-    };
-    *kind = kind.saturating_add(1);
-    link.completed = link.completed.saturating_add(1);
-    Verdict::Pass
-}
-
 /// CopyInResponse.
-fn copy_in(client: bool, link: &mut Link, front: Option<Expect>) -> Verdict {
+fn copy_in(client: bool, link: &mut Link) -> Verdict {
     if !client {
         return Verdict::Kill(KillReason::ClientLost);
     }
-    if matches!(front, Some(Expect::Injected(_))) {
+    if let Some(Expect::Injected(_)) = link.expected.front() {
         return Verdict::Kill(KillReason::ResetFailed);
     }
     link.copy_in = CopyIn::Active;
-    let simple = matches!(front, Some(Expect::Query { .. }));
-    link.ambiguous |= matches!(front, Some(Expect::Query { extended: true, .. }));
-    read_ahead(link, simple);
+    read_ahead(link);
     Verdict::Pass
 }
 
 /// What was forwarded before the server asked for data: it throws away the Syncs in front of the
 /// data's end. Over any other message it fails the COPY, and what it then reads is its affair.
-fn read_ahead(link: &mut Link, simple: bool) {
-    let mut at = usize::from(simple);
+fn read_ahead(link: &mut Link) {
+    let mut at = 1;
     let mut swallowed = 0;
-    let mut effects = Effects::NONE;
-    while let Some(next) = link.expected.iter().nth(at).copied() {
-        let foreign = simple || swallowed > 0;
+    while let Some(next) = link.expected.get(at) {
         match next {
-            Expect::Sync {
-                effects: more,
-                empty,
-                parse,
-            } => {
+            Expect::Sync { .. } => {
                 link.expected.remove(at);
-                link.parses -= u32::from(parse.is_some());
-                link.ambiguous |= foreign && !empty;
                 swallowed += 1;
-                effects = effects.then(&more);
             }
-            Expect::CopyEnd { batch, count } => {
-                if let (Some(left), 2..) = (link.expected.iter_mut().nth(at), count) {
-                    let count = count - 1;
-                    *left = Expect::CopyEnd { batch, count };
-                } else {
-                    link.expected.remove(at);
-                }
-                link.ambiguous |= foreign && batch;
+            Expect::CopyEnd { .. } => {
+                link.expected.pop_copy_end(at);
                 link.copy_in = CopyIn::Ending;
                 break;
             }
@@ -225,106 +193,98 @@ fn read_ahead(link: &mut Link, simple: bool) {
             }
         }
     }
-    if link.copy_in == CopyIn::Active {
-        link.ambiguous |= link.unsynced && (simple || swallowed > 0);
-    }
     link.swallowed += swallowed;
-    if !simple && swallowed > 0 {
-        reopen(link, &effects);
+    let extended = link.expected.front().is_some_and(Expect::is_extended);
+    if extended && swallowed > 0 && !link.expected.fill_batch() {
+        // A batch whose Sync was thrown away runs on into what follows it.
+        link.unsynced = true;
     }
-}
-
-/// A batch whose Sync was thrown away runs on into what follows it.
-fn reopen(link: &mut Link, before: &Effects) {
-    for expect in link.expected.iter_mut() {
-        if let Expect::Sync { effects, empty, .. } = expect {
-            *effects = before.then(effects);
-            *empty = false;
-            return;
-        }
-    }
-    link.batch = before.then(&link.batch);
-    link.unsynced = true;
 }
 
 /// ErrorResponse.
 fn failure(
-    mut session: Option<&mut Session>,
+    session: Option<&mut Session>,
     link: &mut Link,
-    (front, owed): (Option<Expect>, bool),
     body: &[u8],
     out: &mut Steps,
 ) -> Verdict {
     let report = error::report(body);
+    let injected = match link.expected.front() {
+        Some(Expect::Injected(why)) => Some(*why),
+        _ => None,
+    };
     if report.fatal {
         link.closing = true;
         let going = matches!(report.code, b"57P01" | b"57P02" | b"57P03");
         if going {
             out.push(Step::Note(Note::WriterDoubted));
         }
-        let ours = matches!(front, Some(Expect::Injected(_)));
-        return if going || ours || link.cutting || session.is_none() {
+        return if going || injected.is_some() || link.cutting || session.is_none() {
             Verdict::Kill(KillReason::ServerClosed)
         } else {
             Verdict::Fatal
         };
     }
-    if !owed {
+    if link.expected.is_empty() && !link.unsynced {
         return Verdict::Kill(KillReason::OutOfStep);
     }
     if report.code == b"25006" && link.params.may_be_standby() {
         out.push(Step::Note(Note::WriterDoubted));
     }
-    match front {
-        Some(Expect::Injected(Injected::ApplicationName)) => {
-            // Not a name that any client has: it is set again next time.
-            link.application_name = "\0".into();
+    match injected {
+        Some(Injected::ApplicationName) => {
+            link.name_failed();
             return Verdict::Drop;
         }
-        Some(Expect::Injected(Injected::Sequences)) if report.code == b"25P02" => {
-            return Verdict::Drop;
-        }
-        Some(Expect::Injected(_)) => return Verdict::Kill(KillReason::ResetFailed),
-        Some(Expect::Extra { .. }) => link.drop_extras(),
-        Some(Expect::Query { extended: true, .. }) => link.ambiguous = true,
-        _ => {}
+        Some(Injected::Sequences) if report.code == b"25P02" => return Verdict::Drop,
+        Some(_) => return Verdict::Kill(KillReason::ResetFailed),
+        None => {}
     }
-    if link.copy_in != CopyIn::Off {
-        link.copy_in = CopyIn::Off;
-        link.ambiguous |= link.swallowed > 0;
-        link.swallowed = 0;
-    }
+    link.fails_copy();
     link.reported = true;
-    if let Some(session) = session.as_deref_mut() {
-        session.doubt_unnamed(link);
+    let cancelled = link.cutting && report.code == b"57014" && !fate::outlives_error(link);
+    let known = session.is_some();
+    if let Some(front) = link.expected.front().filter(|one| one.is_extended()) {
+        let unread = matches!(report.code, b"08P01" | b"22021");
+        if let Some(session) = session.filter(|_| front.touches_unnamed() && !unread) {
+            // The server dropped the former one before it failed.
+            session.unnamed = None;
+        }
+        link.done = link.done.then(&front.effects());
+        link.skip_to_sync();
     }
-    let cancelled = link.cutting && report.code == b"57014";
-    if cancelled && session.is_some() && !fate::outlives_error(link) {
+    if !known && link.unsynced {
+        // The Sync will never come.
+        return Verdict::Kill(KillReason::ClientLost);
+    }
+    if cancelled && known {
         return Verdict::Instead(fault(&texts::LOST));
     }
     Verdict::Pass
 }
 
-fn ready(session: Option<&mut Session>, link: &mut Link, body: &[u8]) -> Verdict {
+fn ready(mut session: Option<&mut Session>, link: &mut Link, body: &[u8]) -> Verdict {
     let status = body.first().copied().and_then(Status::of);
     let Some(status) = status else {
         return Verdict::Kill(KillReason::OutOfStep);
     };
-    if link.reported {
-        link.drop_extras();
-    }
-    let owed = link.front();
-    link.pop_front();
-    link.completed = 0;
-    link.parsed = 0;
-    link.closed = 0;
-    let to_client = match owed {
-        Some(Expect::Injected(_)) => false,
-        Some(Expect::Query { .. } | Expect::Sync { .. } | Expect::FunctionCall) => {
+    link.done = Effects::NONE;
+    let to_client = match link.expected.pop() {
+        Some(Expect::Injected(_)) => {
+            link.unnamed = None;
+            false
+        }
+        Some(request) if request.is_request() => {
             link.answered += 1;
+            if let Expect::Query { .. } = request {
+                link.unnamed = None;
+                if let Some(session) = session.as_deref_mut() {
+                    session.unnamed = None;
+                }
+            }
             true
         }
-        None if link.ambiguous => true,
+        _ if link.ambiguous => true,
         _ => return Verdict::Kill(KillReason::OutOfStep),
     };
     if link.copy_in == CopyIn::Active {
@@ -358,32 +318,5 @@ impl Session {
         let mut bytes = Vec::new();
         build::parameter(&mut bytes, "application_name", shown.as_bytes());
         Verdict::Instead(bytes)
-    }
-
-    /// An error: if it keeps the server from a Parse of the unnamed statement, that which the
-    /// session remembers isn't what the server has.
-    fn doubt_unnamed(&mut self, link: &Link) {
-        let Some(parse) = self.parse_answered(link) else {
-            return;
-        };
-        let parses = link.parses + u32::from(self.open_parse(link).is_some());
-        let replaced = parses > 1;
-        if parse >= link.completed && !replaced {
-            self.forget_unnamed();
-        }
-    }
-
-    /// Which message of the batch that is being answered parses the unnamed statement last.
-    fn parse_answered(&self, link: &Link) -> Option<u32> {
-        match link.request() {
-            Some(Expect::Sync { parse, .. }) => parse,
-            Some(_) => None,
-            None => self.open_parse(link),
-        }
-    }
-
-    /// The same for the batch whose Sync is still to come.
-    fn open_parse(&self, link: &Link) -> Option<u32> {
-        self.batch.parse.filter(|_| link.unsynced)
     }
 }

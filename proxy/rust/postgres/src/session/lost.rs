@@ -9,7 +9,7 @@ use dbproxy_engine::{CloseReason, Outcome, Steps};
 
 use crate::expect::Expect;
 use crate::fate;
-use crate::link::{CopyIn, Link, Status};
+use crate::link::{Link, Status};
 use crate::message::build;
 use crate::message::error::Fault;
 use crate::texts;
@@ -45,7 +45,7 @@ pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> O
     for expect in link.expected.iter() {
         teller.answer(expect);
     }
-    if link.unsynced || link.copy_in == CopyIn::Active && link.expected.is_empty() {
+    if link.unsynced {
         teller.error();
         session.skipping = true;
     }
@@ -57,6 +57,9 @@ pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> O
         (true, false) => Virtual::Untold,
         (true, true) => Virtual::Told,
     };
+    if link.expected.iter().any(Expect::touches_unnamed) {
+        session.unnamed = None;
+    }
     session.batch = Batch::default();
     session.portal_commits = false;
     Outcome::Stays
@@ -80,9 +83,9 @@ struct Teller {
 impl Teller {
     fn answer(&mut self, expect: &Expect) {
         match expect {
-            Expect::Sync { empty: true, .. } => {}
-            Expect::Query { .. } | Expect::FunctionCall | Expect::Sync { .. } => self.error(),
-            Expect::CopyEnd { .. } | Expect::Injected(_) | Expect::Extra { .. } => return,
+            Expect::Sync { empty: true } => {}
+            request if request.is_request() => self.error(),
+            _ => return,
         }
         let status = if self.aborted { b'E' } else { b'I' };
         build::ready(&mut self.bytes, status);

@@ -20,12 +20,11 @@ use dbproxy_engine::{
     Release, Step, Steps,
 };
 
-use crate::expect::Injected;
+use crate::expect::{Injected, Statement};
 use crate::link::{CopyIn, Leave, Link};
 use crate::message::error::Fault;
 use crate::message::{backend, build};
 use crate::params::Params;
-use crate::statement::Effects;
 use crate::texts;
 
 /// A transaction whose backend is gone, as the client sees it.
@@ -39,30 +38,26 @@ enum Virtual {
     Told,
 }
 
-/// The unnamed statement that the client parsed last.
-#[derive(Default, Debug)]
-struct Remembered {
-    /// The whole Parse message; empty if there is none.
-    parse: Vec<u8>,
-    effects: Effects,
+/// What the batch at hand did to the unnamed statement.
+#[derive(Clone, Default, Debug)]
+enum Touched {
+    #[default]
+    Not,
+    /// Whatever of the batch is read behind it finds this one.
+    Parsed(Arc<Statement>),
+    Closed,
 }
 
 /// What the current batch of extended messages holds so far.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Default, Debug)]
 struct Batch {
-    /// It parsed the unnamed statement itself.
-    parsed: bool,
-    /// It used what it parsed.
+    unnamed: Touched,
+    /// It used the unnamed statement that it parsed.
     used: bool,
     /// A portal was bound.
     bound: bool,
-    /// Its messages so far.
-    messages: u32,
-    /// Parse and Close among them, since the last one of the proxy's own.
-    parses: u32,
-    closes: u32,
-    /// Which of its messages parses the unnamed statement last.
-    parse: Option<u32>,
+    /// It parsed a ROLLBACK that ends the virtual transaction.
+    rollback: bool,
 }
 
 /// A logged-in client.
@@ -92,7 +87,8 @@ pub struct Session {
     /// A portal of this transaction would commit.
     portal_commits: bool,
     batch: Batch,
-    unnamed: Option<Box<Remembered>>,
+    /// The unnamed statement that the client has, as far as that is answered.
+    unnamed: Option<Arc<Statement>>,
 }
 
 impl Session {
@@ -237,7 +233,7 @@ impl dbproxy_engine::Session for Session {
         if link.closing {
             return Abandoned::Free(Release::Kill(KillReason::ServerClosed));
         }
-        let open = link.sending || link.unsynced || link.copy_in == CopyIn::Active;
+        let open = link.sending.is_some() || link.unsynced || link.copy_in == CopyIn::Active;
         if open || (link.expected.is_empty() && link.partial.is_some()) {
             return Abandoned::Free(Release::Kill(KillReason::ClientLost));
         }

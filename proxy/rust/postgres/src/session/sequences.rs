@@ -5,15 +5,17 @@
 //! wherever more may follow on the same backend: when it begins a transaction, is pinned, or has
 //! sent more. A change that stands alone costs nothing: its backend is let go behind it.
 
+use std::sync::Arc;
+
 use dbproxy_engine::{PinReason, Steps};
 
-use crate::expect::Injected;
-use crate::link::{Link, Status, Unnamed};
+use crate::expect::{Injected, Statement};
+use crate::link::{Link, Status};
 use crate::message::{frontend, peek, Peek};
 use crate::statement::{Class, State};
 
 use super::forward::{replaces_unnamed, Run};
-use super::{Remembered, Session};
+use super::Session;
 
 impl Session {
     /// Takes note of what a text means for the session and its backend. `false`: it asks for
@@ -50,16 +52,16 @@ impl Session {
         class.sequences
             || class.dirty
             || begins && link.status == Status::Idle
-            || class.writes && (pinned || link.request().is_none() && goes_on(run.rest))
+            || class.writes && (pinned || link.expected.requests() == 0 && goes_on(run.rest))
     }
 
     /// Whether a query of our own takes no unnamed statement that is used again: the text replaces
-    /// it, or it can be replayed.
+    /// it, or it can be replayed, as that of every session that isn't pinned.
     fn spares_unnamed(&self, link: &Link, run: &Run<'_>) -> bool {
-        let replayed = |one: &Remembered| !one.parse.is_empty();
-        replaces_unnamed(run.rest)
-            || link.unnamed != Unnamed::Of(self.id)
-            || self.unnamed.as_deref().is_none_or(replayed)
+        let replayed = |one: &Arc<Statement>| !one.parse.is_empty();
+        self.pin.is_none()
+            || replaces_unnamed(run.rest)
+            || link.knows_unnamed() && self.unnamed.as_ref().is_none_or(replayed)
     }
 
     /// Where a query of our own can be put so that it runs before the batch at hand.

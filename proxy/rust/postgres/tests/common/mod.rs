@@ -325,7 +325,7 @@ impl Bench {
         let used = Session::feed_server(Some(&mut self.session), link, &input, &mut steps);
         self.play(&input, used, steps);
         self.server_input = input[used..].to_vec();
-        if self.link.is_none() && !self.client_input.is_empty() {
+        if !self.client_input.is_empty() && self.closed.is_none() {
             self.pump_client();
         }
     }
