@@ -58,6 +58,8 @@ log_line_prefix = '%m [%p] %u@%d '
 log_connections = on
 autovacuum = off
 max_prepared_transactions = 5
+# In the data folder, and so gone with it also where the server was killed.
+dynamic_shared_memory_type = mmap
 """
 
 HBA = """

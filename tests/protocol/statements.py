@@ -173,7 +173,6 @@ class Step:
     ready: int
 
 
-CLOSE_UNNAMED = message(b"C", b"S" + cstring(""))
 Part = tuple[str, bytes]
 Request = tuple[list[str], bytes]
 """What is answered with one ReadyForQuery, in words and as it is sent."""
@@ -186,9 +185,6 @@ class Author:
         self._random = Random(f"{seed}/{client}")
         self._client = client
         self._kinds = KINDS if self._random.random() < 0.4 else QUIET
-        # Had the last batch failed, it may have left another unnamed statement than its last one.
-        # Then the proxy has none, so the next batch brings its own.
-        self._unclear = False
 
     def script(self, steps: int = 24) -> list[Step]:
         return [self._step() for _ in range(self._random.randint(1, steps))]
@@ -261,12 +257,6 @@ class Author:
             parts = self._sensible()
         else:
             parts = self._any()
-            if self._unclear:
-                parts.insert(0, (f"P {PLAIN[0]}", parse(PLAIN[0])))
-        parses = [data[:1] == b"P" and data[5:6] == b"\0" for _, data in parts]
-        if any(parses):
-            self._unclear = parses.index(True) > 0 or parses.count(True) > 1
-        self._unclear |= any(data == CLOSE_UNNAMED for _, data in parts)
         return [joined([*parts, ("S", SYNC)])]
 
     def _sensible(self) -> list[Part]:

@@ -206,12 +206,20 @@ impl Expected {
         self.entries.push_back(expect);
     }
 
-    /// For a message that is put before the batch that is still open, of which nothing was sent.
+    /// For a message that is put before the batch that is still open, of which nothing was sent; or
+    /// behind everything, if none is open.
     pub(crate) fn push_before_batch(&mut self, expect: Expect) {
-        let ends = |one: &Expect| one.is_request() || matches!(one, Expect::Injected(_));
-        let at = self.entries.iter().rposition(ends);
+        let begins = self
+            .entries
+            .iter()
+            .rev()
+            .take_while(|one| one.is_extended() || matches!(one, Expect::CopyEnd { .. }));
+        let mut at = self.entries.len() - begins.count();
+        while let Some(Expect::CopyEnd { .. }) = self.entries.get(at) {
+            at += 1;
+        }
         self.count(&expect, 1);
-        self.entries.insert(at.map_or(0, |at| at + 1), expect);
+        self.entries.insert(at, expect);
     }
 
     /// An end of data is forwarded that the server may not have asked for yet. Behind nothing it is

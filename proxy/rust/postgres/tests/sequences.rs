@@ -260,3 +260,29 @@ fn a_reset_backend_has_nobodys_values() {
     second.idle.push(link);
     assert_eq!(second.client(&query("BEGIN")), "Q:BEGIN");
 }
+
+#[test]
+fn data_sent_ahead_stay_with_their_copy_when_a_discard_follows() {
+    let mut second = behind_another();
+    let copy = concat(&[
+        query("COPY t FROM STDIN"),
+        message(b'd', b"1\n"),
+        bare(b'c'),
+    ]);
+    // Behind a COMMIT no discard is believed, so there is one for each that follows.
+    let listen = query("LISTEN x");
+    second.client(&concat(&[query("COMMIT"), listen, copy.clone(), copy]));
+    let sent = "Q:DISCARD SEQUENCES Q:COPY t FROM STDIN d c";
+    assert_eq!(
+        show(&second.to_server),
+        format!("Q:COMMIT Q:DISCARD SEQUENCES Q:LISTEN x {sent} {sent}")
+    );
+    second.server(&concat(&[complete("COMMIT"), ready(b'I')]));
+    second.server(&concat(&[discarded(), complete("LISTEN"), ready(b'I')]));
+    for _ in 0..2 {
+        second.server(&concat(&[discarded(), message(b'G', &[0; 3])]));
+        let done = concat(&[complete("COPY 1"), ready(b'I')]);
+        assert_eq!(second.server(&done), "C:COPY 1 Z:I");
+    }
+    assert_eq!(second.released, []);
+}
