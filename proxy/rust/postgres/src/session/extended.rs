@@ -39,8 +39,8 @@ impl Session {
             Err(_) if whole => return Verdict::Violation,
             Err(_) => Class::unknown(PinReason::StatementTooLarge),
         };
-        if !self.judge(link, &class, run, out) {
-            return Verdict::GiveUp;
+        if let Some(verdict) = self.judge(link, &class, run, out) {
+            return verdict;
         }
         let mut unnamed = None;
         if name.is_empty() {
@@ -145,7 +145,7 @@ impl Session {
     /// Whether a message uses an unnamed statement of which isn't known yet what it is.
     pub(super) fn waits_for_unnamed(&self, link: &Link, tag: u8, body: &[u8]) -> bool {
         let uses = match tag {
-            frontend::BIND | frontend::DESCRIBE if link.knows_unnamed() || link.skips() => false,
+            frontend::BIND | frontend::DESCRIBE if link.knows_unnamed() => false,
             frontend::BIND => binds_unnamed(body),
             frontend::DESCRIBE => named(body) == Some((b'S', b"")),
             _ => false,

@@ -24,6 +24,8 @@ pub(super) enum Verdict {
     Forward,
     /// It is for nobody.
     Drop,
+    /// It is looked at again when what precedes it is answered.
+    Wait,
     /// The protocol doesn't allow it.
     Violation,
     /// The client says goodbye.
@@ -112,15 +114,13 @@ impl Session {
             if !whole && rest.len() < limit || full(link, tag) {
                 break;
             }
-            if self.waits_for_unnamed(link, tag, body(rest, total)) {
-                break;
-            }
             // A goodbye is read when what stands before it is answered.
             if tag == frontend::TERMINATE && link.owes() {
                 break;
             }
             let verdict = self.message(link, tag, (total, whole), &mut run, out);
             match verdict {
+                Verdict::Wait => break,
                 Verdict::Forward => {
                     self.fresh = false;
                     self.streaming = total;
@@ -215,6 +215,7 @@ impl Session {
             frontend::TERMINATE => Verdict::Leave,
             _ if link.copy_in == CopyIn::Active => Verdict::Violation,
             _ if link.skips() => Verdict::Forward,
+            _ if self.waits_for_unnamed(link, tag, body) => Verdict::Wait,
             frontend::QUERY => self.query(link, body, whole, run, out),
             frontend::FUNCTION_CALL => self.function_call(link, body, run, out),
             frontend::PARSE => self.parse(link, body, whole, run, out),
@@ -241,8 +242,8 @@ impl Session {
         } else {
             Class::unknown(PinReason::StatementTooLarge)
         };
-        if !self.judge(link, &class, run, out) {
-            return Verdict::GiveUp;
+        if let Some(verdict) = self.judge(link, &class, run, out) {
+            return verdict;
         }
         link.expected.push(Expect::Query {
             effects: class.effects,
@@ -262,8 +263,8 @@ impl Session {
         let Ok(function) = Reader::new(body).u32() else {
             return Verdict::Violation;
         };
-        if !self.judge(link, &called(function), run, out) {
-            return Verdict::GiveUp;
+        if let Some(verdict) = self.judge(link, &called(function), run, out) {
+            return verdict;
         }
         link.expected.push(Expect::FunctionCall);
         link.unsynced = false;

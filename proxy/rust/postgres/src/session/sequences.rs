@@ -14,26 +14,32 @@ use crate::link::{Link, Status};
 use crate::message::{frontend, peek, Peek};
 use crate::statement::{Class, State};
 
-use super::forward::{replaces_unnamed, Run};
+use super::forward::{replaces_unnamed, Run, Verdict};
 use super::Session;
 
 impl Session {
-    /// Takes note of what a text means for the session and its backend. `false`: it asks for
-    /// sequences of which others' values may be there, and it is too late to discard them.
+    /// Takes note of what a text means for the session and its backend, unless it can't be forwarded
+    /// now: then it answers what is done instead. A text that asks for sequences can't be, of which
+    /// others' values may be there, when it is too late to discard them.
     pub(super) fn judge(
         &mut self,
         link: &mut Link,
         class: &Class,
         run: &mut Run<'_>,
         out: &mut Steps,
-    ) -> bool {
+    ) -> Option<Verdict> {
         let others = link.sequences.of_others(self.id) && link.status != Status::Failed;
         if others && self.keeps_apart(link, class, run) {
+            let sure = link.reads_next();
+            if !sure && !link.unsynced && link.expected.requests() > 0 {
+                return Some(Verdict::Wait);
+            }
             match self.before_batch(link, run) {
-                Some(at) if class.sequences || at == run.at && self.spares_unnamed(link, run) => {
+                Some(at) if class.sequences => discard(link, at, run, out),
+                Some(at) if sure && at == run.at && self.spares_unnamed(link, run) => {
                     discard(link, at, run, out);
                 }
-                None if class.sequences => return false,
+                None if class.sequences => return Some(Verdict::GiveUp),
                 _ => {}
             }
         }
@@ -41,7 +47,7 @@ impl Session {
             self.pin(reason, link, out);
         }
         link.notes(class, self.id);
-        true
+        None
     }
 
     /// Whether what others moved must be gone before this text: it may ask for it, or what comes
