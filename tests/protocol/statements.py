@@ -253,10 +253,7 @@ class Author:
 
     def _batch(self) -> list[Request]:
         """Extended messages up to a Sync: often a sensible row of them, sometimes any."""
-        if self._random.random() < 0.6:
-            parts = self._sensible()
-        else:
-            parts = self._any()
+        parts = self._sensible() if self._random.random() < 0.6 else self._any()
         return [joined([*parts, ("S", SYNC)])]
 
     def _sensible(self) -> list[Part]:

@@ -240,6 +240,10 @@ impl Table {
             assert!(used <= input.len());
             self.play(&input, used, steps);
             self.server_input = input.get(used..).unwrap_or_default().to_vec();
+            // What waited for an answer goes on.
+            if !self.closed && !self.client_input.is_empty() {
+                self.pump_client();
+            }
         }
         self
     }
