@@ -3,8 +3,8 @@
 Kept are users' Secrets, as they were read, and what is nothing but the operator's output
 (`names.outputs`), as it was read or stored: for as long as the informers, which watch these kinds
 anyway, tell of no change, and for KEPT seconds at most. So nobody acts upon a version that is older
-than the one that woke him, a watch that is cut is begun anew with nothing kept, and a resync reads
-everything.
+than the one that woke him, a watch that is cut is begun anew with nothing kept, and of what it lost
+without a word the next pass after KEPT seconds knows.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import TypeVar, cast
 from dbproxy_operator.kube.watch import version_of
 from dbproxy_operator.observe.world import PROXY_LABEL, Object, labels
 
-# Less than what lies between two resyncs of a proxy.
+# In seconds; less than a round of the resync takes.
 KEPT = 240.0
 # The other kinds are watched by their label.
 WATCHED_WHOLE = frozenset({"ConfigMap", "Secret"})
