@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
-from tests.bench import plan
+from tests.bench import plan, statements
 from tests.bench.contenders import MAX_CONNECTIONS
 from tests.bench.load import LoadError
 from tests.bench.results import machine
@@ -88,6 +88,11 @@ def bench(arguments: argparse.Namespace) -> None:
         work = plan.Bench(server, authority, arguments.rounds, arguments.seconds, say)
         results = work.measure(frozenset(arguments.only))
     print(results.table())
+    if not arguments.only:
+        say("what judging a statement costs")
+        costs = statements.measure()
+        print(statements.table(costs))
+        about["statements"] = statements.document(costs)
     results.write(arguments.output, about | {"took": round(time.monotonic() - begun)})
     say(f"written to {arguments.output}")
 

@@ -39,6 +39,8 @@ pub enum Outcome {
 pub trait Session: Sized {
     /// The backend's machine of this protocol.
     type Link: Link;
+    /// What a worker remembers of what all its clients said. Nothing depends on it but speed.
+    type Memory: Default;
 
     /// Looks at the client's unconsumed bytes (`input` always begins at the first byte not
     /// consumed yet; the machine remembers how much of it it already understood). Returns how
@@ -51,6 +53,7 @@ pub trait Session: Sized {
         &mut self,
         input: &[u8],
         link: Option<&mut Self::Link>,
+        memory: &mut Self::Memory,
         request_limit: usize,
         out: &mut Steps,
     ) -> usize;

@@ -178,6 +178,7 @@ struct Table {
     to_server: Vec<u8>,
     released: Vec<Release>,
     closed: bool,
+    memory: statement::Memory,
 }
 
 impl Table {
@@ -193,6 +194,7 @@ impl Table {
             to_server: Vec::new(),
             released: Vec::new(),
             closed: false,
+            memory: statement::Memory::default(),
         }
     }
 
@@ -213,7 +215,8 @@ impl Table {
         let input = std::mem::take(&mut self.client_input);
         let mut steps = Steps::new();
         let link = self.link.as_mut();
-        let used = self.session.feed_client(&input, link, LIMIT, &mut steps);
+        let (session, memory) = (&mut self.session, &mut self.memory);
+        let used = session.feed_client(&input, link, memory, LIMIT, &mut steps);
         assert!(used <= input.len());
         let asked = self.play(&input, used, steps);
         self.client_input = input.get(used..).unwrap_or_default().to_vec();

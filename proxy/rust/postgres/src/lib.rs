@@ -42,6 +42,9 @@ pub use login::Login;
 pub use params::Params;
 pub use session::Session;
 use startup::SslAnswer;
+#[cfg(feature = "measuring")]
+pub use statement::measure;
+pub use statement::Memory;
 pub use verifier::verifier;
 
 /// The engine of `engineFamily: POSTGRESQL`.

@@ -12,7 +12,7 @@ use dbproxy_engine::{PinReason, Reader, Steps};
 use crate::expect::{Expect, Statement};
 use crate::link::Link;
 use crate::message::{build, frontend};
-use crate::statement::{classify, Class, Effects};
+use crate::statement::{Class, Effects};
 
 use super::forward::{commits, Run, Verdict};
 use super::{Session, Touched};
@@ -35,7 +35,7 @@ impl Session {
         };
         let class = match reader.cstr() {
             Ok(_) if whole && !types(&mut reader) => return Verdict::Violation,
-            Ok(text) => classify(text, link.dialect()),
+            Ok(text) => run.memory.classify(text, link.dialect()),
             Err(_) if whole => return Verdict::Violation,
             Err(_) => Class::unknown(PinReason::StatementTooLarge),
         };

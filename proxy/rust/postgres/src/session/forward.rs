@@ -8,7 +8,7 @@ use dbproxy_engine::{
 use crate::expect::Expect;
 use crate::link::{CopyIn, Link, Status};
 use crate::message::{body, frontend, peek, Peek};
-use crate::statement::{classify, Class, Effects};
+use crate::statement::{Class, Effects, Memory};
 
 use super::sequences::called;
 use super::{Batch, Session, Touched};
@@ -43,6 +43,7 @@ pub(super) struct Run<'a> {
     pub rest: &'a [u8],
     /// Where the batch at hand begins, if it began in this input.
     pub batch: Option<usize>,
+    pub memory: &'a mut Memory,
 }
 
 impl Run<'_> {
@@ -71,6 +72,7 @@ impl Session {
         &mut self,
         link: &mut Link,
         input: &[u8],
+        memory: &mut Memory,
         limit: usize,
         out: &mut Steps,
     ) -> usize {
@@ -83,6 +85,7 @@ impl Session {
             at: 0,
             rest: input,
             batch: None,
+            memory,
         };
         if self.swallowing > 0 {
             run.at = self.swallowing.min(input.len());
@@ -236,7 +239,7 @@ impl Session {
     ) -> Verdict {
         let class = if whole {
             match text(body) {
-                Some(text) => classify(text, link.dialect()),
+                Some(text) => run.memory.classify(text, link.dialect()),
                 None => return Verdict::Violation,
             }
         } else {

@@ -25,6 +25,7 @@ use crate::link::{CopyIn, Leave, Link};
 use crate::message::error::Fault;
 use crate::message::{backend, build};
 use crate::params::Params;
+use crate::statement::Memory;
 use crate::texts;
 
 /// A transaction whose backend is gone, as the client sees it.
@@ -190,11 +191,13 @@ fn set_application_name(name: &str) -> String {
 
 impl dbproxy_engine::Session for Session {
     type Link = Link;
+    type Memory = Memory;
 
     fn feed_client(
         &mut self,
         input: &[u8],
         link: Option<&mut Link>,
+        memory: &mut Memory,
         request_limit: usize,
         out: &mut Steps,
     ) -> usize {
@@ -202,7 +205,7 @@ impl dbproxy_engine::Session for Session {
             return input.len();
         }
         let used = match link {
-            Some(link) => self.forward(link, input, request_limit, out),
+            Some(link) => self.forward(link, input, memory, request_limit, out),
             None => self.alone(input, request_limit, out),
         };
         self.begun = used < input.len() || self.swallowing > 0;

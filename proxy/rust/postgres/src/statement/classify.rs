@@ -8,7 +8,7 @@ use super::lexer::{Lexer, Token};
 use super::scan::{Lower, Scan};
 
 /// What is known of how the server reads a text.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Dialect {
     /// `standard_conforming_strings` is on.
     pub literal_backslashes: bool,

@@ -11,6 +11,9 @@ mod classify;
 mod effects;
 mod functions;
 mod lexer;
+#[cfg(feature = "measuring")]
+pub mod measure;
+mod memory;
 mod scan;
 mod sources;
 mod syntax;
@@ -20,3 +23,4 @@ mod tests;
 pub(crate) use class::Class;
 pub(crate) use classify::{classify, Dialect};
 pub(crate) use effects::{Effects, State};
+pub use memory::Memory;

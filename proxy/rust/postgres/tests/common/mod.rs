@@ -11,7 +11,7 @@ use dbproxy_engine::{
     Identity, Leg, Link as _, Note, Outcome, Payload, Release, Session as _, Step, Steps,
     UserMethod,
 };
-use dbproxy_postgres::{Connecting, Link, Postgres, Session};
+use dbproxy_postgres::{Connecting, Link, Memory, Postgres, Session};
 
 pub const LIMIT: usize = 4096;
 
@@ -204,6 +204,7 @@ pub struct Bench {
     pub closed: Option<CloseReason>,
     /// Bytes are shown one at a time.
     pub drip: bool,
+    pub memory: Memory,
 }
 
 impl Bench {
@@ -231,6 +232,7 @@ impl Bench {
             outcomes: Vec::new(),
             closed: None,
             drip: false,
+            memory: Memory::default(),
         }
     }
 
@@ -291,9 +293,10 @@ impl Bench {
             let mut steps = Steps::new();
             let held = self.link.is_some();
             let input = std::mem::take(&mut self.client_input);
+            let (link, memory) = (self.link.as_mut(), &mut self.memory);
             let used = self
                 .session
-                .feed_client(&input, self.link.as_mut(), LIMIT, &mut steps);
+                .feed_client(&input, link, memory, LIMIT, &mut steps);
             let asked = self.play(&input, used, steps);
             self.client_input = input[used..].to_vec();
             if self.closed.is_some() {

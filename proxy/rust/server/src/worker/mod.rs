@@ -28,7 +28,7 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use dbproxy_driver::{Driver, Event, Time, Token};
-use dbproxy_engine::{CancelKey, DerivedKeys, Engine, Steps};
+use dbproxy_engine::{CancelKey, DerivedKeys, Engine, Session, Steps};
 
 use crate::shared::{Letter, Shared};
 use crate::slab::Slab;
@@ -61,6 +61,8 @@ pub struct Worker<E: Engine, D: Driver> {
     timers: Timers,
     todo: VecDeque<Todo>,
     steps: Steps,
+    /// What its clients said lately.
+    memory: <E::Session as Session>::Memory,
     events: Vec<Event<D::Socket>>,
     endpoint_stats: HashMap<Arc<str>, Arc<EndpointStats>>,
     target_stats: HashMap<Arc<str>, Arc<TargetStats>>,
@@ -100,6 +102,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             timers: Timers::default(),
             todo: VecDeque::new(),
             steps: Steps::new(),
+            memory: Default::default(),
             events: Vec::new(),
             endpoint_stats: HashMap::new(),
             target_stats: HashMap::new(),

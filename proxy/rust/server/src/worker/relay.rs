@@ -72,7 +72,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             return false;
         };
         let backend = holding.and_then(|backend| self.backends.get_mut(backend));
-        let input = client.wire.input();
+        let (input, memory) = (client.wire.input(), &mut self.memory);
         let consumed = match backend {
             Some(backend) => {
                 let Some(link) = backend.link.as_mut() else {
@@ -85,13 +85,13 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 let busy = link.outstanding() > 0;
                 // With others waiting, a client that pipelines without end yields at a Sync.
                 link.is_wanted(wanted);
-                let consumed = session.feed_client(input, Some(link), REQUEST_LIMIT, steps);
+                let consumed = session.feed_client(input, Some(link), memory, REQUEST_LIMIT, steps);
                 if !busy && link.outstanding() > 0 {
                     client.asked_at = self.driver.now();
                 }
                 consumed
             }
-            None => session.feed_client(input, None, REQUEST_LIMIT, steps),
+            None => session.feed_client(input, None, memory, REQUEST_LIMIT, steps),
         };
         let asked = self.carry_out(Leg::Client, Some(key), holding, consumed, steps);
         self.regulate(key);

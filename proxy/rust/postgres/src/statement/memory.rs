@@ -1,0 +1,113 @@
+//! The classes of texts that were judged lately, since most clients say the same few again and again:
+//! then a statement costs a hash and a compare.
+//!
+//! A worker has one for all its clients. Each text has one slot by its hash, and takes it from
+//! whatever was there: bounded whatever clients send, and who aims at another's slot makes it slower
+//! and nothing else.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::class::Class;
+use super::classify::{classify, Dialect};
+
+const SLOTS: usize = 1024;
+/// Longer texts are not remembered.
+const LONGEST: usize = 1024;
+
+/// A text that was judged.
+#[derive(Debug)]
+struct Judged {
+    text: Vec<u8>,
+    dialect: Dialect,
+    class: Class,
+}
+
+/// What a worker remembers of its clients' texts.
+#[derive(Debug, Default)]
+pub struct Memory {
+    slots: Vec<Option<Judged>>,
+}
+
+impl Memory {
+    /// Judges a text, as `classify` does.
+    pub(crate) fn classify(&mut self, text: &[u8], dialect: Dialect) -> Class {
+        if text.len() > LONGEST {
+            return classify(text, dialect);
+        }
+        if self.slots.is_empty() {
+            self.slots.resize_with(SLOTS, || None);
+        }
+        let Some(slot) = self.slots.get_mut(place(text)) else {
+            return classify(text, dialect);
+        };
+        match slot {
+            Some(known) if known.text == text && known.dialect == dialect => known.class,
+            Some(other) => {
+                other.text.clear();
+                other.text.extend_from_slice(text);
+                other.dialect = dialect;
+                other.class = classify(text, dialect);
+                other.class
+            }
+            None => {
+                let (text, class) = (text.to_vec(), classify(text, dialect));
+                *slot = Some(Judged {
+                    text,
+                    dialect,
+                    class,
+                });
+                class
+            }
+        }
+    }
+}
+
+fn place(text: &[u8]) -> usize {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish() as usize % SLOTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dialect(literal_backslashes: bool) -> Dialect {
+        Dialect {
+            literal_backslashes,
+            ascii_safe: true,
+        }
+    }
+
+    #[test]
+    fn a_remembered_class_is_that_of_its_text_and_dialect() {
+        let mut memory = Memory::default();
+        // More texts than slots, so that they take each other's; twice, so that some are still there.
+        let texts = (0..3 * SLOTS).map(|number| match number % 3 {
+            0 => format!("SELECT {number}"),
+            1 => format!("SELECT '\\'; LISTEN x{number}; --'"),
+            _ => format!("INSERT INTO t VALUES ({number})"),
+        });
+        let texts: Vec<String> = texts.flat_map(|text| [text.clone(), text]).collect();
+        for text in &texts {
+            for literal in [true, false] {
+                let dialect = dialect(literal);
+                let text = text.as_bytes();
+                assert_eq!(memory.classify(text, dialect), classify(text, dialect));
+            }
+        }
+    }
+
+    #[test]
+    fn it_never_grows_beyond_its_slots() {
+        let mut memory = Memory::default();
+        for number in 0..4 * SLOTS {
+            let text = format!("SELECT {number} {}", "x".repeat(2 * LONGEST));
+            memory.classify(&text.as_bytes()[..LONGEST], dialect(true));
+            memory.classify(text.as_bytes(), dialect(true));
+        }
+        let known = memory.slots.iter().flatten();
+        let bytes: usize = known.map(|one| one.text.capacity()).sum();
+        assert!(memory.slots.len() == SLOTS && bytes <= SLOTS * LONGEST);
+    }
+}
