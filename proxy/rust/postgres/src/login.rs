@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use dbproxy_engine::{
     Admission, ClientLogin, CloseReason, Failure, LoginEnv, LoginProgress, Reader, User,
-    UserMethod, Users, Verifier,
+    UserMethod, Verifier,
 };
 
-use crate::auth::scram_server::{self, Challenged, Refusal};
+use crate::auth::scram_server::{self, Challenged, Mechanism, Refusal};
 use crate::auth::{self, md5};
 use crate::message::error::Fault;
 use crate::message::{body, build, frontend, peek, Peek};
@@ -41,6 +41,8 @@ enum State {
     #[default]
     First,
     Sasl(Candidate),
+    /// It named a mechanism and waits to be asked for the first message.
+    SaslFirst(Candidate, Mechanism),
     SaslFinal(Candidate, Challenged),
     Md5(Candidate, [u8; 4]),
     Over,
@@ -220,7 +222,10 @@ impl Login {
         };
         let body = body(input, total);
         let outcome = match state {
-            State::Sasl(candidate) => self.sasl_first(candidate, body, env, out),
+            State::Sasl(candidate) => self.sasl_initial(candidate, body, env, out),
+            State::SaslFirst(candidate, mechanism) => {
+                self.sasl_first(candidate, mechanism, body, env, out)
+            }
             State::SaslFinal(candidate, challenged) => sasl_final(candidate, challenged, body, out),
             State::Md5(candidate, salt) => md5_answer(candidate, salt, body),
             State::First | State::Over => return violation("unexpected password response", out),
@@ -235,28 +240,40 @@ impl Login {
         }
     }
 
-    fn sasl_first(
+    fn sasl_initial(
         &mut self,
         candidate: Candidate,
         body: &[u8],
         env: &mut LoginEnv<'_>,
         out: &mut Vec<u8>,
     ) -> Outcome {
+        let offers_plus = env.tls.is_some_and(|tls| tls.end_point.is_some());
+        match scram_server::initial(body, offers_plus) {
+            Ok((mechanism, Some(first))) => self.sasl_first(candidate, mechanism, first, env, out),
+            Ok((mechanism, None)) => {
+                build::authentication(out, auth::SASL_CONTINUE, |_| ());
+                self.state = State::SaslFirst(candidate, mechanism);
+                Ok(None)
+            }
+            Err(refusal) => Err(candidate.refused(refusal)),
+        }
+    }
+
+    fn sasl_first(
+        &mut self,
+        candidate: Candidate,
+        mechanism: Mechanism,
+        first: &[u8],
+        env: &mut LoginEnv<'_>,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
         let mut nonce = [0; SCRAM_NONCE];
         (env.random)(&mut nonce);
         let end_point = env.tls.and_then(|tls| tls.end_point.as_deref());
-        let challenged = (|| {
-            let mut reader = Reader::new(body);
-            let malformed = |_| Refusal::Malformed;
-            let mechanism = reader.cstr().map_err(malformed)?;
-            let length = reader.u32().map_err(malformed)? as usize;
-            let first = reader.take(length).map_err(malformed)?;
-            let verifier = candidate.verifiers.first().ok_or(Refusal::WrongPassword)?;
-            if !reader.is_empty() {
-                return Err(Refusal::Malformed);
-            }
+        let verifier = candidate.verifiers.first().ok_or(Refusal::WrongPassword);
+        let challenged = verifier.and_then(|verifier| {
             scram_server::challenge(mechanism, first, end_point, verifier, &nonce)
-        })();
+        });
         match challenged {
             Ok(challenged) => {
                 build::authentication(out, auth::SASL_CONTINUE, |out| {
@@ -333,7 +350,7 @@ impl Candidate {
 fn challenge(startup: Startup, env: &mut LoginEnv<'_>, out: &mut Vec<u8>) -> State {
     let user: Option<&Arc<User>> = env.users.by_name.get(&startup.identity.user);
     let method = user.map_or_else(
-        || likely_method(&startup.identity.user, env.users),
+        || verifier::likely_method(&startup.identity.user, env.users),
         |user| user.method,
     );
     let verifiers = match user {
@@ -367,18 +384,5 @@ fn challenge(startup: Startup, env: &mut LoginEnv<'_>, out: &mut Vec<u8>) -> Sta
             build::authentication(out, auth::MD5, |out| out.extend_from_slice(&salt));
             State::Md5(candidate, salt)
         }
-    }
-}
-
-/// The method of a user who doesn't exist: as often one or the other as users do have it, and for
-/// each name always the same. Whoever is asked need not exist, whatever he is asked for.
-fn likely_method(user: &str, users: &Users) -> UserMethod {
-    let md5 = |user: &&Arc<User>| user.method == UserMethod::Md5;
-    let all = users.by_name.len() as u64;
-    let share = users.by_name.values().filter(md5).count() as u64;
-    if verifier::draw(user, &users.fleet_secret, all.max(1)) < share {
-        UserMethod::Md5
-    } else {
-        UserMethod::ScramSha256
     }
 }

@@ -1,6 +1,8 @@
 //! Makes the [`Verifier`] of a credential: once per snapshot, never per log-in.
 
-use dbproxy_engine::Verifier;
+use std::sync::Arc;
+
+use dbproxy_engine::{User, UserMethod, Users, Verifier};
 
 use crate::auth::{md5, scram};
 
@@ -34,7 +36,7 @@ pub(crate) fn mock(user: &str, fleet_secret: &[u8]) -> Verifier {
 }
 
 /// A number below `most` that looks drawn, and is the same for a user in all pods.
-pub(crate) fn draw(user: &str, fleet_secret: &[u8], most: u64) -> u64 {
+fn draw(user: &str, fleet_secret: &[u8], most: u64) -> u64 {
     let hash = scram::hmac(fleet_secret, &[b"mock method\0", user.as_bytes()]);
     let (head, _) = hash.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
     u64::from_be_bytes(*head) % most
@@ -44,4 +46,17 @@ fn salt(user: &str, fleet_secret: &[u8]) -> Vec<u8> {
     let mut salt = scram::hmac(fleet_secret, &[b"salt\0", user.as_bytes()]).to_vec();
     salt.truncate(16);
     salt
+}
+
+/// The method of a user who doesn't exist: as often one or the other as users do have it, and for
+/// each name always the same. Whoever is asked need not exist, whatever he is asked for.
+pub(crate) fn likely_method(user: &str, users: &Users) -> UserMethod {
+    let md5 = |user: &&Arc<User>| user.method == UserMethod::Md5;
+    let all = users.by_name.len() as u64;
+    let share = users.by_name.values().filter(md5).count() as u64;
+    if draw(user, &users.fleet_secret, all.max(1)) < share {
+        UserMethod::Md5
+    } else {
+        UserMethod::ScramSha256
+    }
 }

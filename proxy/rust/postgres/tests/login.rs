@@ -171,3 +171,56 @@ fn channels_are_bound_where_both_know_the_certificate() {
     let both = exchange(&plain, asking("app", "new"), facts(b"hash").as_ref(), false);
     assert!(matches!(both, End::Admitted(_)));
 }
+
+/// What our client side answers an offer of SASL: mechanism and client-first-message.
+fn sasl_offer(client: &mut Connecting, offer: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let mut said = Vec::new();
+    client.feed(offer, None, &mut said);
+    let body = &said[5..];
+    let name = body.iter().position(|byte| *byte == 0).unwrap() + 1;
+    (body[..name].to_vec(), body[name + 4..].to_vec())
+}
+
+#[test]
+fn who_sends_no_initial_response_is_asked_for_it_by_an_empty_challenge() {
+    let door = Door::new(UserMethod::ScramSha256);
+    for user in ["app", "nobody"] {
+        let mut login = Login::default();
+        let mut hello = Vec::new();
+        let mut client = Connecting::start(asking(user, "new"), &mut hello);
+        let offer = door.feed(&mut login, &hello).2;
+        let (mechanism, first) = sasl_offer(&mut client, &offer);
+        let without = message(b'p', &[mechanism, vec![0xff; 4]].concat());
+        assert_eq!(
+            door.feed(&mut login, &without).2,
+            message(b'R', &[0, 0, 0, 11])
+        );
+        let challenge = door.feed(&mut login, &message(b'p', &first)).2;
+        let mut proof = Vec::new();
+        client.feed(&challenge, None, &mut proof);
+        let progress = door.feed(&mut login, &proof).1;
+        match user {
+            "app" => assert!(matches!(progress, LoginProgress::Admitted(_))),
+            _ => assert_eq!(closed(progress), CloseReason::UnknownUser),
+        }
+    }
+}
+
+#[test]
+fn an_initial_response_of_another_length_than_it_says_is_malformed() {
+    let door = Door::new(UserMethod::ScramSha256);
+    for tail in [
+        &b"\xff\xff\xff\xffn,,n=,r=x"[..],
+        b"\xff\xff\xff\xfe",
+        b"\0\0\0\x09n,,",
+        b"\0\0\0\0n,,n=,r=x",
+        b"\0\0",
+    ] {
+        let mut login = Login::default();
+        door.feed(&mut login, &startup(&[("user", "app")]));
+        let body = [b"SCRAM-SHA-256\0", tail].concat();
+        let (_, progress, out) = door.feed(&mut login, &message(b'p', &body));
+        assert_eq!(closed(progress), CloseReason::ProtocolViolation);
+        assert_eq!(show(&out), "E:08P01");
+    }
+}

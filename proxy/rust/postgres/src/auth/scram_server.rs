@@ -3,7 +3,7 @@
 //! A user whom nobody knows goes through the same steps with a verifier that no password fits.
 
 use base64::{prelude::BASE64_STANDARD, Engine as _};
-use dbproxy_engine::Verifier;
+use dbproxy_engine::{Reader, Verifier};
 use subtle::ConstantTimeEq;
 
 use super::scram::{self, Key};
@@ -30,19 +30,45 @@ pub(crate) struct Challenged {
     binding: Vec<u8>,
 }
 
-/// Answers SASLInitialResponse. `end_point` is the channel that -PLUS was offered for.
+/// The mechanism that the client chose.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mechanism {
+    binds: bool,
+}
+
+/// Reads SASLInitialResponse: the mechanism, -PLUS only where it was offered, and
+/// client-first-message; who sends none (length -1) is to be asked for it by an empty challenge.
+pub(crate) fn initial(
+    body: &[u8],
+    offers_plus: bool,
+) -> Result<(Mechanism, Option<&[u8]>), Refusal> {
+    let malformed = |_| Refusal::Malformed;
+    let mut reader = Reader::new(body);
+    let binds = match reader.cstr().map_err(malformed)? {
+        name if name == SCRAM_SHA_256.as_bytes() => false,
+        name if name == SCRAM_SHA_256_PLUS.as_bytes() && offers_plus => true,
+        _ => return Err(Refusal::Malformed),
+    };
+    let first = match reader.u32().map_err(malformed)? {
+        u32::MAX => None,
+        length => Some(reader.take(length as usize).map_err(malformed)?),
+    };
+    if reader.is_empty() {
+        Ok((Mechanism { binds }, first))
+    } else {
+        Err(Refusal::Malformed)
+    }
+}
+
+/// Answers client-first-message. `end_point` is the channel that -PLUS was offered for.
 pub(crate) fn challenge(
-    mechanism: &[u8],
+    mechanism: Mechanism,
     first: &[u8],
     end_point: Option<&[u8]>,
     verifier: &Verifier,
     random: &[u8],
 ) -> Result<Challenged, Refusal> {
-    let plus = match mechanism {
-        m if m == SCRAM_SHA_256.as_bytes() => None,
-        m if m == SCRAM_SHA_256_PLUS.as_bytes() => Some(end_point.ok_or(Refusal::Malformed)?),
-        _ => return Err(Refusal::Malformed),
-    };
+    let plus = end_point.filter(|_| mechanism.binds);
     let first = std::str::from_utf8(first).map_err(|_| Refusal::Malformed)?;
     let (header, bare) = split_header(first).ok_or(Refusal::Malformed)?;
     let mut binding = header.as_bytes().to_vec();
