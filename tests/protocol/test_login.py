@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import subprocess
 
 import asyncpg
 import psycopg
 import psycopg2  # type: ignore[import-untyped]
 import pytest
+from psycopg import sql
 from tests.fix_postgres import PostgresFactory
 from tests.fix_proxy import Proxy, ProxyFactory
 from tests.raw_client import (
@@ -16,6 +20,7 @@ from tests.raw_client import (
     RawClient,
     cstring,
     message,
+    salted_password,
     special,
     startup,
 )
@@ -98,6 +103,43 @@ def test_a_wrong_password_costs_no_database_connection(proxy: Proxy, postgres: P
     refusal(proxy.dsn("other", "second", password="wrong"))
     assert arrivals() == before
     assert proxy.metric("dbproxy_client_connections_setup_failed_auth_total") >= 2
+
+
+def verifier(password: str, rounds: int) -> str:
+    """What PostgreSQL stores of a password with `scram_iterations = rounds`."""
+    salt = b"0123456789abcdef"
+    salted = salted_password(password, salt, rounds)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    keys = (stored, hmac.digest(salted, b"Server Key", "sha256"))
+    salt_text, *key_texts = (base64.b64encode(part).decode() for part in (salt, *keys))
+    return f"SCRAM-SHA-256${rounds}:{salt_text}${':'.join(key_texts)}"
+
+
+def test_a_role_may_have_any_usual_count_of_scram_iterations(
+    make_postgres: PostgresFactory, make_proxy: ProxyFactory
+) -> None:
+    server = make_postgres()
+    proxy = make_proxy(server)
+    for rounds in (1, 4096, 100_001, 600_000):
+        stored = verifier(PASSWORDS["app"], rounds)
+        with server.connect() as superuser:
+            superuser.execute(sql.SQL("ALTER ROLE app PASSWORD {}").format(stored))
+        # A setting of its own, for which the proxy logs in anew.
+        with proxy.connect(options=f"-c test.rounds={rounds}") as connection:
+            assert connection.execute("SELECT current_user").fetchone() == ("app",)
+
+
+def test_who_sends_no_initial_response_is_asked_for_it(proxy: Proxy, postgres: Postgres) -> None:
+    for port in (postgres.port, proxy.port):
+        with RawClient(HOST, port) as client:
+            client.send(startup("app"))
+            client.read()
+            client.send(message(b"p", cstring("SCRAM-SHA-256") + b"\xff" * 4))
+            assert client.read() == (b"R", b"\0\0\0\x0b")
+            client.send(message(b"p", b"n,,n=,r=rOprNGfwEbeRWgbNEkqO"))
+            kind, payload = client.read()
+            assert (kind, payload[:4]) == (b"R", b"\0\0\0\x0b")
+            assert payload[4:].startswith(b"r=rOprNGfwEbeRWgbNEkqO")
 
 
 def test_what_the_database_says_of_a_log_in_is_passed_on(proxy: Proxy) -> None:

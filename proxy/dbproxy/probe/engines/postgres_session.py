@@ -147,23 +147,27 @@ class Session:
         self._send(login.first())
         while True:
             await self._wire.more()
-            state = self._feed(login)
+            state = await self._feed(login)
             if state == "TLS":
                 await self._start_tls()
-                state = self._feed(login)
+                state = await self._feed(login)
             if state == "READY":
                 return
 
-    def _feed(self, login: BackendLogin) -> str:
+    async def _feed(self, login: BackendLogin) -> str:
         buffer = self._wire.buffer
-        used, out, state, sqlstate, message = login.feed(
-            bytes(buffer), self._verified, self._certificate
-        )
-        del buffer[:used]
-        if state == "FAILED":
-            raise ServerError(sqlstate, message)
-        self._send(out)
-        return state
+        while True:
+            used, out, state, sqlstate, message = login.feed(
+                bytes(buffer), self._verified, self._certificate
+            )
+            del buffer[:used]
+            if state == "FAILED":
+                raise ServerError(sqlstate, message)
+            self._send(out)
+            if state != "WORKING":
+                return state
+            # It derives a key piece by piece, so that everybody else gets a turn.
+            await asyncio.sleep(0)
 
     async def _start_tls(self) -> None:
         mode = self._spec.tls_mode

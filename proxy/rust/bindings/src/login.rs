@@ -2,7 +2,7 @@
 //! and with the same refusals, as the engine itself. `dataplane.py` hands it
 //! to `probe/engines/postgres_session.py`, which moves the bytes; nothing here waits.
 
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 
 use dbproxy_engine::{
     BackendAsk, BackendLogin as _, BackendProgress, DerivedKeys, Identity, TlsFacts, UserMethod,
@@ -14,6 +14,9 @@ use pyo3::types::PyBytes;
 use serde::Deserialize;
 
 use crate::lock;
+
+/// Keys derived for log-ins before: a target is probed every few seconds.
+static KEYS: LazyLock<DerivedKeys> = LazyLock::new(DerivedKeys::default);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,7 +66,7 @@ impl BackendLogin {
             } else {
                 UserMethod::Md5
             },
-            keys: DerivedKeys::default(),
+            keys: KEYS.clone(),
             nonce,
             init_query: None,
         };
@@ -103,6 +106,7 @@ impl BackendLogin {
         let (used, progress) = machine.feed(data, facts.as_ref(), &mut out);
         let (state, sqlstate, message) = match progress {
             BackendProgress::NeedMore => ("MORE", String::new(), String::new()),
+            BackendProgress::Working => ("WORKING", String::new(), String::new()),
             BackendProgress::StartTls => ("TLS", String::new(), String::new()),
             BackendProgress::Ready(_) => ("READY", String::new(), String::new()),
             BackendProgress::Failed(failure) => ("FAILED", failure.sqlstate, failure.message),

@@ -23,7 +23,7 @@ pub use login::{
     Admission, BackendAsk, BackendFailure, BackendLogin, BackendProgress, ClientLogin, LoginEnv,
     LoginProgress, TlsFacts,
 };
-pub use password::{DerivedKeys, Password};
+pub use password::{Derivation, DerivedKeys, Password, Work};
 pub use reader::{Reader, Short};
 pub use reason::{CloseReason, Failure, KillReason, PinReason};
 pub use session::{Abandoned, Engine, Link, Outcome, Session};

@@ -117,6 +117,9 @@ pub struct BackendFailure {
 pub enum BackendProgress<L> {
     /// Send `out`, wait for more.
     NeedMore,
+    /// Send `out`; there is more to compute than may be done at once: feed what waits (or nothing)
+    /// again when others had their turn.
+    Working,
     /// Do the TLS handshake, then feed nothing (empty input) to go on.
     StartTls,
     /// Ready for a session.

@@ -7,7 +7,7 @@ use dbproxy_engine::{
 };
 
 use crate::auth::refused::Refused;
-use crate::auth::scram_client::{self, Begun, Failed, Proven};
+use crate::auth::scram_client::{self, Asked, Begun, Failed, Proven};
 use crate::auth::{self, md5};
 use crate::link::{Key, Link};
 use crate::message::{backend, body, build, error, frontend, peek, Peek};
@@ -32,6 +32,8 @@ enum State {
     /// StartupMessage is sent.
     Auth,
     Sasl(Begun),
+    /// The password's key is being derived.
+    SaslKey(Asked),
     SaslFinal(Proven),
     /// The server's signature was right, AuthenticationOk must follow.
     SaslDone,
@@ -141,6 +143,9 @@ impl Connecting {
     ) -> (usize, BackendProgress<Link>) {
         let mut used = 0;
         loop {
+            if !self.prove(out) {
+                return (used, BackendProgress::Working);
+            }
             let rest = input.get(used..).unwrap_or_default();
             let (tag, total) = match peek(rest, backend::longest_login_body) {
                 Peek::NeedMore => return (used, BackendProgress::NeedMore),
@@ -220,6 +225,21 @@ impl Connecting {
         }
     }
 
+    /// Answers the SCRAM challenge, if there is one, unless its key needs more work.
+    fn prove(&mut self, out: &mut Vec<u8>) -> bool {
+        let State::SaslKey(asked) = &self.state else {
+            return true;
+        };
+        let Some((answer, proven)) = asked.answer() else {
+            return false;
+        };
+        build::message(out, frontend::PASSWORD, |out| {
+            out.extend_from_slice(answer.as_bytes());
+        });
+        self.state = State::SaslFinal(proven);
+        true
+    }
+
     fn refused(&self, whole: &[u8], body: &[u8]) -> BackendFailure {
         let report = error::report(body);
         let authenticated = matches!(self.state, State::Reports | State::Init);
@@ -272,12 +292,8 @@ impl Connecting {
                 self.state = State::Sasl(begun);
             }
             (auth::SASL_CONTINUE, State::Sasl(begun)) => {
-                let (answer, proven) =
-                    begun.answer(reader.rest(), &self.ask.password, &self.ask.keys)?;
-                build::message(out, frontend::PASSWORD, |out| {
-                    out.extend_from_slice(answer.as_bytes());
-                });
-                self.state = State::SaslFinal(proven);
+                let asked = begun.challenged(reader.rest(), &self.ask.password, &self.ask.keys)?;
+                self.state = State::SaslKey(asked);
             }
             (auth::SASL_FINAL, State::SaslFinal(proven)) => {
                 proven.check(reader.rest())?;

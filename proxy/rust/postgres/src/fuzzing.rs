@@ -116,11 +116,16 @@ fn backend_login_once(first: u8, bytes: &[u8], piece: usize) -> (Vec<u8>, String
     let mut login = Connecting::start(ask, &mut out);
     for chunk in bytes.chunks(piece) {
         pending.extend_from_slice(chunk);
-        let (used, progress) = login.feed(&pending, None, &mut out);
-        assert!(used <= pending.len());
-        pending.drain(..used);
+        let progress = loop {
+            let (used, progress) = login.feed(&pending, None, &mut out);
+            assert!(used <= pending.len());
+            pending.drain(..used);
+            if !matches!(progress, BackendProgress::Working) {
+                break progress;
+            }
+        };
         match progress {
-            BackendProgress::NeedMore => {}
+            BackendProgress::NeedMore | BackendProgress::Working => {}
             BackendProgress::Ready(link) => return (out, format!("{:?}", link.params)),
             BackendProgress::Failed(failure) => return (out, format!("{failure:?}")),
             BackendProgress::StartTls => return (out, "tls".to_owned()),

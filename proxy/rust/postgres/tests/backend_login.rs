@@ -175,9 +175,9 @@ fn a_log_in_that_is_accepted_after_md5_goes_on() {
     assert!(matches!(progress, BackendProgress::Ready(_)));
 }
 
-#[test]
-fn too_many_iterations_are_refused_for_good_and_named() {
-    let mut login = connecting(ask());
+/// A log-in whose server asks for SCRAM with so many iterations, and its first answer to that.
+fn iterating(ask: BackendAsk, iterations: u32) -> (Connecting, BackendProgress<Link>, Vec<u8>) {
+    let mut login = connecting(ask);
     let mut out = Vec::new();
     login.feed(
         &message(b'R', b"\0\0\0\x0aSCRAM-SHA-256\0\0"),
@@ -186,10 +186,55 @@ fn too_many_iterations_are_refused_for_good_and_named() {
     );
     let first = String::from_utf8_lossy(&out).into_owned();
     let nonce = first.split("r=").nth(1).unwrap_or_default();
-    let challenge = format!("\0\0\0\x0br={nonce}x,s=AAAA,i=100001");
-    let failure = failure(&mut login, &message(b'R', challenge.as_bytes()), None);
+    let challenge = format!("\0\0\0\x0br={nonce}x,s=AAAA,i={iterations}");
+    out.clear();
+    let challenge = message(b'R', challenge.as_bytes());
+    let (used, progress) = login.feed(&challenge, None, &mut out);
+    assert_eq!(used, challenge.len());
+    (login, progress, out)
+}
+
+#[test]
+fn too_many_iterations_are_refused_for_good_and_named() {
+    let (_, progress, _) = iterating(ask(), 4_000_001);
+    let BackendProgress::Failed(failure) = progress else {
+        panic!("{progress:?}")
+    };
     assert_eq!(failure.sqlstate, "28000");
     assert!(failure.message.contains("scram_iterations"), "{failure:?}");
+}
+
+#[test]
+fn a_usual_count_of_iterations_is_answered_at_once() {
+    for iterations in [1, 1000, 4096] {
+        let (_, progress, out) = iterating(ask(), iterations);
+        assert!(matches!(progress, BackendProgress::NeedMore));
+        assert_eq!(show(&out), "p", "{iterations}");
+    }
+}
+
+#[test]
+fn many_iterations_are_done_in_pieces_between_which_others_have_their_turn() {
+    let ask = ask();
+    let (mut login, mut progress, mut out) = iterating(ask.clone(), 100_001);
+    let error = error("FATAL", "57P01");
+    let mut pieces = 1;
+    while matches!(progress, BackendProgress::Working) {
+        assert_eq!(show(&out), "", "nothing is said before the key is there");
+        pieces += 1;
+        assert!(pieces < 100, "it ends");
+        // What comes meanwhile waits.
+        let input = if pieces % 2 == 0 { &error[..] } else { b"" };
+        let used;
+        (used, progress) = login.feed(input, None, &mut out);
+        assert!(used == 0 || matches!(progress, BackendProgress::Failed(_)));
+    }
+    assert!(pieces > 20, "{pieces}");
+    assert_eq!(show(&out), "p");
+    // The next one finds the key.
+    let (_, progress, out) = iterating(ask, 100_001);
+    assert!(matches!(progress, BackendProgress::NeedMore));
+    assert_eq!(show(&out), "p");
 }
 
 #[test]

@@ -31,7 +31,7 @@ use dbproxy_driver::{Driver, Event, Time, Token};
 use dbproxy_engine::{CancelKey, DerivedKeys, Engine, Session, Steps};
 
 use crate::shared::{Letter, Shared};
-use crate::slab::Slab;
+use crate::slab::{Key, Slab};
 use crate::snapshot::{Snapshot, TargetId};
 use crate::stats::{EndpointStats, TargetStats};
 use crate::Random;
@@ -77,6 +77,8 @@ pub struct Worker<E: Engine, D: Driver> {
     good_password: HashMap<Arc<str>, usize>,
     /// Keys derived from passwords for log-ins before.
     keys: DerivedKeys,
+    /// Log-ins that have more to compute: each turn does a piece of one.
+    working: VecDeque<Key>,
     logins_in_flight: u32,
     swept_at: Time,
     sought_at: Time,
@@ -111,6 +113,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             good_address: BTreeMap::new(),
             good_password: HashMap::new(),
             keys: DerivedKeys::default(),
+            working: VecDeque::new(),
             logins_in_flight: 0,
             swept_at: Time::default(),
             sought_at: Time::default(),
@@ -145,6 +148,9 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             self.work_off();
         }
         self.events = events;
+        if let Some(backend) = self.working.pop_front() {
+            self.go_on_opening(backend);
+        }
         self.sweep(now);
         self.work_off();
     }

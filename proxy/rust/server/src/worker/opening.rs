@@ -203,6 +203,12 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                         return;
                     }
                 }
+                BackendProgress::Working => {
+                    if !self.working.contains(&key) {
+                        self.working.push_back(key);
+                    }
+                    return;
+                }
                 BackendProgress::StartTls => return self.start_backend_tls(key),
                 BackendProgress::Ready(link) => return self.opened(key, link),
                 BackendProgress::Failed(failure) => return self.open_failed(key, failure, false),

@@ -20,6 +20,9 @@ const SEEK: Duration = Duration::from_millis(50);
 impl<E: Engine, D: Driver> Worker<E, D> {
     /// When to stop waiting for the network.
     pub(super) fn next_deadline(&self) -> Time {
+        if !self.working.is_empty() {
+            return self.driver.now();
+        }
         let mut next = self.swept_at.after(SWEEP);
         if self.lanes.anybody_waits() {
             next = next.min(self.sought_at.after(SEEK));
