@@ -263,27 +263,28 @@ func (p place) updated(obj, live *unstructured.Unstructured) (*unstructured.Unst
 
 // told is `live` with another status.
 func (p place) told(obj, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
-	made := &unstructured.Unstructured{Object: content{}}
-	for name, value := range live.Object {
-		made.Object[name] = value
-	}
-	metadata := runtime.DeepCopyJSON(live.Object["metadata"].(content))
-	made.Object["metadata"] = metadata
+	made := p.nothing()
+	made.Object["metadata"] = runtime.DeepCopyJSON(live.Object["metadata"].(content))
 	made.SetManagedFields(obj.GetManagedFields())
-	if !p.custom && !reflect.DeepEqual(metadata, obj.Object["metadata"]) {
+	if !p.custom && !reflect.DeepEqual(made.Object["metadata"], obj.Object["metadata"]) {
 		return nil, notServed("changes of metadata by a write of the status")
 	}
-	delete(made.Object, "status")
 	if status, found := obj.Object["status"]; found {
 		made.Object["status"] = status
 	}
-	if !p.custom {
-		return made, nil
+	if p.custom {
+		// What has been taken from it may have a default.
+		var err error
+		if made.Object, err = p.complete(made.Object); err != nil {
+			return nil, err
+		}
 	}
-	made = made.DeepCopy()
-	var err error
-	made.Object, err = p.complete(made.Object)
-	return made, err
+	for name, value := range live.Object {
+		if name != "metadata" && name != "status" {
+			made.Object[name] = value
+		}
+	}
+	return made, nil
 }
 
 // settle gives the object the namespace of its place; it must not name another one.
