@@ -38,14 +38,9 @@ Story = Callable[[Api], Awaitable[None]]
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
-    async def ready(server: Server) -> None:
-        async with server.session() as session:
-            await server.ready(session)
-
+    """Started, and ready for whoever has waited for that."""
     home: Path = tmp_path_factory.mktemp("servers")
     with MemoryServer(home / "memory") as memory, ApiServer(home / "real") as real:
-        for server in (memory, real):
-            asyncio.run(ready(server))
         yield [memory, real]
 
 
@@ -68,6 +63,7 @@ async def made() -> list[Object]:
 
 async def told(server: Server, story: Story, children: list[Object]) -> list[object]:
     async with server.session() as session:
+        await server.ready(session)
         api = Api(session, children)
         name = {"metadata": {"name": namespace(story)}}
         body = {"apiVersion": "v1", "kind": "Namespace", **name}
@@ -355,6 +351,7 @@ async def test_the_one_in_memory_refuses_what_it_does_not_serve(
     servers: list[Server], asked: dict[str, Any]
 ) -> None:
     async with servers[0].session() as session:
+        await servers[0].ready(session)
         api = Api(session, [])
         answer = await api.call(**{"method": "GET", **asked})
         assert (answer["code"], answer["reason"]) == (501, "NotImplemented")
