@@ -92,11 +92,10 @@ def test_bytes_behind_an_encryption_request_close_their_client(
         b"Q" + struct.pack("!i", -5),
         b"Q" + struct.pack("!i", 2**31 - 1),
         b"\x01" + struct.pack("!i", 4),
-        b"Q" + struct.pack("!i", 8) + b"abcd",
-        message(b"D", b"?\0") + SYNC,
+        message(b"S", b"x" * 10_000),
     ],
 )
-def test_a_broken_message_closes_its_client_with_a_violation(
+def test_a_broken_frame_closes_its_client_with_a_violation(
     proxy: Proxy, bystander: RawClient, garbage: bytes
 ) -> None:
     with RawClient(HOST, proxy.port).login("app", PASSWORDS["app"]) as client:

@@ -47,6 +47,11 @@ pub(crate) enum Expect {
         unnamed: bool,
         ours: bool,
     },
+    /// A message that is whole and says nothing that a server understands: it refuses it unread.
+    /// `extended`: up to the next Sync, as one of a batch.
+    Broken {
+        extended: bool,
+    },
     /// `empty`: nothing stands between it and the end of the batch before.
     Sync {
         empty: bool,
@@ -87,7 +92,10 @@ impl Expect {
     pub(crate) fn is_request(&self) -> bool {
         matches!(
             self,
-            Self::Query { .. } | Self::FunctionCall | Self::Sync { .. }
+            Self::Query { .. }
+                | Self::FunctionCall
+                | Self::Sync { .. }
+                | Self::Broken { extended: false }
         )
     }
 
@@ -104,6 +112,7 @@ impl Expect {
         match self {
             Self::Parse { .. } | Self::Bind { .. } | Self::Describe => true,
             Self::Execute { .. } | Self::Close { .. } => true,
+            Self::Broken { extended } => *extended,
             Self::Query { .. } | Self::FunctionCall | Self::Sync { .. } => false,
             Self::CopyEnd { .. } | Self::Injected(_) => false,
         }

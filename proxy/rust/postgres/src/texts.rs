@@ -41,6 +41,14 @@ pub(crate) fn failure(failure: Failure, fatal: bool, out: &mut Vec<u8>) {
     fault.write(out);
 }
 
+/// What a server says of a message that has more in it than it should.
+pub(crate) const INVALID_FORMAT: Fault<'static> = Fault {
+    severity: "ERROR",
+    code: "08P01",
+    message: "invalid message format",
+    hint: "",
+};
+
 /// A transaction that was lost and surely not committed.
 pub(crate) const LOST: Fault<'static> = Fault {
     severity: "ERROR",

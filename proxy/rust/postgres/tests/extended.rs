@@ -77,31 +77,6 @@ fn goodbye_in_a_batch_needs_no_backend() {
 }
 
 #[test]
-fn broken_bodies_are_violations() {
-    for bytes in [
-        message(b'P', b"name\0SELECT 1"),
-        message(b'B', b"portal"),
-        message(b'D', b"X\0"),
-        message(b'C', b"S"),
-    ] {
-        let mut bench = Bench::new();
-        bench.client(&concat(&[bytes, sync()]));
-        assert_eq!(bench.told(), "E:08P01");
-        assert_eq!(bench.closed, Some(CloseReason::ProtocolViolation));
-    }
-}
-
-#[test]
-fn a_parse_whose_types_are_broken_is_a_violation() {
-    for tail in [&[0, 1][..], &[0, 0, 0], &[0], &[]] {
-        let mut bench = Bench::new();
-        let broken = message(b'P', &[b"\0SELECT 1\0", tail].concat());
-        bench.client(&concat(&[broken, sync()]));
-        assert_eq!(bench.closed, Some(CloseReason::ProtocolViolation));
-    }
-}
-
-#[test]
 fn a_client_that_others_wait_behind_yields_at_a_sync_inside_what_it_sent() {
     let mut bench = Bench::new();
     bench.client(&concat(&[run("SELECT 1"), sync()]));

@@ -1,4 +1,9 @@
-//! Tags of the messages that a client sends.
+//! The messages that a client sends: their tags, how long they may be, and what stands in them.
+//!
+//! One may be well framed and yet broken inside. A server refuses that unread and goes on, so its
+//! frame is all that the session needs of it.
+
+use dbproxy_engine::Reader;
 
 use super::LONGEST;
 
@@ -18,8 +23,8 @@ pub(crate) const TERMINATE: u8 = b'X';
 /// PasswordMessage, SASLInitialResponse and SASLResponse; only during log-in.
 pub(crate) const PASSWORD: u8 = b'p';
 
-/// PostgreSQL's bound for messages that carry names only.
-const SMALL: usize = 10_000;
+/// PostgreSQL's bound for messages that carry names only, or nothing.
+const SMALL: usize = 10_000 - 4;
 /// A SCRAM message or a password; nothing in them needs more.
 const LONGEST_PASSWORD: usize = 4096;
 
@@ -28,7 +33,7 @@ pub(crate) fn longest_body(tag: u8) -> Option<usize> {
     match tag {
         QUERY | PARSE | BIND | FUNCTION_CALL | COPY_DATA => Some(LONGEST - 4),
         DESCRIBE | EXECUTE | CLOSE | COPY_FAIL => Some(SMALL),
-        SYNC | FLUSH | COPY_DONE | TERMINATE => Some(0),
+        SYNC | FLUSH | COPY_DONE | TERMINATE => Some(SMALL),
         _ => None,
     }
 }
@@ -40,4 +45,56 @@ pub(crate) fn longest_login_body(tag: u8) -> Option<usize> {
         TERMINATE => Some(0),
         _ => None,
     }
+}
+
+/// Whether a server makes anything of a whole message of a session. One that it doesn't is refused
+/// before any of it counts.
+pub(crate) fn understood(tag: u8, body: &[u8]) -> bool {
+    match tag {
+        QUERY => text(body).is_some(),
+        FUNCTION_CALL => function(body).is_some(),
+        PARSE => statement(body).is_some(),
+        BIND => names(body).is_some(),
+        DESCRIBE | CLOSE => named(body).is_some(),
+        EXECUTE => {
+            let mut reader = Reader::new(body);
+            reader.cstr().is_ok() && reader.len() == 4
+        }
+        FLUSH | SYNC => body.is_empty(),
+        _ => true,
+    }
+}
+
+/// The text of a Query: all of its body but the NUL that ends it.
+pub(crate) fn text(body: &[u8]) -> Option<&[u8]> {
+    let text = body.strip_suffix(b"\0")?;
+    memchr::memchr(0, text).is_none().then_some(text)
+}
+
+/// Which function a FunctionCall calls.
+pub(crate) fn function(body: &[u8]) -> Option<u32> {
+    Reader::new(body).u32().ok()
+}
+
+/// The text of a Parse: behind its name and before the types of its parameters, of which there are
+/// as many as it says.
+pub(crate) fn statement(body: &[u8]) -> Option<&[u8]> {
+    let mut reader = Reader::new(body);
+    let (_name, text) = (reader.cstr().ok()?, reader.cstr().ok()?);
+    let count = reader.u16().ok()?;
+    (reader.len() == 4 * usize::from(count)).then_some(text)
+}
+
+/// The portal's and the statement's name in a Bind. What stands behind them depends on the statement.
+pub(crate) fn names(body: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut reader = Reader::new(body);
+    Some((reader.cstr().ok()?, reader.cstr().ok()?))
+}
+
+/// Kind (`S` or `P`) and name in a Describe or Close.
+pub(crate) fn named(body: &[u8]) -> Option<(u8, &[u8])> {
+    let mut reader = Reader::new(body);
+    let kind = reader.u8().ok().filter(|kind| b"SP".contains(kind))?;
+    let name = reader.cstr().ok()?;
+    reader.is_empty().then_some((kind, name))
 }

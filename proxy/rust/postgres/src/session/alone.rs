@@ -5,13 +5,12 @@
 //! *virtual* aborted transaction: 25P02 until the client rolls back, so that the rest of its script
 //! can't run outside of the transaction it was written for).
 
-use dbproxy_engine::{CloseReason, Failure, Reader, Step, Steps};
+use dbproxy_engine::{CloseReason, Failure, Step, Steps};
 
-use crate::message::{backend, body, build, frontend, peek, Peek};
+use crate::message::{backend, body, build, frontend, peek, Peek, HEADER};
 use crate::statement::{classify, Dialect, Effects};
 use crate::texts;
 
-use super::extended::binds_unnamed;
 use super::{say, Session, Virtual};
 
 /// Steps that one look at the input makes at most, each with a short answer: what a client asks for
@@ -56,20 +55,23 @@ impl Session {
             match tag {
                 frontend::TERMINATE => {
                     self.close(CloseReason::ClientLeft, out);
-                    return at + total;
+                    return input.len();
                 }
                 // Left over from a COPY that the server ended.
                 frontend::COPY_DATA | frontend::COPY_DONE | frontend::COPY_FAIL => {
                     at += self.swallow(rest, total);
                 }
                 frontend::SYNC => {
-                    at += total;
+                    at += self.swallow(rest, total);
                     self.skipping = false;
                     let mut bytes = Vec::new();
+                    if total > HEADER {
+                        texts::INVALID_FORMAT.write(&mut bytes);
+                    }
                     build::ready(&mut bytes, self.status());
                     say(bytes, out);
                 }
-                frontend::FLUSH => at += total,
+                frontend::FLUSH if total == HEADER => at += total,
                 _ if self.skipping => at += self.swallow(rest, total),
                 _ if self.failed != Virtual::No => {
                     if rest.len() < total && rest.len() < limit {
@@ -116,15 +118,16 @@ impl Session {
     /// and says so in a warning.
     fn ends_on_a_backend(&self, tag: u8, body: &[u8]) -> bool {
         match tag {
-            frontend::QUERY => rolls_back_first(body),
+            frontend::QUERY => frontend::text(body).is_some_and(rolls_back_first),
             frontend::PARSE
-                if self.failed == Virtual::Untold && parse_text(body).is_some_and(commits) =>
+                if self.failed == Virtual::Untold
+                    && frontend::statement(body).is_some_and(commits) =>
             {
                 false
             }
             frontend::PARSE => {
                 body.first().is_some_and(|byte| *byte != 0)
-                    && parse_text(body).is_some_and(ends_transaction)
+                    && frontend::statement(body).is_some_and(ends_transaction)
             }
             _ => false,
         }
@@ -134,8 +137,8 @@ impl Session {
     fn aborted(&mut self, tag: u8, body: &[u8], whole: bool, out: &mut Steps) {
         let mut bytes = Vec::new();
         let text = match tag {
-            frontend::QUERY => Reader::new(body).cstr().ok(),
-            frontend::PARSE => parse_text(body),
+            frontend::QUERY => frontend::text(body),
+            frontend::PARSE => frontend::statement(body),
             _ => None,
         };
         if whole && self.failed == Virtual::Untold && text.is_some_and(commits) {
@@ -143,6 +146,7 @@ impl Session {
             return;
         }
         let rolls_back = whole && text.is_some_and(ends_transaction);
+        let of_unnamed = frontend::names(body).is_some_and(|(_, name)| name.is_empty());
         let empty = whole && text.is_some_and(|text| text.trim_ascii().is_empty());
         match tag {
             frontend::QUERY if rolls_back => {
@@ -158,11 +162,12 @@ impl Session {
                 self.tell_aborted(&mut bytes);
                 build::ready(&mut bytes, b'E');
             }
+            _ if whole && !frontend::understood(tag, body) => self.skip_aborted(&mut bytes),
             frontend::PARSE if rolls_back => {
                 self.batch.rollback = true;
                 build::bare(&mut bytes, backend::PARSE_COMPLETE);
             }
-            frontend::BIND if self.batch.rollback && binds_unnamed(body) => {
+            frontend::BIND if self.batch.rollback && of_unnamed => {
                 build::bare(&mut bytes, backend::BIND_COMPLETE);
             }
             frontend::DESCRIBE if self.batch.rollback => {
@@ -179,13 +184,15 @@ impl Session {
                 build::complete(&mut bytes, "ROLLBACK");
             }
             frontend::CLOSE => build::bare(&mut bytes, backend::CLOSE_COMPLETE),
-            _ => {
-                self.batch.rollback = false;
-                self.tell_aborted(&mut bytes);
-                self.skipping = true;
-            }
+            _ => self.skip_aborted(&mut bytes),
         }
         say(bytes, out);
+    }
+
+    fn skip_aborted(&mut self, bytes: &mut Vec<u8>) {
+        self.batch.rollback = false;
+        self.tell_aborted(bytes);
+        self.skipping = true;
     }
 
     /// The COMMIT of a client that doesn't know yet that nothing is left to commit. Drivers don't look
@@ -267,13 +274,6 @@ fn scan(rest: &[u8], scanned: &mut usize) -> Scan {
             }
         }
     }
-}
-
-/// The statement of a Parse message.
-fn parse_text(body: &[u8]) -> Option<&[u8]> {
-    let mut reader = Reader::new(body);
-    reader.cstr().ok()?;
-    reader.cstr().ok()
 }
 
 /// Whether a text does nothing but end a transaction. `AND CHAIN` would begin another one.

@@ -30,20 +30,17 @@ impl Session {
         out: &mut Steps,
     ) -> Verdict {
         let mut reader = Reader::new(body);
-        let Ok(name) = reader.cstr() else {
-            return Verdict::Violation;
-        };
+        // One that is too long to be here whole has a name.
+        let named = reader.cstr() != Ok(b"");
         let class = match reader.cstr() {
-            Ok(_) if whole && !types(&mut reader) => return Verdict::Violation,
             Ok(text) => run.memory.classify(text, link.dialect()),
-            Err(_) if whole => return Verdict::Violation,
             Err(_) => Class::unknown(PinReason::StatementTooLarge),
         };
         if let Some(verdict) = self.judge(link, &class, run, out) {
             return verdict;
         }
         let mut unnamed = None;
-        if name.is_empty() {
+        if !named {
             if self.pin.is_none() && !(whole && body.len() <= LONGEST_REMEMBERED) {
                 self.pin(PinReason::UnnamedStatement, link, out);
             }
@@ -81,15 +78,14 @@ impl Session {
         run: &mut Run<'_>,
         out: &mut Steps,
     ) -> Verdict {
-        let mut reader = Reader::new(body);
-        let (Ok(_portal), Ok(statement)) = (reader.cstr(), reader.cstr()) else {
-            return Verdict::Violation;
-        };
-        let effects = if statement.is_empty() {
+        let names = frontend::names(body);
+        // Of names that are too long to be here whole the second may be empty.
+        if names.is_none_or(|(_portal, statement)| statement.is_empty()) {
             self.use_unnamed(link, run, out);
-            self.effects_of_unnamed()
-        } else {
-            Effects::UNKNOWN
+        }
+        let effects = match names {
+            Some((_portal, b"")) => self.effects_of_unnamed(),
+            _ => Effects::UNKNOWN,
         };
         self.batch.bound = true;
         self.portal_commits |= commits(&effects);
@@ -105,12 +101,9 @@ impl Session {
         run: &mut Run<'_>,
         out: &mut Steps,
     ) -> Verdict {
-        match named(body) {
-            Some((b'S', b"")) if !matches!(self.batch.unnamed, Touched::Parsed(_)) => {
-                self.use_unnamed(link, run, out);
-            }
-            Some((b'S' | b'P', _)) => {}
-            _ => return Verdict::Violation,
+        let unnamed = frontend::named(body) == Some((b'S', b""));
+        if unnamed && !matches!(self.batch.unnamed, Touched::Parsed(_)) {
+            self.use_unnamed(link, run, out);
         }
         link.expected.push(Expect::Describe);
         link.unsynced = true;
@@ -130,10 +123,7 @@ impl Session {
     }
 
     pub(super) fn close_object(&mut self, link: &mut Link, body: &[u8]) -> Verdict {
-        let (unnamed, ours) = match named(body) {
-            Some((kind @ (b'S' | b'P'), name)) => (kind == b'S' && name.is_empty(), false),
-            _ => return Verdict::Violation,
-        };
+        let (unnamed, ours) = (frontend::named(body) == Some((b'S', b"")), false);
         if unnamed {
             self.batch.unnamed = Touched::Closed;
         }
@@ -147,7 +137,7 @@ impl Session {
         let uses = match tag {
             frontend::BIND | frontend::DESCRIBE if link.knows_unnamed() => false,
             frontend::BIND => binds_unnamed(body),
-            frontend::DESCRIBE => named(body) == Some((b'S', b"")),
+            frontend::DESCRIBE => frontend::named(body) == Some((b'S', b"")),
             _ => false,
         };
         uses && matches!(self.batch.unnamed, Touched::Not)
@@ -195,23 +185,7 @@ impl Session {
     }
 }
 
-/// Whether a Bind is of the unnamed statement.
-pub(super) fn binds_unnamed(body: &[u8]) -> bool {
-    let mut reader = Reader::new(body);
-    reader.cstr().is_ok() && reader.cstr() == Ok(b"")
-}
-
-/// The rest of a Parse: its parameters' types, and nothing more.
-fn types(reader: &mut Reader<'_>) -> bool {
-    reader
-        .u16()
-        .is_ok_and(|count| reader.len() == 4 * usize::from(count))
-}
-
-/// Kind and name of Describe and Close.
-fn named(body: &[u8]) -> Option<(u8, &[u8])> {
-    let mut reader = Reader::new(body);
-    let kind = reader.u8().ok()?;
-    let name = reader.cstr().ok()?;
-    reader.is_empty().then_some((kind, name))
+/// Whether a Bind may be of the unnamed statement.
+fn binds_unnamed(body: &[u8]) -> bool {
+    frontend::names(body).is_none_or(|(_portal, statement)| statement.is_empty())
 }

@@ -2,7 +2,7 @@
 //! possible; each one's effect on what the server owes is booked as it goes.
 
 use dbproxy_engine::{
-    CloseReason, KillReason, Leg, Link as _, Payload, PinReason, Reader, Release, Step, Steps,
+    CloseReason, KillReason, Leg, Link as _, Payload, PinReason, Release, Step, Steps,
 };
 
 use crate::expect::Expect;
@@ -213,11 +213,13 @@ impl Session {
         match tag {
             frontend::COPY_DATA | frontend::COPY_DONE | frontend::COPY_FAIL => copy(link, tag),
             frontend::SYNC => self.sync(link, out),
-            frontend::FLUSH if link.unsynced && link.copy_in != CopyIn::Active => Verdict::Forward,
-            frontend::FLUSH => Verdict::Drop,
+            frontend::FLUSH if link.copy_in == CopyIn::Active => Verdict::Drop,
             frontend::TERMINATE => Verdict::Leave,
             _ if link.copy_in == CopyIn::Active => Verdict::Violation,
-            _ if link.skips() => Verdict::Forward,
+            _ if link.skips() || self.batch.broken => Verdict::Forward,
+            _ if whole && !frontend::understood(tag, body) => self.broken(link, tag),
+            frontend::FLUSH if link.unsynced => Verdict::Forward,
+            frontend::FLUSH => Verdict::Drop,
             _ if self.waits_for_unnamed(link, tag, body) => Verdict::Wait,
             frontend::QUERY => self.query(link, body, whole, run, out),
             frontend::FUNCTION_CALL => self.function_call(link, body, run, out),
@@ -229,6 +231,20 @@ impl Session {
         }
     }
 
+    /// A message that the server is sure to refuse unread: its frame is whole, so that nothing is out
+    /// of step, and the answer is the server's affair.
+    fn broken(&mut self, link: &mut Link, tag: u8) -> Verdict {
+        let extended = !matches!(tag, frontend::QUERY | frontend::FUNCTION_CALL);
+        link.expected.push(Expect::Broken { extended });
+        link.unsynced = extended;
+        if extended {
+            self.batch.broken = true;
+        } else {
+            self.batch = Batch::default();
+        }
+        Verdict::Forward
+    }
+
     fn query(
         &mut self,
         link: &mut Link,
@@ -237,13 +253,9 @@ impl Session {
         run: &mut Run<'_>,
         out: &mut Steps,
     ) -> Verdict {
-        let class = if whole {
-            match text(body) {
-                Some(text) => run.memory.classify(text, link.dialect()),
-                None => return Verdict::Violation,
-            }
-        } else {
-            Class::unknown(PinReason::StatementTooLarge)
+        let class = match frontend::text(body) {
+            Some(text) if whole => run.memory.classify(text, link.dialect()),
+            _ => Class::unknown(PinReason::StatementTooLarge),
         };
         if let Some(verdict) = self.judge(link, &class, run, out) {
             return verdict;
@@ -263,10 +275,11 @@ impl Session {
         run: &mut Run<'_>,
         out: &mut Steps,
     ) -> Verdict {
-        let Ok(function) = Reader::new(body).u32() else {
-            return Verdict::Violation;
+        let class = match frontend::function(body) {
+            Some(function) => called(function),
+            None => Class::unknown(PinReason::StatementTooLarge),
         };
-        if let Some(verdict) = self.judge(link, &called(function), run, out) {
+        if let Some(verdict) = self.judge(link, &class, run, out) {
             return verdict;
         }
         link.expected.push(Expect::FunctionCall);
@@ -309,12 +322,6 @@ fn full(link: &Link, tag: u8) -> bool {
     );
     let full = asks && link.expected.requests() >= MOST_UNANSWERED;
     (full || link.expected.len() >= MOST_OWED) && link.copy_in != CopyIn::Active
-}
-
-/// The text of a Query: all of its body but the NUL that ends it.
-fn text(body: &[u8]) -> Option<&[u8]> {
-    let text = body.strip_suffix(b"\0")?;
-    memchr::memchr(0, text).is_none().then_some(text)
 }
 
 fn copy(link: &mut Link, tag: u8) -> Verdict {

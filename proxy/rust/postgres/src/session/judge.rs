@@ -66,7 +66,7 @@ pub(super) fn judge(
         // It is closed at the next ReadyForQuery.
         _ if link.ambiguous => Verdict::Pass,
         _ => match link.expected.front().map_or(Fit::Not, |one| one.fits(tag)) {
-            Fit::Part => part(session.is_some(), link, tag),
+            Fit::Part => part(session, link, tag),
             Fit::Whole => whole(session, link),
             Fit::Not => Verdict::Kill(KillReason::OutOfStep),
         },
@@ -81,7 +81,11 @@ fn unless_ours(link: &Link) -> Verdict {
 }
 
 /// A part of what answers the message at the front.
-fn part(client: bool, link: &mut Link, tag: u8) -> Verdict {
+fn part(session: Option<&mut Session>, link: &mut Link, tag: u8) -> Verdict {
+    let client = session.is_some();
+    if tag != backend::DATA_ROW && tag != backend::COPY_DATA {
+        runs(session, link);
+    }
     match tag {
         backend::COPY_IN_RESPONSE => return copy_in(client, link),
         backend::COMMAND_COMPLETE => {
@@ -93,6 +97,17 @@ fn part(client: bool, link: &mut Link, tag: u8) -> Verdict {
         _ => {}
     }
     unless_ours(link)
+}
+
+/// The server runs what is at the front. If that is a query, it destroyed the unnamed statement first.
+/// (After an error that isn't certain: the backend may still have one.)
+fn runs(session: Option<&mut Session>, link: &mut Link) {
+    if let Some(Expect::Query { .. }) = link.expected.front() {
+        link.unnamed = None;
+        if let Some(session) = session {
+            session.unnamed = None;
+        }
+    }
 }
 
 /// The message at the front, one of a batch, is carried out.
@@ -244,14 +259,17 @@ fn failure(
     link.reported = true;
     let cancelled = link.cutting && report.code == b"57014" && !fate::outlives_error(link);
     let known = session.is_some();
-    if let Some(front) = link.expected.front().filter(|one| one.is_extended()) {
-        let unread = matches!(report.code, b"08P01" | b"22021");
+    if let Some(front) = link.expected.front() {
+        // Perhaps a text that isn't of its encoding, of which the server reads nothing.
+        let unread = matches!(report.code, b"08P01" | b"22021" | b"22P05");
         if let Some(session) = session.filter(|_| front.touches_unnamed() && !unread) {
             // The server dropped the former one before it failed.
             session.unnamed = None;
         }
-        link.done = link.done.then(&front.effects());
-        link.skip_to_sync();
+        if front.is_extended() {
+            link.done = link.done.then(&front.effects());
+            link.skip_to_sync();
+        }
     }
     if !known && link.unsynced {
         // The Sync will never come.
@@ -263,7 +281,7 @@ fn failure(
     Verdict::Pass
 }
 
-fn ready(mut session: Option<&mut Session>, link: &mut Link, body: &[u8]) -> Verdict {
+fn ready(session: Option<&mut Session>, link: &mut Link, body: &[u8]) -> Verdict {
     let status = body.first().copied().and_then(Status::of);
     let Some(status) = status else {
         return Verdict::Kill(KillReason::OutOfStep);
@@ -274,14 +292,12 @@ fn ready(mut session: Option<&mut Session>, link: &mut Link, body: &[u8]) -> Ver
             link.unnamed = None;
             false
         }
+        // It made something of what nothing should have come of.
+        Some(Expect::Broken { .. }) if !link.reported => {
+            return Verdict::Kill(KillReason::OutOfStep);
+        }
         Some(request) if request.is_request() => {
             link.answered += 1;
-            if let Expect::Query { .. } = request {
-                link.unnamed = None;
-                if let Some(session) = session.as_deref_mut() {
-                    session.unnamed = None;
-                }
-            }
             true
         }
         _ if link.ambiguous => true,

@@ -57,6 +57,8 @@ struct Batch {
     used: bool,
     /// A portal was bound.
     bound: bool,
+    /// One of its messages is broken: the server throws away what stands behind it.
+    broken: bool,
     /// It parsed a ROLLBACK that ends the virtual transaction.
     rollback: bool,
 }

@@ -109,7 +109,7 @@ pub fn show(mut bytes: &[u8]) -> String {
         }
         let body = &bytes[5..length + 1];
         let text = |from: usize| {
-            let rest = &body[from..];
+            let rest = body.get(from..).unwrap_or_default();
             let end = rest.iter().position(|b| *b == 0).unwrap_or(rest.len());
             String::from_utf8_lossy(&rest[..end]).into_owned()
         };
