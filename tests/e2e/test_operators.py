@@ -45,7 +45,11 @@ def operators(cluster: Cluster) -> list[str]:
 
 def leads(cluster: Cluster, pod: str) -> bool:
     path = f"/api/v1/namespaces/{SYSTEM}/pods/{pod}:8080/proxy/metrics"
-    metrics = cluster.kubectl("get", "--raw", path).splitlines()
+    try:
+        metrics = cluster.kubectl("get", "--raw", path).splitlines()
+    except RefusedError:
+        # It has no address yet, or doesn't listen.
+        return False
     return "dbproxy_operator_leader 1.0" in metrics
 
 
