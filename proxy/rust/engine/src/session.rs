@@ -46,7 +46,8 @@ pub trait Session: Sized {
     /// consumed yet; the machine remembers how much of it it already understood). Returns how
     /// many bytes at its start are done with. Without a link it answers by itself, asks for a
     /// backend, or waits for the rest of a request. A large request is asked for before it is
-    /// complete once `input` holds `request_limit` bytes; then it streams. It may stop
+    /// complete once `input` holds `request_limit` bytes; then it streams. With a limit of 0 one
+    /// that isn't complete is asked for if a part of it can be answered by itself. It may stop
     /// early, with many requests unanswered or after many answers of its own: it is fed the rest
     /// after the next answer, or when the client has room for more.
     fn feed_client(

@@ -1,4 +1,5 @@
-//! The client's bytes while it holds no backend: waits for a whole request, then asks for one.
+//! The client's bytes while it holds no backend: waits for a whole request, though not for ever, then
+//! asks for one.
 //!
 //! What needs no database is answered here: a Sync with nothing before it, messages that are
 //! skipped up to a Sync after an error, and everything in a transaction whose backend is gone (a
@@ -100,10 +101,11 @@ impl Session {
         here
     }
 
-    /// Asks for a backend if the request at the start of `rest` is whole or can't be waited for.
+    /// Asks for a backend if the request at the start of `rest` is whole or can't be waited for: a
+    /// server answers a failed message, or many rows, without being asked to (`limit` 0).
     fn ask(&mut self, rest: &[u8], limit: usize, out: &mut Steps) {
         match scan(rest, &mut self.scanned) {
-            Scan::NeedMore if rest.len() < limit => {}
+            Scan::NeedMore if rest.len() < limit || limit == 0 && self.scanned == 0 => {}
             Scan::Whole | Scan::NeedMore => {
                 self.scanned = 0;
                 out.push(Step::NeedBackend);

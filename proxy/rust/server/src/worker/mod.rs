@@ -11,6 +11,7 @@ mod cancels;
 mod change;
 mod checkin;
 mod clients;
+mod ends;
 mod failing;
 mod lanes;
 mod opening;

@@ -1,23 +1,28 @@
 //! Carrying out what the session machines say: moving bytes, notes, releases.
 
-use dbproxy_driver::Driver;
+use dbproxy_driver::{Driver, Duration};
 use dbproxy_engine::{
-    CloseReason, Engine, KillReason, Leg, Link, Note, Payload, Release, Session, Step, Steps,
+    CloseReason, Engine, KillReason, Leg, Link, Note, Release, Session, Step, Steps,
 };
 
 use crate::notice::Notice;
 use crate::slab::Key;
 use crate::snapshot::Role;
 use crate::stats::count_pin;
-use crate::wire::{Wire, HIGH_WATER};
+use crate::wire::HIGH_WATER;
 
 use super::clients::LAST_ANSWERS;
+use super::ends::Ends;
 use super::places::BackendPlace;
-use super::state::ClientPlace;
+use super::state::{ClientPlace, Timer};
 use super::{Todo, Worker};
 
 /// A request that is larger than this is forwarded before it is complete.
 pub const REQUEST_LIMIT: usize = 256 * 1024;
+
+/// A request of which whole messages are there waits so long for its end before they go on without it:
+/// a client may want to see their answers first. A sender that is just slow holds no backend meanwhile.
+pub const PATIENCE: Duration = Duration::from_millis(50);
 
 /// What a list of steps asks for besides moving bytes.
 #[derive(Default, Clone, Copy)]
@@ -32,8 +37,33 @@ pub(super) struct Asked {
 impl<E: Engine, D: Driver> Worker<E, D> {
     /// Lets a client's session look at what it sent, as far as that goes.
     pub(super) fn pump_client(&mut self, key: Key) {
+        self.pump_client_from(key, REQUEST_LIMIT);
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        let waits = client.place == ClientPlace::Idle && !client.wire.input().is_empty();
+        if waits && !std::mem::replace(&mut client.begun, true) {
+            let due = self.driver.now().after(PATIENCE);
+            self.timers.set(due, Timer::Begun(key));
+        }
+    }
+
+    /// A client began a request a while ago. If it hasn't ended it since, what is there goes on.
+    pub(super) fn begun_for_long(&mut self, key: Key) {
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        client.begun = false;
+        if client.place == ClientPlace::Idle {
+            self.pump_client_from(key, 0);
+        }
+    }
+
+    fn pump_client_from(&mut self, key: Key, mut limit: usize) {
         let mut steps = std::mem::take(&mut self.steps);
-        while self.pump_client_once(key, &mut steps) {}
+        while self.pump_client_once(key, limit, &mut steps) {
+            limit = REQUEST_LIMIT;
+        }
         steps.clear();
         self.steps = steps;
         self.leave_if_answered(key);
@@ -41,7 +71,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     /// Says whether the client's input shall be looked at again: it got a backend, or some of what
     /// needs none was answered.
-    fn pump_client_once(&mut self, key: Key, steps: &mut Steps) -> bool {
+    fn pump_client_once(&mut self, key: Key, limit: usize, steps: &mut Steps) -> bool {
         let client = self
             .clients
             .get(key)
@@ -85,13 +115,13 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 let busy = link.outstanding() > 0;
                 // With others waiting, a client that pipelines without end yields at a Sync.
                 link.is_wanted(wanted);
-                let consumed = session.feed_client(input, Some(link), memory, REQUEST_LIMIT, steps);
+                let consumed = session.feed_client(input, Some(link), memory, limit, steps);
                 if !busy && link.outstanding() > 0 {
                     client.asked_at = self.driver.now();
                 }
                 consumed
             }
-            None => session.feed_client(input, None, memory, REQUEST_LIMIT, steps),
+            None => session.feed_client(input, None, memory, limit, steps),
         };
         let asked = self.carry_out(Leg::Client, Some(key), holding, consumed, steps);
         self.regulate(key);
@@ -333,63 +363,5 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     ) {
         let asked = self.carry_out(Leg::Client, Some(client), backend, consumed, &mut steps);
         self.follow_up(Some(client), backend, asked);
-    }
-}
-
-/// The two legs while a list of steps is carried out.
-struct Ends<'a> {
-    from: Leg,
-    client: Option<&'a mut Wire>,
-    backend: Option<&'a mut Wire>,
-    consumed: usize,
-    moved: bool,
-}
-
-impl Ends<'_> {
-    fn send<D: Driver>(&mut self, driver: &mut D, to: Leg, payload: Payload) {
-        let (source, sink) = match (self.from, to) {
-            (Leg::Client, Leg::Server) => (self.client.as_deref_mut(), self.backend.as_deref_mut()),
-            (Leg::Server, Leg::Client) => (self.backend.as_deref_mut(), self.client.as_deref_mut()),
-            (_, Leg::Client) => (None, self.client.as_deref_mut()),
-            (_, Leg::Server) => (None, self.backend.as_deref_mut()),
-        };
-        let Some(sink) = sink else {
-            return;
-        };
-        match (payload, source) {
-            (Payload::Bytes(bytes), _) => sink.push(driver, &bytes),
-            (Payload::Range(range), Some(source)) => {
-                let all = source.input().len();
-                if range.start == 0 && range.end == all && self.consumed == all {
-                    source.pass_all(driver, sink);
-                    self.moved = true;
-                } else if let Some(part) = source.input().get(range) {
-                    sink.push(driver, part);
-                }
-            }
-            (Payload::Range(_), None) => {}
-        }
-    }
-
-    fn finish<D: Driver>(self, driver: &mut D) -> Option<Leg> {
-        let mut broken = None;
-        let (client, backend) = (self.client, self.backend);
-        if let Some(wire) = backend {
-            if self.from == Leg::Server && !self.moved {
-                wire.consume(driver, self.consumed);
-            }
-            if wire.flush(driver).is_err() {
-                broken = Some(Leg::Server);
-            }
-        }
-        if let Some(wire) = client {
-            if self.from == Leg::Client && !self.moved {
-                wire.consume(driver, self.consumed);
-            }
-            if wire.flush(driver).is_err() {
-                broken = Some(Leg::Client);
-            }
-        }
-        broken
     }
 }

@@ -69,6 +69,8 @@ pub struct Client<E: Engine> {
     pub wanted_at: Time,
     /// When its oldest unanswered request was forwarded.
     pub asked_at: Time,
+    /// A timer will look at the request that it began.
+    pub begun: bool,
     /// Since when it doesn't read what is queued for it.
     pub stalled_since: Option<Time>,
     /// It sends no more; so long it is kept for the answers to what it sent.
@@ -178,6 +180,8 @@ pub enum Timer {
     Leaving(Key),
     /// A client that sends no more waits for too long.
     Kept(Key),
+    /// A client began a request a while ago.
+    Begun(Key),
 }
 
 /// Rare deadlines, soonest first. They are not taken back: who is woken looks whether it still

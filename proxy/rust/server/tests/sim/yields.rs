@@ -17,8 +17,9 @@ const READS: Class = Class {
     writes: false,
 };
 
-/// Requests of the client that never pauses: many more than the others need time for.
-const MANY: u64 = 20_000;
+/// Requests of the client that never pauses: it doesn't come to its end, however long the other one
+/// thinks in its transactions.
+const WITHOUT_END: u64 = u64::MAX;
 
 /// Whether a client with a few requests comes to its end beside one that never pauses, where there
 /// is one connection for both.
@@ -35,14 +36,15 @@ fn lets_pass(seed: u64, workers: usize, class: Class) -> Result<(), String> {
         .for_each(|d| d.1.max_sessions = 1);
     let address = SocketAddr::new(ip(1), READ_PORT);
     fleet.clients.1.calm = true;
-    fleet.clients.1.add_pipeliner(address, READS, MANY);
+    fleet.clients.1.add_pipeliner(address, READS, WITHOUT_END);
     fleet.clients.1.add(address, class, 5);
     fleet.open();
     let passed = fleet.run_until(Duration::from_secs(15), &mut 0, |f| f.clients.1.is_done(1));
     let violations = fleet.witness.borrow().violations.clone();
-    match (passed, fleet.clients.1.is_done(0)) {
-        (true, false) => Ok(()),
-        (passed, done) => Err(format!("seed {seed}: {passed} {done} {violations:?}")),
+    if passed && violations.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("seed {seed}: {passed} {violations:?}"))
     }
 }
 
