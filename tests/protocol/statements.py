@@ -164,6 +164,25 @@ create function f{c}() returns bigint language sql as
 RESET = "truncate r{c}; alter sequence q{c} restart;"
 
 
+BROKEN_REQUESTS = [
+    message(b"Q", b"select 'a\0b'\0"),
+    message(b"Q", b"rollback"),
+    message(b"Q", b"select '\xff'\0"),
+    message(b"F", b"\0\0"),
+]
+BROKEN_PARTS = [
+    message(b"P", b"\0select 'a\0b'\0\0\0"),
+    message(b"P", b"\0select '\xff'\0\0\0"),
+    message(b"P", b"n\0rollback\0\0\0x"),
+    message(b"B", b"p\0n"),
+    message(b"D", b"S"),
+    message(b"E", b"\0\0\0"),
+    message(b"C", b"X\0"),
+    message(b"H", b"x"),
+]
+"""Messages whose frame is whole and whose contents are not."""
+
+
 @dataclass(frozen=True)
 class Step:
     """What a client sends in one go, and how many ReadyForQuery it then waits for."""
@@ -209,8 +228,8 @@ class Author:
     def _step(self) -> Step:
         requests: list[Request] = []
         for _ in range(self._random.choice([1, 1, 1, 2, 5])):
-            writes = [self._query, self._batch, self._copy, self._suspended]
-            requests += self._random.choices(writes, [10, 10, 2, 1])[0]()
+            writes = [self._query, self._batch, self._copy, self._suspended, self._broken]
+            requests += self._random.choices(writes, [10, 10, 2, 1, 1])[0]()
         said = [one for words, _ in requests for one in words]
         return Step(said, b"".join(data for _, data in requests), len(requests))
 
@@ -223,6 +242,11 @@ class Author:
     def _query(self) -> list[Request]:
         sql = self._sql()
         return [([f"Q {sql}"], query(sql))]
+
+    def _broken(self) -> list[Request]:
+        """What is refused unread, by itself."""
+        data = self._random.choice(BROKEN_REQUESTS)
+        return [([repr(data)], data)]
 
     def _copy(self) -> list[Request]:
         """COPY FROM, by either protocol, with the data sent ahead of the server's answer.
@@ -278,6 +302,9 @@ class Author:
             name = random.choice(["", "", "n"]) if self._kinds is KINDS else ""
             portal = random.choice(["", "", "p"])
             of, which = random.choice([(b"S", name), (b"P", portal)])
+            if random.random() < 0.02:
+                data = random.choice(BROKEN_PARTS)
+                parts.append((repr(data), data))
             match random.choice("PPBBBDDEEECH" if bound is not None else "PPBBBDDCH"):
                 case "P":
                     sql = self._sql()
