@@ -28,8 +28,8 @@ def message(kind: bytes, payload: bytes = b"") -> bytes:
     return kind + struct.pack("!i", len(payload) + 4) + payload
 
 
-def cstring(*texts: str) -> bytes:
-    return b"".join(text.encode() + b"\0" for text in texts)
+def cstring(*texts: str | bytes) -> bytes:
+    return b"".join((text.encode() if isinstance(text, str) else text) + b"\0" for text in texts)
 
 
 def query(text: str) -> bytes:
@@ -57,8 +57,8 @@ FLUSH = message(b"H")
 TERMINATE = message(b"X")
 
 
-def startup(user: str, database: str = "app", **options: str) -> bytes:
-    pairs = {"user": user, "database": database, **options}
+def startup(user: str, database: str = "app", **options: str | bytes) -> bytes:
+    pairs: dict[str, str | bytes] = {"user": user, "database": database, **options}
     body = b"".join(cstring(key, value) for key, value in pairs.items()) + b"\0"
     return special(PROTOCOL_3, body)
 
@@ -151,7 +151,9 @@ class RawClient:
         length = struct.unpack("!i", row[2:6])[0]
         return row[6 : 6 + length].decode()
 
-    def login(self, user: str, password: str, database: str = "app", **options: str) -> RawClient:
+    def login(
+        self, user: str, password: str, database: str = "app", **options: str | bytes
+    ) -> RawClient:
         """Log in by SCRAM-SHA-256; on return the session is ready."""
         self.send(startup(user, database, **options))
         nonce = base64.b64encode(os.urandom(18)).decode()
@@ -170,7 +172,7 @@ class RawClient:
             elif kind == b"K":
                 self.key = payload
             else:
-                assert kind == b"Z", (kind, payload)
+                assert kind in (b"N", b"Z"), (kind, payload)
         return self
 
     def _sasl(self, code: int) -> str:

@@ -55,8 +55,8 @@ pub enum LoginProgress {
 pub struct Admission {
     /// Who it is: the pool's key.
     pub identity: Identity,
-    /// What it calls itself; set on backends at check-out.
-    pub application_name: Arc<str>,
+    /// What it calls itself, in bytes as it came, if it said; set on backends at check-out.
+    pub application_name: Option<Arc<[u8]>>,
 }
 
 /// The client leg before authentication is over.

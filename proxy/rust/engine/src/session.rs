@@ -160,7 +160,7 @@ pub trait Engine: Sized + 'static {
     /// A new session, and what the client is told at its start (reports of `params`, its cancel
     /// key, ready) appended to `out`.
     fn welcome(
-        application_name: Arc<str>,
+        application_name: Option<Arc<[u8]>>,
         params: &Arc<<Self::Link as Link>::Params>,
         key: CancelKey,
         out: &mut Vec<u8>,

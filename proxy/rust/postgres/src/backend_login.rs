@@ -193,7 +193,9 @@ impl Connecting {
             ) => self.authentication(body, tls, out).map_err(End::from),
             (backend::PARAMETER_STATUS, State::Reports | State::Init) => {
                 let (name, value) = parameter(body).ok_or_else(|| broken("broken report"))?;
-                if name != "application_name" {
+                if name == "application_name" {
+                    self.params.set_own_name(value);
+                } else {
                     let set = self.params.set(name, value);
                     set.map_err(|_| broken("the server reports too many parameters"))?;
                 }

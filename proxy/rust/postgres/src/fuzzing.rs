@@ -191,7 +191,7 @@ impl Table {
         let key = CancelKey { id: 1, secret: 1 };
         let params = Arc::new(Params::default());
         Self {
-            session: Session::welcome("fuzz".into(), &params, key, &mut Vec::new()),
+            session: Session::welcome(Some(b"fuzz"), &params, key, &mut Vec::new()),
             link: None,
             client_input: Vec::new(),
             server_input: Vec::new(),

@@ -24,6 +24,7 @@ pub mod fuzzing;
 mod link;
 mod login;
 mod message;
+mod name;
 mod params;
 mod sequences;
 mod session;
@@ -63,12 +64,12 @@ impl Engine for Postgres {
     }
 
     fn welcome(
-        application_name: Arc<str>,
+        application_name: Option<Arc<[u8]>>,
         params: &Arc<Params>,
         key: CancelKey,
         out: &mut Vec<u8>,
     ) -> Session {
-        Session::welcome(application_name, params, key, out)
+        Session::welcome(application_name.as_deref(), params, key, out)
     }
 
     fn ask_for_tls(out: &mut Vec<u8>) {

@@ -113,7 +113,6 @@ pub struct Link {
 impl Link {
     pub(crate) fn new(params: Params, key: Option<Key>) -> Self {
         Self {
-            params: Arc::new(params),
             key,
             status: Status::Idle,
             expected: Expected::default(),
@@ -131,9 +130,10 @@ impl Link {
             leave: Leave::Clean,
             resetting: false,
             answered: 0,
-            application_name: Box::default(),
+            application_name: params.own_name().into(),
             sequences: Sequences::default(),
             unnamed: None,
+            params: Arc::new(params),
         }
     }
 
@@ -298,7 +298,7 @@ impl dbproxy_engine::Link for Link {
         if let Some(sql) = init_query {
             self.inject(Injected::Reset, sql, out);
         }
-        self.application_name = Box::default();
+        self.application_name = self.params.own_name().into();
         self.sequences = Sequences::default();
         self.leave = Leave::Clean;
     }

@@ -341,7 +341,7 @@ impl Candidate {
     fn admission(self) -> Admission {
         Admission {
             identity: self.startup.identity,
-            application_name: Arc::from(self.startup.application_name),
+            application_name: self.startup.application_name.map(Arc::from),
         }
     }
 }

@@ -11,10 +11,11 @@ const LARGEST: usize = 64 * 1024;
 pub(crate) struct TooMany;
 
 /// Names and values in the order of their first report; `application_name` is not among them: it
-/// belongs to the client.
+/// belongs to the client, unless that has none.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Params {
     entries: Vec<(Box<str>, Box<[u8]>)>,
+    own_name: Box<str>,
     literal: bool,
     ascii_safe: bool,
 }
@@ -23,6 +24,7 @@ impl Default for Params {
     fn default() -> Self {
         Self {
             entries: Vec::new(),
+            own_name: Box::default(),
             literal: true,
             ascii_safe: true,
         }
@@ -58,6 +60,17 @@ impl Params {
     /// settings of the session forbid.
     pub(crate) fn may_be_standby(&self) -> bool {
         self.value("in_hot_standby") != Some(b"off")
+    }
+
+    /// The `application_name` that a session has by itself: by the options in its startup packet, by
+    /// settings of role or database, by the init query. Every server cleans it to ASCII.
+    pub(crate) fn own_name(&self) -> &str {
+        &self.own_name
+    }
+
+    /// The server reports that name.
+    pub(crate) fn set_own_name(&mut self, name: &[u8]) {
+        self.own_name = String::from_utf8_lossy(name).into();
     }
 
     /// Takes in one report, unless it is one too many.

@@ -6,9 +6,10 @@
 use dbproxy_engine::{CancelKey, Identity, Reader, Short};
 
 use crate::message::build;
+use crate::name;
 
-/// PostgreSQL's own limit.
-const LONGEST: usize = 10_000;
+/// PostgreSQL's own limit, which leaves out the length word.
+const LONGEST: usize = 10_000 + 4;
 const SHORTEST: usize = 8;
 
 /// The only version that is spoken.
@@ -16,9 +17,6 @@ pub(crate) const PROTOCOL_3_0: u32 = 0x0003_0000;
 const CANCEL_REQUEST: u32 = 80_877_102;
 const SSL_REQUEST: u32 = 80_877_103;
 const GSSENC_REQUEST: u32 = 80_877_104;
-
-/// Names are cut to NAMEDATALEN - 1 bytes by every server.
-const LONGEST_NAME: usize = 63;
 
 /// What a first packet asks for.
 #[derive(PartialEq, Eq, Debug)]
@@ -71,7 +69,8 @@ fn read_first(input: &[u8]) -> Result<(usize, First<'_>), Short> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Startup {
     pub identity: Identity,
-    pub application_name: String,
+    /// In bytes as it came, if it is there.
+    pub application_name: Option<Vec<u8>>,
     /// Protocol options that we don't know (`_pq_.*`).
     pub unknown_options: Vec<String>,
 }
@@ -87,14 +86,19 @@ pub(crate) enum Unusable {
 
 /// Reads the parameters.
 pub(crate) fn parse(parameters: &[u8]) -> Result<Startup, Unusable> {
-    let (mut user, mut database, mut application_name) = ("", "", "");
+    let (mut user, mut database, mut application_name) = ("", "", None);
     let mut settings: Vec<(&str, &str)> = Vec::new();
     let mut unknown_options = Vec::new();
+    let text = |bytes| std::str::from_utf8(bytes).map_err(|_| Unusable::NotUtf8);
     for (name, value) in pairs(parameters)? {
+        if name == b"application_name" {
+            application_name = Some(value.to_vec());
+            continue;
+        }
+        let (name, value) = (text(name)?, text(value)?);
         match name {
             "user" => user = value,
             "database" => database = value,
-            "application_name" => application_name = value,
             "replication" if wants_replication(value) => return Err(Unusable::Replication),
             "replication" => {}
             _ if name.starts_with("_pq_.") => unknown_options.push(name.to_owned()),
@@ -118,12 +122,15 @@ pub(crate) fn parse(parameters: &[u8]) -> Result<Startup, Unusable> {
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
         },
-        application_name: clean_name(application_name),
+        application_name,
         unknown_options,
     })
 }
 
-fn pairs(parameters: &[u8]) -> Result<Vec<(&str, &str)>, Unusable> {
+/// Name and value, in bytes.
+type Pair<'a> = (&'a [u8], &'a [u8]);
+
+fn pairs(parameters: &[u8]) -> Result<Vec<Pair<'_>>, Unusable> {
     let mut reader = Reader::new(parameters);
     let mut found = Vec::new();
     loop {
@@ -132,8 +139,7 @@ fn pairs(parameters: &[u8]) -> Result<Vec<(&str, &str)>, Unusable> {
             break;
         }
         let value = reader.cstr().map_err(|_| Unusable::Malformed)?;
-        let text = |bytes| std::str::from_utf8(bytes).map_err(|_| Unusable::NotUtf8);
-        found.push((text(name)?, text(value)?));
+        found.push((name, value));
     }
     if reader.is_empty() {
         Ok(found)
@@ -151,22 +157,11 @@ fn wants_replication(value: &str) -> bool {
 }
 
 fn cut(name: &str) -> &str {
-    let mut end = LONGEST_NAME.min(name.len());
+    let mut end = name::LONGEST.min(name.len());
     while !name.is_char_boundary(end) {
         end -= 1;
     }
     name.get(..end).unwrap_or_default()
-}
-
-/// What a server makes of an application's name: printable ASCII, at most 63 bytes.
-pub(crate) fn clean_name(name: &str) -> String {
-    name.bytes()
-        .take(LONGEST_NAME)
-        .map(|byte| match byte {
-            b' '..=b'~' => char::from(byte),
-            _ => '?',
-        })
-        .collect()
 }
 
 /// What a server answers to an SSLRequest.
@@ -240,7 +235,7 @@ mod tests {
     fn the_database_is_the_user_unless_said() {
         let startup = parse(&parameters(&[("user", "app")])).unwrap();
         assert_eq!(&*startup.identity.database, "app");
-        assert_eq!(startup.application_name, "");
+        assert_eq!(startup.application_name, None);
     }
 
     #[test]
@@ -268,7 +263,8 @@ mod tests {
                 ("options", "-c geqo=off")
             ]
         );
-        assert_eq!(startup.application_name, "caf??");
+        let name = startup.application_name.unwrap();
+        assert_eq!(name, "caf\u{e9}".as_bytes());
     }
 
     #[test]
@@ -285,6 +281,8 @@ mod tests {
         assert_eq!(parse(b"user\0u\0"), Err(Unusable::Malformed));
         assert_eq!(parse(b"user\0u\0\0x"), Err(Unusable::Malformed));
         assert_eq!(parse(b"user\0\xff\0\0"), Err(Unusable::NotUtf8));
+        let named = parse(b"user\0u\0application_name\0caf\xe9\0\0").unwrap();
+        assert_eq!(named.application_name.as_deref(), Some(&b"caf\xe9"[..]));
     }
 
     #[test]
@@ -294,7 +292,8 @@ mod tests {
         assert_eq!(first(b"\0\0\0\x09\x04\xd2\x16\x2fx").1, First::Malformed);
         assert_eq!(first(b"\0\0\0\x07").1, First::Malformed);
         assert_eq!(first(b"GET / HTTP/1.1").1, First::Malformed);
-        assert_eq!(first(&10_001u32.to_be_bytes()).1, First::Malformed);
+        assert_eq!(first(&10_004u32.to_be_bytes()).1, First::NeedMore);
+        assert_eq!(first(&10_005u32.to_be_bytes()).1, First::Malformed);
     }
 
     #[test]

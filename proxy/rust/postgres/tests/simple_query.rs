@@ -105,46 +105,6 @@ fn a_function_of_unknown_doings_makes_the_backend_dirty() {
 }
 
 #[test]
-fn a_pinned_client_that_resets_its_settings_keeps_its_name() {
-    let mut bench = Bench::named("shop", 1);
-    bench.client(&query("DISCARD ALL"));
-    bench.server(&concat(&[
-        complete("SET"),
-        report("application_name", "shop"),
-        ready(b'I'),
-    ]));
-    let reset = report("application_name", "");
-    let reply = concat(&[complete("DISCARD ALL"), reset, ready(b'I')]);
-    assert_eq!(bench.server(&reply), "C:DISCARD ALL Z:I");
-    // Not here: the unnamed statement would be gone.
-    bench.client(&concat(&[parse("s", "SELECT 1"), sync()]));
-    assert_eq!(show(&bench.to_server), "P:s S");
-    bench.server(&concat(&[bare(b'1'), ready(b'I')]));
-    assert_eq!(
-        bench.client(&query("SELECT 1")),
-        "Q:SET application_name TO E'shop' Q:SELECT 1"
-    );
-}
-
-#[test]
-fn the_application_name_is_set_once_per_backend_and_its_reply_dropped() {
-    let mut bench = Bench::named("o'brien \\", 1);
-    assert_eq!(
-        bench.client(&query("SELECT 1")),
-        "Q:SET application_name TO E'o''brien \\\\' Q:SELECT 1"
-    );
-    let reply = concat(&[
-        report("application_name", "o'brien \\"),
-        complete("SET"),
-        ready(b'I'),
-        complete("SELECT 1"),
-        ready(b'I'),
-    ]);
-    assert_eq!(bench.server(&reply), "C:SELECT 1 Z:I");
-    assert_eq!(bench.client(&query("SELECT 1")), "Q:SELECT 1");
-}
-
-#[test]
 fn reports_that_differ_are_told_before_the_reply() {
     let mut bench = Bench::new();
     bench.idle = vec![link_with(&[

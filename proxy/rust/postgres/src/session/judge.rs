@@ -156,7 +156,7 @@ fn report(mut session: Option<&mut Session>, link: &mut Link, body: &[u8]) -> Ve
         let value = String::from_utf8_lossy(value);
         let before = std::mem::replace(&mut link.application_name, (*value).into());
         return match session {
-            Some(session) => session.name_reported(&before, &value),
+            Some(session) => session.name_reported(&before, &value, link.params.own_name()),
             None => Verdict::Drop,
         };
     }
@@ -321,12 +321,13 @@ fn ready(session: Option<&mut Session>, link: &mut Link, body: &[u8]) -> Verdict
 }
 
 impl Session {
-    /// The server reports the client's name. Reset, it is none for the server, and for the client
-    /// the one that it came with.
-    fn name_reported(&mut self, before: &str, now: &str) -> Verdict {
+    /// The server reports the client's name. Reset, it is for the server none or what a session has
+    /// by itself, and for the client the one that it came with.
+    fn name_reported(&mut self, before: &str, now: &str, by_itself: &str) -> Verdict {
         let own = &*self.application_name;
         let known = if self.nameless { own } else { before };
-        let shown = if now.is_empty() { own } else { now };
+        let reset = now.is_empty() || now == by_itself;
+        let shown = if reset { own } else { now };
         self.nameless = now != shown;
         if known == shown {
             return Verdict::Drop;

@@ -26,7 +26,7 @@ use crate::message::error::Fault;
 use crate::message::{backend, build};
 use crate::params::Params;
 use crate::statement::Memory;
-use crate::texts;
+use crate::{name, texts};
 
 /// A transaction whose backend is gone, as the client sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,11 +96,15 @@ pub struct Session {
 
 impl Session {
     pub(crate) fn welcome(
-        application_name: Arc<str>,
+        name: Option<&[u8]>,
         params: &Arc<Params>,
         key: CancelKey,
         out: &mut Vec<u8>,
     ) -> Self {
+        let application_name: Arc<str> = match name {
+            Some(name) => name::clean(name, params).into(),
+            None => params.own_name().into(),
+        };
         build::parameter(out, "application_name", application_name.as_bytes());
         for (name, value) in params.iter() {
             build::parameter(out, name, value);
@@ -175,20 +179,6 @@ fn fault(fault: &Fault<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
     fault.write(&mut bytes);
     bytes
-}
-
-/// `SET application_name`; the name is printable ASCII (see `startup::clean_name`). Escaped so that
-/// it doesn't matter how the server reads backslashes.
-fn set_application_name(name: &str) -> String {
-    let mut sql = String::from("SET application_name TO E'");
-    for character in name.chars() {
-        if matches!(character, '\'' | '\\') {
-            sql.push(character);
-        }
-        sql.push(character);
-    }
-    sql.push('\'');
-    sql
 }
 
 impl dbproxy_engine::Session for Session {
@@ -278,7 +268,7 @@ impl Session {
         self.nameless = false;
         if *link.application_name != *self.application_name {
             let mut bytes = Vec::new();
-            let sql = set_application_name(&self.application_name);
+            let sql = name::set(&self.application_name);
             link.inject(Injected::ApplicationName, &sql, &mut bytes);
             link.application_name = self.application_name.as_ref().into();
             tell(bytes, out);

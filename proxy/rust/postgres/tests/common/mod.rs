@@ -216,7 +216,12 @@ impl Bench {
         let link = link();
         let mut welcome = Vec::new();
         let key = CancelKey { id, secret: id };
-        let session = Postgres::welcome(application_name.into(), link.params(), key, &mut welcome);
+        let session = Postgres::welcome(
+            Some(application_name.as_bytes().into()),
+            link.params(),
+            key,
+            &mut welcome,
+        );
         Self {
             session,
             link: None,

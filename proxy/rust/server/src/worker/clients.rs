@@ -90,7 +90,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             secret: client.secret,
         };
         let mut out = Vec::new();
-        let name = std::mem::replace(&mut client.application_name, "".into());
+        let name = client.application_name.take();
         client.session = Some(E::welcome(name, params, cancel, &mut out));
         client.wire.push(&mut self.driver, &out);
         if client.wire.flush(&mut self.driver).is_err() {

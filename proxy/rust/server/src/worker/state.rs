@@ -59,8 +59,8 @@ pub struct Client<E: Engine> {
     pub listener: Arc<Listener>,
     /// Its endpoint's counters.
     pub stats: Arc<EndpointStats>,
-    /// Told to its session at the welcome.
-    pub application_name: Arc<str>,
+    /// Told to its session at the welcome, if it has one.
+    pub application_name: Option<Arc<[u8]>>,
     /// The secret half of its cancel key.
     pub secret: u32,
     /// Since when it stands where it stands.
