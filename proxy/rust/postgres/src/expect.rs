@@ -25,9 +25,10 @@ pub(crate) struct Statement {
 /// What the server owes an answer for.
 #[derive(Clone, Debug)]
 pub(crate) enum Expect {
-    /// A simple query.
+    /// A simple query. `begins`: it is a plain BEGIN, which fails only if it is cancelled.
     Query {
         effects: Effects,
+        begins: bool,
     },
     FunctionCall,
     /// `unnamed`: it parses the unnamed statement. `ours`: the proxy put it in.
@@ -131,7 +132,7 @@ impl Expect {
     /// What it may do to transactions.
     pub(crate) fn effects(&self) -> Effects {
         match self {
-            Self::Query { effects } | Self::Bind { effects } | Self::Execute { effects } => {
+            Self::Query { effects, .. } | Self::Bind { effects } | Self::Execute { effects } => {
                 *effects
             }
             Self::FunctionCall => Effects::WRITE,
@@ -176,6 +177,9 @@ pub(crate) struct Expected {
     entries: VecDeque<Expect>,
     requests: usize,
     ours: usize,
+    injected: usize,
+    steering: usize,
+    remembered: usize,
 }
 
 impl Expected {
@@ -187,6 +191,21 @@ impl Expected {
     /// How many the proxy itself put in.
     pub(crate) fn ours(&self) -> usize {
         self.ours
+    }
+
+    /// How many are queries of the proxy's own.
+    pub(crate) fn injected(&self) -> usize {
+        self.injected
+    }
+
+    /// How many may begin or end a transaction.
+    pub(crate) fn steering(&self) -> usize {
+        self.steering
+    }
+
+    /// Bytes of the statements that are remembered in it.
+    pub(crate) fn remembered(&self) -> usize {
+        self.remembered
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -279,10 +298,24 @@ impl Expected {
     }
 
     fn count(&mut self, expect: &Expect, change: isize) {
+        let add = |count: &mut usize, amount: isize| {
+            *count = count.saturating_add_signed(change * amount);
+        };
         if expect.is_request() {
-            self.requests = self.requests.saturating_add_signed(change);
+            add(&mut self.requests, 1);
         } else if expect.is_ours() {
-            self.ours = self.ours.saturating_add_signed(change);
+            add(&mut self.ours, 1);
+        }
+        if expect.effects().steers() {
+            add(&mut self.steering, 1);
+        }
+        match expect {
+            Expect::Injected(_) => add(&mut self.injected, 1),
+            Expect::Parse {
+                unnamed: Some(statement),
+                ..
+            } => add(&mut self.remembered, statement.parse.len() as isize),
+            _ => {}
         }
     }
 }

@@ -35,7 +35,9 @@ pub(crate) struct Fate {
     pub may_commit: bool,
     /// The client is, or was about to be, in a transaction.
     pub aborted: bool,
-    state: State,
+    /// Which states may be: a request that fails begins nothing, and what stands behind it is run.
+    idle: bool,
+    open: bool,
     /// The transaction has failed: its COMMIT is a ROLLBACK.
     failed: bool,
 }
@@ -47,30 +49,45 @@ impl Fate {
         Self {
             may_commit: false,
             aborted: open,
-            state: if open {
-                State::Transaction
-            } else {
-                State::Idle
-            },
+            idle: !open,
+            open,
             failed: status == Status::Failed,
         }
     }
 
-    /// Of one more.
-    fn and(self, effects: &Effects, heard: Heard) -> Self {
+    /// Of one more. `sure`: it can't have failed.
+    fn and(self, effects: &Effects, heard: Heard, sure: bool) -> Self {
         let undone = self.failed && *effects == Effects::COMMIT;
         let effects = if undone { &Effects::ROLLBACK } else { effects };
-        let path = effects.from(self.state);
-        let may_commit = match heard {
-            Heard::Nothing => path.may_commit,
-            Heard::Error => path.outlives_error,
-            Heard::InPart => false,
+        let mut next = Self {
+            idle: false,
+            open: false,
+            ..self
         };
-        Self {
-            may_commit: self.may_commit || may_commit,
-            aborted: self.aborted || path.end == State::Transaction,
-            state: path.end,
-            failed: self.failed && path.end == State::Transaction,
+        for (possible, state) in [(self.idle, State::Idle), (self.open, State::Transaction)] {
+            if !possible {
+                continue;
+            }
+            let path = effects.from(state);
+            next.may_commit |= match heard {
+                Heard::Nothing => path.may_commit,
+                Heard::Error => path.outlives_error,
+                Heard::InPart => false,
+            };
+            next.reach(path.end);
+            if !sure {
+                next.reach(state);
+            }
+        }
+        next.aborted |= next.open;
+        next.failed &= !next.idle;
+        next
+    }
+
+    fn reach(&mut self, state: State) {
+        match state {
+            State::Idle => self.idle = true,
+            State::Transaction => self.open = true,
         }
     }
 }
@@ -80,18 +97,30 @@ pub(crate) fn outstanding(link: &Link) -> Fate {
     let mut fate = Fate::after(link.status);
     let mut request = link.done;
     let mut heard = heard(link);
+    // Nothing stands before it in its request that could keep the server from reading it.
+    let mut alone = heard == Heard::Nothing;
     let last = link.expected.len().wrapping_sub(1);
     for (index, expect) in link.expected.iter().enumerate() {
-        request = request.then(&expect.effects());
-        if expect.is_request() {
-            let in_part = index == last && link.has_part();
-            fate = fate.and(&request, if in_part { Heard::InPart } else { heard });
-            request = Effects::NONE;
-            heard = Heard::Nothing;
+        let in_part = index == last && link.has_part();
+        if !in_part {
+            request = request.then(&expect.effects());
         }
+        if !expect.is_request() {
+            alone &= !expect.is_extended();
+            continue;
+        }
+        let begins = matches!(expect, Expect::Query { begins: true, .. });
+        let sure = begins && alone && !link.cutting;
+        fate = fate.and(&request, heard, sure);
+        if in_part {
+            fate = fate.and(&expect.effects(), Heard::InPart, false);
+        }
+        request = Effects::NONE;
+        heard = Heard::Nothing;
+        alone = true;
     }
     if link.unsynced {
-        fate = fate.and(&request, heard);
+        fate = fate.and(&request, heard, false);
     }
     fate
 }
@@ -100,7 +129,7 @@ pub(crate) fn outstanding(link: &Link) -> Fate {
 pub(crate) fn outlives_error(link: &Link) -> bool {
     let front = link.expected.front().map_or(Effects::NONE, Expect::effects);
     Fate::after(link.status)
-        .and(&link.done.then(&front), Heard::Error)
+        .and(&link.done.then(&front), Heard::Error, false)
         .may_commit
 }
 
@@ -139,7 +168,7 @@ mod tests {
             (Effects::UNKNOWN, InPart, (false, false)),
             (Effects::COMMIT, InPart, (false, false)),
         ] {
-            let told = |status| Fate::after(status).and(&effects, heard).may_commit;
+            let told = |status| Fate::after(status).and(&effects, heard, false).may_commit;
             let got = (told(Status::Transaction), told(Status::Idle));
             assert_eq!(got, expected, "{effects:?} {heard:?}");
         }
@@ -147,9 +176,9 @@ mod tests {
 
     #[test]
     fn commit_of_a_failed_transaction_is_its_rollback() {
-        let failed = Fate::after(Status::Failed).and(&Effects::COMMIT, Heard::Nothing);
+        let failed = Fate::after(Status::Failed).and(&Effects::COMMIT, Heard::Nothing, false);
         assert!(!failed.may_commit && failed.aborted);
-        let next = failed.and(&Effects::WRITE, Heard::Nothing);
+        let next = failed.and(&Effects::WRITE, Heard::Nothing, false);
         assert!(next.may_commit, "behind it is no transaction any more");
     }
 }

@@ -108,6 +108,8 @@ pub struct Link {
     pub(crate) sequences: Sequences,
     /// The unnamed statement that it has, or may have.
     pub(crate) unnamed: Option<Arc<Statement>>,
+    /// It has that one: nothing failed since that may have destroyed it.
+    pub(crate) surely: bool,
 }
 
 impl Link {
@@ -133,6 +135,7 @@ impl Link {
             application_name: params.own_name().into(),
             sequences: Sequences::default(),
             unnamed: None,
+            surely: false,
             params: Arc::new(params),
         }
     }
@@ -181,7 +184,11 @@ impl Link {
     pub(crate) fn skip_to_sync(&mut self) {
         loop {
             match self.expected.front() {
-                Some(Expect::Sync { .. }) => return,
+                Some(Expect::Sync { .. }) => {
+                    // It ends what has failed, also where a query seemed to have ended that.
+                    self.expected.fill_batch();
+                    return;
+                }
                 Some(Expect::Injected(Injected::ApplicationName)) => self.name_failed(),
                 Some(Expect::Injected(Injected::Sequences)) => self.sequences.kept(),
                 Some(_) => {}
@@ -217,9 +224,8 @@ impl Link {
 
     /// Whether a query of the proxy's own is sure to run: no failed transaction can be in its way.
     pub(crate) fn reads_next(&self) -> bool {
-        let steers = |expect: &Expect| expect.effects().steers();
         match self.status {
-            Status::Idle => !self.done.steers() && !self.expected.iter().any(steers),
+            Status::Idle => !self.done.steers() && self.expected.steering() == 0,
             Status::Transaction => self.expected.requests() == 0,
             Status::Failed => false,
         }
@@ -254,9 +260,13 @@ impl Link {
     /// Whether it is certain which unnamed statement the server has when it reads the batch at hand:
     /// nothing before that can change it any more.
     pub(crate) fn knows_unnamed(&self) -> bool {
-        let injected = |expect: &Expect| matches!(expect, Expect::Injected(_));
-        self.expected.requests() == 0
-            && (self.unnamed.is_none() || !self.expected.iter().any(injected))
+        self.expected.requests() == 0 && (self.unnamed.is_none() || self.expected.injected() == 0)
+    }
+
+    /// Whether the server has this one for certain.
+    pub(crate) fn has_unnamed(&self, statement: &Arc<Statement>) -> bool {
+        let same = |there: &Arc<Statement>| Arc::ptr_eq(there, statement);
+        self.surely && self.unnamed.as_ref().is_some_and(same)
     }
 
     /// The server has only a part of the client's last request.

@@ -3,6 +3,7 @@
 mod common;
 
 use common::*;
+use dbproxy_engine::{Session as _, Steps};
 
 #[test]
 fn the_rollback_of_a_transaction_lost_while_idle_is_one() {
@@ -71,4 +72,16 @@ fn nothing_of_another_name_is_answered_as_the_rollback() {
         sync(),
     ]));
     assert_eq!(bench.told(), "1 E:25P02 Z:E");
+}
+
+#[test]
+fn a_rollback_that_comes_slowly_is_waited_for() {
+    let mut bench = Bench::in_transaction();
+    bench.client(&query("SELECT 1"));
+    bench.lose();
+    bench.told();
+    let mut steps = Steps::new();
+    let (session, memory) = (&mut bench.session, &mut bench.memory);
+    let used = session.feed_client(&query("ROLLBACK")[..8], None, memory, 0, &mut steps);
+    assert_eq!((used, steps.len()), (0, 0));
 }

@@ -220,7 +220,9 @@ fn who_sends_a_query_that_is_not_read_keeps_the_own_unnamed_statement() {
         bench.client(&bytes);
         bench.server(&concat(&[error("ERROR", code), ready(b'I')]));
         let use_it = concat(&[bind("", ""), execute(""), sync()]);
-        assert_eq!(bench.client(&use_it), "B E S");
+        // The server may also have read it: a text's encoding fails later as well.
+        let replayed = if code == "22021" { "P B E S" } else { "B E S" };
+        assert_eq!(bench.client(&use_it), replayed);
     }
 }
 

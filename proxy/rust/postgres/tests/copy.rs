@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use dbproxy_engine::{Abandoned, CloseReason, KillReason, Release, Session as _};
+use dbproxy_engine::{Abandoned, CloseReason, KillReason, Release, Session as _, Step, Steps};
 
 fn copy_in() -> Vec<u8> {
     message(b'G', &[0, 0, 1, 0, 0])
@@ -248,4 +248,50 @@ fn a_copy_that_fails_amid_a_large_piece_frees_the_backend_at_its_end() {
     assert!(bench.released.is_empty());
     bench.client(&piece[2 * LIMIT..]);
     assert_eq!(bench.released, [Release::Clean]);
+}
+
+#[test]
+fn a_client_whose_sync_is_answered_is_told_nothing_more() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[run("COPY v FROM STDIN"), sync()]));
+    bench.server(&concat(&[bare(b'1'), bare(b'2'), copy_in()]));
+    // "cannot copy to view": before it reads any data, so the Sync counts.
+    assert_eq!(bench.server(&error("ERROR", "42809")), "E:42809");
+    let told = bench.server(&ready(b'I'));
+    bench.idle = vec![link()];
+    let next = bench.client(&query("SELECT 1"));
+    assert_eq!((&*told, &*next), ("Z:I", "Q:SELECT 1"));
+}
+
+#[test]
+fn a_batch_that_goes_on_behind_a_copy_ends_at_its_sync() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[
+        run("COPY t FROM STDIN"),
+        run("SELECT 1"),
+        sync(),
+    ]));
+    bench.server(&concat(&[bare(b'1'), bare(b'2'), copy_in()]));
+    // "unexpected message type 0x50 during COPY from stdin", then the Sync.
+    assert_eq!(bench.server(&error("ERROR", "08P01")), "E:08P01");
+    let told = bench.server(&ready(b'I'));
+    bench.idle = vec![link()];
+    let next = bench.client(&query("SELECT 1"));
+    assert_eq!((&*told, &*next), ("Z:I", "Q:SELECT 1"));
+}
+
+#[test]
+fn a_copy_whose_end_was_sent_runs_on_without_its_client() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[
+        query("COPY t FROM STDIN"),
+        message(b'd', b"1\n"),
+        bare(b'c'),
+    ]));
+    let link = bench.link.as_mut().unwrap();
+    assert_eq!(bench.session.abandon(link), Abandoned::Running);
+    let mut steps = Steps::new();
+    let input = concat(&[copy_in(), complete("COPY 1"), ready(b'I')]);
+    dbproxy_postgres::Session::feed_server(None, link, &input, &mut steps);
+    assert_eq!(steps, [Step::Release(Release::Clean)]);
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use dbproxy_engine::{KillReason, Link as _, PinReason, Release, Steps};
+use dbproxy_engine::{KillReason, Link as _, PinReason, Release, Session as _, Steps};
 use dbproxy_postgres::Session;
 
 /// What the server answers to a DISCARD SEQUENCES.
@@ -294,4 +294,71 @@ fn a_begin_behind_what_steers_waits_until_it_is_known_whether_it_begins() {
         show(&second.to_server),
         "Q:COMMIT AND CHAIN Q:BEGIN ISOLATION LEVEL SERIALIZABLE"
     );
+}
+
+/// Client 2, whose unnamed statement is on another backend than the one that it gets.
+fn behind_another_with_a_statement() -> Bench {
+    let mut second = Bench::named("", 2);
+    second.client(&concat(&[run("SELECT 1"), sync()]));
+    second.server(&reply(b'I'));
+    second.idle = behind_another().idle;
+    second
+}
+
+#[test]
+fn sequences_are_discarded_before_a_batch_and_before_what_was_put_into_it() {
+    let mut second = behind_another_with_a_statement();
+    let batch = concat(&[bind("", ""), execute(""), run("SELECT lastval()"), sync()]);
+    assert_eq!(second.client(&batch), "Q:DISCARD SEQUENCES P B E P B E S");
+    second.released.clear();
+    let first = [discarded(), bare(b'1'), bare(b'2'), complete("SELECT 1")];
+    assert_eq!(second.server(&concat(&first)), "2 C:SELECT 1");
+    let rest = [bare(b'1'), bare(b'2'), error("ERROR", "55000"), ready(b'I')];
+    assert_eq!(second.server(&concat(&rest)), "1 2 E:55000 Z:I");
+    assert_eq!(second.released, []);
+}
+
+#[test]
+fn discarding_sequences_takes_no_unnamed_statement_from_the_batch() {
+    let mut first = Bench::named("", 1);
+    first.client(&concat(&[run("SELECT 1"), sync()]));
+    first.server(&reply(b'I'));
+    let mut second = Bench::named("", 2);
+    second.idle = std::mem::take(&mut first.idle);
+    // lo_creat: it moves sequences, and leaves the statement.
+    second.client(&message(b'F', &[0, 0, 3, 189, 0, 0, 0, 0, 0, 0]));
+    second.server(&concat(&[message(b'V', &[0, 0, 0, 0]), ready(b'I')]));
+    assert_eq!(second.released, [Release::Clean]);
+    first.idle = std::mem::take(&mut second.idle);
+    let batch = concat(&[bind("", ""), execute(""), run("SELECT lastval()"), sync()]);
+    assert_eq!(first.client(&batch), "Q:DISCARD SEQUENCES P B E P B E S");
+}
+
+#[test]
+fn a_batch_that_comes_in_parts_has_others_values_discarded_before_it() {
+    let mut bench = Bench::named("", 2);
+    bench.idle.clear();
+    let mut link = behind_another().idle.remove(0);
+    bench.session.attach(&mut link, &mut Steps::new());
+    bench.link = Some(link);
+    let part = bench.client(&parse("", "SELECT 1"));
+    assert_eq!(part, "Q:DISCARD SEQUENCES P");
+    assert_eq!(bench.client(&run("SELECT lastval()")), "P B E");
+}
+
+#[test]
+fn a_text_that_waits_is_not_looked_at_before_all_in_front_of_it_is_answered() {
+    let mut bench = Bench::named("", 2);
+    bench.idle = behind_another().idle;
+    let before = concat(&[query("SELECT 1").repeat(2), query("COMMIT")]);
+    bench.client(&concat(&[before, query("SELECT lastval()")]));
+    assert_eq!(show(&bench.client_input), "Q:SELECT lastval()");
+    // It stands for what would go on at once if it were looked at.
+    bench.client_input = sync();
+    let answer = |tag| concat(&[complete(tag), ready(b'I')]);
+    bench.server(&answer("SELECT 1"));
+    bench.server(&answer("SELECT 1"));
+    assert_eq!(show(&bench.client_input), "S");
+    bench.server(&answer("COMMIT"));
+    assert_eq!(show(&bench.client_input), "");
 }

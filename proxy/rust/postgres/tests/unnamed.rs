@@ -340,3 +340,51 @@ fn a_pipeline_of_two_unnamed_statements_stays_in_order() {
     assert_eq!(bench.to_client, reply);
     assert_eq!(bench.released, [Release::Clean]);
 }
+
+/// The unnamed statement is used in a batch of its own.
+fn use_it() -> Vec<u8> {
+    concat(&[bind("", ""), execute(""), sync()])
+}
+
+#[test]
+fn a_statement_that_anothers_failed_query_destroyed_is_parsed_again() {
+    for (failing, code) in [
+        (query("SELECT * FROM missing"), "42P01"),
+        (concat(&[run("SELECT * FROM missing"), sync()]), "42P01"),
+    ] {
+        let mut first = Bench::named("", 1);
+        first.client(&concat(&[run("SELECT 1"), sync()]));
+        first.server(&reply(b'I'));
+        let mut second = Bench::named("", 2);
+        second.idle = std::mem::take(&mut first.idle);
+        second.client(&failing);
+        second.server(&concat(&[error("ERROR", code), ready(b'I')]));
+        assert_eq!(second.released, [Release::Clean]);
+        first.idle = std::mem::take(&mut second.idle);
+        assert_eq!(first.client(&use_it()), "P B E S", "{}", show(&failing));
+    }
+}
+
+#[test]
+fn a_long_batch_that_uses_the_statement_waits_for_nothing() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[run("SELECT 1"), sync()]));
+    bench.server(&reply(b'I'));
+    bench.client(&concat(&[describe("S").repeat(10_000), flush()]));
+    assert_eq!(bench.client_input.len(), 0);
+}
+
+#[test]
+fn statements_are_remembered_up_to_a_bound_while_they_wait_for_answers() {
+    let text = parse("", &format!("SELECT '{}'", "x".repeat(16_000)));
+    let mut bench = Bench::new();
+    bench.client(&concat(&[run("SELECT 1"), flush()]));
+    for _ in 0..60 {
+        bench.client(&text);
+    }
+    assert_eq!(bench.pin(), None);
+    for _ in 0..20 {
+        bench.client(&text);
+    }
+    assert_eq!(bench.pin(), Some(PinReason::UnnamedStatement));
+}

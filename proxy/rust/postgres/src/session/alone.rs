@@ -75,7 +75,7 @@ impl Session {
                 frontend::FLUSH if total == HEADER => at += total,
                 _ if self.skipping => at += self.swallow(rest, total),
                 _ if self.failed != Virtual::No => {
-                    if rest.len() < total && rest.len() < limit {
+                    if rest.len() < total && (rest.len() < limit || limit == 0) {
                         return at;
                     }
                     let whole = rest.len() >= total;

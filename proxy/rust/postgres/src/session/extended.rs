@@ -19,6 +19,8 @@ use super::{Session, Touched};
 
 /// A larger Parse is not remembered; the session pins instead.
 const LONGEST_REMEMBERED: usize = 16 * 1024;
+/// The same where so much waits to be answered.
+const MOST_REMEMBERED: usize = 1024 * 1024;
 
 impl Session {
     pub(super) fn parse(
@@ -41,7 +43,8 @@ impl Session {
         }
         let mut unnamed = None;
         if !named {
-            if self.pin.is_none() && !(whole && body.len() <= LONGEST_REMEMBERED) {
+            let room = link.expected.remembered() <= MOST_REMEMBERED;
+            if self.pin.is_none() && !(whole && body.len() <= LONGEST_REMEMBERED && room) {
                 self.pin(PinReason::UnnamedStatement, link, out);
             }
             let statement = Arc::new(self.remembered(body, class.effects));
@@ -87,7 +90,7 @@ impl Session {
             Some((_portal, b"")) => self.effects_of_unnamed(),
             _ => Effects::UNKNOWN,
         };
-        self.batch.bound = true;
+        self.batch.bound |= names.is_some_and(|(portal, _)| portal.is_empty());
         self.portal_commits |= commits(&effects);
         link.expected.push(Expect::Bind { effects });
         link.unsynced = true;
@@ -110,9 +113,10 @@ impl Session {
         Verdict::Forward
     }
 
-    /// A portal bound in this batch has its effects booked already.
-    pub(super) fn execute(&mut self, link: &mut Link) -> Verdict {
-        let effects = if !self.batch.bound && self.portal_commits {
+    /// The unnamed portal, bound in this batch, has its effects booked already.
+    pub(super) fn execute(&mut self, link: &mut Link, body: &[u8]) -> Verdict {
+        let booked = self.batch.bound && body.first() == Some(&0);
+        let effects = if !booked && self.portal_commits {
             Effects::UNKNOWN
         } else {
             Effects::NONE
@@ -162,15 +166,13 @@ impl Session {
         }
         let mut bytes = Vec::new();
         match (&link.unnamed, self.unnamed.clone()) {
-            (Some(there), Some(own)) if Arc::ptr_eq(there, &own) => return,
+            (_, Some(own)) if link.has_unnamed(&own) => {
+                self.batch.relies = true;
+                return;
+            }
             (_, Some(own)) if !own.parse.is_empty() => {
                 bytes.extend_from_slice(&own.parse);
-                link.expected.push(Expect::Parse {
-                    unnamed: Some(Arc::clone(&own)),
-                    ours: true,
-                });
-                self.batch.unnamed = Touched::Parsed(own);
-                self.batch.used = true;
+                link.expected.push(self.replayed(own));
                 self.pin(PinReason::UnnamedStatement, link, out);
             }
             (Some(_), _) => {
@@ -182,6 +184,17 @@ impl Session {
             (None, _) => return,
         }
         run.insert(run.at, bytes, out);
+    }
+
+    /// The unnamed statement is parsed again, in front of what uses it in the batch at hand.
+    pub(super) fn replayed(&mut self, own: Arc<Statement>) -> Expect {
+        if let Touched::Not = self.batch.unnamed {
+            self.batch.unnamed = Touched::Parsed(Arc::clone(&own));
+            self.batch.used = true;
+        }
+        self.batch.relies = false;
+        let (unnamed, ours) = (Some(own), true);
+        Expect::Parse { unnamed, ours }
     }
 }
 

@@ -43,6 +43,8 @@ pub(super) struct Run<'a> {
     pub rest: &'a [u8],
     /// Where the batch at hand begins, if it began in this input.
     pub batch: Option<usize>,
+    /// Where bytes of our own were put in last, and as which step.
+    inserted: Option<(usize, usize)>,
     pub memory: &'a mut Memory,
 }
 
@@ -60,10 +62,15 @@ impl Run<'_> {
         at >= self.start
     }
 
-    /// Puts bytes of our own before position `at`.
+    /// Puts bytes of our own before position `at`, and before those that were put there already.
     pub(super) fn insert(&mut self, at: usize, bytes: Vec<u8>, out: &mut Steps) {
         self.flush(at, out);
-        super::tell(bytes, out);
+        let step = match self.inserted {
+            Some((place, step)) if place == at => step,
+            _ => out.len(),
+        };
+        self.inserted = Some((at, step));
+        out.insert(step, Step::Send(Leg::Server, Payload::Bytes(bytes)));
     }
 }
 
@@ -85,6 +92,7 @@ impl Session {
             at: 0,
             rest: input,
             batch: None,
+            inserted: None,
             memory,
         };
         if self.swallowing > 0 {
@@ -121,9 +129,16 @@ impl Session {
             if tag == frontend::TERMINATE && link.owes() {
                 break;
             }
+            self.waits &= link.expected.requests() > 0;
+            if self.waits {
+                break;
+            }
             let verdict = self.message(link, tag, (total, whole), &mut run, out);
             match verdict {
-                Verdict::Wait => break,
+                Verdict::Wait => {
+                    self.waits = true;
+                    break;
+                }
                 Verdict::Forward => {
                     self.fresh = false;
                     self.streaming = total;
@@ -226,7 +241,7 @@ impl Session {
             frontend::PARSE => self.parse(link, body, whole, run, out),
             frontend::BIND => self.bind(link, body, run, out),
             frontend::DESCRIBE => self.describe(link, body, run, out),
-            frontend::EXECUTE => self.execute(link),
+            frontend::EXECUTE => self.execute(link, body),
             _ => self.close_object(link, body),
         }
     }
@@ -262,6 +277,7 @@ impl Session {
         }
         link.expected.push(Expect::Query {
             effects: class.effects,
+            begins: begins(body),
         });
         link.unsynced = false;
         self.batch = Batch::default();
@@ -303,6 +319,19 @@ impl Session {
         self.batch = Batch::default();
         Verdict::Forward
     }
+}
+
+/// Whether a text is a plain BEGIN.
+fn begins(body: &[u8]) -> bool {
+    let text = body.strip_suffix(b"\0").unwrap_or(body).trim_ascii();
+    let text = text.strip_suffix(b";").unwrap_or(text);
+    let plain: [&[u8]; 4] = [
+        b"begin",
+        b"begin transaction",
+        b"begin work",
+        b"start transaction",
+    ];
+    plain.iter().any(|words| text.eq_ignore_ascii_case(words))
 }
 
 /// Whether a message is a Query, or a Parse whose name is empty.

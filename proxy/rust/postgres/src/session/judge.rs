@@ -127,6 +127,7 @@ fn whole(mut session: Option<&mut Session>, link: &mut Link) -> Verdict {
                 session.unnamed = Some(Arc::clone(&statement));
             }
             link.unnamed = Some(statement);
+            link.surely = true;
         }
         Expect::Close { unnamed: true, .. } => {
             if let Some(session) = session.as_mut().filter(|_| !ours) {
@@ -175,14 +176,15 @@ fn report(mut session: Option<&mut Session>, link: &mut Link, body: &[u8]) -> Ve
 
 /// CopyInResponse.
 fn copy_in(client: bool, link: &mut Link) -> Verdict {
-    if !client {
-        return Verdict::Kill(KillReason::ClientLost);
-    }
     if let Some(Expect::Injected(_)) = link.expected.front() {
         return Verdict::Kill(KillReason::ResetFailed);
     }
     link.copy_in = CopyIn::Active;
     read_ahead(link);
+    if !client && link.copy_in == CopyIn::Active {
+        // The rest of the data will never come.
+        return Verdict::Kill(KillReason::ClientLost);
+    }
     Verdict::Pass
 }
 
@@ -262,6 +264,17 @@ fn failure(
     if let Some(front) = link.expected.front() {
         // Perhaps a text that isn't of its encoding, of which the server reads nothing.
         let unread = matches!(report.code, b"08P01" | b"22021" | b"22P05");
+        let kept = unread && session.as_ref().is_some_and(|one| one.pin.is_some());
+        if matches!(
+            front,
+            Expect::Query { .. }
+                | Expect::Parse {
+                    unnamed: Some(_),
+                    ..
+                }
+        ) {
+            link.surely &= kept;
+        }
         if let Some(session) = session.filter(|_| front.touches_unnamed() && !unread) {
             // The server dropped the former one before it failed.
             session.unnamed = None;
@@ -300,6 +313,11 @@ fn ready(session: Option<&mut Session>, link: &mut Link, body: &[u8]) -> Verdict
             link.answered += 1;
             true
         }
+        None if link.ambiguous => {
+            // It ended what seemed to be open still.
+            link.unsynced = false;
+            true
+        }
         _ if link.ambiguous => true,
         _ => return Verdict::Kill(KillReason::OutOfStep),
     };
@@ -312,7 +330,7 @@ fn ready(session: Option<&mut Session>, link: &mut Link, body: &[u8]) -> Verdict
     }
     link.status = status;
     if let Some(session) = session {
-        if status == Status::Idle {
+        if status == Status::Idle && link.expected.is_empty() && !link.unsynced {
             session.portal_commits = false;
         }
         return Verdict::Ready(to_client);

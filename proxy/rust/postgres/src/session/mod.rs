@@ -55,7 +55,9 @@ struct Batch {
     unnamed: Touched,
     /// It used the unnamed statement that it parsed.
     used: bool,
-    /// A portal was bound.
+    /// It used the one that the backend had.
+    relies: bool,
+    /// The unnamed portal was bound.
     bound: bool,
     /// One of its messages is broken: the server throws away what stands behind it.
     broken: bool,
@@ -82,6 +84,8 @@ pub struct Session {
     nameless: bool,
     /// The client is in the middle of a request.
     begun: bool,
+    /// The next message waits until all before it are answered.
+    waits: bool,
     /// Bytes of the input that are known to be whole messages of an unfinished request.
     scanned: usize,
     /// Bytes of a message that are still to be forwarded, or thrown away.
@@ -125,6 +129,7 @@ impl Session {
             fresh: false,
             nameless: false,
             begun: false,
+            waits: false,
             scanned: 0,
             streaming: 0,
             swallowing: 0,

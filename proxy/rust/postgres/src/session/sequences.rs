@@ -35,9 +35,9 @@ impl Session {
                 return Some(Verdict::Wait);
             }
             match self.before_batch(link, run) {
-                Some(at) if class.sequences => discard(link, at, run, out),
+                Some(at) if class.sequences => self.discard(link, at, run, out),
                 Some(at) if sure && at == run.at && self.spares_unnamed(link, run) => {
-                    discard(link, at, run, out);
+                    self.discard(link, at, run, out);
                 }
                 None if class.sequences => return Some(Verdict::GiveUp),
                 _ => {}
@@ -59,6 +59,7 @@ impl Session {
             || class.dirty
             || begins && link.status == Status::Idle
             || class.writes && (pinned || link.expected.requests() == 0 && goes_on(run.rest))
+            || !link.unsynced && is_open(run.rest)
     }
 
     /// Whether a query of our own takes no unnamed statement that is used again: the text replaces
@@ -75,15 +76,36 @@ impl Session {
         if !link.unsynced {
             return Some(run.at);
         }
-        run.batch.filter(|at| run.holds(*at))
+        let replayed = |one: &Arc<Statement>| !one.parse.is_empty();
+        let spared = !self.batch.relies || self.unnamed.as_ref().is_some_and(replayed);
+        run.batch.filter(|at| spared && run.holds(*at))
+    }
+
+    /// Puts a query of our own there. What the batch at hand uses of the backend's is parsed again.
+    fn discard(&mut self, link: &mut Link, at: usize, run: &mut Run<'_>, out: &mut Steps) {
+        let mut bytes = Vec::new();
+        link.sequences.discarding(link.reads_next());
+        link.inject(Injected::Sequences, "DISCARD SEQUENCES", &mut bytes);
+        if let Some(own) = self.unnamed.clone().filter(|_| self.batch.relies) {
+            bytes.extend_from_slice(&own.parse);
+            link.expected.push_before_batch(self.replayed(own));
+            self.pin(PinReason::UnnamedStatement, link, out);
+        }
+        run.insert(at, bytes, out);
     }
 }
 
-fn discard(link: &mut Link, at: usize, run: &mut Run<'_>, out: &mut Steps) {
-    let mut bytes = Vec::new();
-    link.sequences.discarding(link.reads_next());
-    link.inject(Injected::Sequences, "DISCARD SEQUENCES", &mut bytes);
-    run.insert(at, bytes, out);
+/// Whether a batch begins at the beginning of `rest` whose end isn't there.
+fn is_open(mut rest: &[u8]) -> bool {
+    while let Peek::Message { tag, total } = peek(rest, frontend::longest_body) {
+        match tag {
+            frontend::PARSE | frontend::BIND | frontend::DESCRIBE => {}
+            frontend::EXECUTE | frontend::CLOSE => {}
+            _ => return false,
+        }
+        rest = rest.get(total..).unwrap_or_default();
+    }
+    true
 }
 
 /// Whether another text stands behind the message at the beginning of `rest`.

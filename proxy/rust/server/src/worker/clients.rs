@@ -50,7 +50,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             since: now,
             wanted_at: now,
             asked_at: now,
-            begun: false,
+            begun: None,
             stalled_since: None,
             kept_until: None,
             reader: None,

@@ -42,9 +42,12 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             return;
         };
         let waits = client.place == ClientPlace::Idle && !client.wire.input().is_empty();
-        if waits && !std::mem::replace(&mut client.begun, true) {
-            let due = self.driver.now().after(PATIENCE);
-            self.timers.set(due, Timer::Begun(key));
+        if !waits {
+            client.begun = None;
+        } else if client.begun.is_none() {
+            let now = self.driver.now();
+            client.begun = Some(now);
+            self.timers.set(now.after(PATIENCE), Timer::Begun(key));
         }
     }
 
@@ -53,7 +56,12 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
-        client.begun = false;
+        let now = self.driver.now();
+        if client.begun.is_none_or(|at| at.after(PATIENCE) > now) {
+            return;
+        }
+        // What comes from now on is waited for anew.
+        client.begun = None;
         if client.place == ClientPlace::Idle {
             self.pump_client_from(key, 0);
         }

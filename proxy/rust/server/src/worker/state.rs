@@ -69,8 +69,8 @@ pub struct Client<E: Engine> {
     pub wanted_at: Time,
     /// When its oldest unanswered request was forwarded.
     pub asked_at: Time,
-    /// A timer will look at the request that it began.
-    pub begun: bool,
+    /// Since when it has begun a request and not ended it, while it holds no backend.
+    pub begun: Option<Time>,
     /// Since when it doesn't read what is queued for it.
     pub stalled_since: Option<Time>,
     /// It sends no more; so long it is kept for the answers to what it sent.

@@ -48,6 +48,18 @@ fn rows_come_before_their_batch_ends() {
 }
 
 #[test]
+fn what_fails_is_answered_also_where_its_message_was_long_in_coming() {
+    let mut stage = stage();
+    let client = stage.join(WRITE_PORT);
+    let bind = wire::bind("missing", None);
+    let (half, rest) = bind.split_at(8);
+    stage.send(client, half.to_vec());
+    stage.pass(Duration::from_secs(1));
+    stage.send(client, rest.to_vec());
+    stage.until("told", |stage| !stage.person(client).errors.is_empty());
+}
+
+#[test]
 fn a_message_that_is_long_in_coming_holds_no_connection() {
     let mut stage = stage();
     let (client, other) = (stage.join(WRITE_PORT), stage.join(WRITE_PORT));
