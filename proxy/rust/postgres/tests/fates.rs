@@ -5,21 +5,25 @@ mod common;
 use common::*;
 use dbproxy_engine::{CloseReason, Outcome};
 
-#[test]
-fn a_portal_that_commits_is_remembered_while_an_earlier_request_is_answered() {
-    let mut bench = Bench::new();
-    let second = concat(&[run("BEGIN"), parse("", "COMMIT"), bind("p", ""), sync()]);
-    bench.client(&concat(&[query("SELECT 1"), second]));
-    bench.server(&concat(&[complete("SELECT 1"), ready(b'I')]));
-    let begun = [
+/// The answer to a BEGIN and, in its batch, a portal that is bound and not executed.
+fn begun() -> Vec<u8> {
+    concat(&[
         bare(b'1'),
         bare(b'2'),
         complete("BEGIN"),
         bare(b'1'),
         bare(b'2'),
         ready(b'T'),
-    ];
-    bench.server(&concat(&begun));
+    ])
+}
+
+#[test]
+fn a_portal_that_commits_is_remembered_while_an_earlier_request_is_answered() {
+    let mut bench = Bench::new();
+    let second = concat(&[run("BEGIN"), parse("", "COMMIT"), bind("p", ""), sync()]);
+    bench.client(&concat(&[query("SELECT 1"), second]));
+    bench.server(&concat(&[complete("SELECT 1"), ready(b'I')]));
+    bench.server(&begun());
     bench.client(&concat(&[execute("p"), sync()]));
     assert_eq!(bench.lose(), Outcome::Closes(CloseReason::OutcomeUnknown));
 }
@@ -33,15 +37,7 @@ fn a_portal_that_commits_may_be_executed_in_a_batch_that_binds_another() {
         bind("p", ""),
         sync(),
     ]));
-    let begun = [
-        bare(b'1'),
-        bare(b'2'),
-        complete("BEGIN"),
-        bare(b'1'),
-        bare(b'2'),
-        ready(b'T'),
-    ];
-    bench.server(&concat(&begun));
+    bench.server(&begun());
     bench.client(&concat(&[run("SELECT 1"), execute("p"), sync()]));
     assert_eq!(bench.lose(), Outcome::Closes(CloseReason::OutcomeUnknown));
 }

@@ -44,6 +44,7 @@ impl Memory {
             Some(known) if known.text == text && known.dialect == dialect => known.class,
             Some(other) => {
                 other.text.clear();
+                other.text.reserve_exact(text.len());
                 other.text.extend_from_slice(text);
                 other.dialect = dialect;
                 other.class = classify(text, dialect);
@@ -103,11 +104,12 @@ mod tests {
         let mut memory = Memory::default();
         for number in 0..4 * SLOTS {
             let text = format!("SELECT {number} {}", "x".repeat(2 * LONGEST));
-            memory.classify(&text.as_bytes()[..LONGEST], dialect(true));
-            memory.classify(text.as_bytes(), dialect(true));
+            for length in [LONGEST / 2 + 1, LONGEST, text.len()] {
+                memory.classify(&text.as_bytes()[..length], dialect(true));
+            }
         }
-        let known = memory.slots.iter().flatten();
-        let bytes: usize = known.map(|one| one.text.capacity()).sum();
-        assert!(memory.slots.len() == SLOTS && bytes <= SLOTS * LONGEST);
+        assert_eq!(memory.slots.len(), SLOTS);
+        let mut known = memory.slots.iter().flatten();
+        assert!(known.all(|one| one.text.capacity() <= LONGEST));
     }
 }

@@ -6,18 +6,9 @@ use super::stage::Stage;
 use crate::desired::WRITE_PORT;
 use crate::wire;
 
-/// One connection to the writer for all.
-fn stage() -> Stage {
-    let mut stage = Stage::new();
-    stage.desired.budget = 1;
-    stage.apply();
-    stage.pass(Duration::from_millis(20));
-    stage
-}
-
 #[test]
 fn a_message_that_fails_is_answered_before_its_batch_ends() {
-    let mut stage = stage();
+    let mut stage = Stage::with_one_connection();
     let client = stage.join(WRITE_PORT);
     stage.send(client, wire::bind("missing", None));
     stage.until("told", |stage| !stage.person(client).errors.is_empty());
@@ -30,7 +21,7 @@ fn a_message_that_fails_is_answered_before_its_batch_ends() {
 
 #[test]
 fn rows_come_before_their_batch_ends() {
-    let mut stage = stage();
+    let mut stage = Stage::with_one_connection();
     let client = stage.join(WRITE_PORT);
     let query = stage
         .person_mut(client)
@@ -49,7 +40,7 @@ fn rows_come_before_their_batch_ends() {
 
 #[test]
 fn what_fails_is_answered_also_where_its_message_was_long_in_coming() {
-    let mut stage = stage();
+    let mut stage = Stage::with_one_connection();
     let client = stage.join(WRITE_PORT);
     let bind = wire::bind("missing", None);
     let (half, rest) = bind.split_at(8);
@@ -61,7 +52,7 @@ fn what_fails_is_answered_also_where_its_message_was_long_in_coming() {
 
 #[test]
 fn a_message_that_is_long_in_coming_holds_no_connection() {
-    let mut stage = stage();
+    let mut stage = Stage::with_one_connection();
     let (client, other) = (stage.join(WRITE_PORT), stage.join(WRITE_PORT));
     let batch = [wire::parse("", "SELECT 1"), wire::sync()].concat();
     let (half, rest) = batch.split_at(8);

@@ -6,15 +6,6 @@ use super::stage::Stage;
 use crate::desired::WRITE_PORT;
 use crate::wire;
 
-/// One connection to the writer for all.
-fn stage() -> Stage {
-    let mut stage = Stage::new();
-    stage.desired.budget = 1;
-    stage.apply();
-    stage.pass(Duration::from_millis(20));
-    stage
-}
-
 /// Another client's statement, and how long it took.
 fn served(stage: &mut Stage, other: Token) -> Duration {
     let begun = stage.network.now();
@@ -24,7 +15,7 @@ fn served(stage: &mut Stage, other: Token) -> Duration {
 
 #[test]
 fn a_client_that_closed_its_side_gets_the_answers_to_what_it_sent() {
-    let mut stage = stage();
+    let mut stage = Stage::with_one_connection();
     let client = stage.join(WRITE_PORT);
     stage.ask(client, "SELECT pg_sleep(1), ?");
     stage.ask(client, "INSERT INTO orders VALUES (?)");
@@ -38,7 +29,7 @@ fn a_client_that_closed_its_side_gets_the_answers_to_what_it_sent() {
 
 #[test]
 fn what_stands_before_a_goodbye_is_answered() {
-    let mut stage = stage();
+    let mut stage = Stage::with_one_connection();
     let client = stage.join(WRITE_PORT);
     stage.ask(client, "SELECT pg_sleep(1), ?");
     stage.ask(client, "SELECT * FROM big WHERE t = ?");
@@ -51,7 +42,7 @@ fn what_stands_before_a_goodbye_is_answered() {
 #[test]
 fn a_request_of_a_client_that_closed_its_side_waits_for_a_connection_for_a_short_time() {
     for (waits, answers) in [(1, 2), (3, 1)] {
-        let mut stage = stage();
+        let mut stage = Stage::with_one_connection();
         let (holder, client) = (stage.join(WRITE_PORT), stage.join(WRITE_PORT));
         stage.query(holder, "BEGIN");
         stage.ask(client, "INSERT INTO orders VALUES (?)");
@@ -70,7 +61,7 @@ fn a_request_of_a_client_that_closed_its_side_waits_for_a_connection_for_a_short
 #[test]
 fn a_transaction_that_a_client_leaves_open_is_rolled_back_at_once() {
     for copies in [false, true] {
-        let mut stage = stage();
+        let mut stage = Stage::with_one_connection();
         let (client, other) = (stage.join(WRITE_PORT), stage.join(WRITE_PORT));
         stage.query(client, "BEGIN");
         stage.query(client, "INSERT INTO orders VALUES (?)");
@@ -88,7 +79,7 @@ fn a_transaction_that_a_client_leaves_open_is_rolled_back_at_once() {
 
 #[test]
 fn a_client_that_is_gone_altogether_holds_its_connection_for_a_while_only() {
-    let mut stage = stage();
+    let mut stage = Stage::with_one_connection();
     let (client, other) = (stage.join(WRITE_PORT), stage.join(WRITE_PORT));
     stage.ask(client, "SELECT pg_sleep(60), ?");
     stage.pass(Duration::from_millis(50));
@@ -99,7 +90,7 @@ fn a_client_that_is_gone_altogether_holds_its_connection_for_a_while_only() {
 
 #[test]
 fn an_answer_shows_that_a_client_is_gone() {
-    let mut stage = stage();
+    let mut stage = Stage::with_one_connection();
     let (client, other) = (stage.join(WRITE_PORT), stage.join(WRITE_PORT));
     stage.ask(client, "SELECT endless, ?");
     stage.pass(Duration::from_millis(50));
@@ -110,7 +101,7 @@ fn an_answer_shows_that_a_client_is_gone() {
 
 #[test]
 fn an_answer_may_take_as_long_as_it_is_read() {
-    let mut stage = stage();
+    let mut stage = Stage::with_one_connection();
     let client = stage.join(WRITE_PORT);
     stage.ask(client, "SELECT endless, ?");
     stage.finish(client);

@@ -107,6 +107,15 @@ impl Stage {
         stage
     }
 
+    /// One connection to the writer for all.
+    pub fn with_one_connection() -> Self {
+        let mut stage = Self::new();
+        stage.desired.budget = 1;
+        stage.apply();
+        stage.pass(Duration::from_millis(20));
+        stage
+    }
+
     /// Hands the desired state to the proxy.
     pub fn apply(&self) {
         self.desired.apply(&self.shared);
