@@ -13,6 +13,7 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -197,15 +198,20 @@ func (s *server) get(w http.ResponseWriter, r *http.Request, p place) error {
 	return nil
 }
 
-func (s *server) post(w http.ResponseWriter, r *http.Request, p place) error {
+// sent is the whole object in the body of a request.
+func (s *server) sent(r *http.Request, p place) (edit, *unstructured.Unstructured, error) {
 	if r.Header.Get("Content-Type") != "application/json" {
-		return notServed("bodies but JSON")
+		return nil, nil, notServed("bodies but JSON")
 	}
 	body, err := s.writing(r, p, "fieldManager")
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	made, obj, err := p.parsed(body, manager(r))
+	return p.parsed(body, manager(r))
+}
+
+func (s *server) post(w http.ResponseWriter, r *http.Request, p place) error {
+	made, obj, err := s.sent(r, p)
 	if err != nil {
 		return err
 	}
@@ -223,14 +229,7 @@ func (s *server) post(w http.ResponseWriter, r *http.Request, p place) error {
 }
 
 func (s *server) replace(w http.ResponseWriter, r *http.Request, p place) error {
-	if r.Header.Get("Content-Type") != "application/json" {
-		return notServed("bodies but JSON")
-	}
-	body, err := s.writing(r, p, "fieldManager")
-	if err != nil {
-		return err
-	}
-	made, obj, err := p.parsed(body, manager(r))
+	made, obj, err := s.sent(r, p)
 	if err != nil {
 		return err
 	}
