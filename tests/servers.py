@@ -138,6 +138,18 @@ def _identity() -> dict[str, Any]:
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
 
+def _alone() -> list[str]:
+    """A command's beginning that makes it the database's user, with an IPC namespace of its own.
+
+    A server that is killed leaves a System V segment behind, of which a machine has 4,096; in a
+    namespace of its own the segment ends with it. Only root can make one.
+    """
+    if os.getuid() != 0:
+        return []
+    user = ("--reuid=postgres", "--regid=postgres", "--clear-groups")
+    return ["unshare", "--ipc", "--", "setpriv", *user, "--"]
+
+
 def own(path: Path) -> None:
     """Give a tree to the database's user."""
     identity = _identity()
@@ -180,13 +192,12 @@ class Postgres:
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [binaries() / "postgres", "-D", self.data, "-p", str(self.port)],
+                [*_alone(), binaries() / "postgres", "-D", self.data, "-p", str(self.port)],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 cwd="/",
                 start_new_session=True,
-                **_identity(),
             )
         if wait:
             wait_until(self._answers, f"{self.name} starts\n{self.log()}")
