@@ -102,6 +102,7 @@ class Settings(Model):
     engine_family: Literal["POSTGRESQL"]
     require_tls: bool = Field(default=False, alias="requireTLS")
     idle_client_timeout: Annotated[int, Field(ge=1, le=28_800)] = 1_800
+    idle_in_transaction_timeout: Annotated[int, Field(ge=1, le=86_400)] | None = None
     drain_timeout: Annotated[int, Field(ge=1, le=3_600)] = 60
     budget_divisor: Annotated[int, Field(ge=1)] = 1
     listeners: Annotated[tuple[Listener, ...], Field(strict=False)]

@@ -31,6 +31,7 @@ CASES: dict[str, dict[str, Any]] = {
             "auth": [{"secretRef": {"name": "app"}, "clientPasswordAuthType": "POSTGRES_MD5"}],
             "requireTLS": True,
             "idleClientTimeout": 1,
+            "idleInTransactionTimeout": 86400,
             "drainTimeout": 3600,
             "credentialRotationGracePeriod": 0,
         },
@@ -66,6 +67,7 @@ def test_every_choice_of_the_user_arrives() -> None:
     read = load(compose(**CASES["verified targets and everything chosen"]))
     assert read.settings.require_tls is True
     assert read.settings.idle_client_timeout == 1
+    assert read.settings.idle_in_transaction_timeout == 86400
     assert read.settings.drain_timeout == 3600
     assert read.settings.budget_divisor == 3
     assert read.credentials.file.credential_rotation_grace_period == 0

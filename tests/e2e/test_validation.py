@@ -12,10 +12,19 @@ ACCEPTED: dict[str, Object] = {
     "200 users": proxy(auth=secrets(200)),
     "the longest name": named(proxy(), "a" * 50),
     "the lowest numbers": proxy(
-        credentialRotationGracePeriod=0, idleClientTimeout=1, replicas=1, drainTimeout=1, port=1
+        credentialRotationGracePeriod=0,
+        idleClientTimeout=1,
+        replicas=1,
+        drainTimeout=1,
+        port=1,
+        idleInTransactionTimeout=1,
     ),
     "the highest numbers": proxy(
-        credentialRotationGracePeriod=86400, idleClientTimeout=28800, drainTimeout=3600, port=65535
+        credentialRotationGracePeriod=86400,
+        idleClientTimeout=28800,
+        drainTimeout=3600,
+        port=65535,
+        idleInTransactionTimeout=86400,
     ),
     "a full template": proxy(
         template={

@@ -159,6 +159,7 @@ def settings(
         "engineFamily": spec.engine_family,
         "requireTLS": spec.require_tls,
         "idleClientTimeout": spec.idle_client_timeout,
+        "idleInTransactionTimeout": spec.idle_in_transaction_timeout,
         "drainTimeout": drain_timeout,
         "budgetDivisor": budget_divisor,
         "listeners": [_listener(listener) for listener in listeners],

@@ -103,6 +103,7 @@ class DBProxySpec(Model):
     require_tls: StrictBool = Field(default=False, alias="requireTLS")
     tls: ServerCertificate | None = None
     idle_client_timeout: Annotated[StrictInt, Field(ge=1, le=28800)] = 1800
+    idle_in_transaction_timeout: Annotated[StrictInt, Field(ge=1, le=86400)] | None = None
     replicas: Annotated[StrictInt, Field(ge=1)] = 2
     drain_timeout: Annotated[StrictInt, Field(ge=1, le=3600)] = 60
     min_ready_seconds: Annotated[StrictInt, Field(ge=0, le=300)] = 0

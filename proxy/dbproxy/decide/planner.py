@@ -13,6 +13,7 @@ from typing import Literal
 
 from dbproxy.decide.budget import largest_divisor, share
 from dbproxy.decide.claim import Claim
+from dbproxy.decide.limits import limits
 from dbproxy.decide.snapshot import (
     Snapshot,
     SnapshotListener,
@@ -238,7 +239,6 @@ class Planner:
     def _snapshot(self, config: Config, wall: float) -> Snapshot:
         settings, credentials = config.settings, config.credentials
         group = settings.target_group
-        pool = group.connection_pool_config if group else None
         return Snapshot(
             revision=max(settings.revision, credentials.revision),
             listeners=tuple(
@@ -254,10 +254,8 @@ class Planner:
             server_tls=SnapshotServerTls(
                 group.tls.mode if group else "PREFERRED", credentials.server_ca
             ),
-            borrow_timeout_ms=1000 * (pool.connection_borrow_timeout if pool else 120),
-            idle_client_timeout_ms=1000 * settings.idle_client_timeout,
-            init_query=pool.init_query if pool else None,
-            max_clients=self._max_clients,
+            init_query=group.connection_pool_config.init_query if group else None,
+            limits=limits(settings, self._max_clients),
         )
 
     def _targets(self, config: Config) -> tuple[SnapshotTarget, ...]:

@@ -60,6 +60,16 @@ class SnapshotServerTls:
 
 
 @dataclass(frozen=True)
+class SnapshotLimits:
+    """Milliseconds; None: there is no such limit."""
+
+    max_clients: int
+    borrow_timeout_ms: int
+    idle_client_timeout_ms: int
+    idle_in_transaction_timeout_ms: int | None
+
+
+@dataclass(frozen=True)
 class Snapshot:
     revision: int
     listeners: tuple[SnapshotListener, ...]
@@ -70,10 +80,8 @@ class Snapshot:
     targets: tuple[SnapshotTarget, ...]
     writer: SnapshotWriter | None
     server_tls: SnapshotServerTls
-    borrow_timeout_ms: int
-    idle_client_timeout_ms: int
     init_query: str | None
-    max_clients: int
+    limits: SnapshotLimits
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), separators=(",", ":")).encode()

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::prelude::{Engine as _, BASE64_STANDARD};
 use dbproxy_engine::{User, UserMethod, Users, Verifier};
@@ -14,10 +13,7 @@ use dbproxy_server::{
 use serde::Deserialize;
 use serde_json::{json, Value};
 
-/// How long a client that doesn't read may hold a backend that others wait for.
-const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a backend beyond `max_idle` may be idle (RDS Proxy counts it as idle after 5 minutes).
-const IDLE_BACKEND_TIMEOUT: Duration = Duration::from_secs(300);
+use crate::limits::LimitsJson;
 
 /// What the engine is started with.
 #[derive(Deserialize)]
@@ -42,10 +38,8 @@ struct SnapshotJson {
     targets: Vec<TargetJson>,
     writer: Option<WriterJson>,
     server_tls: ServerTlsJson,
-    borrow_timeout_ms: u64,
-    idle_client_timeout_ms: u64,
     init_query: Option<String>,
-    max_clients: u32,
+    limits: LimitsJson,
 }
 
 #[derive(Deserialize)]
@@ -157,12 +151,8 @@ impl Converter {
             targets,
             writer,
             backend_tls,
-            borrow_timeout: Duration::from_millis(json.borrow_timeout_ms),
-            idle_client_timeout: Duration::from_millis(json.idle_client_timeout_ms),
-            client_write_timeout: CLIENT_WRITE_TIMEOUT,
-            idle_backend_timeout: IDLE_BACKEND_TIMEOUT,
             init_query: json.init_query.map(Into::into),
-            max_clients: json.max_clients,
+            limits: json.limits.into(),
             term: 0,
             sequence: 0,
         })

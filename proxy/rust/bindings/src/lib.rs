@@ -2,6 +2,7 @@
 //! and out. Called by `dataplane.py` only; the GIL is never taken on the packet path.
 
 mod convert;
+mod limits;
 mod login;
 mod metrics;
 

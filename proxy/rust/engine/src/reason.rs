@@ -56,6 +56,8 @@ labelled! {
         BorrowTimeout => "borrow_timeout",
         /// Idle for longer than `idleClientTimeout`.
         IdleTimeout => "idle_timeout",
+        /// Idle in a transaction for longer than `idleInTransactionTimeout`.
+        IdleInTransaction => "idle_in_transaction_timeout",
         /// The client reads too slowly while others wait.
         SlowReader => "slow_reader",
         /// Its backend was lost and the outcome of a commit is unknown.
@@ -161,6 +163,8 @@ pub enum Failure {
     Shutdown,
     /// `idleClientTimeout` (57P05).
     IdleTimeout,
+    /// `idleInTransactionTimeout` (25P03).
+    IdleInTransaction,
     /// The client cancelled a request that was still queued (57014).
     Cancelled,
     /// The log-in was not finished in time.

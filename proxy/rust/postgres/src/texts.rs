@@ -25,6 +25,10 @@ pub(crate) fn failure(failure: Failure, fatal: bool, out: &mut Vec<u8>) {
             "57P05",
             "terminating connection due to idle-session timeout",
         ),
+        Failure::IdleInTransaction => (
+            "25P03",
+            "terminating connection due to idle-in-transaction timeout",
+        ),
         Failure::Cancelled => ("57014", "canceling statement due to user request"),
         Failure::LoginTimeout => ("08006", "The log-in was not finished in time."),
         Failure::BackendUnavailable => (

@@ -17,6 +17,7 @@
 
 mod book;
 mod front;
+mod limits;
 mod mailbox;
 mod notice;
 mod origin;
@@ -33,6 +34,7 @@ mod wire;
 mod worker;
 
 pub use front::Front;
+pub use limits::Limits;
 pub use notice::{Field, Notice, Notices};
 pub use shared::Shared;
 pub use signs::TargetSigns;

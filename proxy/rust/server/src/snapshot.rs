@@ -18,9 +18,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use dbproxy_driver::Duration;
 use dbproxy_engine::Users;
 
+use crate::limits::Limits;
 use crate::signs::TargetSigns;
 use crate::tls::{BackendTls, ClientTls};
 
@@ -112,18 +112,10 @@ pub struct Snapshot {
     pub writer: Option<Writer>,
     /// TLS towards the databases.
     pub backend_tls: Arc<BackendTls>,
-    /// How long a request waits for a connection.
-    pub borrow_timeout: Duration,
-    /// How long a client may be idle.
-    pub idle_client_timeout: Duration,
-    /// How long a client that doesn't read may hold a backend that others wait for.
-    pub client_write_timeout: Duration,
-    /// How long an idle backend beyond `max_idle` is kept.
-    pub idle_backend_timeout: Duration,
     /// Run once on each new backend.
     pub init_query: Option<Arc<str>>,
-    /// Clients at once, over all listeners.
-    pub max_clients: u32,
+    /// How many there may be, and for how long.
+    pub limits: Limits,
     /// Rises when the writer becomes another server; set when the snapshot is applied.
     pub term: u64,
     /// Rises with every snapshot; set when it is applied.

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use dbproxy_driver::Duration;
-
+use crate::limits::Limits;
 use crate::snapshot::Snapshot;
 use crate::tls::{BackendTls, TlsMode};
 
@@ -17,12 +16,8 @@ pub fn snapshot() -> Snapshot {
         targets: Vec::new(),
         writer: None,
         backend_tls: Arc::new(BackendTls::new(TlsMode::Disabled, None).expect("no TLS")),
-        borrow_timeout: Duration::from_secs(120),
-        idle_client_timeout: Duration::from_secs(1800),
-        client_write_timeout: Duration::from_secs(30),
-        idle_backend_timeout: Duration::from_secs(300),
         init_query: None,
-        max_clients: 100,
+        limits: Limits::default(),
         term: 0,
         sequence: 0,
     }

@@ -66,7 +66,7 @@ def test_the_snapshot_has_the_shape_of_the_contract() -> None:
     document = json.loads(clock.plan().snapshot.to_json())
     assert document["users"] == [{"name": "app", "passwords": ["new"], "method": "SCRAM_SHA_256"}]
     assert document["writer"] == {"target": "db-0", "epoch": 7, "open": True}
-    assert document["borrow_timeout_ms"] == 120_000
+    assert document["limits"]["borrow_timeout_ms"] == 120_000
     assert document["targets"][0] == {
         "name": "db-0",
         "addresses": ["127.0.0.1:5000"],
@@ -209,7 +209,7 @@ def test_targets_keep_what_is_known_of_them_over_a_new_configuration() -> None:
     clock = settled()
     clock.planner.learn_config(config_of(revision=11, idleClientTimeout=60))
     plan = clock.plan()
-    assert plan.snapshot.idle_client_timeout_ms == 60_000
+    assert plan.snapshot.limits.idle_client_timeout_ms == 60_000
     assert plan.targets[0].state == "AVAILABLE"
 
 

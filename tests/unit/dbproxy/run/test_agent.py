@@ -247,7 +247,9 @@ async def test_a_broken_revision_changes_nothing_and_is_told(pair: Pair) -> None
     await until(lambda: running.metric("dbproxy_config_problem") == 1, "the problem is told")
     assert running.engine.now == before
     running.configure(idleClientTimeout=77)
-    await until(lambda: running.engine.now["idle_client_timeout_ms"] == 77_000, "it heals")
+    await until(
+        lambda: running.engine.now["limits"]["idle_client_timeout_ms"] == 77_000, "it heals"
+    )
     await until(lambda: running.metric("dbproxy_config_problem") == 0, "the problem is gone")
 
 
@@ -261,7 +263,7 @@ async def test_a_revision_that_the_engine_refuses_is_taken_back(pair: Pair) -> N
     running.engine.refuse = ""
     running.elect("db-0", 8)
     await until(lambda: running.metric("dbproxy_writer_epoch") == 8, "the old one is obeyed on")
-    assert running.engine.now["idle_client_timeout_ms"] == 1_800_000
+    assert running.engine.now["limits"]["idle_client_timeout_ms"] == 1_800_000
     assert running.metric("dbproxy_config_problem") == 1
 
 

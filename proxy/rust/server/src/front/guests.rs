@@ -168,9 +168,9 @@ impl<E: Engine, D: Driver> Front<E, D> {
         };
         let mut out = Vec::new();
         let coming = self.shared.inside() + self.claims;
-        let full = coming >= snapshot.max_clients;
+        let full = coming >= snapshot.limits.max_clients;
         let mut env = LoginEnv {
-            full: full.then_some(snapshot.max_clients),
+            full: full.then_some(snapshot.limits.max_clients),
             users: &snapshot.users,
             tls_available: snapshot.client_tls.is_some(),
             tls_required: snapshot.require_tls,

@@ -20,7 +20,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
     /// Sees to it that another guest can be taken in. Those go that were told off, then those that
     /// have been silent longest: who logs in says something all the time.
     pub(super) fn make_room(&mut self) {
-        let most = self.snapshot.as_ref().map_or(0, |s| s.max_clients) / GUESTS_SHARE;
+        let most = self.snapshot.as_ref().map_or(0, |s| s.limits.max_clients) / GUESTS_SHARE;
         let most = most.max(FEWEST_GUESTS) as usize;
         if self.guests.len() < most {
             return;

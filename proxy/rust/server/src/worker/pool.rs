@@ -56,7 +56,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     fn enqueue(&mut self, key: Key) {
         let snapshot = self.snapshot.as_ref();
-        if snapshot.is_some_and(|s| s.borrow_timeout.is_zero()) {
+        if snapshot.is_some_and(|s| s.limits.borrow_timeout.is_zero()) {
             return self.refuse(key, Failure::BorrowTimeout);
         }
         let Some(client) = self.clients.get_mut(key) else {

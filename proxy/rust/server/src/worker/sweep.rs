@@ -4,12 +4,13 @@
 use dbproxy_driver::{Driver, Duration, Time};
 use dbproxy_engine::{CloseReason, Engine, Failure, KillReason, Link};
 
+use crate::limits::Limits;
 use crate::slab::Key;
 use crate::snapshot::{Role, TargetId};
 
 use super::lanes::Queued;
 use super::places::BackendPlace;
-use super::state::{Backend, ClientPlace, Timer};
+use super::state::{Backend, Client, ClientPlace, Timer};
 use super::Worker;
 
 /// How often idle clients and backends are looked at; also how often an idle loop turns.
@@ -71,7 +72,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     }
 
     fn time_out_waiters(&mut self, now: Time) {
-        let Some(timeout) = self.snapshot.as_ref().map(|s| s.borrow_timeout) else {
+        let Some(timeout) = self.snapshot.as_ref().map(|s| s.limits.borrow_timeout) else {
             return;
         };
         let mut late: Vec<Key> = Vec::new();
@@ -95,31 +96,55 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             return;
         };
         for key in self.clients.keys() {
-            let Some(client) = self.clients.get(key) else {
-                continue;
-            };
-            let quiet = match client.place {
-                ClientPlace::Idle => client.session.is_some(),
-                ClientPlace::Holding(backend) => self.quiet(backend),
-                ClientPlace::Waiting | ClientPlace::Leaving => false,
-            };
-            let since = client.since.max(client.asked_at);
-            if quiet && since.after(snapshot.idle_client_timeout) <= now {
-                let why = Some(Failure::IdleTimeout);
-                self.close_client(key, CloseReason::IdleTimeout, why);
+            if let Some((reason, why)) = self.rests_too_long(key, &snapshot.limits, now) {
+                self.close_client(key, reason, Some(why));
                 continue;
             }
-            if client.stalled_since.is_some() {
-                self.judge_reader(key, snapshot.client_write_timeout, now);
+            let stalled = |client: &Client<E>| client.stalled_since.is_some();
+            if self.clients.get(key).is_some_and(stalled) {
+                self.judge_reader(key, snapshot.limits.client_write_timeout, now);
             }
         }
     }
 
-    /// A pinned client is idle when its backend has nothing to do for it. (In a transaction it is
-    /// not: the database's own idle_in_transaction_session_timeout judges that.)
-    fn quiet(&self, backend: Key) -> bool {
-        let link = self.backends.get(backend).and_then(|b| b.link.as_ref());
-        link.is_some_and(|link| link.outstanding() == 0 && !link.in_transaction())
+    /// Which limit a client that does nothing is over, and what it is told.
+    fn rests_too_long(
+        &self,
+        key: Key,
+        limits: &Limits,
+        now: Time,
+    ) -> Option<(CloseReason, Failure)> {
+        let client = self.clients.get(key)?;
+        let in_transaction = match client.place {
+            ClientPlace::Idle if client.session.is_some() => false,
+            ClientPlace::Holding(backend) => self.rests_in_transaction(client, backend)?,
+            _ => return None,
+        };
+        let (most, reason, why) = if in_transaction {
+            (
+                limits.idle_in_transaction_timeout?,
+                CloseReason::IdleInTransaction,
+                Failure::IdleInTransaction,
+            )
+        } else {
+            (
+                limits.idle_client_timeout,
+                CloseReason::IdleTimeout,
+                Failure::IdleTimeout,
+            )
+        };
+        let since = client.since.max(client.asked_at);
+        (since.after(most) <= now).then_some((reason, why))
+    }
+
+    /// Whether a client whose backend has nothing to do for it is in a transaction; `None` while it
+    /// isn't at rest. One that has not taken its last answer yet is at rest only outside of one: in
+    /// a transaction the server would still be sending, and its clock stand still.
+    fn rests_in_transaction(&self, client: &Client<E>, backend: Key) -> Option<bool> {
+        let link = self.backends.get(backend)?.link.as_ref()?;
+        let in_transaction = link.in_transaction();
+        let takes = in_transaction && self.driver.queued(client.wire.token) > 0;
+        (link.outstanding() == 0 && !takes).then_some(in_transaction)
     }
 
     /// A client that takes nothing for too long goes, unless it holds a backend that nobody else
@@ -173,7 +198,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             let surplus = own.clone().count().saturating_sub(allowed);
             let old = own
                 .take(surplus)
-                .filter(|(_, since, _)| since.after(snapshot.idle_backend_timeout) <= now);
+                .filter(|(_, since, _)| since.after(snapshot.limits.idle_backend_timeout) <= now);
             let old: Vec<Key> = old.map(|(_, _, key)| *key).collect();
             for key in old {
                 self.kill(key, KillReason::Idle);

@@ -8,7 +8,9 @@ use dbproxy_driver::sim::SimDriver;
 use dbproxy_driver::Duration;
 use dbproxy_engine::{User, UserMethod, Users};
 use dbproxy_postgres::Postgres;
-use dbproxy_server::{BackendTls, Listener, Role, Shared, Snapshot, Target, TlsMode, Writer};
+use dbproxy_server::{
+    BackendTls, Limits, Listener, Role, Shared, Snapshot, Target, TlsMode, Writer,
+};
 
 use crate::clients::{PASSWORD, USERS};
 use crate::sockets::CA;
@@ -31,10 +33,9 @@ pub struct Desired {
     pub budget: u32,
     /// The databases after the first may have other numbers of sessions.
     pub unequal: bool,
-    pub idle_backend_timeout: Duration,
+    pub limits: Limits,
     pub init_query: Option<&'static str>,
     pub users: Arc<Users>,
-    pub max_clients: u32,
     pub server_tls: TlsMode,
 }
 
@@ -103,10 +104,15 @@ impl Desired {
             reader_available: true,
             budget: 4,
             unequal: false,
-            idle_backend_timeout: Duration::from_secs(3600),
+            limits: Limits {
+                max_clients: 1000,
+                borrow_timeout: Duration::from_secs(20),
+                client_write_timeout: Duration::from_secs(5),
+                idle_backend_timeout: Duration::from_secs(3600),
+                ..Limits::default()
+            },
             init_query: None,
             users: users(),
-            max_clients: 1000,
             server_tls: TlsMode::Disabled,
         }
     }
@@ -149,12 +155,8 @@ impl Desired {
             targets: targets.map(|(i, a)| self.target(shared, i, a)).collect(),
             writer: Some(self.writer),
             backend_tls: Arc::new(BackendTls::new(self.server_tls, Some(CA)).expect("a CA")),
-            borrow_timeout: Duration::from_secs(20),
-            idle_client_timeout: Duration::from_secs(1800),
-            client_write_timeout: Duration::from_secs(5),
-            idle_backend_timeout: self.idle_backend_timeout,
             init_query: self.init_query.map(Into::into),
-            max_clients: self.max_clients,
+            limits: self.limits.clone(),
             term: 0,
             sequence: 0,
         }

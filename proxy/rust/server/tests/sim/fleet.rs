@@ -133,13 +133,14 @@ impl Fleet {
         let clients = clients(&network, &plan, &witness, &mut random);
         let (fault_host, driver) = network.host("faults", ip(50));
         let keeps = if plan.keeps_idle { 3600 } else { 10 };
-        let desired = Desired {
+        let mut desired = Desired {
             budget: plan.budget,
             unequal: plan.unequal,
-            idle_backend_timeout: Duration::from_secs(keeps),
             init_query: plan.init_query.then_some(INIT_QUERY),
             ..Desired::new(&shared).with_databases(&shared, plan.databases)
         };
+        desired.limits.idle_backend_timeout = Duration::from_secs(keeps);
+        desired.limits.idle_in_transaction_timeout = plan.idle_in_transaction;
         witness.borrow_mut().budgets = desired.budgets();
         let order = Order::new(witness.clone());
         Self {
@@ -325,6 +326,7 @@ impl Fleet {
                 refused: witness.refused,
                 pinned_lost: witness.pinned_lost,
                 cancelled: witness.cancelled,
+                idled: witness.idled,
                 drained: witness.drained,
                 moved: witness.moved,
                 queued: witness.queued,

@@ -226,6 +226,14 @@ impl Judge {
                 asked || self.status != b'I'
             }
             "25P02" => self.status == b'E' || self.error.is_some(),
+            // It was idle in its transaction for too long: nothing of that is or will be committed.
+            "25P03" => {
+                witness.idled += 1;
+                witness.deny(&self.transaction);
+                let asked = self.expects.iter().flat_map(|expect| &expect.tokens);
+                witness.deny(&asked.copied().collect::<Vec<_>>());
+                self.status != b'I'
+            }
             "57014" => self.may_be_struck(),
             "53300" => asked && !witness.calm,
             "08P01" => self.nonsense,

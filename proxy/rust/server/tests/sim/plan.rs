@@ -1,6 +1,7 @@
 //! What follows from a seed before anything runs.
 
 use dbproxy_driver::sim::Random;
+use dbproxy_driver::Duration;
 
 /// The size and the ways of one fleet.
 pub struct Plan {
@@ -17,6 +18,8 @@ pub struct Plan {
     pub init_query: bool,
     /// Idle connections stay, so that only a lowered limit closes any.
     pub keeps_idle: bool,
+    /// How long a client may be idle in a transaction.
+    pub idle_in_transaction: Option<Duration>,
     /// Nothing goes wrong.
     pub calm: bool,
     /// Nothing goes wrong but one thing: the writer is held for a long time.
@@ -37,6 +40,7 @@ impl Plan {
             refuses: None,
             init_query: false,
             keeps_idle: true,
+            idle_in_transaction: None,
             calm: true,
             holds_writer: false,
             drains: false,
@@ -58,6 +62,8 @@ impl Plan {
             calm: random.one_in(6),
             holds_writer: random.one_in(8),
             drains: random.one_in(5),
+            // Last, so that what a seed was before it still is.
+            idle_in_transaction: random.one_in(3).then_some(Duration::from_secs(1)),
         }
     }
 }

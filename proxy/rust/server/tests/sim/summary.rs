@@ -10,6 +10,7 @@ pub struct Summary {
     pub refused: u64,
     pub pinned_lost: u64,
     pub cancelled: u64,
+    pub idled: u64,
     pub drained: u64,
     pub moved: u64,
     pub queued: u64,
@@ -26,6 +27,7 @@ impl Summary {
         self.refused += other.refused;
         self.pinned_lost += other.pinned_lost;
         self.cancelled += other.cancelled;
+        self.idled += other.idled;
         self.drained += other.drained;
         self.moved += other.moved;
         self.queued += other.queued;
@@ -42,6 +44,7 @@ impl Summary {
             self.refused,
             self.pinned_lost,
             self.cancelled,
+            self.idled,
             self.drained,
             self.moved,
             self.queued,

@@ -76,6 +76,7 @@ pub struct Witness {
     pub pinned_lost: u64,
     pub aborted: u64,
     pub cancelled: u64,
+    pub idled: u64,
     pub drained: u64,
     /// Drains of a writer that is the writer still, somewhere else.
     pub moved: u64,

@@ -148,7 +148,7 @@ fn who_doesnt_finish_its_log_in_is_closed_within_half_a_minute() {
 fn one_client_too_many_is_told_so_behind_its_startup_packet() {
     let mut stage = Stage::new();
     stage.join(WRITE_PORT);
-    stage.desired.max_clients = 1;
+    stage.desired.limits.max_clients = 1;
     stage.apply();
     stage.pass(Duration::from_millis(20));
     let client = stage.call(WRITE_PORT);

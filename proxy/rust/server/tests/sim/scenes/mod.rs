@@ -8,6 +8,7 @@ mod deadlines;
 mod doubts;
 mod drains;
 mod goodbyes;
+mod limits;
 mod moves;
 mod opening;
 mod person;

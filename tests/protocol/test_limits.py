@@ -1,0 +1,49 @@
+"""What operators limit, on live clients and a real server."""
+
+from __future__ import annotations
+
+from tests.fix_postgres import PostgresFactory
+from tests.fix_proxy import Proxy, ProxyFactory
+from tests.raw_client import RawClient
+from tests.servers import HOST, PASSWORDS, wait_until
+
+
+def closed(proxy: Proxy, reason: str) -> float:
+    """How many clients were closed for that reason."""
+    return proxy.metric("dbproxy_client_connections_closed_total", reason=reason)
+
+
+def test_who_idles_in_a_transaction_is_told_as_postgresql_tells_it_and_rolled_back(
+    make_postgres: PostgresFactory, make_proxy: ProxyFactory
+) -> None:
+    server = make_postgres()
+    server.psql("CREATE TABLE idled (id int)")
+    server.psql("GRANT INSERT ON idled TO app")
+    proxy = make_proxy(server, idleInTransactionTimeout=1)
+    with RawClient(HOST, server.port) as direct, RawClient(HOST, proxy.port) as client:
+        direct.login("app", PASSWORDS["app"])
+        client.login("app", PASSWORDS["app"])
+        direct.ask("SET idle_in_transaction_session_timeout = '1s'")
+        told = []
+        for one in (direct, client):
+            one.ask("BEGIN; LOCK TABLE idled IN ROW EXCLUSIVE MODE; INSERT INTO idled VALUES (1)")
+            fields = one.error()
+            told.append([fields[letter] for letter in "SVCM"])
+            assert one.closed() == []
+        assert told[0] == told[1]
+        assert told[1][2] == "25P03"
+    assert closed(proxy, "idle_in_transaction_timeout") == 1
+    locks = "SELECT 1 FROM pg_locks WHERE relation = 'idled'::regclass"
+    wait_until(lambda: not server.psql(locks), "it is rolled back")
+    assert server.psql("SELECT * FROM idled") == []
+
+
+def test_who_goes_on_with_its_transaction_is_not_idle_in_it(
+    make_postgres: PostgresFactory, make_proxy: ProxyFactory
+) -> None:
+    proxy = make_proxy(make_postgres(), idleInTransactionTimeout=2)
+    with proxy.connect() as connection:
+        connection.execute("BEGIN")
+        connection.execute("SELECT pg_sleep(4)")
+        connection.execute("COMMIT")
+    assert closed(proxy, "idle_in_transaction_timeout") == 0
