@@ -9,6 +9,7 @@ import hmac
 import os
 import socket
 import struct
+from collections.abc import Mapping
 from types import TracebackType
 
 PROTOCOL_3 = 196_608
@@ -58,9 +59,11 @@ TERMINATE = message(b"X")
 
 
 def startup(user: str, database: str = "app", **options: str | bytes) -> bytes:
-    pairs: dict[str, str | bytes] = {"user": user, "database": database, **options}
-    body = b"".join(cstring(key, value) for key, value in pairs.items()) + b"\0"
-    return special(PROTOCOL_3, body)
+    return special(PROTOCOL_3, _parameters({"user": user, "database": database, **options}))
+
+
+def _parameters(pairs: Mapping[str, str | bytes]) -> bytes:
+    return b"".join(cstring(key, value) for key, value in pairs.items()) + b"\0"
 
 
 def special(code: int, body: bytes = b"") -> bytes:
@@ -82,11 +85,13 @@ def salted_password(password: str, salt: bytes, rounds: int) -> bytes:
 class RawClient:
     """One connection; nothing is sent that the test doesn't ask for."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, protocol: int = PROTOCOL_3) -> None:
         self.socket = socket.create_connection((host, port), timeout=DEADLINE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.parameters: dict[str, str] = {}
+        self.protocol = protocol
         self.key = b""
+        self.negotiated = b""
         self._buffer = b""
 
     def __enter__(self) -> RawClient:
@@ -152,12 +157,21 @@ class RawClient:
         return row[6 : 6 + length].decode()
 
     def login(
-        self, user: str, password: str, database: str = "app", **options: str | bytes
+        self,
+        user: str,
+        password: str,
+        database: str = "app",
+        **options: str | bytes,
     ) -> RawClient:
         """Log in by SCRAM-SHA-256; on return the session is ready."""
-        self.send(startup(user, database, **options))
+        self.send(
+            special(self.protocol, _parameters({"user": user, "database": database, **options}))
+        )
         nonce = base64.b64encode(os.urandom(18)).decode()
         kind, payload = self.read()
+        if kind == b"v":
+            self.negotiated = payload
+            kind, payload = self.read()
         assert (kind, payload[:4]) == (b"R", struct.pack("!i", 10)), (kind, payload)
         bare = f"n=,r={nonce}"
         first = f"n,,{bare}".encode()

@@ -11,6 +11,7 @@
     clippy::panic
 )]
 
+mod cancel;
 mod login;
 mod password;
 mod reader;
@@ -19,6 +20,7 @@ mod session;
 mod step;
 mod users;
 
+pub use cancel::{CancelKey, CancelSecret};
 pub use login::{
     Admission, BackendAsk, BackendFailure, BackendLogin, BackendProgress, ClientLogin, LoginEnv,
     LoginProgress, TlsFacts,
@@ -29,12 +31,3 @@ pub use reason::{CloseReason, Failure, KillReason, PinReason};
 pub use session::{Abandoned, Engine, Link, Outcome, Session};
 pub use step::{Leg, Note, Payload, Release, Step, Steps};
 pub use users::{Identity, User, UserMethod, Users, Verifier};
-
-/// A client's cancel key: what BackendKeyData carries, what a CancelRequest brings back.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct CancelKey {
-    /// The "process id" half; the server room encodes worker and slot in it.
-    pub id: u32,
-    /// The secret half.
-    pub secret: u32,
-}

@@ -57,6 +57,8 @@ pub struct Admission {
     pub identity: Identity,
     /// What it calls itself, in bytes as it came, if it said; set on backends at check-out.
     pub application_name: Option<Arc<[u8]>>,
+    /// Its protocol has room for a long cancel key.
+    pub long_cancel_key: bool,
 }
 
 /// The client leg before authentication is over.

@@ -12,7 +12,7 @@ use crate::auth::{self, md5};
 use crate::link::{Key, Link};
 use crate::message::{backend, body, build, error, frontend, peek, Peek};
 use crate::params::Params;
-use crate::startup::{self, SslAnswer};
+use crate::startup::{self, SslAnswer, PROTOCOL_3_0};
 
 /// A backend's log-in.
 #[derive(Debug)]
@@ -205,7 +205,15 @@ impl Connecting {
                 self.key = key(body);
                 Ok(())
             }
-            (backend::NEGOTIATE_PROTOCOL_VERSION, State::Auth) => Ok(()),
+            // It has nothing to negotiate: what it was asked for is the least that there is.
+            (backend::NEGOTIATE_PROTOCOL_VERSION, State::Auth)
+                if body.starts_with(&PROTOCOL_3_0.to_be_bytes()) =>
+            {
+                Ok(())
+            }
+            (backend::NEGOTIATE_PROTOCOL_VERSION, State::Auth) => {
+                Err(broken("the server wants another protocol than 3.0"))
+            }
             (backend::READY_FOR_QUERY, State::Reports) => match self.ask.init_query.clone() {
                 Some(sql) => {
                     build::query(out, sql.as_bytes());

@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use dbproxy_engine::{
-    BackendAsk, BackendLogin, BackendProgress, CancelKey, ClientLogin, DerivedKeys, Identity, Leg,
-    LoginEnv, LoginProgress, Outcome, Payload, Release, Session as _, Step, Steps, TlsFacts, User,
-    UserMethod, Users,
+    BackendAsk, BackendLogin, BackendProgress, CancelKey, CancelSecret, ClientLogin, DerivedKeys,
+    Identity, Leg, LoginEnv, LoginProgress, Outcome, Payload, Release, Session as _, Step, Steps,
+    TlsFacts, User, UserMethod, Users,
 };
 
 use crate::link::Link;
@@ -189,7 +189,8 @@ struct Table {
 
 impl Table {
     fn new() -> Self {
-        let key = CancelKey { id: 1, secret: 1 };
+        let secret = CancelSecret::shown(&[1; 4]);
+        let key = CancelKey { id: 1, secret };
         let params = Arc::new(Params::default());
         Self {
             session: Session::welcome(Some(b"fuzz"), &params, key, &mut Vec::new()),

@@ -16,7 +16,7 @@ use crate::auth::scram_server::{self, Challenged, Mechanism, Refusal};
 use crate::auth::{self, md5};
 use crate::message::error::Fault;
 use crate::message::{body, build, frontend, peek, Peek};
-use crate::startup::{self, First, Startup};
+use crate::startup::{self, First, Startup, PROTOCOL_3_0, PROTOCOL_3_2};
 use crate::{texts, verifier};
 
 mod refusals;
@@ -51,6 +51,7 @@ enum State {
 /// Who the client claims to be, and what would prove it.
 struct Candidate {
     startup: Startup,
+    long_cancel_key: bool,
     verifiers: Vec<Verifier>,
     known: bool,
 }
@@ -156,28 +157,34 @@ impl Login {
                 (length, None)
             }
             First::Startup {
-                major,
-                minor,
+                version,
                 parameters,
-            } => {
-                let progress = self.startup((major, minor), parameters, env, out);
-                (length, progress)
-            }
+            } => (length, self.startup(version, parameters, env, out)),
         }
     }
 
     fn startup(
         &mut self,
-        (major, minor): (u16, u16),
+        version: u32,
         parameters: &[u8],
         env: &mut LoginEnv<'_>,
         out: &mut Vec<u8>,
     ) -> Option<LoginProgress> {
-        if major != 3 {
-            let message = "Feature not supported: RDS Proxy supports only version 3.0 of the \
-                           PostgreSQL messaging protocol.";
-            Fault::fatal("0A000", message).write(out);
+        if version >> 16 != PROTOCOL_3_0 >> 16 {
+            let (major, minor) = (version >> 16, version & 0xffff);
+            let message = format!(
+                "unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.2"
+            );
+            Fault::fatal("0A000", &message).write(out);
             return close(CloseReason::UnsupportedStartup);
+        }
+        let spoken = version.min(PROTOCOL_3_2);
+        match startup::protocol_options(parameters) {
+            Ok(options) if spoken < version || !options.is_empty() => {
+                negotiate(spoken, &options, out);
+            }
+            Ok(_) => {}
+            Err(unusable) => return refuse_startup(unusable, out),
         }
         let startup = match startup::parse(parameters) {
             Ok(startup) => startup,
@@ -192,10 +199,8 @@ impl Login {
             texts::failure(Failure::TooManyClients(limit), true, out);
             return close(CloseReason::TooManyClients);
         }
-        if minor > 0 || !startup.unknown_options.is_empty() {
-            negotiate(&startup.unknown_options, out);
-        }
-        self.state = challenge(startup, env, out);
+        let long_cancel_key = spoken >= PROTOCOL_3_2;
+        self.state = challenge(startup, long_cancel_key, env, out);
         None
     }
 
@@ -342,12 +347,18 @@ impl Candidate {
         Admission {
             identity: self.startup.identity,
             application_name: self.startup.application_name.map(Arc::from),
+            long_cancel_key: self.long_cancel_key,
         }
     }
 }
 
 /// Asks for the password in the way of the user; of an unknown one, in the way of one of the others.
-fn challenge(startup: Startup, env: &mut LoginEnv<'_>, out: &mut Vec<u8>) -> State {
+fn challenge(
+    startup: Startup,
+    long_cancel_key: bool,
+    env: &mut LoginEnv<'_>,
+    out: &mut Vec<u8>,
+) -> State {
     let user: Option<&Arc<User>> = env.users.by_name.get(&startup.identity.user);
     let method = user.map_or_else(
         || verifier::likely_method(&startup.identity.user, env.users),
@@ -363,6 +374,7 @@ fn challenge(startup: Startup, env: &mut LoginEnv<'_>, out: &mut Vec<u8>) -> Sta
     let known = user.is_some();
     let candidate = Candidate {
         startup,
+        long_cancel_key,
         verifiers,
         known,
     };

@@ -3,7 +3,7 @@
 //! Called by `login` (reads), and by `backend_login` and what cancels (write, and read the answer to
 //! an SSLRequest).
 
-use dbproxy_engine::{CancelKey, Identity, Reader, Short};
+use dbproxy_engine::{CancelKey, CancelSecret, Identity, Reader, Short};
 
 use crate::message::build;
 use crate::name;
@@ -12,8 +12,12 @@ use crate::name;
 const LONGEST: usize = 10_000 + 4;
 const SHORTEST: usize = 8;
 
-/// The only version that is spoken.
+/// What databases are spoken to in: it says all that we want, and everything understands it.
 pub(crate) const PROTOCOL_3_0: u32 = 0x0003_0000;
+/// The newest that clients may speak: its cancel keys may be long, nothing else is new.
+pub(crate) const PROTOCOL_3_2: u32 = 0x0003_0002;
+/// Of a cancel key's secret half, as PostgreSQL takes it.
+const LONGEST_SECRET: usize = 256;
 const CANCEL_REQUEST: u32 = 80_877_102;
 const SSL_REQUEST: u32 = 80_877_103;
 const GSSENC_REQUEST: u32 = 80_877_104;
@@ -29,8 +33,7 @@ pub(crate) enum First<'a> {
     CancelRequest(CancelKey),
     /// A StartupMessage; its parameters are not read yet.
     Startup {
-        major: u16,
-        minor: u16,
+        version: u32,
         parameters: &'a [u8],
     },
 }
@@ -51,14 +54,15 @@ fn read_first(input: &[u8]) -> Result<(usize, First<'_>), Short> {
     let first = match (code, length) {
         (SSL_REQUEST, 8) => First::SslRequest,
         (GSSENC_REQUEST, 8) => First::GssEncRequest,
-        (CANCEL_REQUEST, 16) => First::CancelRequest(CancelKey {
-            id: packet.u32()?,
-            secret: packet.u32()?,
-        }),
+        (CANCEL_REQUEST, 13..) if length <= 12 + LONGEST_SECRET => {
+            First::CancelRequest(CancelKey {
+                id: packet.u32()?,
+                secret: CancelSecret::shown(packet.rest()),
+            })
+        }
         (SSL_REQUEST | GSSENC_REQUEST | CANCEL_REQUEST, _) => First::Malformed,
         _ => First::Startup {
-            major: (code >> 16) as u16,
-            minor: code as u16,
+            version: code,
             parameters: packet.rest(),
         },
     };
@@ -71,8 +75,6 @@ pub(crate) struct Startup {
     pub identity: Identity,
     /// In bytes as it came, if it is there.
     pub application_name: Option<Vec<u8>>,
-    /// Protocol options that we don't know (`_pq_.*`).
-    pub unknown_options: Vec<String>,
 }
 
 /// Why a StartupMessage can't be served.
@@ -88,9 +90,11 @@ pub(crate) enum Unusable {
 pub(crate) fn parse(parameters: &[u8]) -> Result<Startup, Unusable> {
     let (mut user, mut database, mut application_name) = ("", "", None);
     let mut settings: Vec<(&str, &str)> = Vec::new();
-    let mut unknown_options = Vec::new();
     let text = |bytes| std::str::from_utf8(bytes).map_err(|_| Unusable::NotUtf8);
     for (name, value) in pairs(parameters)? {
+        if name.starts_with(PROTOCOL_OPTION) {
+            continue;
+        }
         if name == b"application_name" {
             application_name = Some(value.to_vec());
             continue;
@@ -101,7 +105,6 @@ pub(crate) fn parse(parameters: &[u8]) -> Result<Startup, Unusable> {
             "database" => database = value,
             "replication" if wants_replication(value) => return Err(Unusable::Replication),
             "replication" => {}
-            _ if name.starts_with("_pq_.") => unknown_options.push(name.to_owned()),
             _ => {
                 settings.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
                 settings.push((name, value));
@@ -123,8 +126,18 @@ pub(crate) fn parse(parameters: &[u8]) -> Result<Startup, Unusable> {
                 .collect(),
         },
         application_name,
-        unknown_options,
     })
+}
+
+/// What every option of the protocol itself begins with; we know none.
+const PROTOCOL_OPTION: &[u8] = b"_pq_.";
+
+/// The protocol options among the parameters.
+pub(crate) fn protocol_options(parameters: &[u8]) -> Result<Vec<&[u8]>, Unusable> {
+    let names = pairs(parameters)?.into_iter().map(|(name, _)| name);
+    Ok(names
+        .filter(|name| name.starts_with(PROTOCOL_OPTION))
+        .collect())
 }
 
 /// Name and value, in bytes.
@@ -294,6 +307,12 @@ mod tests {
         assert_eq!(first(b"GET / HTTP/1.1").1, First::Malformed);
         assert_eq!(first(&10_004u32.to_be_bytes()).1, First::NeedMore);
         assert_eq!(first(&10_005u32.to_be_bytes()).1, First::Malformed);
+        for (secret, taken) in [(0, false), (1, true), (4, true), (256, true), (257, false)] {
+            let mut cancel = Vec::new();
+            write_cancel_request(&mut cancel, 5, &vec![6; secret]);
+            let read = first(&cancel).1;
+            assert_eq!(matches!(read, First::CancelRequest(_)), taken, "{secret}");
+        }
     }
 
     #[test]
@@ -306,8 +325,7 @@ mod tests {
         let (length, read) = first(&out);
         assert_eq!(length, out.len());
         let First::Startup {
-            major: 3,
-            minor: 0,
+            version: PROTOCOL_3_0,
             parameters,
         } = read
         else {

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use dbproxy_engine::{CancelKey, Engine as _, Link as _};
+use dbproxy_engine::{CancelKey, CancelSecret, Engine as _, Link as _};
 use dbproxy_postgres::{Link, Postgres};
 
 #[test]
@@ -55,7 +55,8 @@ fn named_link() -> Link {
 fn welcomed(name: Option<&[u8]>, link: Link) -> (Bench, String) {
     let mut bench = Bench::new();
     let mut told = Vec::new();
-    let key = CancelKey { id: 1, secret: 1 };
+    let secret = CancelSecret::shown(&[1; 4]);
+    let key = CancelKey { id: 1, secret };
     bench.session = Postgres::welcome(name.map(Into::into), link.params(), key, &mut told);
     bench.idle = vec![link];
     (bench, show(&told))

@@ -56,6 +56,20 @@ fn tls_is_asked_for_and_its_answer_taken_alone() {
 }
 
 #[test]
+fn a_server_may_not_negotiate_another_protocol_than_it_was_asked_for() {
+    let said = |version: u32| message(b'v', &[version.to_be_bytes(), [0; 4]].concat());
+    let mut login = connecting(ask());
+    assert!(matches!(
+        login.feed(&said(0x0003_0000), None, &mut Vec::new()).1,
+        BackendProgress::NeedMore
+    ));
+    for version in [0, 0x0002_0000, 0x0003_0002] {
+        let failed = failure(&mut connecting(ask()), &said(version), None);
+        assert_eq!(failed.sqlstate, "08P01", "{version:x}");
+    }
+}
+
+#[test]
 fn clear_text_goes_only_to_a_verified_server() {
     let cleartext = message(b'R', &[0, 0, 0, 3]);
     failure(&mut connecting(ask()), &cleartext, None);

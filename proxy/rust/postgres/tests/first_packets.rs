@@ -4,7 +4,7 @@ mod common;
 
 use common::door::{closed, first, startup, Door};
 use common::*;
-use dbproxy_engine::{CancelKey, CloseReason, LoginProgress, TlsFacts, UserMethod};
+use dbproxy_engine::{CancelKey, CancelSecret, CloseReason, LoginProgress, TlsFacts, UserMethod};
 use dbproxy_postgres::Login;
 
 const SSL_REQUEST: &[u8] = b"\0\0\0\x08\x04\xd2\x16\x2f";
@@ -122,25 +122,63 @@ fn direct_tls_needs_its_alpn() {
     ));
 }
 
+/// As PostgreSQL 18 answers.
 #[test]
-fn newer_protocols_are_negotiated_down() {
+fn a_client_is_told_of_what_it_asked_for_in_vain_and_of_nothing_else() {
     let door = Door::new(UserMethod::ScramSha256);
-    let (_, out) = door.one(&first(0x0003_0002, &[("user", "app"), ("_pq_.x", "1")]));
-    assert_eq!(&out[..13], b"v\0\0\0\x13\0\x03\0\0\0\0\0\x01");
-    assert_eq!(show(&out), "v R");
+    let option = [("user", "app"), ("_pq_.x", "1")];
+    let told = b"v\0\0\0\x13\0\x03\0\x02\0\0\0\x01_pq_.x\0";
+    for (version, parameters, negotiation) in [
+        (0x0003_0000, &option[..1], &b""[..]),
+        (0x0003_0001, &option[..1], b""),
+        (0x0003_0002, &option[..1], b""),
+        (
+            0x0003_0003,
+            &option[..1],
+            b"v\0\0\0\x0c\0\x03\0\x02\0\0\0\0",
+        ),
+        (0x0003_270f, &option, told),
+        (0x0003_0002, &option, told),
+        (
+            0x0003_0000,
+            &option,
+            b"v\0\0\0\x13\0\x03\0\0\0\0\0\x01_pq_.x\0",
+        ),
+    ] {
+        let (_, out) = door.one(&first(version, parameters));
+        assert_eq!(&out[..negotiation.len()], negotiation, "{version:x}");
+        assert_eq!(show(&out[negotiation.len()..]), "R", "{version:x}");
+    }
 }
 
 #[test]
-fn a_cancel_request_carries_its_key() {
+fn protocols_are_negotiated_before_anything_is_refused() {
+    let mut door = Door::new(UserMethod::ScramSha256);
+    let (_, out) = door.one(&first(0x0003_270f, &[("database", "x")]));
+    assert_eq!(show(&out), "v E:28000");
+    door.tls_required = true;
+    let (_, out) = door.one(&first(0x0003_270f, &[("user", "app")]));
+    assert_eq!(show(&out), "v E:28000");
+    let (_, out) = door.one(&first(0x0004_0000, &[("user", "app")]));
+    assert_eq!(show(&out), "E:0A000");
+}
+
+#[test]
+fn a_cancel_request_carries_its_key_short_or_long() {
     let door = Door::new(UserMethod::ScramSha256);
-    let mut bytes = b"\0\0\0\x10\x04\xd2\x16\x2e".to_vec();
-    bytes.extend_from_slice(&[0, 0, 0, 5, 0, 0, 0, 6]);
-    let (progress, out) = door.one(&bytes);
-    let LoginProgress::Cancel(key) = progress else {
-        panic!("{progress:?}")
-    };
-    assert_eq!(key, CancelKey { id: 5, secret: 6 });
-    assert!(out.is_empty());
+    for length in [1, 4, 32, 256] {
+        let secret = vec![6; length];
+        let mut bytes = (12 + length as u32).to_be_bytes().to_vec();
+        bytes.extend_from_slice(&[0x04, 0xd2, 0x16, 0x2e, 0, 0, 0, 5]);
+        bytes.extend_from_slice(&secret);
+        let (progress, out) = door.one(&bytes);
+        let LoginProgress::Cancel(key) = progress else {
+            panic!("{progress:?}")
+        };
+        let secret = CancelSecret::shown(&secret);
+        assert_eq!(key, CancelKey { id: 5, secret });
+        assert!(out.is_empty());
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{close, Refused, Step};
 use crate::auth::scram_server::Refusal;
 use crate::message::error::Fault;
 use crate::message::{backend, build};
-use crate::startup::{Unusable, PROTOCOL_3_0};
+use crate::startup::Unusable;
 
 pub(super) fn violation(message: &str, out: &mut Vec<u8>) -> Step {
     Fault::fatal("08P01", message).write(out);
@@ -14,12 +14,12 @@ pub(super) fn violation(message: &str, out: &mut Vec<u8>) -> Step {
 }
 
 /// The protocol's documents speak of a minor version; servers send, and libpq reads, the whole one.
-pub(super) fn negotiate(unknown_options: &[String], out: &mut Vec<u8>) {
+pub(super) fn negotiate(spoken: u32, unknown_options: &[&[u8]], out: &mut Vec<u8>) {
     build::message(out, backend::NEGOTIATE_PROTOCOL_VERSION, |out| {
-        out.extend_from_slice(&PROTOCOL_3_0.to_be_bytes());
+        out.extend_from_slice(&spoken.to_be_bytes());
         out.extend_from_slice(&(unknown_options.len() as u32).to_be_bytes());
         for option in unknown_options {
-            build::text(out, option.as_bytes());
+            build::text(out, option);
         }
     });
 }

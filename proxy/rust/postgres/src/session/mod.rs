@@ -115,7 +115,7 @@ impl Session {
         }
         build::message(out, backend::BACKEND_KEY_DATA, |body| {
             body.extend_from_slice(&key.id.to_be_bytes());
-            body.extend_from_slice(&key.secret.to_be_bytes());
+            body.extend_from_slice(key.secret.as_bytes());
         });
         build::ready(out, b'I');
         Self {

@@ -7,8 +7,8 @@ pub mod door;
 use std::sync::Arc;
 
 use dbproxy_engine::{
-    BackendAsk, BackendLogin, BackendProgress, CancelKey, CloseReason, DerivedKeys, Engine,
-    Identity, Leg, Link as _, Note, Outcome, Payload, Release, Session as _, Step, Steps,
+    BackendAsk, BackendLogin, BackendProgress, CancelKey, CancelSecret, CloseReason, DerivedKeys,
+    Engine, Identity, Leg, Link as _, Note, Outcome, Payload, Release, Session as _, Step, Steps,
     UserMethod,
 };
 use dbproxy_postgres::{Connecting, Link, Memory, Postgres, Session};
@@ -215,7 +215,8 @@ impl Bench {
     pub fn named(application_name: &str, id: u32) -> Self {
         let link = link();
         let mut welcome = Vec::new();
-        let key = CancelKey { id, secret: id };
+        let secret = CancelSecret::shown(&id.to_be_bytes());
+        let key = CancelKey { id, secret };
         let session = Postgres::welcome(
             Some(application_name.as_bytes().into()),
             link.params(),

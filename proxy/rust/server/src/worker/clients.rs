@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use dbproxy_driver::{Buffer, Driver, Duration};
 use dbproxy_engine::{
-    Abandoned, CancelKey, CloseReason, Engine, Failure, KillReason, Link, Release, Session, Steps,
+    Abandoned, CancelKey, CancelSecret, CloseReason, Engine, Failure, KillReason, Link, Release,
+    Session, Steps,
 };
 
 use crate::notice::Notice;
@@ -35,7 +36,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             stats.clients_tls.add(1);
         }
         let now = self.driver.now();
-        let secret = self.random_u32();
+        let long = arrival.admission.long_cancel_key;
+        let secret = CancelSecret::fresh(long, &mut *self.random);
         let lane = self.lanes.join(&arrival.admission.identity);
         let departing = self.endpoint_gone(&arrival.listener.name);
         let key = self.clients.insert(Client {

@@ -257,10 +257,4 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             .or_insert_with(|| shared.stats.target(name))
             .clone()
     }
-
-    fn random_u32(&mut self) -> u32 {
-        let mut bytes = [0; 4];
-        (self.random)(&mut bytes);
-        u32::from_ne_bytes(bytes)
-    }
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dbproxy_driver::{Time, Token};
-use dbproxy_engine::{Engine, TlsFacts};
+use dbproxy_engine::{CancelSecret, Engine, TlsFacts};
 
 use crate::book::Permit;
 use crate::origin::Origin;
@@ -62,7 +62,7 @@ pub struct Client<E: Engine> {
     /// Told to its session at the welcome, if it has one.
     pub application_name: Option<Arc<[u8]>>,
     /// The secret half of its cancel key.
-    pub secret: u32,
+    pub secret: CancelSecret,
     /// Since when it stands where it stands.
     pub since: Time,
     /// When its request first asked for a backend: its age in the queue.

@@ -1,0 +1,97 @@
+//! Cancel keys: what a client is given at its welcome, and shows on another connection to have its
+//! request cancelled. The server room makes and finds them, an engine writes and reads them.
+
+/// Bytes of a key's secret half: what protocol 3.0 of PostgreSQL has room for.
+const SHORT: usize = 4;
+/// And what we give where there is room for more; PostgreSQL's own choice.
+const LONG: usize = 32;
+
+/// The secret half of a cancel key, of one of two lengths.
+#[derive(Clone, Copy, Eq, Debug)]
+pub struct CancelSecret {
+    length: u8,
+    bytes: [u8; LONG],
+}
+
+impl CancelSecret {
+    /// A fresh one, of random bytes; a long one for who can keep it.
+    pub fn fresh(long: bool, random: &mut dyn FnMut(&mut [u8])) -> Self {
+        let mut bytes = [0; LONG];
+        let length = if long { LONG } else { SHORT };
+        if let Some(bytes) = bytes.get_mut(..length) {
+            random(bytes);
+        }
+        Self {
+            length: length as u8,
+            bytes,
+        }
+    }
+
+    /// One that was shown. Of another length than ours it is none that anybody was given.
+    pub fn shown(secret: &[u8]) -> Self {
+        let mut bytes = [0; LONG];
+        let ours = [SHORT, LONG].contains(&secret.len());
+        for (byte, shown) in bytes.iter_mut().zip(secret).filter(|_| ours) {
+            *byte = *shown;
+        }
+        Self {
+            length: if ours { secret.len() as u8 } else { 0 },
+            bytes,
+        }
+    }
+
+    /// As it goes over the wire; nothing of one that nobody was given.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes
+            .get(..usize::from(self.length))
+            .unwrap_or_default()
+    }
+}
+
+/// In a time that doesn't tell how much of a guess was right.
+impl PartialEq for CancelSecret {
+    fn eq(&self, other: &Self) -> bool {
+        let pairs = self.bytes.iter().zip(&other.bytes);
+        let differing = pairs.fold(self.length ^ other.length, |all, (a, b)| all | (a ^ b));
+        differing == 0
+    }
+}
+
+/// A client's cancel key: what BackendKeyData carries, what a CancelRequest brings back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CancelKey {
+    /// The "process id" half; the server room encodes in it whose key it is.
+    pub id: u32,
+    /// The secret half.
+    pub secret: CancelSecret,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_given_is_known_again_and_nothing_else() {
+        let mut count = 0;
+        let mut random = |bytes: &mut [u8]| {
+            count += 1;
+            bytes.fill(count);
+        };
+        for (long, length) in [(false, SHORT), (true, LONG)] {
+            let given = CancelSecret::fresh(long, &mut random);
+            assert_eq!(given.as_bytes().len(), length);
+            assert_eq!(CancelSecret::shown(given.as_bytes()), given);
+            for wrong in 0..length {
+                let bytes = given.as_bytes().iter().enumerate();
+                let guess: Vec<u8> = bytes.map(|(at, b)| b ^ u8::from(at == wrong)).collect();
+                assert_ne!(CancelSecret::shown(&guess), given);
+            }
+            assert_ne!(CancelSecret::fresh(long, &mut random), given);
+        }
+        let short = CancelSecret::shown(&[7; SHORT]);
+        assert_ne!(CancelSecret::shown(&[7; LONG]), short);
+        for length in [0, 1, 5, 31, 33, 256] {
+            assert_eq!(CancelSecret::shown(&vec![7; length]).as_bytes(), b"");
+        }
+    }
+}
