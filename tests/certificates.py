@@ -9,10 +9,12 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 
 LOOPBACK = "127.0.0.1"
+_SHA256 = hashes.SHA256()
+Digest = hashes.SHA256 | hashes.SHA384 | hashes.SHA512
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,21 @@ class Authority:
 
 
 def make_authority(
-    directory: Path, *, names: tuple[str, ...] = ("localhost", LOOPBACK), alone: bool = False
+    directory: Path,
+    *,
+    names: tuple[str, ...] = ("localhost", LOOPBACK),
+    alone: bool = False,
+    digest: Digest | None = _SHA256,
 ) -> Authority:
-    """A fresh CA with one server certificate for these names; `alone`, it is that one itself."""
+    """A fresh CA with one server certificate for these names; `alone`, it is that one itself.
+    It signs by that digest; without one, by Ed25519."""
     now = dt.datetime.now(dt.UTC)
-    ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    key = ec.generate_private_key(ec.SECP256R1())
+    ca_key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey = (
+        ed25519.Ed25519PrivateKey.generate()
+        if digest is None
+        else ec.generate_private_key(ec.SECP256R1())
+    )
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test CA")])
     alternatives: list[x509.GeneralName] = []
     for name in names:
@@ -48,7 +60,9 @@ def make_authority(
         except ValueError:
             alternatives.append(x509.DNSName(name))
 
-    def builder(subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    def builder(
+        subject: x509.Name, public: ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+    ) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -63,22 +77,24 @@ def make_authority(
         builder(ca_name, ca_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        .sign(ca_key, hashes.SHA256())
+        .sign(ca_key, digest)
     )
     server = (
         builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])]), key.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        .sign(ca_key, hashes.SHA256())
+        .sign(ca_key, digest)
     )
     if alone:
-        server, key = ca, ca_key
+        server = ca
     pem = serialization.Encoding.PEM
     authority = Authority(directory)
     authority.ca.write_bytes(ca.public_bytes(pem))
     authority.certificate.write_bytes(server.public_bytes(pem))
     authority.key.write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        (ca_key if alone else key).private_bytes(
+            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
     )
     authority.key.chmod(0o600)
     return authority

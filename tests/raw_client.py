@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import os
 import socket
+import ssl
 import struct
 from collections.abc import Mapping
 from types import TracebackType
@@ -90,6 +91,9 @@ class RawClient:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.parameters: dict[str, str] = {}
         self.protocol = protocol
+        self.certificate = b""
+        # What a certificate's hash is taken for, if the log-in is to be bound to one.
+        self.binding = b""
         self.key = b""
         self.negotiated = b""
         self._buffer = b""
@@ -107,6 +111,18 @@ class RawClient:
 
     def close(self) -> None:
         self.socket.close()
+
+    def start_tls(self) -> RawClient:
+        """Ask for TLS, and take whatever certificate is shown."""
+        self.send(special(SSL_REQUEST))
+        answer = self.byte()
+        assert answer == b"S", answer
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        secured = context.wrap_socket(self.socket)
+        self.socket, self.certificate = secured, secured.getpeercert(True) or b""
+        return self
 
     def send(self, *parts: bytes) -> None:
         self.socket.sendall(b"".join(parts))
@@ -163,7 +179,7 @@ class RawClient:
         database: str = "app",
         **options: str | bytes,
     ) -> RawClient:
-        """Log in by SCRAM-SHA-256; on return the session is ready."""
+        """Log in by SCRAM-SHA-256, bound to the channel if so told; on return it is ready."""
         self.send(
             special(self.protocol, _parameters({"user": user, "database": database, **options}))
         )
@@ -174,9 +190,11 @@ class RawClient:
             kind, payload = self.read()
         assert (kind, payload[:4]) == (b"R", struct.pack("!i", 10)), (kind, payload)
         bare = f"n=,r={nonce}"
-        first = f"n,,{bare}".encode()
-        self.send(message(b"p", cstring("SCRAM-SHA-256") + struct.pack("!i", len(first)) + first))
-        self.send(message(b"p", self._proof(password, bare, self._sasl(11))))
+        header = b"p=tls-server-end-point,," if self.binding else b"n,,"
+        mechanism = "SCRAM-SHA-256-PLUS" if self.binding else "SCRAM-SHA-256"
+        first = header + bare.encode()
+        self.send(message(b"p", cstring(mechanism) + struct.pack("!i", len(first)) + first))
+        self.send(message(b"p", self._proof(password, bare, self._sasl(11), header + self.binding)))
         self._sasl(12)
         self._sasl(0)
         for kind, payload in self.until():
@@ -194,12 +212,12 @@ class RawClient:
         assert (kind, payload[:4]) == (b"R", struct.pack("!i", code)), (kind, payload)
         return payload[4:].decode()
 
-    def _proof(self, password: str, bare: str, challenge: str) -> bytes:
+    def _proof(self, password: str, bare: str, challenge: str, binding: bytes) -> bytes:
         fields = dict(part.split("=", 1) for part in challenge.split(","))
         salt, rounds = base64.b64decode(fields["s"]), int(fields["i"])
         salted = salted_password(password, salt, rounds)
         key = hmac.digest(salted, b"Client Key", "sha256")
-        final = f"c=biws,r={fields['r']}"
+        final = f"c={base64.b64encode(binding).decode()},r={fields['r']}"
         stored = hashlib.sha256(key).digest()
         signature = hmac.digest(stored, f"{bare},{challenge},{final}".encode(), "sha256")
         proof = bytes(a ^ b for a, b in zip(key, signature, strict=True))

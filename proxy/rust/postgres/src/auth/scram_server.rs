@@ -10,12 +10,22 @@ use super::scram::{self, Key};
 use super::{SCRAM_SHA_256, SCRAM_SHA_256_PLUS};
 
 /// Why an exchange ends.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Refusal {
     /// The message isn't SCRAM.
     Malformed,
-    /// The client was made to believe that there is no channel binding, or bound another channel.
+    /// The client chose what it wasn't offered.
+    Mechanism,
+    /// The client was made to believe that there is no channel binding: somebody is in between.
+    BindingDenied,
+    /// The client bound another channel: somebody is in between.
     ChannelBinding,
+    /// It binds channels in a way that we don't.
+    BindingType(String),
+    /// It wants to be somebody else than it is.
+    AuthorizationIdentity,
+    /// It needs more than SCRAM.
+    Extension,
     /// The proof fits no password.
     WrongPassword,
 }
@@ -47,7 +57,7 @@ pub(crate) fn initial(
     let binds = match reader.cstr().map_err(malformed)? {
         name if name == SCRAM_SHA_256.as_bytes() => false,
         name if name == SCRAM_SHA_256_PLUS.as_bytes() && offers_plus => true,
-        _ => return Err(Refusal::Malformed),
+        _ => return Err(Refusal::Mechanism),
     };
     let first = match reader.u32().map_err(malformed)? {
         u32::MAX => None,
@@ -72,13 +82,23 @@ pub(crate) fn challenge(
     let first = std::str::from_utf8(first).map_err(|_| Refusal::Malformed)?;
     let (header, bare) = split_header(first).ok_or(Refusal::Malformed)?;
     let mut binding = header.as_bytes().to_vec();
-    match (header, plus) {
-        ("p=tls-server-end-point,,", Some(data)) => binding.extend_from_slice(data),
-        ("n,,", None) => {}
-        // The client can bind channels and was told that we can't: somebody is in between.
-        ("y,,", None) if end_point.is_some() => return Err(Refusal::ChannelBinding),
-        ("y,,", None) => {}
+    let (flag, identity) = header.split_once(',').ok_or(Refusal::Malformed)?;
+    match (flag, flag.strip_prefix("p="), plus) {
+        (_, Some("tls-server-end-point"), Some(data)) => binding.extend_from_slice(data),
+        (_, Some(other), Some(_)) => return Err(Refusal::BindingType(other.to_owned())),
+        ("n", _, None) => {}
+        // It can bind channels and was told that we can't.
+        ("y", _, None) if end_point.is_some() => return Err(Refusal::BindingDenied),
+        ("y", _, None) => {}
         _ => return Err(Refusal::Malformed),
+    }
+    match identity {
+        "," => {}
+        _ if identity.starts_with('a') => return Err(Refusal::AuthorizationIdentity),
+        _ => return Err(Refusal::Malformed),
+    }
+    if bare.starts_with('m') {
+        return Err(Refusal::Extension);
     }
     let mut rest = bare;
     scram::attribute(&mut rest, 'n').ok_or(Refusal::Malformed)?;

@@ -52,31 +52,41 @@ pub(super) fn refuse_startup(unusable: Unusable, out: &mut Vec<u8>) -> Option<Lo
     close(reason)
 }
 
+/// In PostgreSQL's words.
 pub(super) fn refuse_password(refused: &Refused, out: &mut Vec<u8>) -> Option<LoginProgress> {
-    let wrong;
-    let (code, message, reason) = match refused.refusal {
+    let text: String;
+    let (code, message) = match &refused.refusal {
         Refusal::WrongPassword => {
             // The client is told the same of both; only the log tells them apart.
-            let user = &refused.user;
-            wrong = format!("password authentication failed for user \"{user}\"");
-            let reason = if refused.known {
-                CloseReason::AuthenticationFailed
-            } else {
-                CloseReason::UnknownUser
-            };
-            ("28P01", wrong.as_str(), reason)
+            text = format!(
+                "password authentication failed for user \"{}\"",
+                refused.user
+            );
+            ("28P01", text.as_str())
         }
-        Refusal::ChannelBinding => (
-            "28000",
-            "SCRAM channel binding check failed",
-            CloseReason::AuthenticationFailed,
-        ),
-        Refusal::Malformed => (
+        Refusal::BindingDenied => ("28000", "SCRAM channel binding negotiation error"),
+        Refusal::ChannelBinding => ("28000", "SCRAM channel binding check failed"),
+        Refusal::Mechanism => (
             "08P01",
-            "malformed SCRAM message",
-            CloseReason::ProtocolViolation,
+            "client selected an invalid SASL authentication mechanism",
         ),
+        Refusal::BindingType(kind) => {
+            text = format!("unsupported SCRAM channel-binding type \"{kind}\"");
+            ("08P01", text.as_str())
+        }
+        Refusal::AuthorizationIdentity => (
+            "0A000",
+            "client uses authorization identity, but it is not supported",
+        ),
+        Refusal::Extension => ("0A000", "client requires an unsupported SCRAM extension"),
+        Refusal::Malformed => ("08P01", "malformed SCRAM message"),
     };
     Fault::fatal(code, message).write(out);
-    close(reason)
+    close(match &refused.refusal {
+        Refusal::WrongPassword if !refused.known => CloseReason::UnknownUser,
+        Refusal::WrongPassword | Refusal::BindingDenied | Refusal::ChannelBinding => {
+            CloseReason::AuthenticationFailed
+        }
+        _ => CloseReason::ProtocolViolation,
+    })
 }
