@@ -38,6 +38,8 @@ Percent = Annotated[int, Field(ge=0, le=100)]
 Revision = Annotated[int, Field(ge=0, lt=2**53)]
 # The election's own range (docs/failover.md).
 Epoch = Annotated[int, Field(ge=0, lt=10**15)]
+# In seconds, up to 30 days.
+Lifetime = Annotated[int, Field(ge=1, le=2_592_000)]
 TlsMode = Literal["DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"]
 Role = Literal["READ_WRITE", "READ_ONLY"]
 
@@ -54,10 +56,20 @@ class Target(Model):
     port: Port
 
 
+class Tcp(Model):
+    """How a peer that vanished is noticed; without `user_timeout` by the number of questions."""
+
+    keepalive_idle: Annotated[int, Field(ge=1, le=32_767)] = 60
+    keepalive_interval: Annotated[int, Field(ge=1, le=32_767)] = 10
+    keepalive_count: Annotated[int, Field(ge=1, le=127)] | None = None
+    user_timeout: Annotated[int, Field(ge=0, le=86_400)] = 120
+
+
 class PoolConfig(Model):
     max_connections_percent: Annotated[int, Field(ge=1, le=100)] = 100
     max_idle_connections_percent: Percent = 50
     connection_borrow_timeout: Annotated[int, Field(ge=0, le=300)] = 120
+    max_connection_lifetime: Lifetime | None = None
     init_query: str | None = None
 
 
@@ -89,6 +101,7 @@ class TargetGroup(Model):
     connection_pool_config: PoolConfig = PoolConfig()
     writer_election: WriterElection | None = None
     tls: ServerTls = ServerTls()
+    tcp: Tcp = Tcp()
     writer_floor: WriterFloor | None = None
 
 
@@ -103,6 +116,8 @@ class Settings(Model):
     require_tls: bool = Field(default=False, alias="requireTLS")
     idle_client_timeout: Annotated[int, Field(ge=1, le=28_800)] = 1_800
     idle_in_transaction_timeout: Annotated[int, Field(ge=1, le=86_400)] | None = None
+    max_client_lifetime: Lifetime | None = None
+    tcp: Tcp = Tcp()
     drain_timeout: Annotated[int, Field(ge=1, le=3_600)] = 60
     budget_divisor: Annotated[int, Field(ge=1)] = 1
     listeners: Annotated[tuple[Listener, ...], Field(strict=False)]

@@ -32,6 +32,8 @@ CASES: dict[str, dict[str, Any]] = {
             "requireTLS": True,
             "idleClientTimeout": 1,
             "idleInTransactionTimeout": 86400,
+            "maxClientLifetime": 2592000,
+            "tcp": {"keepaliveIdle": 1, "keepaliveCount": 127, "userTimeout": 0},
             "drainTimeout": 3600,
             "credentialRotationGracePeriod": 0,
         },
@@ -43,9 +45,11 @@ CASES: dict[str, dict[str, Any]] = {
             "connectionPoolConfig": {
                 "maxConnectionsPercent": 1,
                 "connectionBorrowTimeout": 0,
+                "maxConnectionLifetime": 1,
                 "initQuery": "SET jit = off",
             },
             "tls": {"mode": "VERIFY_IDENTITY", "caSecretRef": {"name": "ca"}},
+            "tcp": {"keepaliveInterval": 32767, "userTimeout": 86400},
         },
     },
 }
@@ -68,6 +72,8 @@ def test_every_choice_of_the_user_arrives() -> None:
     assert read.settings.require_tls is True
     assert read.settings.idle_client_timeout == 1
     assert read.settings.idle_in_transaction_timeout == 86400
+    assert read.settings.max_client_lifetime == 2592000
+    assert read.settings.tcp == settings.Tcp(keepalive_idle=1, keepalive_count=127, user_timeout=0)
     assert read.settings.drain_timeout == 3600
     assert read.settings.budget_divisor == 3
     assert read.credentials.file.credential_rotation_grace_period == 0
@@ -81,6 +87,8 @@ def test_every_choice_of_the_user_arrives() -> None:
     pool = group.connection_pool_config
     assert (pool.max_connections_percent, pool.max_idle_connections_percent) == (1, 0)
     assert (pool.connection_borrow_timeout, pool.init_query) == (0, "SET jit = off")
+    assert pool.max_connection_lifetime == 1
+    assert group.tcp == settings.Tcp(keepalive_interval=32767, user_timeout=86400)
     assert group.tls.mode == "VERIFY_IDENTITY"
     assert read.credentials.server_ca is not None
 

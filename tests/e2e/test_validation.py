@@ -18,6 +18,7 @@ ACCEPTED: dict[str, Object] = {
         drainTimeout=1,
         port=1,
         idleInTransactionTimeout=1,
+        maxClientLifetime=1,
     ),
     "the highest numbers": proxy(
         credentialRotationGracePeriod=86400,
@@ -25,6 +26,7 @@ ACCEPTED: dict[str, Object] = {
         drainTimeout=3600,
         port=65535,
         idleInTransactionTimeout=86400,
+        maxClientLifetime=2592000,
     ),
     "a full template": proxy(
         template={

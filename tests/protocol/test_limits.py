@@ -47,3 +47,41 @@ def test_who_goes_on_with_its_transaction_is_not_idle_in_it(
         connection.execute("SELECT pg_sleep(4)")
         connection.execute("COMMIT")
     assert closed(proxy, "idle_in_transaction_timeout") == 0
+
+
+def test_a_client_that_reached_its_lifetime_ends_its_transaction_and_is_told(
+    make_postgres: PostgresFactory, make_proxy: ProxyFactory
+) -> None:
+    proxy = make_proxy(make_postgres(), maxClientLifetime=2)
+    with RawClient(HOST, proxy.port) as client:
+        client.login("app", PASSWORDS["app"])
+        client.ask("BEGIN")
+        client.ask("SELECT pg_sleep(4)")
+        assert client.value("SELECT 1") == "1"
+        assert client.ask("COMMIT")[0][1] == b"COMMIT\0"
+        told = client.error()
+        assert (told["S"], told["C"]) == ("FATAL", "57P01")
+        assert told["M"] == "The client connection reached its maximum lifetime."
+        assert client.closed() == []
+    assert closed(proxy, "lifetime") == 1
+
+
+def test_a_connection_that_reached_its_lifetime_is_replaced_between_transactions(
+    make_postgres: PostgresFactory, make_proxy: ProxyFactory
+) -> None:
+    proxy = make_proxy(make_postgres())
+    proxy.write_pool(maxConnectionLifetime=1)
+    proxy.wait_config()
+
+    def ended() -> float:
+        return proxy.metric("dbproxy_database_connections_closed_total", reason="lifetime")
+
+    with RawClient(HOST, proxy.port) as client:
+        client.login("app", PASSWORDS["app"])
+        client.ask("BEGIN")
+        first = client.value("SELECT pg_backend_pid()")
+        client.ask("SELECT pg_sleep(3)")
+        assert client.value("SELECT pg_backend_pid()") == first
+        client.ask("COMMIT")
+        wait_until(lambda: ended() > 0, "it is closed")
+        assert client.value("SELECT pg_backend_pid()") != first

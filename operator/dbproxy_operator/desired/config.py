@@ -160,6 +160,8 @@ def settings(
         "requireTLS": spec.require_tls,
         "idleClientTimeout": spec.idle_client_timeout,
         "idleInTransactionTimeout": spec.idle_in_transaction_timeout,
+        "maxClientLifetime": spec.max_client_lifetime,
+        "tcp": spec.tcp.model_dump(by_alias=True),
         "drainTimeout": drain_timeout,
         "budgetDivisor": budget_divisor,
         "listeners": [_listener(listener) for listener in listeners],
@@ -185,10 +187,12 @@ def target_group(
             "maxConnectionsPercent": pool.max_connections_percent,
             "maxIdleConnectionsPercent": pool.idle_percent,
             "connectionBorrowTimeout": pool.connection_borrow_timeout,
+            "maxConnectionLifetime": pool.max_connection_lifetime,
             "initQuery": pool.init_query,
         },
         "writerElection": _election(election) if election else None,
         "tls": {"mode": spec.tls.mode},
+        "tcp": spec.tcp.model_dump(by_alias=True),
         "writerFloor": writer_floor if election else None,
     }
 

@@ -17,11 +17,13 @@ from dbproxy_operator.spec.fields import (
     Decorations,
     DNSName,
     IPAddress,
+    Lifetime,
     Model,
     ObjectName,
     Port,
     ProxyRef,
     SecretRef,
+    Tcp,
 )
 from dbproxy_operator.spec.pods import PodSpec, Template
 
@@ -104,6 +106,8 @@ class DBProxySpec(Model):
     tls: ServerCertificate | None = None
     idle_client_timeout: Annotated[StrictInt, Field(ge=1, le=28800)] = 1800
     idle_in_transaction_timeout: Annotated[StrictInt, Field(ge=1, le=86400)] | None = None
+    max_client_lifetime: Lifetime | None = None
+    tcp: Tcp = Field(default_factory=Tcp)
     replicas: Annotated[StrictInt, Field(ge=1)] = 2
     drain_timeout: Annotated[StrictInt, Field(ge=1, le=3600)] = 60
     min_ready_seconds: Annotated[StrictInt, Field(ge=0, le=300)] = 0
@@ -131,6 +135,7 @@ class ConnectionPoolConfig(Model):
     max_connections_percent: Annotated[StrictInt, Field(ge=1, le=100)] = 100
     max_idle_connections_percent: Annotated[StrictInt, Field(ge=0, le=100)] | None = None
     connection_borrow_timeout: Annotated[StrictInt, Field(ge=0, le=300)] = 120
+    max_connection_lifetime: Lifetime | None = None
     init_query: Annotated[StrictStr, Field(min_length=1, max_length=16384)] | None = None
 
     @model_validator(mode="after")
@@ -172,6 +177,7 @@ class DBProxyTargetGroupSpec(Model):
     monitor_secret_ref: SecretRef | None = None
     writer_election: WriterElection | None = None
     tls: TargetTLS = Field(default_factory=TargetTLS)
+    tcp: Tcp = Field(default_factory=Tcp)
 
     @model_validator(mode="after")
     def _each_target_once(self) -> Self:

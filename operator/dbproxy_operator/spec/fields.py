@@ -54,6 +54,8 @@ IPAddress = Annotated[StrictStr, Field(min_length=2, max_length=45), AfterValida
 ObjectName = Annotated[StrictStr, Field(min_length=1, max_length=253, pattern=SUBDOMAIN)]
 ProxyName = Annotated[StrictStr, Field(min_length=1, max_length=50, pattern=SERVICE_NAME)]
 Port = Annotated[StrictInt, Field(ge=1, le=65535)]
+# In seconds, up to 30 days.
+Lifetime = Annotated[StrictInt, Field(ge=1, le=2592000)]
 Quantity = StrictInt | Annotated[StrictStr, Field(pattern=QUANTITY)]
 Quantities = Annotated[dict[str, Quantity], Field(max_length=16)]
 LabelValue = Annotated[StrictStr, Field(max_length=63, pattern=LABEL_VALUE)]
@@ -96,4 +98,22 @@ class Decorations(Model):
         for key in RESERVED_LABELS:
             if key in self.labels:
                 raise ValueError(f"the label {key} is set by the operator")
+        return self
+
+
+class Tcp(Model):
+    """How a peer that vanished is noticed: seconds, but for the count."""
+
+    keepalive_idle: Annotated[StrictInt, Field(ge=1, le=32767)] = 60
+    keepalive_interval: Annotated[StrictInt, Field(ge=1, le=32767)] = 10
+    keepalive_count: Annotated[StrictInt, Field(ge=1, le=127)] | None = None
+    user_timeout: Annotated[StrictInt, Field(ge=0, le=86400)] = 120
+
+    @model_validator(mode="after")
+    def _count_counts(self) -> Self:
+        if self.keepalive_count is not None and self.user_timeout != 0:
+            raise ValueError(
+                "keepaliveCount counts only where userTimeout is 0: "
+                "the kernel goes by userTimeout otherwise"
+            )
         return self

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dbproxy.decide.snapshot import SnapshotLimits
-from dbproxy.settings import PoolConfig, Settings
+from dbproxy.decide.snapshot import SnapshotLimits, SnapshotTcp
+from dbproxy.settings import PoolConfig, Settings, Tcp
+
+# Linux's own.
+KEEPALIVE_COUNT = 9
 
 
 def limits(settings: Settings, max_clients: int) -> SnapshotLimits:
@@ -15,6 +18,19 @@ def limits(settings: Settings, max_clients: int) -> SnapshotLimits:
         borrow_timeout_ms=1000 * pool.connection_borrow_timeout,
         idle_client_timeout_ms=1000 * settings.idle_client_timeout,
         idle_in_transaction_timeout_ms=_ms(settings.idle_in_transaction_timeout),
+        client_lifetime_ms=_ms(settings.max_client_lifetime),
+        backend_lifetime_ms=_ms(pool.max_connection_lifetime),
+        client_tcp=_tcp(settings.tcp),
+        backend_tcp=_tcp(group.tcp if group else Tcp()),
+    )
+
+
+def _tcp(tcp: Tcp) -> SnapshotTcp:
+    return SnapshotTcp(
+        keepalive_idle_ms=1000 * tcp.keepalive_idle,
+        keepalive_interval_ms=1000 * tcp.keepalive_interval,
+        keepalive_count=tcp.keepalive_count or KEEPALIVE_COUNT,
+        user_timeout_ms=_ms(tcp.user_timeout or None),
     )
 
 

@@ -60,6 +60,14 @@ class SnapshotServerTls:
 
 
 @dataclass(frozen=True)
+class SnapshotTcp:
+    keepalive_idle_ms: int
+    keepalive_interval_ms: int
+    keepalive_count: int
+    user_timeout_ms: int | None
+
+
+@dataclass(frozen=True)
 class SnapshotLimits:
     """Milliseconds; None: there is no such limit."""
 
@@ -67,6 +75,10 @@ class SnapshotLimits:
     borrow_timeout_ms: int
     idle_client_timeout_ms: int
     idle_in_transaction_timeout_ms: int | None
+    client_lifetime_ms: int | None
+    backend_lifetime_ms: int | None
+    client_tcp: SnapshotTcp
+    backend_tcp: SnapshotTcp
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,31 @@ pub enum Event<S> {
     Woken,
 }
 
+/// How a peer that vanished without a word is noticed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TcpOptions {
+    /// When a quiet peer is asked whether it is still there.
+    pub keepalive_idle: Duration,
+    /// How often from then on.
+    pub keepalive_interval: Duration,
+    /// How many questions in a row it may leave unanswered; counts only without a `user_timeout`.
+    pub keepalive_count: u32,
+    /// It is given up after that time: with bytes in flight by their acknowledgement, without by the
+    /// first question that is unanswered then.
+    pub user_timeout: Option<Duration>,
+}
+
+impl Default for TcpOptions {
+    fn default() -> Self {
+        Self {
+            keepalive_idle: Duration::from_secs(60),
+            keepalive_interval: Duration::from_secs(10),
+            keepalive_count: 9,
+            user_timeout: Some(Duration::from_secs(120)),
+        }
+    }
+}
+
 /// Ends a driver's `wait` from another thread.
 pub trait Waker: Clone + Send + Sync + 'static {
     /// Makes the next or current `wait` return with [`Event::Woken`]; many wakes may become one.
@@ -92,6 +117,11 @@ pub trait Driver {
 
     /// Monotonic time as of the last `wait`.
     fn now(&self) -> Time;
+
+    /// What connections carry from now on that are opened, or that listeners accept; those that are
+    /// open keep what they have. It fails for what the platform doesn't take, and then for listeners
+    /// only; they keep what they had.
+    fn set_tcp(&mut self, options: TcpOptions) -> io::Result<()>;
 
     /// Opens a listener; connections come as `Accepted` at once.
     fn listen(&mut self, address: SocketAddr) -> io::Result<Token>;

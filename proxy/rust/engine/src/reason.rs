@@ -58,6 +58,8 @@ labelled! {
         IdleTimeout => "idle_timeout",
         /// Idle in a transaction for longer than `idleInTransactionTimeout`.
         IdleInTransaction => "idle_in_transaction_timeout",
+        /// Connected for longer than `maxClientLifetime`.
+        Lifetime => "lifetime",
         /// The client reads too slowly while others wait.
         SlowReader => "slow_reader",
         /// Its backend was lost and the outcome of a commit is unknown.
@@ -134,6 +136,8 @@ labelled! {
         CancelUnconfirmed => "cancel_unconfirmed",
         /// Idle beyond the limit or time.
         Idle => "idle",
+        /// Open for longer than `maxConnectionLifetime`.
+        Lifetime => "lifetime",
         /// Its place in the budget is needed for another key.
         Evicted => "evicted",
         /// Its target's limit was lowered.
@@ -165,6 +169,8 @@ pub enum Failure {
     IdleTimeout,
     /// `idleInTransactionTimeout` (25P03).
     IdleInTransaction,
+    /// `maxClientLifetime` (57P01).
+    Lifetime,
     /// The client cancelled a request that was still queued (57014).
     Cancelled,
     /// The log-in was not finished in time.

@@ -48,8 +48,8 @@ pub(crate) struct Connection {
     /// What the kernel tells of it; `None` while it isn't registered.
     pub interest: Option<EventFlags>,
     pub queue: SendQueue,
-    /// The kernel was told to be patient with it.
-    slow: bool,
+    /// While the kernel is told to be patient with it: the time that it usually gives it.
+    slow: Option<u32>,
 }
 
 impl Connection {
@@ -63,7 +63,7 @@ impl Connection {
             detaching: false,
             interest: None,
             queue: SendQueue::default(),
-            slow: false,
+            slow: None,
         }
     }
 
@@ -123,9 +123,16 @@ impl Connection {
 
     /// Whether the kernel takes less than there is to send: then the peer is given more time.
     pub fn mark_slow(&mut self, slow: bool) {
-        if let (Some(fd), true) = (&self.fd, self.slow != slow) {
-            self.slow = slow;
-            sys::set_slow(fd, slow);
+        let Some(fd) = &self.fd else {
+            return;
+        };
+        match (slow, self.slow) {
+            (true, None) => self.slow = sys::be_patient(fd).ok(),
+            (false, Some(usual)) => {
+                self.slow = None;
+                sys::be_usual(fd, usual);
+            }
+            _ => {}
         }
     }
 

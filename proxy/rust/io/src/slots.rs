@@ -99,6 +99,14 @@ impl Slots {
         }
     }
 
+    /// The sockets that listen.
+    pub fn listeners(&self) -> impl Iterator<Item = &OwnedFd> {
+        self.entries.iter().filter_map(|entry| match &entry.slot {
+            Slot::Listener(listener) => Some(&listener.fd),
+            _ => None,
+        })
+    }
+
     /// The socket behind a listening token.
     pub fn listening(&self, token: Token) -> Option<&OwnedFd> {
         match self.entries.get(token.index as usize)? {

@@ -29,6 +29,10 @@ pub(crate) fn failure(failure: Failure, fatal: bool, out: &mut Vec<u8>) {
             "25P03",
             "terminating connection due to idle-in-transaction timeout",
         ),
+        Failure::Lifetime => (
+            "57P01",
+            "The client connection reached its maximum lifetime.",
+        ),
         Failure::Cancelled => ("57014", "canceling statement due to user request"),
         Failure::LoginTimeout => ("08006", "The log-in was not finished in time."),
         Failure::BackendUnavailable => (

@@ -2,7 +2,7 @@
 //! live, wait or rest. A part of the snapshot; `front` obeys what concerns those who come, the
 //! workers the rest.
 
-use dbproxy_driver::Duration;
+use dbproxy_driver::{Duration, TcpOptions, Time};
 
 /// All limits. `None`: there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,14 @@ pub struct Limits {
     pub client_write_timeout: Duration,
     /// How long an idle backend beyond `max_idle` is kept.
     pub idle_backend_timeout: Duration,
+    /// How long a client may stay connected.
+    pub client_lifetime: Option<Duration>,
+    /// How long a connection to a database may be used.
+    pub backend_lifetime: Option<Duration>,
+    /// How clients that vanish are noticed.
+    pub client_tcp: TcpOptions,
+    /// How databases that vanish are noticed.
+    pub backend_tcp: TcpOptions,
 }
 
 impl Default for Limits {
@@ -32,6 +40,107 @@ impl Default for Limits {
             client_write_timeout: Duration::from_secs(30),
             // RDS Proxy counts a connection as idle after 5 minutes.
             idle_backend_timeout: Duration::from_secs(300),
+            client_lifetime: None,
+            backend_lifetime: None,
+            client_tcp: TcpOptions::default(),
+            backend_tcp: TcpOptions::default(),
         }
+    }
+}
+
+/// The last part of a lifetime, one of so many, is left to chance: what began together doesn't end
+/// together.
+const CHANCE: u64 = 5;
+/// Of all that live, one of so many ends in a second at most (one at least), also where a limit is
+/// new and all are older than it allows.
+const HERD: usize = 16;
+
+/// How long something has lived, and its luck.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Life {
+    born: Time,
+    luck: u16,
+}
+
+impl Life {
+    /// Begins now; `random` decides how long it may last.
+    pub fn new(born: Time, random: &mut dyn FnMut(&mut [u8])) -> Self {
+        let mut luck = [0; 2];
+        random(&mut luck);
+        Self {
+            born,
+            luck: u16::from_ne_bytes(luck),
+        }
+    }
+
+    /// When it began.
+    pub fn born(&self) -> Time {
+        self.born
+    }
+
+    /// Whether it has lasted for as long as it may.
+    pub fn is_over(&self, most: Option<Duration>, now: Time) -> bool {
+        let Some(most) = most else {
+            return false;
+        };
+        let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
+        let early = most / CHANCE * u64::from(self.luck) / (1 << 16);
+        now.since(self.born) >= Duration::from_millis(most - early)
+    }
+}
+
+/// How many lives may be ended before the next second.
+#[derive(Default, Debug)]
+pub struct Allowance(usize);
+
+impl Allowance {
+    /// A second has gone by; so many live.
+    pub fn renew(&mut self, living: usize) {
+        self.0 = (living / HERD).max(1);
+    }
+
+    /// Whether one more may be ended; then it counts.
+    pub fn take(&mut self) -> bool {
+        let left = self.0 > 0;
+        self.0 = self.0.saturating_sub(1);
+        left
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Time {
+        Time::default().after(Duration::from_secs(seconds))
+    }
+
+    fn lucky(luck: u16) -> Life {
+        Life::new(at(1000), &mut |bytes| {
+            bytes.copy_from_slice(&luck.to_ne_bytes())
+        })
+    }
+
+    #[test]
+    fn a_life_ends_in_the_last_fifth_of_what_it_may_last() {
+        let most = Some(Duration::from_secs(100));
+        for luck in [0, 1 << 15, u16::MAX] {
+            let life = lucky(luck);
+            assert!(!life.is_over(most, at(1079)));
+            assert!(life.is_over(most, at(1100)));
+        }
+        let middle = lucky(1 << 15);
+        assert!(!middle.is_over(most, at(1089)) && middle.is_over(most, at(1090)));
+        assert!(!middle.is_over(None, at(1_000_000)));
+    }
+
+    #[test]
+    fn what_is_over_ends_a_few_at_a_time() {
+        let mut allowance = Allowance::default();
+        assert!(!allowance.take());
+        allowance.renew(3);
+        assert!(allowance.take() && !allowance.take());
+        allowance.renew(64);
+        assert_eq!((0..10).filter(|_| allowance.take()).count(), 4);
     }
 }

@@ -9,6 +9,7 @@ use dbproxy_driver::{Driver, Time, Token};
 use dbproxy_engine::{Admission, CancelKey, Engine, Identity, Link};
 
 use crate::book::{Book, Permit};
+use crate::limits::Life;
 use crate::mailbox::{lock, Mailbox};
 use crate::notice::{Notice, Notices};
 use crate::origin::Origin;
@@ -45,6 +46,8 @@ pub struct Loan<E: Engine, S> {
     pub permit: Permit,
     /// What it was opened for.
     pub origin: Origin,
+    /// Since when it is open.
+    pub life: Life,
 }
 
 /// A worker asks others for idle backends.

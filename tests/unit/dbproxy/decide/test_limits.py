@@ -2,9 +2,16 @@
 
 from dataclasses import asdict
 
-from tests.agent_made import settings_of
+from tests.agent_made import group_document, settings_of
 
 from dbproxy.decide.limits import limits
+
+USUAL_TCP = {
+    "keepalive_idle_ms": 60_000,
+    "keepalive_interval_ms": 10_000,
+    "keepalive_count": 9,
+    "user_timeout_ms": 120_000,
+}
 
 
 def test_what_nobody_limits_is_not_limited() -> None:
@@ -13,9 +20,30 @@ def test_what_nobody_limits_is_not_limited() -> None:
         "borrow_timeout_ms": 120_000,
         "idle_client_timeout_ms": 1_800_000,
         "idle_in_transaction_timeout_ms": None,
+        "client_lifetime_ms": None,
+        "backend_lifetime_ms": None,
+        "client_tcp": USUAL_TCP,
+        "backend_tcp": USUAL_TCP,
     }
 
 
 def test_seconds_become_milliseconds() -> None:
-    made = limits(settings_of(idleInTransactionTimeout=5), 100)
+    group = group_document(connectionPoolConfig={"maxConnectionLifetime": 7})
+    changes = {"idleInTransactionTimeout": 5, "maxClientLifetime": 6, "targetGroup": group}
+    made = limits(settings_of(**changes), 100)
     assert made.idle_in_transaction_timeout_ms == 5_000
+    assert made.client_lifetime_ms == 6_000
+    assert made.backend_lifetime_ms == 7_000
+
+
+def test_clients_and_targets_that_vanish_are_noticed_each_in_their_way() -> None:
+    of_targets = {"keepaliveIdle": 5, "keepaliveInterval": 2, "keepaliveCount": 3, "userTimeout": 0}
+    changes = {"tcp": {"userTimeout": 30}, "targetGroup": group_document(tcp=of_targets)}
+    made = asdict(limits(settings_of(**changes), 100))
+    assert made["client_tcp"] == USUAL_TCP | {"user_timeout_ms": 30_000}
+    assert made["backend_tcp"] == {
+        "keepalive_idle_ms": 5_000,
+        "keepalive_interval_ms": 2_000,
+        "keepalive_count": 3,
+        "user_timeout_ms": None,
+    }

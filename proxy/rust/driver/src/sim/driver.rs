@@ -9,7 +9,7 @@ use super::host::Slot;
 use super::pair::{EndId, Fin};
 use super::world::{Backlog, World};
 use super::{Act, Network};
-use crate::{Buffer, BufferPool, Driver, Event, Time, Token, Waker};
+use crate::{Buffer, BufferPool, Driver, Event, TcpOptions, Time, Token, Waker};
 
 /// One host's driver; see [`Network::host`].
 #[derive(Debug)]
@@ -95,6 +95,11 @@ impl Driver for SimDriver {
 
     fn now(&self) -> Time {
         self.now
+    }
+
+    /// Nobody vanishes here but by a fault of the run, which ends it too.
+    fn set_tcp(&mut self, _options: TcpOptions) -> io::Result<()> {
+        Ok(())
     }
 
     fn listen(&mut self, mut address: SocketAddr) -> io::Result<Token> {

@@ -17,7 +17,7 @@ use rustix::event::Timespec;
 use rustix::io::Errno;
 use rustix::net;
 
-use dbproxy_driver::{Buffer, BufferPool, Driver, Duration, Event, Time, Token};
+use dbproxy_driver::{Buffer, BufferPool, Driver, Duration, Event, TcpOptions, Time, Token};
 
 use crate::connection::{Connection, Flushed, Stage};
 use crate::slots::{Listener, Slot, Slots};
@@ -36,6 +36,7 @@ pub struct Epoll {
     poll: OwnedFd,
     bell: EventfdWaker,
     now: Time,
+    tcp: TcpOptions,
     slots: Slots,
     pool: BufferPool,
     /// What happened outside of `wait`, or in the current one.
@@ -62,6 +63,7 @@ impl Epoll {
             poll,
             bell,
             now: sys::now(),
+            tcp: TcpOptions::default(),
             slots: Slots::default(),
             pool: BufferPool::default(),
             ready: Vec::new(),
@@ -99,8 +101,16 @@ impl Driver for Epoll {
         self.now
     }
 
+    fn set_tcp(&mut self, options: TcpOptions) -> io::Result<()> {
+        self.tcp = options;
+        for listener in self.slots.listeners() {
+            sys::set_tcp(listener, &options)?;
+        }
+        Ok(())
+    }
+
     fn listen(&mut self, address: SocketAddr) -> io::Result<Token> {
-        let fd = sys::listen(address)?;
+        let fd = sys::listen(address, &self.tcp)?;
         let paused = false;
         let token = self.slots.insert(Slot::Listener(Listener { fd, paused }));
         let Some(listener) = self.slots.listener(token) else {
@@ -118,7 +128,7 @@ impl Driver for Epoll {
     }
 
     fn connect(&mut self, address: SocketAddr) -> Token {
-        let fd = match sys::open(address) {
+        let fd = match sys::open(address, &self.tcp) {
             Ok(fd) => fd,
             Err(error) => {
                 let connection = Connection::new(None, Stage::Failed);

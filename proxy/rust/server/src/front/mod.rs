@@ -107,6 +107,9 @@ impl<E: Engine, D: Driver> Front<E, D> {
         if self.draining {
             return Ok(());
         }
+        self.driver
+            .set_tcp(snapshot.limits.client_tcp)
+            .map_err(|error| format!("TCP options of clients: {error}"))?;
         let wanted = &snapshot.listeners;
         let gone: Vec<Token> = self
             .listeners

@@ -21,6 +21,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     pub(super) fn take_over(&mut self, snapshot: Arc<Snapshot>) {
         let before = self.snapshot.replace(snapshot.clone());
         let sequence = snapshot.sequence;
+        // It fails for listeners only; a worker has none.
+        self.driver.set_tcp(snapshot.limits.backend_tcp).ok();
         if let Some(before) = before {
             self.hide_waiters(&before);
             if snapshot.term > before.term {
@@ -50,7 +52,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             if let Some(client) = self.clients.get_mut(key) {
                 client.departing = departing;
             }
-            self.leave_if_drained(key);
+            self.leave_at_boundary(key);
         }
     }
 
@@ -174,7 +176,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 .get(key)
                 .is_some_and(|c| c.place == ClientPlace::Leaving);
             if welcomed || leaving {
-                self.leave_if_drained(key);
+                self.leave_at_boundary(key);
             } else {
                 let why = Some(dbproxy_engine::Failure::Shutdown);
                 self.close_client(key, CloseReason::Shutdown, why);

@@ -17,16 +17,18 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
-        if backend.cut || backend.retired {
-            let cut = backend.cut;
-            return self.kill(
-                key,
-                if cut {
-                    KillReason::WriterLost
-                } else {
-                    KillReason::Outdated
-                },
-            );
+        if backend.cut {
+            return self.kill(key, KillReason::WriterLost);
+        }
+        if backend.retired {
+            return self.kill(key, KillReason::Outdated);
+        }
+        let most = self
+            .snapshot
+            .as_ref()
+            .and_then(|s| s.limits.backend_lifetime);
+        if backend.life.is_over(most, self.driver.now()) && self.retirements.take() {
+            return self.kill(key, KillReason::Lifetime);
         }
         let settles = backend.cancels > 0;
         self.want_no_cancel(key);

@@ -9,6 +9,7 @@ use dbproxy_engine::{
     Session, Steps,
 };
 
+use crate::limits::Life;
 use crate::notice::Notice;
 use crate::shared::Arrival;
 use crate::slab::Key;
@@ -40,6 +41,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let secret = CancelSecret::fresh(long, &mut *self.random);
         let lane = self.lanes.join(&arrival.admission.identity);
         let departing = self.endpoint_gone(&arrival.listener.name);
+        let life = Life::new(now, &mut *self.random);
         let key = self.clients.insert(Client {
             wire,
             session: None,
@@ -58,6 +60,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             reader: None,
             pinned: false,
             departing,
+            life,
+            outlived: false,
             peer: arrival.peer,
         });
         self.own(token, Owner::Client(key));
@@ -326,34 +330,37 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         self.settle_client(key);
     }
 
-    /// In a drain, a client goes as soon as nothing of it is begun.
-    pub(super) fn leave_if_drained(&mut self, key: Key) {
+    /// A client that has to go does so as soon as nothing of it is begun.
+    pub(super) fn leave_at_boundary(&mut self, key: Key) {
         let Some(client) = self.clients.get(key) else {
             return;
         };
-        let gone = self.draining || client.departing;
-        let idle = client.place == ClientPlace::Idle && client.wire.input().is_empty();
-        let done = client.session.as_ref().is_some_and(Session::at_boundary);
-        if gone && idle && done {
-            self.close_client(key, CloseReason::Shutdown, Some(Failure::Shutdown));
-        } else if gone {
-            self.drain_pinned(key);
+        let (reason, why) = if self.draining || client.departing {
+            (CloseReason::Shutdown, Failure::Shutdown)
+        } else if client.outlived {
+            (CloseReason::Lifetime, Failure::Lifetime)
+        } else {
+            return;
+        };
+        if client.wire.input().is_empty() && self.has_nothing_begun(client) {
+            self.close_client(key, reason, Some(why));
         }
     }
 
-    /// A pinned client keeps its backend; it may go when that is quiet and outside a transaction.
-    fn drain_pinned(&mut self, key: Key) {
-        let Some(client) = self.clients.get(key) else {
-            return;
+    /// A pinned client keeps its backend: it has begun nothing when that is quiet and outside of a
+    /// transaction.
+    fn has_nothing_begun(&self, client: &Client<E>) -> bool {
+        let Some(session) = client.session.as_ref() else {
+            return false;
         };
-        let ClientPlace::Holding(backend) = client.place else {
-            return;
-        };
-        let link = self.backends.get(backend).and_then(|b| b.link.as_ref());
-        let quiet = link.is_some_and(|l| l.outstanding() == 0 && !l.in_transaction());
-        let pinned = client.session.as_ref().is_some_and(Session::pinned);
-        if pinned && quiet && client.wire.input().is_empty() {
-            self.close_client(key, CloseReason::Shutdown, Some(Failure::Shutdown));
+        match client.place {
+            ClientPlace::Idle => session.at_boundary(),
+            ClientPlace::Holding(backend) => {
+                let link = self.backends.get(backend).and_then(|b| b.link.as_ref());
+                let quiet = link.is_some_and(|l| l.outstanding() == 0 && !l.in_transaction());
+                session.pinned() && quiet
+            }
+            ClientPlace::Waiting | ClientPlace::Leaving => false,
         }
     }
 

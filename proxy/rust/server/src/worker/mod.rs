@@ -4,7 +4,8 @@
 //! with CancelRequests. `places` is a backend's life: where it may stand, and what goes with that.
 //! `relay` carries out what the session machines say. `pool` (check-out), `checkin` and `trade`
 //! (other workers) decide who gets which backend. `change` follows new snapshots, losses and the
-//! drain, `sweep` looks after deadlines.
+//! drain, `sweep` looks after deadlines,
+//! `lifetimes` after what is old.
 
 mod backends;
 mod cancels;
@@ -14,6 +15,7 @@ mod clients;
 mod ends;
 mod failing;
 mod lanes;
+mod lifetimes;
 mod opening;
 mod pause;
 mod places;
@@ -31,6 +33,7 @@ use std::sync::Arc;
 use dbproxy_driver::{Driver, Event, Time, Token};
 use dbproxy_engine::{CancelKey, DerivedKeys, Engine, Session, Steps};
 
+use crate::limits::Allowance;
 use crate::shared::{Letter, Shared};
 use crate::slab::{Key, Slab};
 use crate::snapshot::{Snapshot, TargetId};
@@ -81,6 +84,9 @@ pub struct Worker<E: Engine, D: Driver> {
     /// Log-ins that have more to compute: each turn does a piece of one.
     working: VecDeque<Key>,
     logins_in_flight: u32,
+    /// Clients and backends that may be ended for their age before the next sweep.
+    farewells: Allowance,
+    retirements: Allowance,
     swept_at: Time,
     sought_at: Time,
     /// For each role, when other workers were asked last.
@@ -116,6 +122,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             keys: DerivedKeys::default(),
             working: VecDeque::new(),
             logins_in_flight: 0,
+            farewells: Allowance::default(),
+            retirements: Allowance::default(),
             swept_at: Time::default(),
             sought_at: Time::default(),
             pleaded_at: Default::default(),

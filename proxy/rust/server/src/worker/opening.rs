@@ -7,6 +7,7 @@ use dbproxy_driver::{Driver, Duration};
 use dbproxy_engine::{BackendAsk, BackendLogin, BackendProgress, Engine, Identity, Link};
 
 use crate::book::Permit;
+use crate::limits::Life;
 use crate::origin::Origin;
 use crate::slab::Key;
 use crate::snapshot::{Role, Target};
@@ -87,6 +88,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         };
         let stats = self.target_stats(&target.name);
         stats.connections.add(1);
+        let life = Life::new(now, &mut *self.random);
         let token = self.driver.connect(*address);
         let key = self.backends.insert(Backend {
             wire: Wire::new(token),
@@ -97,6 +99,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             target,
             stats,
             permit: Some(permit),
+            life,
             since: now,
             due: None,
             discarded: 0,

@@ -198,6 +198,7 @@ mod tests {
 
     use super::super::state::Backend;
     use super::*;
+    use crate::limits::Life;
     use crate::notice::Notices;
     use crate::origin::Origin;
     use crate::shared::Shared;
@@ -248,6 +249,7 @@ mod tests {
             stats,
             permit: None,
             origin,
+            life: Life::default(),
             since: Time::default(),
             due: None,
             discarded: 0,

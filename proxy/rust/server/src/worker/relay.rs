@@ -325,7 +325,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         if more {
             self.todo.push_back(Todo::Pump(key));
         }
-        self.leave_if_drained(key);
+        self.leave_at_boundary(key);
         self.regulate(key);
         if !more {
             self.leave_if_answered(key);

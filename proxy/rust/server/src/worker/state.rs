@@ -9,6 +9,7 @@ use dbproxy_driver::{Time, Token};
 use dbproxy_engine::{CancelSecret, Engine, TlsFacts};
 
 use crate::book::Permit;
+use crate::limits::Life;
 use crate::origin::Origin;
 use crate::slab::Key;
 use crate::snapshot::{Listener, Role, Target, TargetId};
@@ -81,6 +82,10 @@ pub struct Client<E: Engine> {
     pub pinned: bool,
     /// Its endpoint is gone: it goes at its transaction's end.
     pub departing: bool,
+    /// Since when it is connected.
+    pub life: Life,
+    /// That is long enough: it goes at its transaction's end.
+    pub outlived: bool,
     /// Its address, for the log.
     pub peer: SocketAddr,
 }
@@ -126,6 +131,8 @@ pub struct Backend<E: Engine> {
     pub permit: Option<Permit>,
     /// What it was opened for.
     pub origin: Origin,
+    /// Since when it is open.
+    pub life: Life,
     /// Since when it stands where it stands.
     pub since: Time,
     /// How long it may stand there; `None`: for as long as it likes.

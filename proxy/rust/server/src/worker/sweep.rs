@@ -48,6 +48,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             self.swept_at = now;
             self.sweep_clients(now);
             self.sweep_backends(now);
+            self.end_lives(now);
         }
     }
 

@@ -272,6 +272,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             stats,
             counted_tls,
             origin,
+            life,
             ..
         } = backend
         else {
@@ -291,6 +292,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             identity,
             permit,
             origin,
+            life,
         })));
     }
 
@@ -303,6 +305,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             identity,
             mut permit,
             origin,
+            life,
         } = loan;
         let token = self.driver.attach(socket);
         let snapshot = self.snapshot.clone();
@@ -338,6 +341,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             stats,
             permit: Some(permit),
             origin,
+            life,
             since: self.driver.now(),
             due: None,
             discarded: 0,

@@ -141,6 +141,8 @@ impl Fleet {
         };
         desired.limits.idle_backend_timeout = Duration::from_secs(keeps);
         desired.limits.idle_in_transaction_timeout = plan.idle_in_transaction;
+        desired.limits.client_lifetime = plan.lifetime;
+        desired.limits.backend_lifetime = plan.lifetime;
         witness.borrow_mut().budgets = desired.budgets();
         let order = Order::new(witness.clone());
         Self {
@@ -327,6 +329,7 @@ impl Fleet {
                 pinned_lost: witness.pinned_lost,
                 cancelled: witness.cancelled,
                 idled: witness.idled,
+                outlived: witness.outlived,
                 drained: witness.drained,
                 moved: witness.moved,
                 queued: witness.queued,

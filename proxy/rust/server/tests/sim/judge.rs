@@ -237,6 +237,11 @@ impl Judge {
             "57014" => self.may_be_struck(),
             "53300" => asked && !witness.calm,
             "08P01" => self.nonsense,
+            // A long life ends where nothing is begun.
+            "57P01" if text.contains("lifetime") => {
+                witness.outlived += 1;
+                self.status == b'I'
+            }
             "57P01" => {
                 witness.pinned_lost += 1;
                 true

@@ -31,6 +31,8 @@ struct Client {
     holds: bool,
     unanswered: u32,
     in_transaction: bool,
+    /// It was told goodbye: what it says after that waits for nothing.
+    over: bool,
 }
 
 /// A request that waits for a backend, or was not forwarded yet.
@@ -156,7 +158,8 @@ impl Queue {
                 continue;
             }
             client.begun = (!client.inbox.is_empty()).then_some(now);
-            let queues = client.unanswered == 0 && !client.in_transaction && !client.holds;
+            let busy = client.unanswered > 0 || client.in_transaction || client.holds;
+            let queues = !busy && !client.over;
             client.holds |= std::mem::take(&mut client.keeps);
             client.unanswered += 1;
             let token = client.token.take();
@@ -184,7 +187,7 @@ impl Queue {
                     client.unanswered = client.unanswered.saturating_sub(1);
                     client.in_transaction = message[5] != b'I';
                 }
-                b'E' => {}
+                b'E' => client.over |= is_fatal(&message),
                 _ => continue,
             }
             // It was forwarded, or it never will be.
@@ -208,6 +211,10 @@ impl Queue {
     }
 }
 
+fn is_fatal(error: &[u8]) -> bool {
+    error.windows(6).any(|part| part == b"SFATAL")
+}
+
 impl Database {
     fn says(&mut self, bytes: &[u8]) {
         self.inbox.extend(bytes);
@@ -215,9 +222,7 @@ impl Database {
         while let Some(message) = wire::take_message(&mut self.inbox) {
             match message[0] {
                 b'Z' => how = Goodbye::BehindAnAnswer,
-                b'E' if message.windows(6).any(|part| part == b"SFATAL") => {
-                    self.goodbye = Some(how);
-                }
+                b'E' if is_fatal(&message) => self.goodbye = Some(how),
                 _ => {}
             }
         }

@@ -20,6 +20,8 @@ pub struct Plan {
     pub keeps_idle: bool,
     /// How long a client may be idle in a transaction.
     pub idle_in_transaction: Option<Duration>,
+    /// How long a client may stay connected, and a connection be used.
+    pub lifetime: Option<Duration>,
     /// Nothing goes wrong.
     pub calm: bool,
     /// Nothing goes wrong but one thing: the writer is held for a long time.
@@ -41,6 +43,7 @@ impl Plan {
             init_query: false,
             keeps_idle: true,
             idle_in_transaction: None,
+            lifetime: None,
             calm: true,
             holds_writer: false,
             drains: false,
@@ -64,6 +67,7 @@ impl Plan {
             drains: random.one_in(5),
             // Last, so that what a seed was before it still is.
             idle_in_transaction: random.one_in(3).then_some(Duration::from_secs(1)),
+            lifetime: random.one_in(3).then_some(Duration::from_secs(2)),
         }
     }
 }

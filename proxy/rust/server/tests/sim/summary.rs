@@ -11,6 +11,7 @@ pub struct Summary {
     pub pinned_lost: u64,
     pub cancelled: u64,
     pub idled: u64,
+    pub outlived: u64,
     pub drained: u64,
     pub moved: u64,
     pub queued: u64,
@@ -28,6 +29,7 @@ impl Summary {
         self.pinned_lost += other.pinned_lost;
         self.cancelled += other.cancelled;
         self.idled += other.idled;
+        self.outlived += other.outlived;
         self.drained += other.drained;
         self.moved += other.moved;
         self.queued += other.queued;
@@ -45,6 +47,7 @@ impl Summary {
             self.pinned_lost,
             self.cancelled,
             self.idled,
+            self.outlived,
             self.drained,
             self.moved,
             self.queued,

@@ -77,6 +77,7 @@ pub struct Witness {
     pub aborted: u64,
     pub cancelled: u64,
     pub idled: u64,
+    pub outlived: u64,
     pub drained: u64,
     /// Drains of a writer that is the writer still, somewhere else.
     pub moved: u64,

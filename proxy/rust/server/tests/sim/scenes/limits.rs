@@ -4,6 +4,7 @@ use dbproxy_driver::Duration;
 
 use super::stage::Stage;
 use crate::desired::WRITE_PORT;
+use crate::wire;
 
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -64,4 +65,107 @@ fn who_waits_for_a_long_statement_or_is_idle_outside_of_a_transaction_stays() {
     stage.query(client, "COMMIT");
     stage.pass(Duration::from_secs(20));
     assert_eq!(stage.query(client, "SELECT ?"), None);
+}
+
+const LIFE: Duration = Duration::from_secs(100);
+/// So long it is at least, with all of the jitter.
+const SHORTEST: Duration = Duration::from_secs(79);
+
+#[test]
+fn a_client_is_told_that_it_was_connected_for_long_enough() {
+    let mut stage = Stage::new();
+    stage.desired.limits.client_lifetime = Some(LIFE);
+    stage.apply();
+    let client = stage.join(WRITE_PORT);
+    stage.pass(SHORTEST);
+    assert_eq!(stage.query(client, "SELECT ?"), None);
+    stage.until("its end", |stage| stage.person(client).closed);
+    assert_eq!(stage.person(client).errors, ["57P01"]);
+    assert_eq!(stage.closed_for("lifetime"), 1);
+}
+
+#[test]
+fn a_client_that_is_old_goes_behind_its_transaction() {
+    let mut stage = Stage::new();
+    stage.desired.limits.client_lifetime = Some(LIFE);
+    stage.apply();
+    let client = stage.join(WRITE_PORT);
+    stage.query(client, "BEGIN");
+    stage.pass(2 * LIFE);
+    assert_eq!(stage.query(client, "INSERT INTO orders VALUES (?)"), None);
+    stage.query(client, "COMMIT");
+    stage.until("its end", |stage| stage.person(client).closed);
+    assert_eq!(stage.person(client).errors, ["57P01"]);
+    assert_eq!(stage.witness.borrow().ledgers[0].len(), 1);
+}
+
+#[test]
+fn a_pinned_client_that_is_old_goes_outside_of_a_transaction() {
+    let mut stage = Stage::new();
+    stage.desired.limits.client_lifetime = Some(LIFE);
+    stage.apply();
+    let client = stage.join(WRITE_PORT);
+    stage.query(client, "LISTEN ?");
+    stage.pass(SHORTEST);
+    assert!(!stage.person(client).closed);
+    stage.until("its end", |stage| stage.person(client).closed);
+    assert_eq!(stage.person(client).errors, ["57P01"]);
+}
+
+#[test]
+fn clients_of_one_moment_dont_all_go_in_one_moment() {
+    let mut stage = Stage::new();
+    let clients: Vec<_> = (0..8).map(|_| stage.join(WRITE_PORT)).collect();
+    stage.pass(2 * LIFE);
+    stage.desired.limits.client_lifetime = Some(LIFE);
+    stage.apply();
+    stage.pass(Duration::from_millis(3500));
+    let gone = clients.iter().filter(|c| stage.person(**c).closed).count();
+    assert!((1..=4).contains(&gone), "{gone} went in three seconds");
+    stage.until("the end of all", |stage| {
+        clients.iter().all(|client| stage.person(*client).closed)
+    });
+}
+
+#[test]
+fn an_old_connection_is_replaced_when_it_is_idle_or_at_its_release() {
+    let mut stage = Stage::with_one_connection();
+    stage.desired.limits.backend_lifetime = Some(LIFE);
+    stage.apply();
+    let client = stage.join(WRITE_PORT);
+    stage.query(client, "BEGIN");
+    stage.query(client, "SELECT ?");
+    let first = stage.person(client).session.clone();
+    stage.pass(2 * LIFE);
+    stage.query(client, "SELECT ?");
+    assert_eq!(
+        stage.person(client).session,
+        first,
+        "lost in its transaction"
+    );
+    stage.query(client, "COMMIT");
+    stage.query(client, "SELECT ?");
+    let second = stage.person(client).session.clone();
+    assert_ne!(second, first);
+    stage.pass(SHORTEST);
+    stage.query(client, "SELECT ?");
+    assert_eq!(stage.person(client).session, second, "replaced too soon");
+    stage.until("its end", |stage| stage.held("db0") == 0);
+    assert_eq!(stage.query(client, "SELECT ?"), None);
+}
+
+#[test]
+fn a_pinned_session_keeps_its_old_connection() {
+    let mut stage = Stage::new();
+    stage.desired.limits.backend_lifetime = Some(LIFE);
+    stage.apply();
+    let client = stage.join(WRITE_PORT);
+    stage.query(client, "LISTEN ?");
+    stage.query(client, "SELECT ?");
+    let session = stage.person(client).session.clone();
+    stage.pass(2 * LIFE);
+    stage.query(client, "SELECT ?");
+    assert_eq!(stage.person(client).session, session);
+    stage.send(client, wire::message(b'X', &[]));
+    stage.until("its end", |stage| stage.held("db0") == 0);
 }
