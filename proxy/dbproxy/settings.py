@@ -40,6 +40,9 @@ Revision = Annotated[int, Field(ge=0, lt=2**53)]
 Epoch = Annotated[int, Field(ge=0, lt=10**15)]
 # In seconds, up to 30 days.
 Lifetime = Annotated[int, Field(ge=1, le=2_592_000)]
+Clients = Annotated[int, Field(ge=1, le=1_000_000)]
+# A second.
+Rate = Annotated[int, Field(ge=1, le=100_000)]
 TlsMode = Literal["DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"]
 Role = Literal["READ_WRITE", "READ_ONLY"]
 
@@ -117,6 +120,10 @@ class Settings(Model):
     idle_client_timeout: Annotated[int, Field(ge=1, le=28_800)] = 1_800
     idle_in_transaction_timeout: Annotated[int, Field(ge=1, le=86_400)] | None = None
     max_client_lifetime: Lifetime | None = None
+    max_client_connections: Clients | None = None
+    max_client_connections_per_user: Clients | None = None
+    max_connection_rate: Rate | None = None
+    max_login_rate_per_user: Rate | None = None
     tcp: Tcp = Tcp()
     drain_timeout: Annotated[int, Field(ge=1, le=3_600)] = 60
     budget_divisor: Annotated[int, Field(ge=1)] = 1

@@ -33,6 +33,10 @@ CASES: dict[str, dict[str, Any]] = {
             "idleClientTimeout": 1,
             "idleInTransactionTimeout": 86400,
             "maxClientLifetime": 2592000,
+            "maxClientConnections": 1,
+            "maxClientConnectionsPerUser": 2,
+            "maxConnectionRate": 3,
+            "maxLoginRatePerUser": 4,
             "tcp": {"keepaliveIdle": 1, "keepaliveCount": 127, "userTimeout": 0},
             "drainTimeout": 3600,
             "credentialRotationGracePeriod": 0,
@@ -73,6 +77,10 @@ def test_every_choice_of_the_user_arrives() -> None:
     assert read.settings.idle_client_timeout == 1
     assert read.settings.idle_in_transaction_timeout == 86400
     assert read.settings.max_client_lifetime == 2592000
+    assert read.settings.max_client_connections == 1
+    assert read.settings.max_client_connections_per_user == 2
+    assert read.settings.max_connection_rate == 3
+    assert read.settings.max_login_rate_per_user == 4
     assert read.settings.tcp == settings.Tcp(keepalive_idle=1, keepalive_count=127, user_timeout=0)
     assert read.settings.drain_timeout == 3600
     assert read.settings.budget_divisor == 3

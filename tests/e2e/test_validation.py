@@ -19,6 +19,10 @@ ACCEPTED: dict[str, Object] = {
         port=1,
         idleInTransactionTimeout=1,
         maxClientLifetime=1,
+        maxClientConnections=1,
+        maxClientConnectionsPerUser=1,
+        maxConnectionRate=1,
+        maxLoginRatePerUser=1,
     ),
     "the highest numbers": proxy(
         credentialRotationGracePeriod=86400,
@@ -27,6 +31,10 @@ ACCEPTED: dict[str, Object] = {
         port=65535,
         idleInTransactionTimeout=86400,
         maxClientLifetime=2592000,
+        maxClientConnections=1000000,
+        maxClientConnectionsPerUser=1000000,
+        maxConnectionRate=100000,
+        maxLoginRatePerUser=100000,
     ),
     "a full template": proxy(
         template={

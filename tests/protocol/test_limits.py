@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import psycopg
+import pytest
 from tests.fix_postgres import PostgresFactory
 from tests.fix_proxy import Proxy, ProxyFactory
 from tests.raw_client import RawClient
@@ -85,3 +87,58 @@ def test_a_connection_that_reached_its_lifetime_is_replaced_between_transactions
         client.ask("COMMIT")
         wait_until(lambda: ended() > 0, "it is closed")
         assert client.value("SELECT pg_backend_pid()") != first
+
+
+def test_a_user_has_so_many_clients_and_is_told_as_postgresql_tells_it(
+    make_postgres: PostgresFactory, make_proxy: ProxyFactory
+) -> None:
+    proxy = make_proxy(make_postgres(), maxClientConnectionsPerUser=1)
+    first = proxy.connect()
+    with pytest.raises(psycopg.OperationalError) as caught:
+        proxy.connect()
+    assert 'FATAL:  too many connections for role "app"' in str(caught.value)
+    assert closed(proxy, "too_many_clients_of_user") == 1
+    first.close()
+    wait_until(lambda: proxy.metric("dbproxy_client_connections") == 0, "the first has left")
+    proxy.connect().close()
+
+
+def test_a_pod_takes_so_many_clients_as_it_is_told(
+    make_postgres: PostgresFactory, make_proxy: ProxyFactory
+) -> None:
+    proxy = make_proxy(make_postgres(), maxClientConnections=1)
+    with proxy.connect(), pytest.raises(psycopg.OperationalError) as caught:
+        proxy.connect()
+    told = "The maximum number of client connections to the proxy exceeded 1."
+    assert told in str(caught.value)
+    assert closed(proxy, "too_many_clients") == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [("maxConnectionRate", "connection_rate"), ("maxLoginRatePerUser", "login_rate")],
+)
+def test_who_comes_too_often_is_told_so_and_comes_in_later(
+    make_postgres: PostgresFactory, make_proxy: ProxyFactory, field: str, reason: str
+) -> None:
+    proxy = make_proxy(make_postgres(), start=False)
+    proxy.write_settings(**{field: 1})
+    proxy.start()
+    told = ""
+    for _ in range(200):
+        try:
+            proxy.connect().close()
+        except psycopg.OperationalError as error:
+            told = str(error)
+            break
+    assert "FATAL:  Rate of connection to proxy exceeded 1." in told
+    assert closed(proxy, reason) == 1
+
+    def comes_in() -> bool:
+        try:
+            proxy.connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    wait_until(comes_in, "it comes in again")

@@ -13,6 +13,7 @@ from dbproxy_operator.errors import SpecError
 from dbproxy_operator.spec.fields import (
     HOST,
     LABEL,
+    Clients,
     ConfigMapRef,
     Decorations,
     DNSName,
@@ -22,6 +23,7 @@ from dbproxy_operator.spec.fields import (
     ObjectName,
     Port,
     ProxyRef,
+    Rate,
     SecretRef,
     Tcp,
 )
@@ -107,6 +109,10 @@ class DBProxySpec(Model):
     idle_client_timeout: Annotated[StrictInt, Field(ge=1, le=28800)] = 1800
     idle_in_transaction_timeout: Annotated[StrictInt, Field(ge=1, le=86400)] | None = None
     max_client_lifetime: Lifetime | None = None
+    max_client_connections: Clients | None = None
+    max_client_connections_per_user: Clients | None = None
+    max_connection_rate: Rate | None = None
+    max_login_rate_per_user: Rate | None = None
     tcp: Tcp = Field(default_factory=Tcp)
     replicas: Annotated[StrictInt, Field(ge=1)] = 2
     drain_timeout: Annotated[StrictInt, Field(ge=1, le=3600)] = 60

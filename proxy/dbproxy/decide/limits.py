@@ -14,7 +14,10 @@ def limits(settings: Settings, max_clients: int) -> SnapshotLimits:
     group = settings.target_group
     pool = group.connection_pool_config if group else PoolConfig()
     return SnapshotLimits(
-        max_clients=max_clients,
+        max_clients=min(max_clients, settings.max_client_connections or max_clients),
+        max_clients_of_user=settings.max_client_connections_per_user,
+        connection_rate=settings.max_connection_rate,
+        login_rate=settings.max_login_rate_per_user,
         borrow_timeout_ms=1000 * pool.connection_borrow_timeout,
         idle_client_timeout_ms=1000 * settings.idle_client_timeout,
         idle_in_transaction_timeout_ms=_ms(settings.idle_in_transaction_timeout),

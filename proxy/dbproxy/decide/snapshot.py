@@ -69,9 +69,12 @@ class SnapshotTcp:
 
 @dataclass(frozen=True)
 class SnapshotLimits:
-    """Milliseconds; None: there is no such limit."""
+    """Milliseconds, and numbers in a second; None: there is no such limit."""
 
     max_clients: int
+    max_clients_of_user: int | None
+    connection_rate: int | None
+    login_rate: int | None
     borrow_timeout_ms: int
     idle_client_timeout_ms: int
     idle_in_transaction_timeout_ms: int | None

@@ -10,6 +10,9 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct LimitsJson {
     max_clients: u32,
+    max_clients_of_user: Option<u32>,
+    connection_rate: Option<u32>,
+    login_rate: Option<u32>,
     borrow_timeout_ms: u64,
     idle_client_timeout_ms: u64,
     idle_in_transaction_timeout_ms: Option<u64>,
@@ -33,6 +36,9 @@ impl From<LimitsJson> for Limits {
         let ms = Duration::from_millis;
         Self {
             max_clients: json.max_clients,
+            max_clients_of_user: json.max_clients_of_user,
+            connection_rate: json.connection_rate,
+            login_rate: json.login_rate,
             borrow_timeout: ms(json.borrow_timeout_ms),
             idle_client_timeout: ms(json.idle_client_timeout_ms),
             idle_in_transaction_timeout: json.idle_in_transaction_timeout_ms.map(ms),

@@ -28,8 +28,8 @@ pub struct LoginEnv<'a> {
     pub tls_required: bool,
     /// The facts of this client's TLS, once it runs.
     pub tls: Option<&'a TlsFacts>,
-    /// No more clients may come in than this many, who are there.
-    pub full: Option<u32>,
+    /// Why nobody may come in now, if so: what is counted, and what the client is told.
+    pub shut: Option<(CloseReason, Failure)>,
     /// Fills a buffer with random bytes.
     pub random: &'a mut dyn FnMut(&mut [u8]),
 }

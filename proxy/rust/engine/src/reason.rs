@@ -50,6 +50,12 @@ labelled! {
         /// Had to go, before its log-in was over, for one that came later: too many were logging in,
         /// and it had said nothing for longest.
         CrowdedOut => "crowded_out",
+        /// More clients of one user than the proxy takes.
+        TooManyOfUser => "too_many_clients_of_user",
+        /// More new connections in a second than the proxy takes.
+        ConnectionRate => "connection_rate",
+        /// More log-ins of one user in a second than the proxy takes.
+        LoginRate => "login_rate",
         /// More clients than the proxy takes.
         TooManyClients => "too_many_clients",
         /// No connection came free within the borrow timeout (during log-in).
@@ -163,6 +169,10 @@ pub enum Failure {
     NoReader,
     /// More clients than the proxy takes (53300); carries the limit.
     TooManyClients(u32),
+    /// More clients of one user than the proxy takes (53300).
+    TooManyOfUser,
+    /// More connections or log-ins in a second than the proxy takes (53300); carries the limit.
+    Rate(u32),
     /// The pod is shutting down (57P01).
     Shutdown,
     /// `idleClientTimeout` (57P05).

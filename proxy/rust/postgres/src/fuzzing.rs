@@ -66,7 +66,7 @@ fn client_login_once(first: u8, bytes: &[u8], piece: usize) -> (Vec<u8>, String)
         ..TlsFacts::default()
     };
     let mut env = LoginEnv {
-        full: None,
+        shut: None,
         users: &users,
         tls_available: first & 2 != 0,
         tls_required: first & 4 != 0,

@@ -96,7 +96,10 @@ impl ClientLogin for Login {
     }
 
     fn refuse(&self, failure: Failure, out: &mut Vec<u8>) {
-        texts::failure(failure, true, out);
+        match failure {
+            Failure::TooManyOfUser => texts::too_many_for("role", &self.user, out),
+            other => texts::failure(other, true, out),
+        }
     }
 
     fn claimed_user(&self) -> &str {
@@ -195,9 +198,9 @@ impl Login {
             texts::TLS_REQUIRED.write(out);
             return close(CloseReason::TlsRequired);
         }
-        if let Some(limit) = env.full {
-            texts::failure(Failure::TooManyClients(limit), true, out);
-            return close(CloseReason::TooManyClients);
+        if let Some((reason, failure)) = env.shut {
+            texts::failure(failure, true, out);
+            return close(reason);
         }
         let long_cancel_key = spoken >= PROTOCOL_3_2;
         self.state = challenge(startup, long_cancel_key, env, out);

@@ -8,14 +8,19 @@ use crate::message::error::Fault;
 
 /// `ERROR` for a refused request, `FATAL` for the end of a session: the caller chooses by method.
 pub(crate) fn failure(failure: Failure, fatal: bool, out: &mut Vec<u8>) {
-    let too_many;
+    let limited;
     let (code, message) = match failure {
         Failure::BorrowTimeout => ("53300", "Timed-out waiting to acquire database connection."),
         Failure::NoReader => ("08006", "The proxy has no READ_ONLY target."),
         Failure::TooManyClients(limit) => {
-            too_many =
+            limited =
                 format!("The maximum number of client connections to the proxy exceeded {limit}.");
-            ("53300", too_many.as_str())
+            ("53300", limited.as_str())
+        }
+        Failure::TooManyOfUser => ("53300", "too many connections for this role"),
+        Failure::Rate(limit) => {
+            limited = format!("Rate of connection to proxy exceeded {limit}.");
+            ("53300", limited.as_str())
         }
         Failure::Shutdown => (
             "57P01",
@@ -47,6 +52,12 @@ pub(crate) fn failure(failure: Failure, fatal: bool, out: &mut Vec<u8>) {
         Fault::error(code, message)
     };
     fault.write(out);
+}
+
+/// What a server says when a role or a database has all the connections that it may have.
+pub(crate) fn too_many_for(what: &str, name: &str, out: &mut Vec<u8>) {
+    let message = format!("too many connections for {what} \"{name}\"");
+    Fault::fatal("53300", &message).write(out);
 }
 
 /// What a server says of a message that has more in it than it should.

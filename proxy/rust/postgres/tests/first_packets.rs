@@ -4,7 +4,9 @@ mod common;
 
 use common::door::{closed, first, startup, Door};
 use common::*;
-use dbproxy_engine::{CancelKey, CancelSecret, CloseReason, LoginProgress, TlsFacts, UserMethod};
+use dbproxy_engine::{
+    CancelKey, CancelSecret, CloseReason, Failure, LoginProgress, TlsFacts, UserMethod,
+};
 use dbproxy_postgres::Login;
 
 const SSL_REQUEST: &[u8] = b"\0\0\0\x08\x04\xd2\x16\x2f";
@@ -70,7 +72,7 @@ fn what_cannot_be_served_is_refused_with_a_reason() {
 #[test]
 fn a_full_house_refuses_behind_the_startup_packet_and_still_takes_cancels() {
     let door = Door {
-        full: Some(7),
+        shut: Some((CloseReason::TooManyClients, Failure::TooManyClients(7))),
         ..Door::new(UserMethod::ScramSha256)
     };
     let mut login = Login::default();

@@ -9,6 +9,12 @@ use dbproxy_driver::{Duration, TcpOptions, Time};
 pub struct Limits {
     /// Clients at once, over all listeners.
     pub max_clients: u32,
+    /// Of them, those of one user.
+    pub max_clients_of_user: Option<u32>,
+    /// New connections in a second.
+    pub connection_rate: Option<u32>,
+    /// Log-ins of one user in a second, of those that proved who they are.
+    pub login_rate: Option<u32>,
     /// How long a request waits for a connection.
     pub borrow_timeout: Duration,
     /// How long a client may be idle.
@@ -34,6 +40,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_clients: u32::MAX,
+            max_clients_of_user: None,
+            connection_rate: None,
+            login_rate: None,
             borrow_timeout: Duration::from_secs(120),
             idle_client_timeout: Duration::from_secs(1800),
             idle_in_transaction_timeout: None,
@@ -107,6 +116,40 @@ impl Allowance {
     }
 }
 
+/// What comes often is worth so much, to take parts of it.
+const WHOLE: u128 = 1_000_000_000;
+
+/// A token bucket: so many may come in a second, and as many at once after a quiet one.
+#[derive(Default, Debug)]
+pub struct Bucket {
+    /// What was taken, in parts of one, as of then; it runs off.
+    taken: u128,
+    then: Time,
+}
+
+impl Bucket {
+    /// Whether one more may come; then it counts.
+    pub fn take(&mut self, rate: u32, now: Time) -> bool {
+        self.run_off(rate, now);
+        let room = self.taken + WHOLE <= u128::from(rate) * WHOLE;
+        self.taken += if room { WHOLE } else { 0 };
+        room
+    }
+
+    /// Whether it is as if nobody had ever come.
+    pub fn is_full(&mut self, rate: u32, now: Time) -> bool {
+        self.run_off(rate, now);
+        self.taken == 0
+    }
+
+    fn run_off(&mut self, rate: u32, now: Time) {
+        // A nanosecond's worth at a rate of one is one part.
+        let since = now.since(self.then).as_nanos() * u128::from(rate);
+        self.taken = self.taken.saturating_sub(since);
+        self.then = now;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +175,20 @@ mod tests {
         let middle = lucky(1 << 15);
         assert!(!middle.is_over(most, at(1089)) && middle.is_over(most, at(1090)));
         assert!(!middle.is_over(None, at(1_000_000)));
+    }
+
+    #[test]
+    fn so_many_come_in_a_second_and_as_many_at_once_after_a_quiet_one() {
+        let mut bucket = Bucket::default();
+        let mut come = |rate, at| (0..10).filter(|_| bucket.take(rate, at)).count();
+        assert_eq!(come(4, at(1000)), 4);
+        let half = at(1000).after(Duration::from_millis(500));
+        assert_eq!(come(4, half), 2);
+        assert_eq!(come(4, at(1001)), 2);
+        assert_eq!(come(4, at(1060)), 4);
+        // Another limit counts at once.
+        assert_eq!(come(6, at(1060)), 2);
+        assert!(!bucket.is_full(6, at(1060)) && bucket.is_full(6, at(1061)));
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct Arrival<S> {
     pub wire: Wire,
     /// Who it is.
     pub admission: Admission,
+    /// Its place among its user's clients.
+    pub seat: Seat,
     /// Where it came in.
     pub listener: Arc<Listener>,
     /// Its address, for the log.
@@ -127,6 +129,24 @@ impl Gauge {
         } else {
             self.0.fetch_add(step, Ordering::Relaxed);
         }
+    }
+}
+
+/// One of a user's clients, as long as this is kept.
+#[derive(Debug)]
+pub struct Seat(Arc<Gauge>);
+
+impl Seat {
+    /// One more.
+    pub fn take(count: &Arc<Gauge>) -> Self {
+        count.change(1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.change(-1);
     }
 }
 

@@ -17,6 +17,9 @@ USUAL_TCP = {
 def test_what_nobody_limits_is_not_limited() -> None:
     assert asdict(limits(settings_of(targetGroup=None), 100)) == {
         "max_clients": 100,
+        "max_clients_of_user": None,
+        "connection_rate": None,
+        "login_rate": None,
         "borrow_timeout_ms": 120_000,
         "idle_client_timeout_ms": 1_800_000,
         "idle_in_transaction_timeout_ms": None,
@@ -47,3 +50,14 @@ def test_clients_and_targets_that_vanish_are_noticed_each_in_their_way() -> None
         "keepalive_count": 3,
         "user_timeout_ms": None,
     }
+
+
+def test_a_pod_takes_no_more_clients_than_it_has_room_for() -> None:
+    assert limits(settings_of(maxClientConnections=7), 100).max_clients == 7
+    assert limits(settings_of(maxClientConnections=700), 100).max_clients == 100
+
+
+def test_numbers_and_rates_of_clients_arrive() -> None:
+    changes = {"maxClientConnectionsPerUser": 3, "maxConnectionRate": 4, "maxLoginRatePerUser": 5}
+    made = limits(settings_of(**changes), 100)
+    assert (made.max_clients_of_user, made.connection_rate, made.login_rate) == (3, 4, 5)

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use dbproxy_engine::{
-    ClientLogin, CloseReason, LoginEnv, LoginProgress, Password, TlsFacts, User, UserMethod, Users,
+    ClientLogin, CloseReason, Failure, LoginEnv, LoginProgress, Password, TlsFacts, User,
+    UserMethod, Users,
 };
 use dbproxy_postgres::{verifier, Login};
 
@@ -32,7 +33,7 @@ pub struct Door {
     pub tls_available: bool,
     pub tls_required: bool,
     pub tls: Option<TlsFacts>,
-    pub full: Option<u32>,
+    pub shut: Option<(CloseReason, Failure)>,
 }
 
 impl Door {
@@ -42,7 +43,7 @@ impl Door {
             tls_available: false,
             tls_required: false,
             tls: None,
-            full: None,
+            shut: None,
         }
     }
 
@@ -55,7 +56,7 @@ impl Door {
             }
         };
         let mut env = LoginEnv {
-            full: self.full,
+            shut: self.shut,
             users: &self.users,
             tls_available: self.tls_available,
             tls_required: self.tls_required,

@@ -8,12 +8,12 @@ use dbproxy_engine::{
     Admission, CancelKey, ClientLogin, CloseReason, Engine, LoginEnv, LoginProgress, TlsFacts,
 };
 
-use crate::shared::{Arrival, CancelAsked, Letter};
+use crate::shared::{Arrival, CancelAsked, Letter, Seat};
 use crate::snapshot::Listener;
 use crate::tls::Tls;
 use crate::wire::Wire;
 
-use super::Front;
+use super::{gate, Front};
 
 /// How long a guest may say nothing at first.
 const FIRST_BYTE: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ pub(super) enum Stage {
     LoggingIn,
     Handshaking,
     /// Admitted; its socket is leaving this driver.
-    Leaving(Admission),
+    Leaving(Admission, Seat),
     /// It brought a cancel, and may believe it over when its connection is closed.
     Cancelling,
     /// Told off; reading on until it leaves, so that it gets to read the error.
@@ -55,6 +55,8 @@ pub(super) struct Guest<E: Engine> {
     stage_since: Time,
     /// Counted as one that may be inside soon.
     claims: bool,
+    /// One too many in its second.
+    too_fast: bool,
 }
 
 impl<E: Engine> Guest<E> {
@@ -64,6 +66,7 @@ impl<E: Engine> Guest<E> {
         login: E::ClientLogin,
         (listener, peer): (Arc<Listener>, SocketAddr),
         now: Time,
+        too_fast: bool,
     ) -> Self {
         Self {
             wire,
@@ -76,6 +79,7 @@ impl<E: Engine> Guest<E> {
             heard_at: None,
             stage_since: now,
             claims: false,
+            too_fast,
         }
     }
 
@@ -109,7 +113,7 @@ impl<E: Engine> Guest<E> {
             Stage::Handshaking => self.stage_since.after(HANDSHAKE).min(over),
             Stage::Lingering => self.stage_since.after(LINGER),
             Stage::Cancelling => self.stage_since.after(CANCEL_PATIENCE),
-            Stage::Leaving(_) => Time(u64::MAX),
+            Stage::Leaving(..) => Time(u64::MAX),
         }
     }
 }
@@ -151,7 +155,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
                         return;
                     }
                 }
-                Stage::Leaving(_) | Stage::Cancelling | Stage::Lingering => {
+                Stage::Leaving(..) | Stage::Cancelling | Stage::Lingering => {
                     if guest.wire.input().len() > MAX_EARLY {
                         guest.wire.arm(&mut self.driver, false);
                     }
@@ -168,9 +172,8 @@ impl<E: Engine, D: Driver> Front<E, D> {
         };
         let mut out = Vec::new();
         let coming = self.shared.inside() + self.claims;
-        let full = coming >= snapshot.limits.max_clients;
         let mut env = LoginEnv {
-            full: full.then_some(snapshot.limits.max_clients),
+            shut: gate::shut(coming, guest.too_fast, &snapshot.limits),
             users: &snapshot.users,
             tls_available: snapshot.client_tls.is_some(),
             tls_required: snapshot.require_tls,
@@ -204,8 +207,14 @@ impl<E: Engine, D: Driver> Front<E, D> {
                 false
             }
             LoginProgress::Admitted(admission) => {
-                guest.stage = Stage::Leaving(admission);
-                self.hand_over(socket);
+                let (user, now) = (&admission.identity.user, self.driver.now());
+                match self.gate.admit(user, &snapshot.limits, now) {
+                    Ok(seat) => {
+                        guest.stage = Stage::Leaving(admission, seat);
+                        self.hand_over(socket);
+                    }
+                    Err((reason, failure)) => self.refuse(socket, Some(failure), reason),
+                }
                 false
             }
             LoginProgress::Cancel(key) => {
@@ -250,7 +259,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
     /// An admitted client leaves for its worker as soon as all that was sent is on the way.
     pub(super) fn hand_over(&mut self, socket: Token) {
         if let Some(guest) = self.guests.get_mut(&socket) {
-            if matches!(guest.stage, Stage::Leaving(_)) && self.driver.queued(socket) == 0 {
+            if matches!(guest.stage, Stage::Leaving(..)) && self.driver.queued(socket) == 0 {
                 guest.wire.arm(&mut self.driver, false);
                 self.driver.detach(socket);
             }
@@ -262,7 +271,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
             return;
         };
         guest.unclaim(&mut self.claims);
-        let Stage::Leaving(admission) = guest.stage else {
+        let Stage::Leaving(admission, seat) = guest.stage else {
             return;
         };
         self.stats_of(&guest.listener.name).admitted.add(1);
@@ -278,6 +287,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
                 socket,
                 wire: guest.wire,
                 admission,
+                seat,
                 listener: guest.listener,
                 peer: guest.peer,
             })));

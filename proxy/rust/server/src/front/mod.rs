@@ -1,6 +1,7 @@
 //! The front thread: it accepts, does TLS and the password exchange, and hands a client that may
 //! come in to the least-loaded worker. A storm of log-ins stalls no worker.
 
+mod gate;
 mod guests;
 mod parting;
 
@@ -17,6 +18,7 @@ use crate::snapshot::{Listener, Snapshot};
 use crate::stats::EndpointStats;
 use crate::wire::Wire;
 use crate::Random;
+use gate::Gate;
 use guests::{Guest, Stage};
 
 /// How long the accept queue is emptied after a drain was asked for.
@@ -38,6 +40,7 @@ pub struct Front<E: Engine, D: Driver> {
     guests: BTreeMap<Token, Guest<E>>,
     /// Guests that said who they are, and may be inside soon.
     claims: u32,
+    gate: Gate,
     stats: HashMap<Arc<str>, Arc<EndpointStats>>,
     events: Vec<Event<D::Socket>>,
     random: Random,
@@ -57,6 +60,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
             listeners: BTreeMap::new(),
             guests: BTreeMap::new(),
             claims: 0,
+            gate: Gate::default(),
             stats: HashMap::new(),
             events: Vec::new(),
             random,
@@ -186,7 +190,10 @@ impl<E: Engine, D: Driver> Front<E, D> {
         self.make_room();
         let mut wire = Wire::new(socket);
         wire.arm(&mut self.driver, true);
-        let guest = Guest::new(wire, E::login(), (listener, peer), self.driver.now());
+        let now = self.driver.now();
+        let limits = self.snapshot.as_ref().map(|s| &s.limits);
+        let too_fast = limits.is_some_and(|limits| self.gate.is_too_fast(limits, now));
+        let guest = Guest::new(wire, E::login(), (listener, peer), now, too_fast);
         self.guests.insert(socket, guest);
         self.shared.guests.change(1);
     }
@@ -206,6 +213,9 @@ impl<E: Engine, D: Driver> Front<E, D> {
         }
         self.looked_at = now;
         self.shared.notices.ripen(now);
+        if let Some(snapshot) = &self.snapshot {
+            self.gate.tidy(&snapshot.limits, now);
+        }
         if self.closing_at.is_some_and(|at| at <= now) {
             self.closing_at = None;
             for (token, _) in std::mem::take(&mut self.listeners) {

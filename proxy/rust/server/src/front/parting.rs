@@ -25,7 +25,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
         if self.guests.len() < most {
             return;
         }
-        let staying = |guest: &Guest<E>| !matches!(guest.stage, Stage::Leaving(_));
+        let staying = |guest: &Guest<E>| !matches!(guest.stage, Stage::Leaving(..));
         let mut order: Vec<(bool, Time, Token)> = self
             .guests
             .iter()
@@ -63,7 +63,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
                 self.count(token, CloseReason::LoginTimeout);
                 self.cast_out(token);
             }
-            Stage::Leaving(_) => {}
+            Stage::Leaving(..) => {}
         }
     }
 

@@ -62,6 +62,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             departing,
             life,
             outlived: false,
+            _seat: arrival.seat,
             peer: arrival.peer,
         });
         self.own(token, Owner::Client(key));

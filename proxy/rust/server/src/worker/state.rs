@@ -11,6 +11,7 @@ use dbproxy_engine::{CancelSecret, Engine, TlsFacts};
 use crate::book::Permit;
 use crate::limits::Life;
 use crate::origin::Origin;
+use crate::shared::Seat;
 use crate::slab::Key;
 use crate::snapshot::{Listener, Role, Target, TargetId};
 use crate::stats::{EndpointStats, TargetStats};
@@ -86,6 +87,8 @@ pub struct Client<E: Engine> {
     pub life: Life,
     /// That is long enough: it goes at its transaction's end.
     pub outlived: bool,
+    /// Its place among its user's clients; free again when it is forgotten.
+    pub _seat: Seat,
     /// Its address, for the log.
     pub peer: SocketAddr,
 }

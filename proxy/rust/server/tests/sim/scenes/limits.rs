@@ -169,3 +169,79 @@ fn a_pinned_session_keeps_its_old_connection() {
     stage.send(client, wire::message(b'X', &[]));
     stage.until("its end", |stage| stage.held("db0") == 0);
 }
+
+/// Logs in as far as it is let in; the SQLSTATE if it isn't.
+fn comes(stage: &mut Stage) -> Option<String> {
+    let client = stage.dial(WRITE_PORT, "shop");
+    stage.until("an answer", |stage| {
+        let person = stage.person(client);
+        person.ready > 0 || person.closed
+    });
+    stage.person(client).errors.first().cloned()
+}
+
+#[test]
+fn a_user_has_so_many_clients_and_the_next_when_one_of_them_left() {
+    let mut stage = Stage::new();
+    stage.desired.limits.max_clients_of_user = Some(2);
+    stage.apply();
+    stage.pass(Duration::from_millis(20));
+    let first = stage.join(WRITE_PORT);
+    stage.join(WRITE_PORT);
+    assert_eq!(comes(&mut stage).as_deref(), Some("53300"));
+    assert_eq!(stage.closed_for("too_many_clients_of_user"), 1);
+    stage.leave(first);
+    stage.pass(Duration::from_secs(1));
+    assert_eq!(comes(&mut stage), None);
+}
+
+#[test]
+fn more_connections_in_a_second_than_may_come_are_told_so_and_later_ones_come_in() {
+    let mut stage = Stage::new();
+    stage.desired.limits.connection_rate = Some(3);
+    stage.apply();
+    stage.pass(Duration::from_secs(2));
+    let all: Vec<_> = (0..8).map(|_| stage.dial(WRITE_PORT, "shop")).collect();
+    stage.until("the answers", |stage| {
+        all.iter()
+            .all(|client| stage.person(*client).ready > 0 || stage.person(*client).closed)
+    });
+    let inside = all.iter().filter(|client| stage.person(**client).ready > 0);
+    assert_eq!(inside.count(), 3);
+    assert_eq!(stage.closed_for("connection_rate"), 5);
+    stage.pass(Duration::from_secs(1));
+    assert_eq!(comes(&mut stage), None);
+}
+
+#[test]
+fn who_cancels_is_never_told_to_come_less_often() {
+    let mut stage = Stage::new();
+    let client = stage.join(WRITE_PORT);
+    stage.desired.limits.connection_rate = Some(1);
+    stage.apply();
+    stage.pass(Duration::from_millis(20));
+    stage.ask(client, "SELECT pg_sleep(60), ?");
+    stage.pass(Duration::from_millis(50));
+    stage.call(WRITE_PORT);
+    stage.cancel(client);
+    stage.until("the cancel", |stage| stage.person(client).ready == 2);
+    assert_eq!(stage.person(client).errors, ["57014"]);
+}
+
+#[test]
+fn a_user_that_logs_in_too_often_is_told_so_and_a_wrong_password_uses_nothing_up() {
+    let mut stage = Stage::new();
+    stage.desired.limits.login_rate = Some(2);
+    stage.apply();
+    stage.pass(Duration::from_secs(2));
+    for _ in 0..8 {
+        let stranger = stage.call(WRITE_PORT);
+        stage.send(stranger, wire::startup("app", "shop"));
+        stage.send(stranger, wire::message(b'p', &wire::texts(&["md5wrong"])));
+    }
+    stage.pass(Duration::from_millis(100));
+    let told: Vec<_> = (0..4).map(|_| comes(&mut stage)).collect();
+    let refused = told.iter().flatten().count();
+    assert!((1..=2).contains(&refused), "{told:?}");
+    assert_eq!(stage.closed_for("login_rate"), refused as u64);
+}
