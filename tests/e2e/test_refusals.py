@@ -194,6 +194,18 @@ REFUSED: dict[str, tuple[Object, str]] = {
         pool(maxConnectionsPercent=30, maxIdleConnectionsPercent=31),
         "maxIdleConnectionsPercent may not be higher than maxConnectionsPercent",
     ),
+    "a number of questions to clients that the kernel doesn't count": (
+        proxy(tcp={"keepaliveCount": 3}),
+        "keepaliveCount counts only where userTimeout is 0",
+    ),
+    "a number of questions to targets that the kernel doesn't count": (
+        group(tcp={"keepaliveCount": 3, "userTimeout": 60}),
+        "keepaliveCount counts only where userTimeout is 0",
+    ),
+    "a transaction that may not idle at all": (
+        proxy(idleInTransactionTimeout=0),
+        "should be greater than or equal to 1",
+    ),
     "a borrow timeout over five minutes": (
         pool(connectionBorrowTimeout=301),
         "should be less than or equal to 300",

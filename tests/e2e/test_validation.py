@@ -88,6 +88,8 @@ ACCEPTED: dict[str, Object] = {
     "as many idle connections as connections": pool(
         maxConnectionsPercent=30, maxIdleConnectionsPercent=30
     ),
+    "the lowest lifetime of connections": pool(maxConnectionLifetime=1),
+    "peers that are asked a number of times": group(tcp={"keepaliveCount": 3, "userTimeout": 0}),
     "a verified target": group(tls={"mode": "VERIFY_IDENTITY", "caSecretRef": {"name": "ca"}}),
     "a writer by ConfigMap": group(
         writerElection={"configMapRef": {"name": "election"}}, monitorSecretRef={"name": "monitor"}
