@@ -164,7 +164,7 @@ impl Connecting {
                 Ok(()) => {}
                 Err(End::Ready) => {
                     let params = std::mem::take(&mut self.params);
-                    let link = Link::new(params, self.key.take());
+                    let link = Link::new(params, self.key.take(), self.ask.init_query.is_some());
                     return (used, BackendProgress::Ready(link));
                 }
                 Err(End::Failed(failure)) => return (used, BackendProgress::Failed(failure)),

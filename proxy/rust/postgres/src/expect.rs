@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::message::backend;
-use crate::statement::Effects;
+use crate::statement::{Acts, Effects};
 
 /// Entries that an empty queue keeps room for.
 const ROOM: usize = 64;
@@ -20,6 +20,7 @@ pub(crate) struct Statement {
     /// The whole Parse message; empty if it is never parsed again, since its client is pinned.
     pub parse: Box<[u8]>,
     pub effects: Effects,
+    pub acts: Acts,
 }
 
 /// What the server owes an answer for.
@@ -29,6 +30,7 @@ pub(crate) enum Expect {
     Query {
         effects: Effects,
         begins: bool,
+        acts: Acts,
     },
     FunctionCall,
     /// `unnamed`: it parses the unnamed statement. `ours`: the proxy put it in.
@@ -42,6 +44,7 @@ pub(crate) enum Expect {
     Describe,
     Execute {
         effects: Effects,
+        acts: Acts,
     },
     /// `unnamed`: it closes the unnamed statement. `ours`: the proxy put it in.
     Close {
@@ -71,6 +74,8 @@ pub(crate) enum Expect {
 pub(crate) enum Injected {
     /// `SET application_name`; nothing depends on it.
     ApplicationName,
+    /// The client's settings. `awaited`: nothing is sent before they are known to be there.
+    Settings { awaited: bool },
     /// `DISCARD SEQUENCES`.
     Sequences,
     /// `ROLLBACK`, `DISCARD ALL`, the init query.
@@ -132,11 +137,19 @@ impl Expect {
     /// What it may do to transactions.
     pub(crate) fn effects(&self) -> Effects {
         match self {
-            Self::Query { effects, .. } | Self::Bind { effects } | Self::Execute { effects } => {
-                *effects
-            }
+            Self::Query { effects, .. }
+            | Self::Bind { effects }
+            | Self::Execute { effects, .. } => *effects,
             Self::FunctionCall => Effects::WRITE,
             _ => Effects::NONE,
+        }
+    }
+
+    /// What it does to settings.
+    pub(crate) fn acts(&self) -> &Acts {
+        match self {
+            Self::Query { acts, .. } | Self::Execute { acts, .. } => acts,
+            _ => &None,
         }
     }
 

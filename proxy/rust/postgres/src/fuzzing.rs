@@ -230,7 +230,7 @@ impl Table {
         self.client_input = input.get(used..).unwrap_or_default().to_vec();
         if asked {
             assert!(self.link.is_none(), "asked for a second backend");
-            let mut link = Link::new(Params::default(), None);
+            let mut link = Link::new(Params::default(), None, false);
             let mut steps = Steps::new();
             self.session.attach(&mut link, &mut steps);
             self.link = Some(link);

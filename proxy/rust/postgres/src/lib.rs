@@ -28,6 +28,7 @@ mod name;
 mod params;
 mod sequences;
 mod session;
+mod settings;
 mod startup;
 mod statement;
 mod texts;

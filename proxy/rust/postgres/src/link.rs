@@ -13,6 +13,7 @@ use crate::fate;
 use crate::message::{build, frontend};
 use crate::params::Params;
 use crate::sequences::Sequences;
+use crate::settings::Tracker;
 use crate::startup;
 use crate::statement::{Class, Dialect, Effects};
 
@@ -106,6 +107,13 @@ pub struct Link {
     pub(crate) answered: u64,
     pub(crate) application_name: Box<str>,
     pub(crate) sequences: Sequences,
+    pub(crate) settings: Tracker,
+    /// Statements of the request at the front that are complete.
+    pub(crate) complete: u16,
+    /// Texts may have to be read otherwise when what is outstanding is done.
+    pub(crate) shifting: bool,
+    /// What it ran once after its log-in, and what a reset of its settings takes away.
+    pub(crate) initialised: bool,
     /// The unnamed statement that it has, or may have.
     pub(crate) unnamed: Option<Arc<Statement>>,
     /// It has that one: nothing failed since that may have destroyed it.
@@ -113,7 +121,7 @@ pub struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(params: Params, key: Option<Key>) -> Self {
+    pub(crate) fn new(params: Params, key: Option<Key>, initialised: bool) -> Self {
         Self {
             key,
             status: Status::Idle,
@@ -134,18 +142,27 @@ impl Link {
             answered: 0,
             application_name: params.own_name().into(),
             sequences: Sequences::default(),
+            settings: Tracker::default(),
+            complete: 0,
+            shifting: false,
+            initialised,
             unnamed: None,
             surely: false,
             params: Arc::new(params),
         }
     }
 
-    /// How it reads texts.
+    /// How it reads texts, as far as that is known.
     pub(crate) fn dialect(&self) -> Dialect {
         Dialect {
-            literal_backslashes: self.params.standard_conforming_strings(),
-            ascii_safe: self.params.ascii_safe(),
+            literal_backslashes: self.params.standard_conforming_strings() && !self.shifting,
+            ascii_safe: self.params.ascii_safe() && !self.shifting,
         }
+    }
+
+    /// Whether its settings are other than those it logged in with, and can't be put back one by one.
+    fn resettable(&self) -> bool {
+        self.settings.is_lost() || self.initialised && !self.settings.settings().is_empty()
     }
 
     /// Takes note of a statement that `session` forwards.
@@ -153,6 +170,7 @@ impl Link {
         if class.writes {
             self.sequences.moved(session);
         }
+        self.shifting |= class.acts.as_ref().is_some_and(|acts| acts.shifts());
         if class.indelible {
             self.left(Leave::Indelible);
         } else if class.dirty || class.pin.is_some() {
@@ -241,7 +259,7 @@ impl Link {
             Release::Kill(KillReason::Ambiguous)
         } else if self.leave == Leave::Indelible {
             Release::Kill(KillReason::Pinned)
-        } else if self.leave == Leave::Dirty || self.status != Status::Idle {
+        } else if self.leave == Leave::Dirty || self.status != Status::Idle || self.resettable() {
             Release::Reset
         } else {
             Release::Clean
@@ -310,6 +328,7 @@ impl dbproxy_engine::Link for Link {
         }
         self.application_name = self.params.own_name().into();
         self.sequences = Sequences::default();
+        self.settings = Tracker::default();
         self.leave = Leave::Clean;
     }
 

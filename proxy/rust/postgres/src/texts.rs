@@ -4,7 +4,7 @@
 
 use dbproxy_engine::Failure;
 
-use crate::message::error::Fault;
+use crate::message::error::{Fault, Report};
 
 /// `ERROR` for a refused request, `FATAL` for the end of a session: the caller chooses by method.
 pub(crate) fn failure(failure: Failure, fatal: bool, out: &mut Vec<u8>) {
@@ -58,6 +58,18 @@ pub(crate) fn failure(failure: Failure, fatal: bool, out: &mut Vec<u8>) {
 pub(crate) fn too_many_for(what: &str, name: &str, out: &mut Vec<u8>) {
     let message = format!("too many connections for {what} \"{name}\"");
     Fault::fatal("53300", &message).write(out);
+}
+
+/// The settings that a session has are refused by the server: what it says, and why it was asked.
+pub(crate) fn settings_refused(report: &Report<'_>, out: &mut Vec<u8>) {
+    Fault {
+        hint: "The proxy set this session's settings again on another database connection.",
+        ..Fault::error(
+            &String::from_utf8_lossy(report.code),
+            &String::from_utf8_lossy(report.message),
+        )
+    }
+    .write(out);
 }
 
 /// What a server says of a message that has more in it than it should.

@@ -9,12 +9,15 @@ use dbproxy_postgres::{Link, Postgres};
 #[test]
 fn a_pinned_client_that_resets_its_settings_keeps_its_name() {
     let mut bench = Bench::named("shop", 1);
-    bench.client(&query("DISCARD ALL"));
+    bench.client(&query("LISTEN a"));
     bench.server(&concat(&[
         complete("SET"),
         report("application_name", "shop"),
         ready(b'I'),
+        complete("LISTEN"),
+        ready(b'I'),
     ]));
+    bench.client(&query("DISCARD ALL"));
     let reset = report("application_name", "");
     let reply = concat(&[complete("DISCARD ALL"), reset, ready(b'I')]);
     assert_eq!(bench.server(&reply), "C:DISCARD ALL Z:I");

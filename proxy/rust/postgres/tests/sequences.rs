@@ -151,7 +151,7 @@ fn in_a_failed_transaction_nothing_is_discarded() {
 #[test]
 fn a_pinned_client_moves_sequences_where_no_other_did() {
     let mut second = behind_another();
-    second.client(&query("SET work_mem = '1MB'"));
+    second.client(&query("DECLARE c CURSOR WITH HOLD FOR SELECT 1"));
     second.server(&concat(&[complete("SET"), ready(b'I')]));
     assert_eq!(
         second.client(&query("INSERT INTO t VALUES (2)")),
@@ -227,7 +227,7 @@ fn a_begin_in_the_middle_of_a_batch_takes_nothing_from_it() {
 #[test]
 fn a_pinned_client_keeps_the_unnamed_statement_that_is_not_remembered() {
     let mut second = behind_another();
-    second.client(&query("SET work_mem = '1MB'"));
+    second.client(&query("DECLARE c CURSOR WITH HOLD FOR SELECT 1"));
     second.server(&concat(&[complete("SET"), ready(b'I')]));
     second.client(&concat(&[parse("", "SELECT 1"), sync()]));
     second.server(&concat(&[bare(b'1'), ready(b'I')]));

@@ -87,11 +87,11 @@ fn pipelined_queries_are_all_answered_before_the_backend_goes() {
 }
 
 #[test]
-fn a_set_pins_and_the_backend_stays() {
+fn a_listener_pins_and_its_backend_stays() {
     let mut bench = Bench::new();
-    bench.client(&query("SET work_mem = '1MB'"));
-    bench.server(&concat(&[complete("SET"), ready(b'I')]));
-    assert_eq!(bench.pin(), Some(PinReason::SessionSetting));
+    bench.client(&query("LISTEN a"));
+    bench.server(&concat(&[complete("LISTEN"), ready(b'I')]));
+    assert_eq!(bench.pin(), Some(PinReason::Listen));
     assert!(bench.released.is_empty() && bench.session.pinned());
 }
 

@@ -10,7 +10,7 @@ pub(crate) struct Fault<'a> {
     /// `ERROR` or `FATAL`.
     pub severity: &'static str,
     /// SQLSTATE.
-    pub code: &'static str,
+    pub code: &'a str,
     /// The primary message.
     pub message: &'a str,
     /// What the user may do about it; empty for none.
@@ -19,7 +19,7 @@ pub(crate) struct Fault<'a> {
 
 impl<'a> Fault<'a> {
     /// An error after which the session goes on.
-    pub(crate) fn error(code: &'static str, message: &'a str) -> Self {
+    pub(crate) fn error(code: &'a str, message: &'a str) -> Self {
         Self {
             severity: "ERROR",
             code,
@@ -29,7 +29,7 @@ impl<'a> Fault<'a> {
     }
 
     /// An error that ends the session.
-    pub(crate) fn fatal(code: &'static str, message: &'a str) -> Self {
+    pub(crate) fn fatal(code: &'a str, message: &'a str) -> Self {
         Self {
             severity: "FATAL",
             ..Self::error(code, message)

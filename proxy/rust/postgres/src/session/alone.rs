@@ -227,8 +227,18 @@ impl Session {
         out: &mut Steps,
     ) -> usize {
         let mut bytes = Vec::new();
-        self.scanned = 0;
         texts::failure(failure, false, &mut bytes);
+        self.refuse_with(bytes, input, out)
+    }
+
+    /// Answers the first request with this error instead of running it.
+    pub(super) fn refuse_with(
+        &mut self,
+        mut bytes: Vec<u8>,
+        input: &[u8],
+        out: &mut Steps,
+    ) -> usize {
+        self.scanned = 0;
         let mut at = 0;
         loop {
             let rest = input.get(at..).unwrap_or_default();

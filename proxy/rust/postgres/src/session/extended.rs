@@ -12,9 +12,10 @@ use dbproxy_engine::{PinReason, Reader, Steps};
 use crate::expect::{Expect, Statement};
 use crate::link::Link;
 use crate::message::{build, frontend};
-use crate::statement::{Class, Effects};
+use crate::statement::{Acts, Class, Effects};
 
 use super::forward::{commits, Run, Verdict};
+use super::parameters;
 use super::{Session, Touched};
 
 /// A larger Parse is not remembered; the session pins instead.
@@ -47,7 +48,7 @@ impl Session {
             if self.pin.is_none() && !(whole && body.len() <= LONGEST_REMEMBERED && room) {
                 self.pin(PinReason::UnnamedStatement, link, out);
             }
-            let statement = Arc::new(self.remembered(body, class.effects));
+            let statement = Arc::new(self.remembered(body, &class));
             self.batch.unnamed = Touched::Parsed(Arc::clone(&statement));
             self.batch.used = false;
             unnamed = Some(statement);
@@ -61,7 +62,7 @@ impl Session {
     }
 
     /// What of an unnamed statement is kept. Who is pinned never needs to parse it again.
-    fn remembered(&self, body: &[u8], effects: Effects) -> Statement {
+    fn remembered(&self, body: &[u8], class: &Class) -> Statement {
         let mut parse = Vec::new();
         if self.pin.is_none() {
             build::message(&mut parse, frontend::PARSE, |out| {
@@ -70,7 +71,8 @@ impl Session {
         }
         Statement {
             parse: parse.into_boxed_slice(),
-            effects,
+            effects: class.effects,
+            acts: class.acts.clone(),
         }
     }
 
@@ -86,11 +88,11 @@ impl Session {
         if names.is_none_or(|(_portal, statement)| statement.is_empty()) {
             self.use_unnamed(link, run, out);
         }
-        let effects = match names {
-            Some((_portal, b"")) => self.effects_of_unnamed(),
-            _ => Effects::UNKNOWN,
+        let (effects, acts) = match names {
+            Some((_portal, b"")) => self.deeds_of_unnamed(),
+            _ => (Effects::UNKNOWN, None),
         };
-        self.batch.bound |= names.is_some_and(|(portal, _)| portal.is_empty());
+        self.bound(link, body, acts, out);
         self.portal_commits |= commits(&effects);
         link.expected.push(Expect::Bind { effects });
         link.unsynced = true;
@@ -115,13 +117,16 @@ impl Session {
 
     /// The unnamed portal, bound in this batch, has its effects booked already.
     pub(super) fn execute(&mut self, link: &mut Link, body: &[u8]) -> Verdict {
-        let booked = self.batch.bound && body.first() == Some(&0);
+        let unnamed = body.first() == Some(&0);
+        let booked = self.batch.bound.is_some() && unnamed;
+        self.batch.executed |= unnamed;
+        let acts = self.batch.bound.clone().flatten().filter(|_| unnamed);
         let effects = if !booked && self.portal_commits {
             Effects::UNKNOWN
         } else {
             Effects::NONE
         };
-        link.expected.push(Expect::Execute { effects });
+        link.expected.push(Expect::Execute { effects, acts });
         link.unsynced = true;
         Verdict::Forward
     }
@@ -147,11 +152,42 @@ impl Session {
         uses && matches!(self.batch.unnamed, Touched::Not)
     }
 
-    fn effects_of_unnamed(&self) -> Effects {
+    fn deeds_of_unnamed(&self) -> (Effects, Acts) {
         match (&self.batch.unnamed, &self.unnamed) {
-            (Touched::Parsed(statement), _) | (Touched::Not, Some(statement)) => statement.effects,
-            _ => Effects::UNKNOWN,
+            (Touched::Parsed(statement), _) | (Touched::Not, Some(statement)) => {
+                (statement.effects, statement.acts.clone())
+            }
+            _ => (Effects::UNKNOWN, None),
         }
+    }
+
+    /// A portal is bound, to a statement that does this to settings.
+    fn bound(&mut self, link: &mut Link, body: &[u8], acts: Acts, out: &mut Steps) {
+        let unnamed = frontend::names(body).is_some_and(|(portal, _)| portal.is_empty());
+        let acts = match acts {
+            Some(script) if unnamed => match parameters::fill(&script, body) {
+                Some(script) => Some(script),
+                None => {
+                    self.loses_settings(link, out);
+                    None
+                }
+            },
+            Some(_) => {
+                self.loses_settings(link, out);
+                None
+            }
+            None => None,
+        };
+        if unnamed {
+            self.batch.bound = Some(acts);
+            self.batch.executed = false;
+        }
+    }
+
+    /// What becomes of settings can't be followed.
+    pub(super) fn loses_settings(&mut self, link: &mut Link, out: &mut Steps) {
+        link.settings.lose();
+        self.pin(PinReason::SessionSetting, link, out);
     }
 
     /// The client uses its unnamed statement: sees to it that the backend has it, or has none.

@@ -11,7 +11,7 @@ use crate::message::{body, frontend, peek, Peek};
 use crate::statement::{Class, Effects, Memory};
 
 use super::sequences::called;
-use super::{Batch, Session, Touched};
+use super::{Batch, Replaying, Session, Touched};
 
 /// The client isn't read on while it has as many requests unanswered.
 const MOST_UNANSWERED: usize = 1024;
@@ -84,6 +84,12 @@ impl Session {
         out: &mut Steps,
     ) -> usize {
         if link.cutting || link.closing {
+            return 0;
+        }
+        if let Some(used) = self.refuse_unprepared(input, out) {
+            return used;
+        }
+        if self.replaying == Replaying::Awaited {
             return 0;
         }
         self.reintroduce(link, input, out);
@@ -278,6 +284,7 @@ impl Session {
         link.expected.push(Expect::Query {
             effects: class.effects,
             begins: begins(body),
+            acts: class.acts,
         });
         link.unsynced = false;
         self.batch = Batch::default();
@@ -309,6 +316,10 @@ impl Session {
         if link.copy_in == CopyIn::Active {
             link.swallowed += 1;
             return Verdict::Forward;
+        }
+        if matches!(self.batch.bound, Some(Some(_))) && !self.batch.executed {
+            // It may be executed in another batch.
+            self.loses_settings(link, out);
         }
         let parsed = matches!(self.batch.unnamed, Touched::Parsed(_));
         if parsed && !self.batch.used && !link.skips() {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use dbproxy_engine::{KillReason, Note, Step, Steps};
+use dbproxy_engine::{KillReason, Note, PinReason, Step, Steps};
 
 use super::{fault, Session};
 use crate::backend_login::parameter;
@@ -25,6 +25,8 @@ pub(super) enum Verdict {
     Instead(Vec<u8>),
     /// ReadyForQuery; passed on or not.
     Ready(bool),
+    /// The ReadyForQuery of the client's settings.
+    Replayed,
     /// It is the last one from this backend, passed on to the client.
     Fatal,
     Kill(KillReason),
@@ -61,13 +63,13 @@ pub(super) fn judge(
             }
         },
         backend::ERROR_RESPONSE => failure(session, link, body, out),
-        backend::READY_FOR_QUERY => ready(session, link, body),
+        backend::READY_FOR_QUERY => ready(session, link, body, out),
         backend::NOTICE_RESPONSE => unless_ours(link),
         // It is closed at the next ReadyForQuery.
         _ if link.ambiguous => Verdict::Pass,
         _ => match link.expected.front().map_or(Fit::Not, |one| one.fits(tag)) {
-            Fit::Part => part(session, link, tag),
-            Fit::Whole => whole(session, link),
+            Fit::Part => part(session, link, tag, body),
+            Fit::Whole => whole(session, link, tag, body),
             Fit::Not => Verdict::Kill(KillReason::OutOfStep),
         },
     }
@@ -81,7 +83,7 @@ fn unless_ours(link: &Link) -> Verdict {
 }
 
 /// A part of what answers the message at the front.
-fn part(session: Option<&mut Session>, link: &mut Link, tag: u8) -> Verdict {
+fn part(session: Option<&mut Session>, link: &mut Link, tag: u8, body: &[u8]) -> Verdict {
     let client = session.is_some();
     if tag != backend::DATA_ROW && tag != backend::COPY_DATA {
         runs(session, link);
@@ -90,6 +92,7 @@ fn part(session: Option<&mut Session>, link: &mut Link, tag: u8) -> Verdict {
         backend::COPY_IN_RESPONSE => return copy_in(client, link),
         backend::COMMAND_COMPLETE => {
             link.ends_copy();
+            completed(link, body);
             if let Some(Expect::Injected(Injected::Sequences)) = link.expected.front() {
                 link.sequences.discarded();
             }
@@ -110,15 +113,41 @@ fn runs(session: Option<&mut Session>, link: &mut Link) {
     }
 }
 
+/// A statement of the query at the front is complete.
+fn completed(link: &mut Link, body: &[u8]) {
+    let acts = link.expected.front().and_then(|front| front.acts().clone());
+    for (number, act) in acts.iter().flat_map(|script| &script.acts) {
+        if *number == link.complete {
+            link.settings.done(act, command(body));
+        }
+    }
+    link.complete = link.complete.saturating_add(1);
+}
+
+/// The command tag of a CommandComplete.
+fn command(body: &[u8]) -> &[u8] {
+    body.strip_suffix(b"\0").unwrap_or(body)
+}
+
 /// The message at the front, one of a batch, is carried out.
-fn whole(mut session: Option<&mut Session>, link: &mut Link) -> Verdict {
+fn whole(mut session: Option<&mut Session>, link: &mut Link, tag: u8, body: &[u8]) -> Verdict {
     let Some(done) = link.expected.pop() else {
         return Verdict::Kill(KillReason::OutOfStep);
     };
     let ours = done.is_ours();
     link.done = link.done.then(&done.effects());
     match done {
-        Expect::Execute { .. } => link.ends_copy(),
+        Expect::Execute { acts, .. } => {
+            link.ends_copy();
+            let said = if tag == backend::COMMAND_COMPLETE {
+                command(body)
+            } else {
+                b""
+            };
+            for (_, act) in acts.iter().flat_map(|script| &script.acts) {
+                link.settings.done(act, said);
+            }
+        }
         Expect::Parse {
             unnamed: Some(statement),
             ..
@@ -161,12 +190,19 @@ fn report(mut session: Option<&mut Session>, link: &mut Link, body: &[u8]) -> Ve
             None => Verdict::Drop,
         };
     }
+    let replaying = matches!(
+        link.expected.front(),
+        Some(Expect::Injected(Injected::Settings { .. }))
+    );
     // The session lets go of them meanwhile: each of many reports would copy them all.
-    if let Some(session) = &mut session {
+    if let Some(session) = session.as_mut().filter(|_| !replaying) {
         session.told = Arc::default();
     }
     if Arc::make_mut(&mut link.params).set(name, value).is_err() {
         return Verdict::Kill(KillReason::OutOfStep);
+    }
+    if replaying {
+        return Verdict::Drop;
     }
     if let Some(session) = session {
         session.told = Arc::clone(&link.params);
@@ -254,10 +290,23 @@ fn failure(
             return Verdict::Drop;
         }
         Some(Injected::Sequences) if report.code == b"25P02" => return Verdict::Drop,
+        Some(Injected::Settings { awaited: true }) if report.code != b"57014" => {
+            return match session {
+                Some(session) => {
+                    session.replay_failed(&report);
+                    Verdict::Drop
+                }
+                None => Verdict::Kill(KillReason::ResetFailed),
+            };
+        }
         Some(_) => return Verdict::Kill(KillReason::ResetFailed),
         None => {}
     }
     link.fails_copy();
+    if link.settings.changed() && fate::outlives_error(link) {
+        // Whether it was kept or undone, who knows.
+        link.settings.lose();
+    }
     link.reported = true;
     let cancelled = link.cutting && report.code == b"57014" && !fate::outlives_error(link);
     let known = session.is_some();
@@ -294,15 +343,28 @@ fn failure(
     Verdict::Pass
 }
 
-fn ready(session: Option<&mut Session>, link: &mut Link, body: &[u8]) -> Verdict {
+fn ready(session: Option<&mut Session>, link: &mut Link, body: &[u8], out: &mut Steps) -> Verdict {
     let status = body.first().copied().and_then(Status::of);
     let Some(status) = status else {
         return Verdict::Kill(KillReason::OutOfStep);
     };
     link.done = Effects::NONE;
+    let complete = std::mem::take(&mut link.complete);
+    let all = link
+        .expected
+        .front()
+        .and_then(|front| front.acts().as_ref());
+    if all.is_some_and(|script| script.statements != complete) && !link.reported {
+        // The text was cut otherwise.
+        link.settings.lose();
+    }
     let to_client = match link.expected.pop() {
-        Some(Expect::Injected(_)) => {
+        Some(Expect::Injected(why)) => {
             link.unnamed = None;
+            if let Injected::Settings { .. } = why {
+                link.status = status;
+                return Verdict::Replayed;
+            }
             false
         }
         // It made something of what nothing should have come of.
@@ -326,11 +388,21 @@ fn ready(session: Option<&mut Session>, link: &mut Link, body: &[u8]) -> Verdict
     }
     link.copy_in = CopyIn::Off;
     if to_client {
-        link.reported = false;
+        let failed = std::mem::replace(&mut link.reported, false);
+        let name = &link.application_name;
+        link.settings.ready(status, failed, name, &link.params);
     }
     link.status = status;
+    let all = status == Status::Idle && link.expected.is_empty() && !link.unsynced;
+    link.shifting &= !all;
     if let Some(session) = session {
-        if status == Status::Idle && link.expected.is_empty() && !link.unsynced {
+        if link.settings.is_lost() {
+            session.pin(PinReason::SessionSetting, link, out);
+        }
+        if status == Status::Idle && to_client {
+            session.settings = Arc::clone(link.settings.settings());
+        }
+        if all {
             session.portal_commits = false;
         }
         return Verdict::Ready(to_client);

@@ -10,6 +10,8 @@ mod extended;
 mod forward;
 mod judge;
 mod lost;
+mod parameters;
+mod replay;
 mod replies;
 mod sequences;
 
@@ -20,12 +22,13 @@ use dbproxy_engine::{
     Release, Step, Steps,
 };
 
-use crate::expect::{Injected, Statement};
+use crate::expect::Statement;
 use crate::link::{CopyIn, Leave, Link};
 use crate::message::error::Fault;
 use crate::message::{backend, build};
 use crate::params::Params;
-use crate::statement::Memory;
+use crate::settings::Settings;
+use crate::statement::{Acts, Memory};
 use crate::{name, texts};
 
 /// A transaction whose backend is gone, as the client sees it.
@@ -37,6 +40,16 @@ enum Virtual {
     Untold,
     /// It knows: 25P02 until it rolls back.
     Told,
+}
+
+/// How far the backend is prepared that was attached.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Replaying {
+    No,
+    /// Nothing is forwarded before the client's settings are there.
+    Awaited,
+    /// They can't be: the client's request is answered with this error.
+    Failed(Box<[u8]>),
 }
 
 /// What the batch at hand did to the unnamed statement.
@@ -57,8 +70,10 @@ struct Batch {
     used: bool,
     /// It used the one that the backend had.
     relies: bool,
-    /// The unnamed portal was bound.
-    bound: bool,
+    /// The unnamed portal was bound, and does this.
+    bound: Option<Acts>,
+    /// It was executed.
+    executed: bool,
     /// One of its messages is broken: the server throws away what stands behind it.
     broken: bool,
     /// It parsed a ROLLBACK that ends the virtual transaction.
@@ -78,6 +93,9 @@ pub struct Session {
     skipping: bool,
     /// It was told to go; nothing more is looked at.
     closed: bool,
+    /// What the client has set, outside of the transaction that it may be in.
+    settings: Arc<Settings>,
+    replaying: Replaying,
     /// A backend was attached and nothing was forwarded to it yet.
     fresh: bool,
     /// It had its settings reset; for the server that means no name.
@@ -126,6 +144,8 @@ impl Session {
             failed: Virtual::No,
             skipping: false,
             closed: false,
+            settings: Settings::none(),
+            replaying: Replaying::No,
             fresh: false,
             nameless: false,
             begun: false,
@@ -212,7 +232,9 @@ impl dbproxy_engine::Session for Session {
     fn attach(&mut self, link: &mut Link, out: &mut Steps) {
         self.fresh = true;
         self.batch = Batch::default();
-        self.tell_params(link, out);
+        if !self.replay(link, out) {
+            self.tell_params(link, out);
+        }
         self.introduce(link, out);
     }
 
@@ -264,36 +286,5 @@ impl dbproxy_engine::Session for Session {
 
     fn pinned(&self) -> bool {
         self.pin.is_some()
-    }
-}
-
-impl Session {
-    /// Tells the server the client's name.
-    fn introduce(&mut self, link: &mut Link, out: &mut Steps) {
-        self.nameless = false;
-        if *link.application_name != *self.application_name {
-            let mut bytes = Vec::new();
-            let sql = name::set(&self.application_name);
-            link.inject(Injected::ApplicationName, &sql, &mut bytes);
-            link.application_name = self.application_name.as_ref().into();
-            tell(bytes, out);
-        }
-    }
-
-    /// Tells the client how the reports of this backend differ from those it knows.
-    fn tell_params(&mut self, link: &Link, out: &mut Steps) {
-        if Arc::ptr_eq(&self.told, &link.params) {
-            return;
-        }
-        let mut bytes = Vec::new();
-        for (name, value) in link.params.iter() {
-            if self.told.value(name) != Some(value) {
-                build::parameter(&mut bytes, name, value);
-            }
-        }
-        if !bytes.is_empty() {
-            say(bytes, out);
-        }
-        self.told = Arc::clone(&link.params);
     }
 }

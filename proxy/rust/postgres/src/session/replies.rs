@@ -86,6 +86,19 @@ pub(super) fn replies(
                     return flow.at;
                 }
             }
+            Verdict::Replayed => {
+                flow.drop(total, out);
+                match session.as_deref_mut() {
+                    Some(session) => session.prepared(link, out),
+                    None if link.settled() => {
+                        let release = link.release();
+                        let release = behind(link, &flow, out).map_or(release, Release::Kill);
+                        out.push(Step::Release(release));
+                        return flow.at;
+                    }
+                    None => {}
+                }
+            }
             Verdict::Fatal => {
                 flow.pass(total.min(rest.len()));
                 flow.flush(out);

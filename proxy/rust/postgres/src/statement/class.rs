@@ -2,10 +2,11 @@
 
 use dbproxy_engine::PinReason;
 
+use super::act::Acts;
 use super::effects::Effects;
 
 /// What a text means.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub(crate) struct Class {
     /// What it may do to transactions.
     pub effects: Effects,
@@ -19,6 +20,8 @@ pub(crate) struct Class {
     pub dirty: bool,
     /// Leaves state in the backend that `DISCARD ALL` doesn't remove.
     pub indelible: bool,
+    /// What it does to settings, and to the transaction that keeps them.
+    pub acts: Acts,
 }
 
 impl Class {
@@ -31,6 +34,7 @@ impl Class {
             writes: true,
             dirty: true,
             indelible: true,
+            acts: None,
         }
     }
 

@@ -2,10 +2,12 @@
 
 use dbproxy_engine::PinReason;
 
+use super::act::{Act, Script};
 use super::class::{Class, Kind};
 use super::effects::Effects;
 use super::lexer::{Lexer, Token};
 use super::scan::{Lower, Scan};
+use super::setting;
 
 /// What is known of how the server reads a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,17 +26,29 @@ pub(crate) fn classify(text: &[u8], dialect: Dialect) -> Class {
     let mut classifier = Classifier {
         lexer: Lexer::new(text, dialect.literal_backslashes),
         class: Class::default(),
+        number: 0,
+        acts: Vec::new(),
     };
     while classifier.statement() {}
     if classifier.lexer.unsure() {
         return Class::unknown(PinReason::Unclassified);
     }
-    classifier.class
+    let script = Script {
+        acts: classifier.acts.into(),
+        statements: classifier.number,
+    };
+    Class {
+        acts: (!script.acts.is_empty()).then(|| script.into()),
+        ..classifier.class
+    }
 }
 
 struct Classifier<'a> {
     lexer: Lexer<'a>,
     class: Class,
+    /// How many statements stand before this one.
+    number: u16,
+    acts: Vec<(u16, Act)>,
 }
 
 impl<'a> Classifier<'a> {
@@ -49,12 +63,17 @@ impl<'a> Classifier<'a> {
                 Some(_) => break b"",
             }
         };
+        let plain = lead;
         let lead = self.explained(lead);
         let kind = self.kind(Lower::of(lead).as_bytes());
         let mut scan = Scan::new(kind, lead);
-        let more = self.body(&mut scan);
+        let more = match lead.len() == plain.len() && self.configures(plain) {
+            true => self.skip(),
+            false => self.body(&mut scan),
+        };
         self.settings_view(kind, &scan);
         self.conclude(kind, &scan);
+        self.number = self.number.saturating_add(1);
         more
     }
 
@@ -112,7 +131,9 @@ impl<'a> Classifier<'a> {
             b"commit" | b"end" | b"rollback" | b"abort" | b"start" | b"prepare" => {
                 self.transaction_kind(lead)
             }
-            b"savepoint" | b"release" | b"lock" | b"fetch" | b"move" | b"close" => Kind::Neutral,
+            b"savepoint" => self.savepoint(Act::Savepoint),
+            b"release" => self.savepoint(Act::Release),
+            b"lock" | b"fetch" | b"move" | b"close" => Kind::Neutral,
             b"declare" => Kind::Declare,
             b"do" | b"call" => {
                 self.class.dirty = true;
@@ -122,10 +143,13 @@ impl<'a> Classifier<'a> {
                 self.class.dirty = true;
                 Kind::Write
             }
-            b"set" | b"reset" => self.setting_kind(lead),
+            b"set" => self.follow(setting::set(&self.lexer)),
+            b"reset" => self.follow(setting::reset(&self.lexer)),
             b"execute" | b"deallocate" => self.pinning(PinReason::SqlPrepare),
-            b"listen" | b"unlisten" => self.pinning(PinReason::Listen),
-            b"discard" => self.pinning(PinReason::Discard),
+            b"listen" => self.pinning(PinReason::Listen),
+            // Who listens is pinned for that.
+            b"unlisten" => Kind::Neutral,
+            b"discard" => self.discard(),
             b"load" => self.pinning(PinReason::ServerProcess),
             _ => {
                 self.class.dirty = true;
@@ -148,12 +172,14 @@ impl<'a> Classifier<'a> {
             (b"start", _) => self.pinning(PinReason::Unclassified),
             (_, b"prepared") => Kind::Steps,
             (b"commit" | b"end", _) => Kind::Commit,
-            (_, b"to") => Kind::Neutral,
+            (_, b"to") => self.savepoint(Act::RollbackTo),
             (_, b"work" | b"transaction") => {
                 let mut lexer = self.lexer.clone();
                 lexer.next();
                 match lexer.next() {
-                    Some(Token::Word(word)) if word.eq_ignore_ascii_case(b"to") => Kind::Neutral,
+                    Some(Token::Word(word)) if word.eq_ignore_ascii_case(b"to") => {
+                        self.savepoint(Act::RollbackTo)
+                    }
                     _ => Kind::Rollback,
                 }
             }
@@ -161,32 +187,55 @@ impl<'a> Classifier<'a> {
         }
     }
 
-    /// SET and RESET. `LOCAL`, `TRANSACTION` and `CONSTRAINTS` may also begin the name of a
-    /// setting; they don't if another word follows.
-    fn setting_kind(&mut self, lead: &[u8]) -> Kind {
-        let (second, words) = self.ahead();
-        let reason = match second.as_bytes() {
-            b"local" | b"transaction" | b"constraints" if lead == b"set" && words => {
-                return Kind::Neutral;
-            }
-            b"role" => PinReason::SessionRole,
-            b"session" => {
-                let mut lexer = self.lexer.clone();
-                lexer.next();
-                match lexer.next() {
-                    Some(Token::Word(word))
-                        if word.eq_ignore_ascii_case(b"authorization")
-                            || word.eq_ignore_ascii_case(b"role") =>
-                    {
-                        PinReason::SessionRole
-                    }
-                    _ => PinReason::SessionSetting,
-                }
-            }
-            _ => PinReason::SessionSetting,
-        };
-        self.class.pin(reason);
+    /// SET and RESET.
+    fn follow(&mut self, acts: Option<Vec<Act>>) -> Kind {
+        match acts {
+            Some(acts) => acts
+                .into_iter()
+                .for_each(|act| self.acts.push((self.number, act))),
+            None => self.class.pin(PinReason::SessionSetting),
+        }
         Kind::Neutral
+    }
+
+    fn savepoint(&mut self, act: fn(Box<str>) -> Act) -> Kind {
+        match setting::savepoint(&self.lexer) {
+            Some(name) => self.acts.push((self.number, act(name))),
+            None => self.class.pin(PinReason::Unclassified),
+        }
+        Kind::Neutral
+    }
+
+    /// A client that has what DISCARD takes besides settings is pinned for that.
+    fn discard(&mut self) -> Kind {
+        match self.ahead().0.as_bytes() {
+            b"all" => self.acts.push((self.number, Act::DiscardAll)),
+            b"plans" | b"sequences" | b"temp" | b"temporary" => {}
+            _ => self.class.pin(PinReason::Discard),
+        }
+        Kind::Neutral
+    }
+
+    /// Whether a statement that isn't explained does nothing but `set_config`.
+    fn configures(&mut self, lead: &[u8]) -> bool {
+        let acts = lead
+            .eq_ignore_ascii_case(b"select")
+            .then(|| setting::configured(&self.lexer))
+            .flatten();
+        let configures = acts.is_some();
+        let acts = acts.into_iter().flatten();
+        self.acts.extend(acts.map(|act| (self.number, act)));
+        configures
+    }
+
+    /// Goes to the end of a statement that is understood; answers whether a semicolon ended it.
+    fn skip(&mut self) -> bool {
+        while let Some(token) = self.lexer.next() {
+            if token == Token::Semicolon {
+                return true;
+            }
+        }
+        false
     }
 
     /// Reads the rest of a statement; answers whether a semicolon ended it.
@@ -212,6 +261,11 @@ impl<'a> Classifier<'a> {
 
     fn conclude(&mut self, kind: Kind, scan: &Scan<'_>) {
         let writes = scan.writes;
+        match kind {
+            Kind::Commit => self.acts.push((self.number, Act::Commit)),
+            Kind::Rollback => self.acts.push((self.number, Act::Rollback)),
+            _ => {}
+        }
         let (effects, changes) = match kind {
             Kind::Read if writes => (Effects::WRITE, true),
             Kind::Read | Kind::Declare if scan.sources.foreign => (Effects::WRITE, writes),

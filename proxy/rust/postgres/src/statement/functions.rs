@@ -48,10 +48,7 @@ fn pins(name: &[u8]) -> Option<PinReason> {
         b"pg_advisory_lock"
         | b"pg_advisory_lock_shared"
         | b"pg_try_advisory_lock"
-        | b"pg_try_advisory_lock_shared"
-        | b"pg_advisory_unlock"
-        | b"pg_advisory_unlock_shared"
-        | b"pg_advisory_unlock_all" => PinReason::AdvisoryLock,
+        | b"pg_try_advisory_lock_shared" => PinReason::AdvisoryLock,
         b"pg_backup_start" | b"pg_backup_stop" | b"pg_start_backup" | b"pg_stop_backup" => {
             PinReason::SessionFunction
         }

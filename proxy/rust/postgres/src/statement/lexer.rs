@@ -32,6 +32,8 @@ pub(crate) enum Token<'a> {
 pub(crate) struct Lexer<'a> {
     text: &'a [u8],
     at: usize,
+    /// Where the last token begins.
+    began: usize,
     literal_backslashes: bool,
     unsure: bool,
 }
@@ -42,6 +44,7 @@ impl<'a> Lexer<'a> {
         Self {
             text,
             at: 0,
+            began: 0,
             literal_backslashes,
             unsure: false,
         }
@@ -50,6 +53,11 @@ impl<'a> Lexer<'a> {
     /// Whether the server might have cut otherwise, or found no end.
     pub(crate) fn unsure(&self) -> bool {
         self.unsure
+    }
+
+    /// The last token as it is written.
+    pub(crate) fn taken(&self) -> &'a [u8] {
+        self.text.get(self.began..self.at).unwrap_or_default()
     }
 
     #[inline]
@@ -69,7 +77,10 @@ impl<'a> Lexer<'a> {
                 b' ' | b'\t' | b'\n' | b'\r' | 0x0c => self.at += 1,
                 b'-' if self.peek(1) == Some(b'-') => self.line_comment(),
                 b'/' if self.peek(1) == Some(b'*') => self.block_comment(),
-                _ => return Some(self.token(byte)),
+                _ => {
+                    self.began = self.at;
+                    return Some(self.token(byte));
+                }
             }
         }
     }

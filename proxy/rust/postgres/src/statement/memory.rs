@@ -41,21 +41,21 @@ impl Memory {
             return classify(text, dialect);
         };
         match slot {
-            Some(known) if known.text == text && known.dialect == dialect => known.class,
+            Some(known) if known.text == text && known.dialect == dialect => known.class.clone(),
             Some(other) => {
                 other.text.clear();
                 other.text.reserve_exact(text.len());
                 other.text.extend_from_slice(text);
                 other.dialect = dialect;
                 other.class = classify(text, dialect);
-                other.class
+                other.class.clone()
             }
             None => {
                 let (text, class) = (text.to_vec(), classify(text, dialect));
                 *slot = Some(Judged {
                     text,
                     dialect,
-                    class,
+                    class: class.clone(),
                 });
                 class
             }

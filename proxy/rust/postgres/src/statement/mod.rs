@@ -6,6 +6,7 @@
 //! first words decide most, names in front of a parenthesis the rest. Wherever the text isn't
 //! understood for certain, the answer is a pin, never a guess.
 
+mod act;
 mod class;
 mod classify;
 mod effects;
@@ -15,11 +16,13 @@ mod lexer;
 pub mod measure;
 mod memory;
 mod scan;
+mod setting;
 mod sources;
 mod syntax;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use act::{Act, Acts, Argument, Script, Value};
 pub(crate) use class::Class;
 pub(crate) use classify::{classify, Dialect};
 pub(crate) use effects::{Effects, State};

@@ -4,7 +4,7 @@ use dbproxy_engine::PinReason;
 use proptest::prelude::*;
 
 use super::effects::{Effects, State};
-use super::{classify, Class, Dialect};
+use super::{classify, Act, Class, Dialect};
 
 const USUAL: Dialect = Dialect {
     literal_backslashes: true,
@@ -33,6 +33,13 @@ fn ordinary_statements_are_shared() {
         "SELECT pg_advisory_xact_lock(1)",
         "BEGIN ISOLATION LEVEL REPEATABLE READ",
         "SET LOCAL work_mem = '1MB'",
+        "SET work_mem = '1MB'",
+        "RESET ALL",
+        "SET ROLE x",
+        "DISCARD ALL",
+        // As a driver's pool ends each use of a session.
+        "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL;",
+        "SELECT set_config('TimeZone', 'UTC', false)",
         "SET TRANSACTION READ ONLY",
         "SET CONSTRAINTS ALL DEFERRED",
         "COPY t (a, b) FROM STDIN WITH (FORMAT csv)",
@@ -57,17 +64,9 @@ fn ordinary_statements_are_shared() {
 fn what_leaves_state_pins_with_its_reason() {
     use PinReason::*;
     for (sql, reason) in [
-        ("SET work_mem = '1MB'", SessionSetting),
         ("set session x.y to 1", SessionSetting),
         ("SET local.x = 1", SessionSetting),
         ("SET transaction.x TO 1", SessionSetting),
-        ("RESET ALL", SessionSetting),
-        ("SET TIME ZONE 'UTC'", SessionSetting),
-        ("SET NAMES 'UTF8'", SessionSetting),
-        (
-            "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
-            SessionSetting,
-        ),
         ("SELECT set_config('a.b', 'c', true)", SessionSetting),
         (
             "SELECT pg_catalog.SET_CONFIG ('a.b', 'c', false)",
@@ -82,15 +81,11 @@ fn what_leaves_state_pins_with_its_reason() {
             "WITH x AS (UPDATE pg_catalog.\"pg_settings\" SET setting = '1') SELECT 1",
             SessionSetting,
         ),
-        ("SET ROLE x", SessionRole),
-        ("SET SESSION AUTHORIZATION x", SessionRole),
-        ("RESET SESSION AUTHORIZATION", SessionRole),
         ("PREPARE p AS SELECT 1", SqlPrepare),
         ("EXECUTE p (1)", SqlPrepare),
         ("EXPLAIN ANALYZE EXECUTE p", SqlPrepare),
         ("DEALLOCATE ALL", SqlPrepare),
         ("LISTEN a", Listen),
-        ("SELECT 1; UNLISTEN *", Listen),
         ("CREATE TEMP TABLE t (a int)", TemporaryObject),
         (
             "CREATE OR REPLACE TEMPORARY VIEW v AS SELECT 1",
@@ -108,25 +103,24 @@ fn what_leaves_state_pins_with_its_reason() {
         ("SELECT pg_try_advisory_lock(1)", AdvisoryLock),
         ("SELECT currval('s')", SequenceState),
         ("SELECT lastval()", SequenceState),
-        ("DISCARD ALL", Discard),
         ("LOAD 'x'", ServerProcess),
         ("SELECT setseed(0.5)", SessionFunction),
         ("SELECT dblink_connect('x')", SessionFunction),
         ("SELECT pg_backup_start('x')", SessionFunction),
         ("FROB x", Unclassified),
-        ("SELECT 'a\\'; SET x TO 1; --'", Unclassified),
+        ("SELECT 'a\\'; SET x.y TO 1; --'", Unclassified),
         ("SELECT 'unterminated", Unclassified),
         (
             "SELECT U&\"\\0073et_config\"('a', 'b', false)",
             Unclassified,
         ),
         ("(SELECT set_config('a', 'b', false))", SessionSetting),
-        ("BEGIN; SET x TO 1; COMMIT", SessionSetting),
-        ("/* a /* b */ c */ SET x TO 1", SessionSetting),
-        ("-- a\nSET x TO 1", SessionSetting),
-        ("SELECT E'\\'' ; SET x TO '1'", SessionSetting),
-        ("SELECT $a$ $$ $a$; SET x TO '1'", SessionSetting),
-        ("SELECT 1;SET x TO 1", SessionSetting),
+        ("BEGIN; SET x.y TO 1; COMMIT", SessionSetting),
+        ("/* a /* b */ c */ SET x.y TO 1", SessionSetting),
+        ("-- a\nSET x.y TO 1", SessionSetting),
+        ("SELECT E'\\'' ; SET x.y TO '1'", SessionSetting),
+        ("SELECT $a$ $$ $a$; SET x.y TO '1'", SessionSetting),
+        ("SELECT 1;SET x.y TO 1", SessionSetting),
     ] {
         assert_eq!(class(sql).pin, Some(reason), "{sql}");
     }
@@ -304,7 +298,9 @@ proptest! {
     #[test]
     fn nothing_hides_a_statement(a in noise(), v in value(), b in noise(), set in "[sS][eE][tT]") {
         let class = class(&format!("{a}SELECT {v}{b};{a}{set}{b}x{a}TO 1"));
-        prop_assert_eq!(class.pin, Some(PinReason::SessionSetting));
+        let one = Act::Set("x".into(), super::Value::Items(["1".into()].into()));
+        let script = class.acts.unwrap();
+        prop_assert_eq!(&*script.acts, [(1, one)]);
     }
 
     #[test]

@@ -1,0 +1,252 @@
+//! What a backend that has some settings is sent so that it has others.
+
+use super::{Settings, Value, AUTHORIZATION, NAME, ROLE};
+
+/// What is sent.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) struct Replay {
+    pub sql: String,
+    /// It may fail, or say how texts are to be read: what is behind it waits until it is done.
+    pub awaited: bool,
+}
+
+/// Settings that every server takes back as it once took them: no object, file or right is needed, and
+/// no text is read otherwise because of them. All of PostgreSQL 14 and later have them. Sorted.
+static SURE: &[&str] = &[
+    "array_nulls",
+    "backslash_quote",
+    "bytea_output",
+    "check_function_bodies",
+    "client_min_messages",
+    "constraint_exclusion",
+    "cursor_tuple_fraction",
+    "datestyle",
+    "default_statistics_target",
+    "default_transaction_deferrable",
+    "default_transaction_isolation",
+    "default_transaction_read_only",
+    "enable_bitmapscan",
+    "enable_hashagg",
+    "enable_hashjoin",
+    "enable_indexonlyscan",
+    "enable_indexscan",
+    "enable_material",
+    "enable_mergejoin",
+    "enable_nestloop",
+    "enable_seqscan",
+    "enable_sort",
+    "enable_tidscan",
+    "escape_string_warning",
+    "extra_float_digits",
+    "from_collapse_limit",
+    "geqo",
+    "geqo_threshold",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    "intervalstyle",
+    "jit",
+    "join_collapse_limit",
+    "lock_timeout",
+    "maintenance_work_mem",
+    "max_parallel_workers_per_gather",
+    "plan_cache_mode",
+    "quote_all_identifiers",
+    "random_page_cost",
+    "row_security",
+    "search_path",
+    "seq_page_cost",
+    "statement_timeout",
+    "synchronous_commit",
+    "timezone",
+    "transform_null_equals",
+    "work_mem",
+    "xmlbinary",
+    "xmloption",
+];
+
+/// Lists whose items are names: as a text they are set by `set_config`, which reads it as the server
+/// shows it.
+const NAMES: [&str; 3] = ["local_preload_libraries", "search_path", "temp_tablespaces"];
+
+/// What makes a backend that has `from` have `to`; `None` if that is nothing. The name that a client
+/// goes by is set apart.
+pub(crate) fn replay(from: &Settings, to: &Settings) -> Option<Replay> {
+    let same = |name: &str| from.value(name) == to.value(name);
+    let plain = |name: &str| ![AUTHORIZATION, ROLE, NAME].contains(&name);
+    let gone = from.iter().map(|(name, _)| &**name);
+    let gone: Vec<&str> = gone
+        .filter(|name| plain(name) && to.value(name).is_none())
+        .collect();
+    let new = to.iter().filter(|(name, _)| plain(name) && !same(name));
+    let new: Vec<_> = new.collect();
+    let others = !gone.is_empty() || !new.is_empty();
+    let mut plan = Plan::default();
+    // Whoever it is has no say in what others set, and a new one has no role.
+    let leaves = from.value(AUTHORIZATION).is_some() && (others || !same(AUTHORIZATION));
+    let role = to.value(ROLE).filter(|_| same(AUTHORIZATION) && !others);
+    if leaves {
+        plan.add(AUTHORIZATION, None);
+    } else if from.value(ROLE).is_some() && role.is_none() {
+        plan.add(ROLE, None);
+    }
+    let bare = !plan.sql.is_empty();
+    for name in gone {
+        plan.add(name, None);
+    }
+    for (name, value) in new {
+        plan.add(name, Some(value));
+    }
+    for (name, again) in [(AUTHORIZATION, leaves), (ROLE, bare)] {
+        if let Some(value) = to.value(name).filter(|_| again || !same(name)) {
+            plan.add(name, Some(value));
+        }
+    }
+    (!plan.sql.is_empty()).then_some(Replay {
+        sql: plan.sql,
+        awaited: plan.awaited,
+    })
+}
+
+#[derive(Default)]
+struct Plan {
+    sql: String,
+    awaited: bool,
+}
+
+impl Plan {
+    fn add(&mut self, name: &str, value: Option<&Value>) {
+        self.awaited |= SURE.binary_search(&name).is_err();
+        if !self.sql.is_empty() {
+            self.sql.push(';');
+        }
+        match (name, value) {
+            (AUTHORIZATION, None) => self.sql.push_str("RESET SESSION AUTHORIZATION"),
+            (_, None) => self.sql.extend(["RESET ", name]),
+            (_, Some(Value::Text(text))) if NAMES.contains(&name) => {
+                self.sql
+                    .extend(["SELECT pg_catalog.set_config('", name, "',"]);
+                literal(&mut self.sql, text);
+                self.sql.push_str(",false)");
+            }
+            (_, Some(Value::Items(items))) => {
+                self.sql.extend(["SET ", name, " TO "]);
+                for (index, item) in items.iter().enumerate() {
+                    if index > 0 {
+                        self.sql.push(',');
+                    }
+                    literal(&mut self.sql, item);
+                }
+            }
+            (_, Some(Value::Text(text))) => {
+                self.sql.extend(["SET ", name, " TO "]);
+                literal(&mut self.sql, text);
+            }
+            // Outside of a transaction every value is known.
+            (_, Some(Value::Reported)) => self.awaited = true,
+        }
+    }
+}
+
+/// A text in quotes, however the server reads backslashes.
+pub(crate) fn literal(sql: &mut String, text: &str) {
+    if text.contains('\\') {
+        sql.push('E');
+    }
+    sql.push('\'');
+    for character in text.chars() {
+        if matches!(character, '\'' | '\\') {
+            sql.push(character);
+        }
+        sql.push(character);
+    }
+    sql.push('\'');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(entries: &[(&str, &str)]) -> Settings {
+        let mut settings = Settings::default();
+        for (name, value) in entries {
+            let value = Value::Items([(*value).into()].into());
+            settings = settings.with(&(*name).into(), &value).unwrap();
+        }
+        settings
+    }
+
+    fn sql(from: &[(&str, &str)], to: &[(&str, &str)]) -> (String, bool) {
+        replay(&settings(from), &settings(to))
+            .map_or_else(Default::default, |replay| (replay.sql, replay.awaited))
+    }
+
+    #[test]
+    fn the_sure_ones_are_sorted() {
+        assert!(SURE.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn only_the_difference_is_sent() {
+        let (from, to) = (
+            [("geqo", "off"), ("jit", "off")],
+            [("jit", "off"), ("work_mem", "1MB")],
+        );
+        let expected = "RESET geqo;SET work_mem TO '1MB'".to_owned();
+        assert_eq!(sql(&from, &to), (expected, false));
+        assert_eq!(sql(&from, &from), Default::default());
+    }
+
+    #[test]
+    fn what_may_fail_or_shapes_texts_is_awaited() {
+        for name in ["role", "session_authorization", "client_encoding"] {
+            assert!(sql(&[], &[(name, "x")]).1, "{name}");
+        }
+        for name in [
+            "standard_conforming_strings",
+            "default_tablespace",
+            "lc_messages",
+        ] {
+            assert!(sql(&[], &[(name, "x")]).1, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_role_has_no_say_in_what_is_set() {
+        for (from, to, expected) in [
+            (&[("role", "a")][..], &[("role", "a")][..], ""),
+            (&[("role", "a")], &[], "RESET role"),
+            (&[("role", "a")], &[("role", "b")], "SET role TO 'b'"),
+            (
+                &[("role", "a")],
+                &[("role", "a"), ("geqo", "off")],
+                "RESET role;SET geqo TO 'off';SET role TO 'a'",
+            ),
+            (
+                &[("role", "a"), ("session_authorization", "c")],
+                &[("role", "a"), ("session_authorization", "d")],
+                "RESET SESSION AUTHORIZATION;SET session_authorization TO 'd';SET role TO 'a'",
+            ),
+            (
+                &[("session_authorization", "c")],
+                &[("role", "a")],
+                "RESET SESSION AUTHORIZATION;SET role TO 'a'",
+            ),
+        ] {
+            assert_eq!(sql(from, to).0, expected);
+        }
+    }
+
+    #[test]
+    fn a_value_is_set_however_the_server_reads_it() {
+        let path = Value::Text("\"$user\", public".into());
+        let to = Settings::default()
+            .with(&"search_path".into(), &path)
+            .unwrap();
+        let expected = "SELECT pg_catalog.set_config('search_path','\"$user\", public',false)";
+        assert_eq!(replay(&Settings::default(), &to).unwrap().sql, expected);
+        assert_eq!(
+            sql(&[], &[("timezone", "o'\\")]).0,
+            "SET timezone TO E'o''\\\\'"
+        );
+    }
+}

@@ -1,0 +1,182 @@
+//! Follows the settings of the session that holds a backend, through transactions and savepoints.
+//!
+//! PostgreSQL keeps a stack of each setting's values (`guc.c`, `AtEOXact_GUC`): what is set in a
+//! transaction is undone with it, or with the savepoint that it came after. Here the whole set is
+//! kept at each savepoint instead. Nothing counts before the server says that it is done.
+
+use std::sync::Arc;
+
+use crate::link::Status;
+use crate::params::Params;
+use crate::statement::{Act, Value};
+
+use super::{Settings, AUTHORIZATION, NAME, ROLE};
+
+/// More open savepoints are not followed.
+const DEEPEST: usize = 256;
+
+/// The settings that a backend has beyond those that it logged in with.
+#[derive(Clone, Debug)]
+pub(crate) struct Tracker {
+    /// What is left if the transaction is rolled back.
+    committed: Arc<Settings>,
+    current: Arc<Settings>,
+    /// What was there at each open savepoint.
+    savepoints: Vec<(Box<str>, Arc<Settings>)>,
+    /// Not all is known any more: the backend must not be shared as it is.
+    lost: bool,
+}
+
+impl Default for Tracker {
+    fn default() -> Self {
+        Self {
+            committed: Settings::none(),
+            current: Settings::none(),
+            savepoints: Vec::new(),
+            lost: false,
+        }
+    }
+}
+
+impl Tracker {
+    /// What it has outside of a transaction.
+    pub(crate) fn settings(&self) -> &Arc<Settings> {
+        &self.committed
+    }
+
+    /// Whether the request or transaction at hand has changed something.
+    pub(crate) fn changed(&self) -> bool {
+        !Arc::ptr_eq(&self.committed, &self.current)
+    }
+
+    /// Whether something happened that wasn't understood.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// Something happened that isn't understood.
+    pub(crate) fn lose(&mut self) {
+        self.lost = true;
+    }
+
+    /// It is sent what makes it have these.
+    pub(crate) fn replayed(&mut self, settings: &Arc<Settings>) {
+        *self = Self {
+            committed: Arc::clone(settings),
+            current: Arc::clone(settings),
+            ..Self::default()
+        };
+    }
+
+    /// A statement is complete; `tag` is its command tag.
+    pub(crate) fn done(&mut self, act: &Act, tag: &[u8]) {
+        match act {
+            Act::Set(name, value) => {
+                if **name == *AUTHORIZATION {
+                    self.keep(|setting| setting != ROLE);
+                }
+                match self.current.with(name, value) {
+                    Some(settings) => self.current = settings.into(),
+                    None => self.lost = true,
+                }
+            }
+            Act::Reset(name) => {
+                let role = **name == *AUTHORIZATION;
+                self.keep(|setting| setting != &**name && !(role && setting == ROLE));
+            }
+            Act::ResetAll => self.keep(|setting| [ROLE, AUTHORIZATION].contains(&setting)),
+            Act::DiscardAll => self.keep(|_| false),
+            Act::Local(_) => {}
+            // It was to be said with its parameters.
+            Act::Config(_) => self.lost = true,
+            Act::Commit if tag != b"ROLLBACK" => self.commit(),
+            Act::Commit | Act::Rollback => self.roll_back(),
+            Act::Savepoint(_) if self.savepoints.len() >= DEEPEST => self.lost = true,
+            Act::Savepoint(name) => {
+                let here = Arc::clone(&self.current);
+                self.savepoints.push((name.clone(), here));
+            }
+            Act::RollbackTo(name) => match self.find(name) {
+                Some(at) => {
+                    self.savepoints.truncate(at + 1);
+                    if let Some((_, settings)) = self.savepoints.last() {
+                        self.current = Arc::clone(settings);
+                    }
+                }
+                None => self.lost = true,
+            },
+            Act::Release(name) => match self.find(name) {
+                Some(at) => self.savepoints.truncate(at),
+                None => self.lost = true,
+            },
+        }
+    }
+
+    /// A request is answered. `failed`: with an error, that undid it if no transaction is open.
+    pub(crate) fn ready(&mut self, status: Status, failed: bool, name: &str, params: &Params) {
+        if status != Status::Idle {
+            return;
+        }
+        if failed {
+            self.roll_back();
+        }
+        if !self.changed() {
+            return;
+        }
+        let mut settings = Arc::clone(&self.current);
+        for (setting, value) in self.current.iter() {
+            let reported = reported(setting, name, params);
+            let known = *value != Value::Reported;
+            match reported.map(|text| {
+                std::str::from_utf8(text)
+                    .ok()
+                    .filter(|text| text.is_ascii())
+            }) {
+                Some(Some(text)) => {
+                    let value = Value::Text(text.into());
+                    match settings.with(setting, &value) {
+                        Some(next) => settings = next.into(),
+                        None => self.lost = true,
+                    }
+                }
+                None if known => {}
+                Some(None) | None => self.lost = true,
+            }
+        }
+        self.current = settings;
+        self.commit();
+    }
+
+    fn keep(&mut self, keep: impl Fn(&str) -> bool) {
+        if !self.current.is_empty() {
+            self.current = self.current.only(keep).into();
+        }
+    }
+
+    fn commit(&mut self) {
+        self.committed = Arc::clone(&self.current);
+        self.savepoints.clear();
+    }
+
+    fn roll_back(&mut self) {
+        self.current = Arc::clone(&self.committed);
+        self.savepoints.clear();
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        self.savepoints.iter().rposition(|(own, _)| **own == *name)
+    }
+}
+
+/// What the server reports of a setting. The items of some lists are names, which their text doesn't
+/// set again as they were.
+fn reported<'a>(setting: &str, name: &'a str, params: &'a Params) -> Option<&'a [u8]> {
+    match setting {
+        "search_path" => None,
+        NAME => Some(name.as_bytes()),
+        _ => params
+            .iter()
+            .find(|(own, _)| own.eq_ignore_ascii_case(setting))
+            .map(|(_, value)| value),
+    }
+}

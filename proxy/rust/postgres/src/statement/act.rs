@@ -1,0 +1,117 @@
+//! What statements do to a session's settings, and to the transaction that keeps or undoes that.
+//!
+//! Said by `classify`, carried out by the backend's tracker (`settings`) when the server has said that
+//! the statement is complete.
+
+use std::sync::Arc;
+
+/// The value of a setting, as it can be set again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Value {
+    /// The items of a list, or the one of any other setting.
+    Items(Box<[Box<str>]>),
+    /// As `set_config` takes it and the server shows it.
+    Text(Box<str>),
+    /// The server reports what became of it.
+    Reported,
+}
+
+/// An argument of `set_config`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Argument {
+    Text(Box<str>),
+    Null,
+    /// A parameter, counted from 0.
+    Parameter(usize),
+}
+
+/// One deed of a statement.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Act {
+    Set(Arc<str>, Value),
+    Reset(Arc<str>),
+    /// A setting for the rest of the transaction.
+    Local(Arc<str>),
+    /// `set_config` with parameters: name, value, whether it is local.
+    Config(Box<[Argument; 3]>),
+    ResetAll,
+    DiscardAll,
+    /// COMMIT, and PREPARE TRANSACTION, which keeps settings too.
+    Commit,
+    Rollback,
+    Savepoint(Box<str>),
+    RollbackTo(Box<str>),
+    Release(Box<str>),
+}
+
+/// What the statements of one text do.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) struct Script {
+    /// Each with the number of its statement among those that are answered.
+    pub acts: Box<[(u16, Act)]>,
+    /// How many are answered if none fails.
+    pub statements: u16,
+}
+
+/// That of most texts is none.
+pub(crate) type Acts = Option<Arc<Script>>;
+
+impl Script {
+    /// Whether the texts behind it may have to be read otherwise.
+    pub(crate) fn shifts(&self) -> bool {
+        self.acts.iter().any(|(_, act)| act.shifts())
+    }
+}
+
+/// Settings that say how a text is cut into tokens.
+const SHAPES_TEXTS: [&str; 2] = ["client_encoding", "standard_conforming_strings"];
+
+impl Act {
+    /// Whether the texts behind it may have to be read otherwise.
+    pub(crate) fn shifts(&self) -> bool {
+        match self {
+            Self::Set(name, _) | Self::Reset(name) | Self::Local(name) => {
+                SHAPES_TEXTS.contains(&&**name)
+            }
+            Self::ResetAll | Self::DiscardAll | Self::Config(_) => true,
+            _ => false,
+        }
+    }
+
+    /// `set_config(name, value, local)`; `None` if it can't be followed.
+    pub(crate) fn configures(name: &Argument, value: &Argument, local: &Argument) -> Option<Self> {
+        let (Argument::Text(name), Argument::Text(local)) = (name, local) else {
+            return None;
+        };
+        let name = trackable(name)?;
+        match (&**local, value) {
+            ("true" | "t" | "on" | "yes" | "1", _) => Some(Self::Local(name)),
+            ("false" | "f" | "off" | "no" | "0", Argument::Null) => Some(Self::Reset(name)),
+            ("false" | "f" | "off" | "no" | "0", Argument::Text(text)) if text.is_ascii() => {
+                Some(Self::Set(name, Value::Text(text.clone())))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The longest name that no server cuts.
+pub(super) const LONGEST_NAME: usize = 63;
+
+/// The name of a setting that can be followed, in lower case.
+pub(super) fn trackable(name: &str) -> Option<Arc<str>> {
+    // What lives in the server process, what another name stands for, and what is no setting.
+    const NOT: [&str; 7] = [
+        "seed",
+        "sort_mem",
+        "temp_buffers",
+        "transaction_deferrable",
+        "transaction_isolation",
+        "transaction_read_only",
+        "vacuum_mem",
+    ];
+    let name = name.to_ascii_lowercase();
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let follows = name.as_bytes().iter().all(plain) && name.len() <= LONGEST_NAME;
+    (follows && !name.is_empty() && !NOT.contains(&&*name)).then(|| name.into())
+}
