@@ -37,6 +37,7 @@ def pair(postgres_template: Path, authority: Authority) -> Iterator[tuple[Postgr
     servers, proxies = PostgresFactory(postgres_template), ProxyFactory(authority)
     try:
         server = servers(max_connections=CONNECTIONS + CLIENTS + 5, max_prepared_transactions=0)
+        server.psql("CREATE ROLE pal; GRANT pal, other TO app")
         with server.connect("app") as connection:
             for client in range(CLIENTS):
                 connection.execute(SCHEMA.replace("{c}", str(client)))

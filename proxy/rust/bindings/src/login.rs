@@ -57,6 +57,7 @@ impl BackendLogin {
                 user: ask.user.into(),
                 database: ask.database.into(),
                 settings: settings.map(|(k, v)| (k.into(), v.into())).collect(),
+                traces: [].into(),
             },
             password: ask.password.into(),
             tls_wanted: ask.tls_wanted,

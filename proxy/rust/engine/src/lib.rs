@@ -30,4 +30,4 @@ pub use reader::{Reader, Short};
 pub use reason::{CloseReason, Failure, KillReason, PinReason};
 pub use session::{Abandoned, Engine, Link, Outcome, Session};
 pub use step::{Leg, Note, Payload, Release, Step, Steps};
-pub use users::{Identity, User, UserMethod, Users, Verifier};
+pub use users::{Identity, Traces, User, UserMethod, Users, Verifier};

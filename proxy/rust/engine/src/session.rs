@@ -13,7 +13,7 @@
 
 use std::sync::Arc;
 
-use crate::{BackendLogin, CancelKey, ClientLogin, CloseReason, Failure, Release, Steps};
+use crate::{BackendLogin, CancelKey, ClientLogin, CloseReason, Failure, Release, Steps, Traces};
 
 /// What becomes of a backend whose client left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,6 +91,9 @@ pub trait Session: Sized {
 
     /// Bound to its backend until it ends.
     fn pinned(&self) -> bool;
+
+    /// What it has left in a server process that lasts as long as that.
+    fn traces(&self) -> &Traces;
 }
 
 /// One ready backend's state.
@@ -100,6 +103,10 @@ pub trait Link: Sized {
 
     /// The reports as they stand now.
     fn params(&self) -> &Arc<Self::Params>;
+
+    /// What sessions have left in it that lasts as long as it does. A client whose own session left less
+    /// must not get it.
+    fn traces(&self) -> &Traces;
 
     /// The key that cancels this backend's statement, and the bytes of the request to send on a
     /// new connection; `None` if the server gave no key.

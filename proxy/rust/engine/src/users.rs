@@ -61,4 +61,11 @@ pub struct Identity {
     /// Startup settings (parameters, `options` too) that backends log in with, sorted by name;
     /// `application_name` is not among them.
     pub settings: Arc<[(Box<str>, Box<str>)]>,
+    /// What its session has left in a server process for good: a connection that has more of it is not
+    /// for this client. Nothing right after the log-in.
+    pub traces: Traces,
 }
+
+/// What lasts as long as a server process, by name, sorted: in PostgreSQL the custom settings that
+/// once were set.
+pub type Traces = Arc<[Arc<str>]>;

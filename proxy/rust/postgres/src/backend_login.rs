@@ -2,6 +2,8 @@
 //!
 //! Driven by the worker that opened the connection; becomes a [`Link`](crate::Link).
 
+use std::sync::Arc;
+
 use dbproxy_engine::{
     BackendAsk, BackendFailure, BackendLogin, BackendProgress, Reader, TlsFacts, UserMethod,
 };
@@ -12,7 +14,9 @@ use crate::auth::{self, md5};
 use crate::link::{Key, Link};
 use crate::message::{backend, body, build, error, frontend, peek, Peek};
 use crate::params::Params;
+use crate::settings::traces;
 use crate::startup::{self, SslAnswer, PROTOCOL_3_0};
+use crate::statement::{classify, Dialect};
 
 /// A backend's log-in.
 #[derive(Debug)]
@@ -164,7 +168,9 @@ impl Connecting {
                 Ok(()) => {}
                 Err(End::Ready) => {
                     let params = std::mem::take(&mut self.params);
-                    let link = Link::new(params, self.key.take(), self.ask.init_query.is_some());
+                    let mut link =
+                        Link::new(params, self.key.take(), self.ask.init_query.is_some());
+                    link.given = self.given();
                     return (used, BackendProgress::Ready(link));
                 }
                 Err(End::Failed(failure)) => return (used, BackendProgress::Failed(failure)),
@@ -250,6 +256,18 @@ impl Connecting {
         true
     }
 
+    /// The custom settings that it has by its log-in.
+    fn given(&self) -> Box<[Arc<str>]> {
+        let settings = self.ask.identity.settings.iter();
+        let init = self.ask.init_query.as_deref().map(made).into_iter();
+        let own = settings
+            .clone()
+            .map(|(name, _)| name.to_ascii_lowercase().into());
+        let options = settings.filter(|(name, _)| **name == *"options");
+        let options = options.flat_map(|(_, value)| traces::of_options(value));
+        own.chain(options).chain(init.flatten()).collect()
+    }
+
     fn refused(&self, whole: &[u8], body: &[u8]) -> BackendFailure {
         let report = error::report(body);
         let authenticated = matches!(self.state, State::Reports | State::Init);
@@ -313,6 +331,17 @@ impl Connecting {
         }
         Ok(())
     }
+}
+
+/// The custom settings that a text sets.
+fn made(sql: &str) -> Vec<Arc<str>> {
+    let dialect = Dialect {
+        literal_backslashes: true,
+        ascii_safe: true,
+    };
+    let acts = classify(sql.as_bytes(), dialect).acts;
+    let acts = acts.iter().flat_map(|script| &script.acts);
+    acts.filter_map(|(_, act)| act.makes().cloned()).collect()
 }
 
 fn password(out: &mut Vec<u8>, password: &str) {

@@ -103,6 +103,7 @@ fn backend_login_once(first: u8, bytes: &[u8], piece: usize) -> (Vec<u8>, String
             user: "u".into(),
             database: "d".into(),
             settings: Arc::from(Vec::new()),
+            traces: Arc::from(Vec::new()),
         },
         password: "p".into(),
         method: UserMethod::ScramSha256,

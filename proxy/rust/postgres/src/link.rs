@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use dbproxy_engine::{CancelKey, KillReason, Release};
+use dbproxy_engine::{CancelKey, KillReason, Release, Traces};
 
 use crate::expect::{Expect, Expected, Injected, Statement};
 use crate::fate;
@@ -15,7 +15,7 @@ use crate::params::Params;
 use crate::sequences::Sequences;
 use crate::settings::Tracker;
 use crate::startup;
-use crate::statement::{Class, Dialect, Effects};
+use crate::statement::{Act, Class, Dialect, Effects};
 
 /// BackendKeyData.
 #[derive(Clone, PartialEq, Eq)]
@@ -108,10 +108,15 @@ pub struct Link {
     pub(crate) application_name: Box<str>,
     pub(crate) sequences: Sequences,
     pub(crate) settings: Tracker,
+    /// Custom settings that it has since its log-in, and those that were set in it since.
+    pub(crate) given: Box<[Arc<str>]>,
+    pub(crate) traces: Traces,
     /// Statements of the request at the front that are complete.
     pub(crate) complete: u16,
     /// Texts may have to be read otherwise when what is outstanding is done.
     pub(crate) shifting: bool,
+    /// What is outstanding takes the client's name away.
+    pub(crate) unnames: bool,
     /// What it ran once after its log-in, and what a reset of its settings takes away.
     pub(crate) initialised: bool,
     /// The unnamed statement that it has, or may have.
@@ -143,8 +148,11 @@ impl Link {
             application_name: params.own_name().into(),
             sequences: Sequences::default(),
             settings: Tracker::default(),
+            given: [].into(),
+            traces: [].into(),
             complete: 0,
             shifting: false,
+            unnames: false,
             initialised,
             unnamed: None,
             surely: false,
@@ -170,7 +178,10 @@ impl Link {
         if class.writes {
             self.sequences.moved(session);
         }
-        self.shifting |= class.acts.as_ref().is_some_and(|acts| acts.shifts());
+        if let Some(script) = &class.acts {
+            self.shifting |= script.any(Act::shifts);
+            self.unnames |= script.any(Act::unnames);
+        }
         if class.indelible {
             self.left(Leave::Indelible);
         } else if class.dirty || class.pin.is_some() {
@@ -301,6 +312,10 @@ impl dbproxy_engine::Link for Link {
 
     fn params(&self) -> &Arc<Params> {
         &self.params
+    }
+
+    fn traces(&self) -> &Traces {
+        &self.traces
     }
 
     fn cancel_request(&self) -> Option<Vec<u8>> {

@@ -124,6 +124,7 @@ pub(crate) fn parse(parameters: &[u8]) -> Result<Startup, Unusable> {
                 .into_iter()
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
+            traces: [].into(),
         },
         application_name,
     })

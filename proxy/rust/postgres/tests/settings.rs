@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use dbproxy_engine::{CloseReason, KillReason, Outcome, Release};
+use dbproxy_engine::{CloseReason, KillReason, Link as _, Outcome, Release, Session as _};
 
 /// The answer to one statement that sets something.
 fn set(status: u8) -> Vec<u8> {
@@ -339,4 +339,31 @@ fn a_reset_of_all_leaves_the_role_and_a_discard_leaves_nothing() {
         &[role, setting, ("DISCARD ALL", "DISCARD ALL", b'I')],
     );
     assert_eq!(elsewhere(&mut bench), "");
+}
+
+#[test]
+fn a_custom_setting_exists_for_who_made_it_whatever_its_value() {
+    let mut bench = Bench::new();
+    does(&mut bench, &[("SET LOCAL my.tenant = '5'", "SET", b'I')]);
+    assert_eq!(**bench.session.traces(), ["my.tenant".into()]);
+    let there = bench.idle.pop().unwrap();
+    assert_eq!(there.traces(), bench.session.traces());
+    bench.idle = vec![link()];
+    assert_eq!(
+        bench.client(&query("SELECT 1")),
+        "Q:RESET \"my\".\"tenant\""
+    );
+    bench.server(&concat(&[complete("RESET"), ready(b'I')]));
+    bench.server(&concat(&[complete("SELECT 1"), ready(b'I')]));
+    assert_eq!(bench.idle.pop().unwrap().traces(), bench.session.traces());
+}
+
+#[test]
+fn a_custom_setting_that_may_have_been_made_in_vain_ends_the_backend() {
+    let mut bench = Bench::new();
+    bench.client(&query(
+        "SELECT set_config('my.tenant', '5', true); SELECT 1/0",
+    ));
+    bench.server(&concat(&[error("ERROR", "22012"), ready(b'I')]));
+    assert_eq!(bench.released, [Release::Kill(KillReason::Pinned)]);
 }

@@ -363,6 +363,10 @@ impl<E: Engine, D: Driver> Shared<E, D> {
 
     /// Remembers what a fresh backend reported.
     pub fn learn(&self, role: Role, identity: &Identity, params: &Arc<<E::Link as Link>::Params>) {
+        if !identity.traces.is_empty() {
+            // New clients have none.
+            return;
+        }
         let mut templates = lock(&self.templates);
         if templates.len() >= MAX_TEMPLATES {
             templates.clear();
@@ -372,7 +376,11 @@ impl<E: Engine, D: Driver> Shared<E, D> {
 
     /// Forgets the reports for one key: the database refused it.
     pub fn unlearn(&self, identity: &Identity) {
-        lock(&self.templates).retain(|(_, known), _| known != identity);
+        let identity = Identity {
+            traces: [].into(),
+            ..identity.clone()
+        };
+        lock(&self.templates).retain(|(_, known), _| *known != identity);
     }
 
     /// Forgets all reports: the writer is another server now.

@@ -170,11 +170,11 @@ impl Session {
         run.at
     }
 
-    /// After a reset of its settings a pinned client has its name again, as soon as a query of the
-    /// proxy's own takes nothing from it: neither a portal nor the unnamed statement.
+    /// After a reset of its settings a client that keeps its backend has its name again, as soon as a
+    /// query of the proxy's own takes nothing from it: neither a portal nor the unnamed statement.
     fn reintroduce(&mut self, link: &mut Link, input: &[u8], out: &mut Steps) {
-        if self.nameless && replaces_unnamed(input) && link.settled() && link.status == Status::Idle
-        {
+        let reads = link.settled() && link.status != Status::Failed;
+        if self.nameless && reads && replaces_unnamed(input) {
             self.introduce(link, out);
         }
     }
@@ -242,6 +242,7 @@ impl Session {
             frontend::FLUSH if link.unsynced => Verdict::Forward,
             frontend::FLUSH => Verdict::Drop,
             _ if self.waits_for_unnamed(link, tag, body) => Verdict::Wait,
+            _ if link.unnames && !link.unsynced && link.expected.requests() > 0 => Verdict::Wait,
             frontend::QUERY => self.query(link, body, whole, run, out),
             frontend::FUNCTION_CALL => self.function_call(link, body, run, out),
             frontend::PARSE => self.parse(link, body, whole, run, out),

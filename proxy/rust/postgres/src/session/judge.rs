@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use dbproxy_engine::{KillReason, Note, PinReason, Step, Steps};
 
+use super::deeds::{carried_out, command, completed, makes_custom};
+use super::reports::report;
 use super::{fault, Session};
-use crate::backend_login::parameter;
 use crate::expect::{Expect, Fit, Injected};
 use crate::fate;
 use crate::link::{CopyIn, Leave, Link, Status};
-use crate::message::{backend, build, error};
+use crate::message::{backend, error};
 use crate::statement::Effects;
 use crate::texts;
 
@@ -83,16 +84,16 @@ fn unless_ours(link: &Link) -> Verdict {
 }
 
 /// A part of what answers the message at the front.
-fn part(session: Option<&mut Session>, link: &mut Link, tag: u8, body: &[u8]) -> Verdict {
+fn part(mut session: Option<&mut Session>, link: &mut Link, tag: u8, body: &[u8]) -> Verdict {
     let client = session.is_some();
     if tag != backend::DATA_ROW && tag != backend::COPY_DATA {
-        runs(session, link);
+        runs(session.as_deref_mut(), link);
     }
     match tag {
         backend::COPY_IN_RESPONSE => return copy_in(client, link),
         backend::COMMAND_COMPLETE => {
             link.ends_copy();
-            completed(link, body);
+            completed(session, link, body);
             if let Some(Expect::Injected(Injected::Sequences)) = link.expected.front() {
                 link.sequences.discarded();
             }
@@ -113,22 +114,6 @@ fn runs(session: Option<&mut Session>, link: &mut Link) {
     }
 }
 
-/// A statement of the query at the front is complete.
-fn completed(link: &mut Link, body: &[u8]) {
-    let acts = link.expected.front().and_then(|front| front.acts().clone());
-    for (number, act) in acts.iter().flat_map(|script| &script.acts) {
-        if *number == link.complete {
-            link.settings.done(act, command(body));
-        }
-    }
-    link.complete = link.complete.saturating_add(1);
-}
-
-/// The command tag of a CommandComplete.
-fn command(body: &[u8]) -> &[u8] {
-    body.strip_suffix(b"\0").unwrap_or(body)
-}
-
 /// The message at the front, one of a batch, is carried out.
 fn whole(mut session: Option<&mut Session>, link: &mut Link, tag: u8, body: &[u8]) -> Verdict {
     let Some(done) = link.expected.pop() else {
@@ -145,7 +130,7 @@ fn whole(mut session: Option<&mut Session>, link: &mut Link, tag: u8, body: &[u8
                 b""
             };
             for (_, act) in acts.iter().flat_map(|script| &script.acts) {
-                link.settings.done(act, said);
+                carried_out(session.as_deref_mut(), link, act, said);
             }
         }
         Expect::Parse {
@@ -171,43 +156,6 @@ fn whole(mut session: Option<&mut Session>, link: &mut Link, tag: u8, body: &[u8
     } else {
         Verdict::Pass
     }
-}
-
-/// ParameterStatus: kept with the backend; the client hears of it as it would without a proxy.
-fn report(mut session: Option<&mut Session>, link: &mut Link, body: &[u8]) -> Verdict {
-    let Some((name, value)) = parameter(body) else {
-        return Verdict::Kill(KillReason::OutOfStep);
-    };
-    if name == "application_name" {
-        if let Some(Expect::Injected(_)) = link.expected.front() {
-            return Verdict::Drop;
-        }
-        // Every server cleans it to ASCII.
-        let value = String::from_utf8_lossy(value);
-        let before = std::mem::replace(&mut link.application_name, (*value).into());
-        return match session {
-            Some(session) => session.name_reported(&before, &value, link.params.own_name()),
-            None => Verdict::Drop,
-        };
-    }
-    let replaying = matches!(
-        link.expected.front(),
-        Some(Expect::Injected(Injected::Settings { .. }))
-    );
-    // The session lets go of them meanwhile: each of many reports would copy them all.
-    if let Some(session) = session.as_mut().filter(|_| !replaying) {
-        session.told = Arc::default();
-    }
-    if Arc::make_mut(&mut link.params).set(name, value).is_err() {
-        return Verdict::Kill(KillReason::OutOfStep);
-    }
-    if replaying {
-        return Verdict::Drop;
-    }
-    if let Some(session) = session {
-        session.told = Arc::clone(&link.params);
-    }
-    Verdict::Pass
 }
 
 /// CopyInResponse.
@@ -308,6 +256,10 @@ fn failure(
         link.settings.lose();
     }
     link.reported = true;
+    if makes_custom(link) && link.status != Status::Failed {
+        // It may have come as far as that.
+        link.left(Leave::Indelible);
+    }
     let cancelled = link.cutting && report.code == b"57014" && !fate::outlives_error(link);
     let known = session.is_some();
     if let Some(front) = link.expected.front() {
@@ -395,12 +347,13 @@ fn ready(session: Option<&mut Session>, link: &mut Link, body: &[u8], out: &mut 
     link.status = status;
     let all = status == Status::Idle && link.expected.is_empty() && !link.unsynced;
     link.shifting &= !all;
+    link.unnames &= !all;
     if let Some(session) = session {
         if link.settings.is_lost() {
             session.pin(PinReason::SessionSetting, link, out);
         }
-        if status == Status::Idle && to_client {
-            session.settings = Arc::clone(link.settings.settings());
+        if let Some(settings) = link.settings.known().filter(|_| to_client) {
+            session.settings = Arc::clone(settings);
         }
         if all {
             session.portal_commits = false;
@@ -408,22 +361,4 @@ fn ready(session: Option<&mut Session>, link: &mut Link, body: &[u8], out: &mut 
         return Verdict::Ready(to_client);
     }
     Verdict::Ready(false)
-}
-
-impl Session {
-    /// The server reports the client's name. Reset, it is for the server none or what a session has
-    /// by itself, and for the client the one that it came with.
-    fn name_reported(&mut self, before: &str, now: &str, by_itself: &str) -> Verdict {
-        let own = &*self.application_name;
-        let known = if self.nameless { own } else { before };
-        let reset = now.is_empty() || now == by_itself;
-        let shown = if reset { own } else { now };
-        self.nameless = now != shown;
-        if known == shown {
-            return Verdict::Drop;
-        }
-        let mut bytes = Vec::new();
-        build::parameter(&mut bytes, "application_name", shown.as_bytes());
-        Verdict::Instead(bytes)
-    }
 }

@@ -6,6 +6,7 @@
 //! kept in the [`Link`], which outlives the client; here is what belongs to the client.
 
 mod alone;
+mod deeds;
 mod extended;
 mod forward;
 mod judge;
@@ -13,13 +14,14 @@ mod lost;
 mod parameters;
 mod replay;
 mod replies;
+mod reports;
 mod sequences;
 
 use std::sync::Arc;
 
 use dbproxy_engine::{
     Abandoned, CancelKey, CloseReason, Failure, KillReason, Leg, Note, Outcome, Payload, PinReason,
-    Release, Step, Steps,
+    Release, Step, Steps, Traces,
 };
 
 use crate::expect::Statement;
@@ -95,6 +97,8 @@ pub struct Session {
     closed: bool,
     /// What the client has set, outside of the transaction that it may be in.
     settings: Arc<Settings>,
+    /// The custom settings that exist for it.
+    traces: Traces,
     replaying: Replaying,
     /// A backend was attached and nothing was forwarded to it yet.
     fresh: bool,
@@ -145,6 +149,7 @@ impl Session {
             skipping: false,
             closed: false,
             settings: Settings::none(),
+            traces: [].into(),
             replaying: Replaying::No,
             fresh: false,
             nameless: false,
@@ -286,5 +291,9 @@ impl dbproxy_engine::Session for Session {
 
     fn pinned(&self) -> bool {
         self.pin.is_some()
+    }
+
+    fn traces(&self) -> &Traces {
+        &self.traces
     }
 }

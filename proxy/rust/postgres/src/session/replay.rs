@@ -20,11 +20,17 @@ impl Session {
     pub(super) fn replay(&mut self, link: &mut Link, out: &mut Steps) -> bool {
         self.replaying = Replaying::No;
         let there = Arc::clone(link.settings.settings());
-        if Arc::ptr_eq(&there, &self.settings) {
+        let known = link.traces.len() == self.traces.len();
+        if Arc::ptr_eq(&there, &self.settings) && known {
             return false;
         }
-        let replay = settings::replay(&there, &self.settings);
+        let missing = self.traces.iter().map(|name| &**name);
+        let missing: Vec<&str> = missing
+            .filter(|name| !link.traces.iter().any(|there| **there == **name))
+            .collect();
+        let replay = settings::replay(&there, &self.settings, &missing);
         link.settings.replayed(&self.settings);
+        link.traces = Arc::clone(&self.traces);
         let Some(replay) = replay else {
             return false;
         };
@@ -71,7 +77,8 @@ impl Session {
     /// Tells the server the client's name.
     pub(super) fn introduce(&mut self, link: &mut Link, out: &mut Steps) {
         self.nameless = false;
-        let name = match self.settings.value(NAME) {
+        let now = Arc::clone(link.settings.now());
+        let name = match now.value(NAME) {
             Some(Value::Text(set)) => set,
             _ => &*self.application_name,
         };

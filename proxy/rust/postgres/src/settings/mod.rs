@@ -6,6 +6,7 @@
 //! becomes of it in a transaction.
 
 mod replay;
+pub(crate) mod traces;
 mod tracker;
 
 use std::sync::{Arc, LazyLock};

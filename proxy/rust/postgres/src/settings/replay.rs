@@ -70,7 +70,8 @@ const NAMES: [&str; 3] = ["local_preload_libraries", "search_path", "temp_tables
 
 /// What makes a backend that has `from` have `to`; `None` if that is nothing. The name that a client
 /// goes by is set apart.
-pub(crate) fn replay(from: &Settings, to: &Settings) -> Option<Replay> {
+/// `missing`: custom settings that must exist there.
+pub(crate) fn replay(from: &Settings, to: &Settings, missing: &[&str]) -> Option<Replay> {
     let same = |name: &str| from.value(name) == to.value(name);
     let plain = |name: &str| ![AUTHORIZATION, ROLE, NAME].contains(&name);
     let gone = from.iter().map(|(name, _)| &**name);
@@ -91,6 +92,9 @@ pub(crate) fn replay(from: &Settings, to: &Settings) -> Option<Replay> {
     }
     let bare = !plan.sql.is_empty();
     for name in gone {
+        plan.add(name, None);
+    }
+    for name in missing.iter().filter(|name| to.value(name).is_none()) {
         plan.add(name, None);
     }
     for (name, value) in new {
@@ -121,7 +125,10 @@ impl Plan {
         }
         match (name, value) {
             (AUTHORIZATION, None) => self.sql.push_str("RESET SESSION AUTHORIZATION"),
-            (_, None) => self.sql.extend(["RESET ", name]),
+            (_, None) => {
+                self.sql.push_str("RESET ");
+                self.name(name);
+            }
             (_, Some(Value::Text(text))) if NAMES.contains(&name) => {
                 self.sql
                     .extend(["SELECT pg_catalog.set_config('", name, "',"]);
@@ -129,7 +136,7 @@ impl Plan {
                 self.sql.push_str(",false)");
             }
             (_, Some(Value::Items(items))) => {
-                self.sql.extend(["SET ", name, " TO "]);
+                self.set(name);
                 for (index, item) in items.iter().enumerate() {
                     if index > 0 {
                         self.sql.push(',');
@@ -138,11 +145,30 @@ impl Plan {
                 }
             }
             (_, Some(Value::Text(text))) => {
-                self.sql.extend(["SET ", name, " TO "]);
+                self.set(name);
                 literal(&mut self.sql, text);
             }
             // Outside of a transaction every value is known.
             (_, Some(Value::Reported)) => self.awaited = true,
+        }
+    }
+}
+
+impl Plan {
+    fn set(&mut self, name: &str) {
+        self.sql.push_str("SET ");
+        self.name(name);
+        self.sql.push_str(" TO ");
+    }
+
+    /// A part of a custom setting's name may be a keyword.
+    fn name(&mut self, name: &str) {
+        if !name.contains('.') {
+            return self.sql.push_str(name);
+        }
+        for (index, part) in name.split('.').enumerate() {
+            let dot = if index > 0 { "." } else { "" };
+            self.sql.extend([dot, "\"", part, "\""]);
         }
     }
 }
@@ -176,8 +202,8 @@ mod tests {
     }
 
     fn sql(from: &[(&str, &str)], to: &[(&str, &str)]) -> (String, bool) {
-        replay(&settings(from), &settings(to))
-            .map_or_else(Default::default, |replay| (replay.sql, replay.awaited))
+        let replay = replay(&settings(from), &settings(to), &[]);
+        replay.map_or_else(Default::default, |replay| (replay.sql, replay.awaited))
     }
 
     #[test]
@@ -237,13 +263,26 @@ mod tests {
     }
 
     #[test]
+    fn a_custom_setting_that_must_exist_is_made() {
+        let to = settings(&[("my.user", "1")]);
+        let made = replay(&Settings::default(), &to, &["my.tenant", "my.user"]).unwrap();
+        assert_eq!(
+            made.sql,
+            "RESET \"my\".\"tenant\";SET \"my\".\"user\" TO '1'"
+        );
+    }
+
+    #[test]
     fn a_value_is_set_however_the_server_reads_it() {
         let path = Value::Text("\"$user\", public".into());
         let to = Settings::default()
             .with(&"search_path".into(), &path)
             .unwrap();
         let expected = "SELECT pg_catalog.set_config('search_path','\"$user\", public',false)";
-        assert_eq!(replay(&Settings::default(), &to).unwrap().sql, expected);
+        assert_eq!(
+            replay(&Settings::default(), &to, &[]).unwrap().sql,
+            expected
+        );
         assert_eq!(
             sql(&[], &[("timezone", "o'\\")]).0,
             "SET timezone TO E'o''\\\\'"

@@ -23,6 +23,8 @@ pub(crate) struct Tracker {
     current: Arc<Settings>,
     /// What was there at each open savepoint.
     savepoints: Vec<(Box<str>, Arc<Settings>)>,
+    /// Some values are not yet as the server shows them.
+    raw: bool,
     /// Not all is known any more: the backend must not be shared as it is.
     lost: bool,
 }
@@ -33,6 +35,7 @@ impl Default for Tracker {
             committed: Settings::none(),
             current: Settings::none(),
             savepoints: Vec::new(),
+            raw: false,
             lost: false,
         }
     }
@@ -42,6 +45,16 @@ impl Tracker {
     /// What it has outside of a transaction.
     pub(crate) fn settings(&self) -> &Arc<Settings> {
         &self.committed
+    }
+
+    /// What it has now.
+    pub(crate) fn now(&self) -> &Arc<Settings> {
+        &self.current
+    }
+
+    /// What it has outside of a transaction, if all of it can be set again.
+    pub(crate) fn known(&self) -> Option<&Arc<Settings>> {
+        (!self.raw).then_some(&self.committed)
     }
 
     /// Whether the request or transaction at hand has changed something.
@@ -75,6 +88,7 @@ impl Tracker {
                 if **name == *AUTHORIZATION {
                     self.keep(|setting| setting != ROLE);
                 }
+                self.raw = true;
                 match self.current.with(name, value) {
                     Some(settings) => self.current = settings.into(),
                     None => self.lost = true,
@@ -120,9 +134,14 @@ impl Tracker {
         if failed {
             self.roll_back();
         }
-        if !self.changed() {
-            return;
+        if std::mem::take(&mut self.raw) {
+            self.read(name, params);
         }
+        self.commit();
+    }
+
+    /// Takes the values that the server reports.
+    fn read(&mut self, name: &str, params: &Params) {
         let mut settings = Arc::clone(&self.current);
         for (setting, value) in self.current.iter() {
             let reported = reported(setting, name, params);
@@ -144,7 +163,6 @@ impl Tracker {
             }
         }
         self.current = settings;
-        self.commit();
     }
 
     fn keep(&mut self, keep: impl Fn(&str) -> bool) {

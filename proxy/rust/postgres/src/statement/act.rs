@@ -57,9 +57,9 @@ pub(crate) struct Script {
 pub(crate) type Acts = Option<Arc<Script>>;
 
 impl Script {
-    /// Whether the texts behind it may have to be read otherwise.
-    pub(crate) fn shifts(&self) -> bool {
-        self.acts.iter().any(|(_, act)| act.shifts())
+    /// Whether one of its deeds is such.
+    pub(crate) fn any(&self, such: impl Fn(&Act) -> bool) -> bool {
+        self.acts.iter().any(|(_, act)| such(act))
     }
 }
 
@@ -67,12 +67,32 @@ impl Script {
 const SHAPES_TEXTS: [&str; 2] = ["client_encoding", "standard_conforming_strings"];
 
 impl Act {
+    /// The custom setting that it makes, if it does: that stays in the server process, whatever
+    /// becomes of its value.
+    pub(crate) fn makes(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Set(name, _) | Self::Reset(name) | Self::Local(name) => {
+                Some(name).filter(|name| name.contains('.'))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the texts behind it may have to be read otherwise.
     pub(crate) fn shifts(&self) -> bool {
         match self {
             Self::Set(name, _) | Self::Reset(name) | Self::Local(name) => {
                 SHAPES_TEXTS.contains(&&**name)
             }
+            Self::ResetAll | Self::DiscardAll | Self::Config(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it makes the session's name the one that a backend has by itself.
+    pub(crate) fn unnames(&self) -> bool {
+        match self {
+            Self::Reset(name) => **name == *"application_name",
             Self::ResetAll | Self::DiscardAll | Self::Config(_) => true,
             _ => false,
         }
@@ -112,6 +132,7 @@ pub(super) fn trackable(name: &str) -> Option<Arc<str>> {
     ];
     let name = name.to_ascii_lowercase();
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    let follows = name.as_bytes().iter().all(plain) && name.len() <= LONGEST_NAME;
-    (follows && !name.is_empty() && !NOT.contains(&&*name)).then(|| name.into())
+    let part = |part: &str| !part.is_empty() && part.as_bytes().iter().all(plain);
+    let follows = name.split('.').all(part) && name.len() <= LONGEST_NAME;
+    (follows && !NOT.contains(&&*name)).then(|| name.into())
 }

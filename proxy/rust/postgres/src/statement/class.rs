@@ -42,9 +42,11 @@ impl Class {
         self.pin = self.pin.or(Some(reason));
         match reason {
             PinReason::SequenceState => self.sequences = true,
-            PinReason::ServerProcess | PinReason::SessionFunction | PinReason::Unclassified => {
-                self.indelible = true;
-            }
+            // Of a setting that isn't followed the name stays in the server process.
+            PinReason::ServerProcess
+            | PinReason::SessionFunction
+            | PinReason::SessionSetting
+            | PinReason::Unclassified => self.indelible = true,
             _ => {}
         }
     }

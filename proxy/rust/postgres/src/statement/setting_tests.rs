@@ -54,6 +54,9 @@ fn set_is_read_in_all_its_forms() {
             &["x"],
         ),
         ("SET XML OPTION document", "xmloption", &["document"]),
+        ("set session x.Y to 1", "x.y", &["1"]),
+        ("SET local.x = 1", "local.x", &["1"]),
+        ("SET transaction.x TO 1", "transaction.x", &["1"]),
     ] {
         assert_eq!(one(sql), items(name, values), "{sql}");
     }
@@ -93,6 +96,11 @@ fn what_is_the_transactions_own_is_left_to_it() {
         ("SET LOCAL ROLE x", "role"),
         ("SET LOCAL SESSION AUTHORIZATION x", "session_authorization"),
         ("SET LOCAL TIME ZONE 'UTC'", "timezone"),
+        ("SET LOCAL my.tenant = 1", "my.tenant"),
+        (
+            "SELECT pg_catalog.SET_CONFIG ('My.tenant', 'c', true)",
+            "my.tenant",
+        ),
         ("SELECT set_config('Work_Mem', '1MB', true)", "work_mem"),
     ] {
         assert_eq!(one(sql), Act::Local(name.into()), "{sql}");
@@ -165,11 +173,8 @@ fn what_is_not_understood_pins() {
         "SET work_mem = $$1$$",
         "SET search_path = caf\u{e9}",
         "SET temp_buffers = 100",
-        "SET my.tenant = 1",
         "SET x FROM CURRENT",
-        "RESET my.tenant",
         "SELECT set_config('a', 'b' || 'c', false)",
-        "SELECT set_config('my.tenant', 'b', false)",
         "SELECT set_config('geqo', 'off', false) FROM t",
         "SELECT set_config('geqo', 'off', false), f()",
         "EXPLAIN SELECT set_config('geqo', 'off', false)",

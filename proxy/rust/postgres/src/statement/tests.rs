@@ -64,18 +64,12 @@ fn ordinary_statements_are_shared() {
 fn what_leaves_state_pins_with_its_reason() {
     use PinReason::*;
     for (sql, reason) in [
-        ("set session x.y to 1", SessionSetting),
-        ("SET local.x = 1", SessionSetting),
-        ("SET transaction.x TO 1", SessionSetting),
-        ("SELECT set_config('a.b', 'c', true)", SessionSetting),
-        (
-            "SELECT pg_catalog.SET_CONFIG ('a.b', 'c', false)",
-            SessionSetting,
-        ),
         (
             "SELECT /* x */ \"set_config\" /* y */ ('a.b', 'c', false)",
             SessionSetting,
         ),
+        ("SET temp_buffers = 1", SessionSetting),
+        ("SELECT set_config('a.b', c, true) FROM t", SessionSetting),
         ("UPDATE pg_settings SET setting = '1'", SessionSetting),
         (
             "WITH x AS (UPDATE pg_catalog.\"pg_settings\" SET setting = '1') SELECT 1",
@@ -108,19 +102,19 @@ fn what_leaves_state_pins_with_its_reason() {
         ("SELECT dblink_connect('x')", SessionFunction),
         ("SELECT pg_backup_start('x')", SessionFunction),
         ("FROB x", Unclassified),
-        ("SELECT 'a\\'; SET x.y TO 1; --'", Unclassified),
+        ("SELECT 'a\\'; LISTEN x; --'", Unclassified),
         ("SELECT 'unterminated", Unclassified),
         (
             "SELECT U&\"\\0073et_config\"('a', 'b', false)",
             Unclassified,
         ),
         ("(SELECT set_config('a', 'b', false))", SessionSetting),
-        ("BEGIN; SET x.y TO 1; COMMIT", SessionSetting),
-        ("/* a /* b */ c */ SET x.y TO 1", SessionSetting),
-        ("-- a\nSET x.y TO 1", SessionSetting),
-        ("SELECT E'\\'' ; SET x.y TO '1'", SessionSetting),
-        ("SELECT $a$ $$ $a$; SET x.y TO '1'", SessionSetting),
-        ("SELECT 1;SET x.y TO 1", SessionSetting),
+        ("BEGIN; LISTEN x; COMMIT", Listen),
+        ("/* a /* b */ c */ LISTEN x", Listen),
+        ("-- a\nLISTEN x", Listen),
+        ("SELECT E'\\'' ; LISTEN x", Listen),
+        ("SELECT $a$ $$ $a$; LISTEN x", Listen),
+        ("SELECT 1;LISTEN x", Listen),
     ] {
         assert_eq!(class(sql).pin, Some(reason), "{sql}");
     }

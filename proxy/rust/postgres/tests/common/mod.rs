@@ -146,6 +146,7 @@ pub fn identity() -> Identity {
         user: "app".into(),
         database: "shop".into(),
         settings: Arc::from(Vec::new()),
+        traces: Arc::from(Vec::new()),
     }
 }
 

@@ -31,6 +31,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             return self.kill(key, KillReason::Lifetime);
         }
         let settles = backend.cancels > 0;
+        self.keep_apart(key);
         self.want_no_cancel(key);
         match release {
             Release::Reset => self.reset(key),
@@ -42,6 +43,20 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 self.todo.push_back(Todo::Offer(key));
             }
             Release::Kill(reason) => self.kill(key, reason),
+        }
+    }
+
+    /// What a session leaves in a server process for good, only its like may see: the backend goes to
+    /// their lane.
+    fn keep_apart(&mut self, key: Key) {
+        let Some(backend) = self.backends.get_mut(key) else {
+            return;
+        };
+        let Some(traces) = backend.link.as_ref().map(Link::traces) else {
+            return;
+        };
+        if let Some(lane) = self.lanes.with_traces(backend.lane, traces, false) {
+            backend.lane = lane;
         }
     }
 
@@ -180,6 +195,9 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             if matches!(client.place, ClientPlace::Holding(_)) {
                 client.place = ClientPlace::Idle;
                 client.since = self.driver.now();
+                let traces = client.session.as_ref().map(Session::traces);
+                let lane = traces.and_then(|own| self.lanes.with_traces(client.lane, own, true));
+                client.lane = lane.unwrap_or(client.lane);
             }
         }
     }

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use dbproxy_driver::Time;
-use dbproxy_engine::Identity;
+use dbproxy_engine::{Identity, Traces};
 
 use crate::signs::Waiter;
 use crate::slab::{Key, Slab};
@@ -141,6 +142,23 @@ impl Lanes {
         key
     }
 
+    /// The lane that a member of one belongs to that has left these traces, if that is another: it
+    /// changes from one to the other. A backend may lack (`exact` is false) what its lane has.
+    pub fn with_traces(&mut self, key: Key, traces: &Traces, exact: bool) -> Option<Key> {
+        let identity = &self.all.get(key)?.identity;
+        let known = |name: &Arc<str>| identity.traces.binary_search(name).is_ok();
+        if traces.iter().all(known) && (!exact || traces.len() == identity.traces.len()) {
+            return None;
+        }
+        let identity = Identity {
+            traces: Arc::clone(traces),
+            ..identity.clone()
+        };
+        let lane = self.join(&identity);
+        self.leave(key);
+        Some(lane)
+    }
+
     /// One member fewer; a lane without members goes.
     pub fn leave(&mut self, key: Key) {
         let Some(lane) = self.all.get_mut(key) else {
@@ -272,6 +290,7 @@ mod tests {
                 user: "app".into(),
                 database: format!("shop{n}").as_str().into(),
                 settings: Vec::new().into(),
+                traces: Vec::new().into(),
             })
         });
         let keys = keys.collect();
@@ -313,6 +332,17 @@ mod tests {
         let queue = lanes.all.get(keys[0]).map(|lane| lane.waiting(ROLE));
         let ages: Vec<u64> = queue.into_iter().flatten().map(|q| q.since.0).collect();
         assert_eq!(ages, [20, 25, 30]);
+    }
+
+    #[test]
+    fn who_leaves_traces_changes_its_lane_and_an_empty_one_goes() {
+        let (mut lanes, keys) = lanes(1);
+        let traces: Traces = ["my.tenant".into()].into();
+        let lane = lanes.with_traces(keys[0], &traces, true).unwrap();
+        assert!(lanes.all.get(keys[0]).is_none());
+        // A backend that lacks what its lane has may be made to have it; a client's lane is its own.
+        assert_eq!(lanes.with_traces(lane, &[].into(), false), None);
+        assert!(lanes.with_traces(lane, &[].into(), true).is_some());
     }
 
     #[test]

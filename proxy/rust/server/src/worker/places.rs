@@ -237,6 +237,7 @@ mod tests {
             user: "app".into(),
             database: "shop".into(),
             settings: Vec::new().into(),
+            traces: Vec::new().into(),
         };
         let stats = worker.target_stats(&target.name);
         let origin = Origin::new(&snapshot(), &target, ADDRESS.into());
