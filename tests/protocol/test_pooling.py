@@ -129,9 +129,8 @@ def test_a_waiting_client_is_served_when_a_connection_comes_free(
 
 
 PINS: list[tuple[str, list[LiteralString]]] = [
-    ("session_setting", ["SET work_mem = '5MB'"]),
-    ("session_setting", ["SELECT set_config('work_mem', '5MB', false)"]),
-    ("session_role", ["SET ROLE app"]),
+    ("session_setting", ["SET temp_buffers = '5MB'"]),
+    ("session_setting", ["SELECT set_config(name, setting, false) FROM pg_settings LIMIT 1"]),
     ("sql_prepare", ["PREPARE one AS SELECT 1"]),
     ("listen", ["LISTEN channel"]),
     ("temporary_object", ["CREATE TEMP TABLE pinned (id int)"]),
@@ -165,6 +164,12 @@ def test_what_leaves_state_in_the_session_pins_it_with_its_reason(
     [
         "SELECT 1",
         "BEGIN; SET LOCAL work_mem = '5MB'; COMMIT",
+        "SET work_mem = '5MB'",
+        "SELECT set_config('work_mem', '5MB', false)",
+        "SELECT set_config('my.tenant', '5', true)",
+        "SET ROLE app",
+        "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL;",
+        "DISCARD ALL",
         "SELECT pg_advisory_xact_lock(1)",
         "SHOW work_mem",
         "EXPLAIN SELECT 1",

@@ -86,10 +86,8 @@ labelled! {
 labelled! {
     /// Why a session is bound to its backend until it ends.
     PinReason {
-        /// `SET`, `RESET` or `set_config` of a session's setting.
+        /// A setting that isn't followed: `set_config` among other things, `UPDATE pg_settings`.
         SessionSetting => "session_setting",
-        /// `SET ROLE`, `SET SESSION AUTHORIZATION`.
-        SessionRole => "session_role",
         /// A named prepared statement of the extended protocol.
         NamedStatement => "named_statement",
         /// SQL `PREPARE`, `EXECUTE`, `DEALLOCATE`.
@@ -106,8 +104,6 @@ labelled! {
         AdvisoryLock => "advisory_lock",
         /// `currval` or `lastval`.
         SequenceState => "sequence_state",
-        /// `DISCARD`.
-        Discard => "discard",
         /// `LOAD` and other things that change the server process itself.
         ServerProcess => "server_process",
         /// `setseed`, `dblink_connect`, replication origins, `pg_backup_start` and the like.

@@ -211,7 +211,7 @@ impl<'a> Classifier<'a> {
         match self.ahead().0.as_bytes() {
             b"all" => self.acts.push((self.number, Act::DiscardAll)),
             b"plans" | b"sequences" | b"temp" | b"temporary" => {}
-            _ => self.class.pin(PinReason::Discard),
+            _ => self.class.pin(PinReason::Unclassified),
         }
         Kind::Neutral
     }

@@ -21,6 +21,9 @@ pub struct Judge {
     rows: Option<String>,
     tag: String,
     error: Option<(String, String)>,
+    /// The value that its setting has, and that a ROLLBACK makes it again.
+    setting: String,
+    committed: String,
     /// Session state was left on the backend.
     pinned: bool,
     /// Cancels that are not over.
@@ -44,6 +47,8 @@ impl Judge {
             rows: None,
             tag: String::new(),
             error: None,
+            setting: "-".into(),
+            committed: "-".into(),
             pinned: false,
             open_cancels: 0,
             exposed: 0,
@@ -167,7 +172,7 @@ impl Judge {
 
     fn row(&mut self, message: &[u8], witness: &mut Witness) {
         let values = wire::values(message);
-        let [session, token, owner] = values.as_slice() else {
+        let [session, token, owner, setting] = values.as_slice() else {
             return self.fault(witness, format!("a strange row: {values:?}"));
         };
         let expected = self.expects.front().map(|e| e.tokens.as_slice());
@@ -178,6 +183,9 @@ impl Judge {
         }
         if owner != "-" && !self.is_mine(owner) {
             self.fault(witness, format!("another's session state: {owner}"));
+        }
+        if *setting != self.setting {
+            self.fault(witness, format!("{setting} is set, not {}", self.setting));
         }
         let asks = self.expects.front().map(|expect| expect.kind) == Some(Kind::Sequence);
         let inserted = self.inserted.filter(|_| asks);
@@ -267,9 +275,25 @@ impl Judge {
         self.compare(&expect, &heard, error.as_ref(), witness);
         let session = self.rows.take();
         let code = error.map(|(code, _)| code);
+        self.set(&expect, status, code.is_none());
         self.settle(&expect, status, code.as_deref(), session, witness);
         self.status = status;
         self.tag.clear();
+    }
+
+    /// What becomes of its setting.
+    fn set(&mut self, expect: &Expect, status: u8, succeeded: bool) {
+        match (expect.kind, expect.tokens.first()) {
+            (Kind::Set, Some(token)) if succeeded => self.setting = format!("t{token}"),
+            (Kind::Reset, _) if succeeded => self.setting = "-".into(),
+            _ => {}
+        }
+        let kept = self.tag == "COMMIT" || self.status == b'I' && succeeded;
+        match status {
+            b'I' if kept => self.committed = self.setting.clone(),
+            b'I' => self.setting = self.committed.clone(),
+            _ => {}
+        }
     }
 
     /// What was heard is exactly what the database produced; the proxy's own error may cut it short.
@@ -297,8 +321,8 @@ impl Judge {
         };
         if !fits {
             let lengths = (heard.len(), produced.map(<[u8]>::len));
-            let text = format!("{expect:?}: heard and produced differ: {lengths:?} {error:?}");
-            self.fault(witness, text);
+            let told = format!("{expect:?}: heard and produced differ: {lengths:?} {error:?}");
+            self.fault(witness, told);
         }
     }
 

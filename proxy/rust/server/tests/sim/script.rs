@@ -30,6 +30,9 @@ pub enum Kind {
     Call,
     /// Binds the session to its backend.
     State,
+    /// Gives its setting that token as its value, or none.
+    Set,
+    Reset,
     /// Asks what its own last insert moved the sequence to.
     Sequence,
     /// Fails on purpose.
@@ -90,6 +93,7 @@ impl<'a> Script<'a> {
             (Mood::Transaction, 50..=59) => self.copy_in(),
             (Mood::Transaction, 60..=76) => self.write(),
             (Mood::Transaction, 77..=81) => self.last_value(),
+            (Mood::Transaction, 82..=87) => self.set(),
             (Mood::Transaction, _) => self.read(),
             (Mood::Idle, 0..=24) => self.plain("BEGIN", Kind::Begin),
             (Mood::Idle, 25..=39) => self.write(),
@@ -111,6 +115,7 @@ impl<'a> Script<'a> {
                     }
                 }
             }
+            (Mood::Idle, 80..=84) => self.set(),
             (Mood::Idle, _) => self.read(),
         }
         Request {
@@ -241,12 +246,23 @@ impl<'a> Script<'a> {
 
     fn state(&mut self) {
         let token = self.token();
-        if self.random.one_in(2) {
-            self.simple(&format!("LISTEN t{token}"));
-        } else {
-            self.simple(&format!("SET app.owner = 't{token}'"));
-        }
+        self.simple(&format!("LISTEN t{token}"));
         self.expect(vec![token], Kind::State);
+    }
+
+    fn set(&mut self) {
+        let token = self.token();
+        let (sql, kind) = match self.random.one_in(4) {
+            true => (format!("RESET work_mem /* t{token} */"), Kind::Reset),
+            false => (format!("SET work_mem = 't{token}'"), Kind::Set),
+        };
+        if self.random.one_in(2) {
+            self.simple(&sql);
+        } else {
+            self.extended(&sql, false);
+            self.bytes.extend(wire::sync());
+        }
+        self.expect(vec![token], kind);
     }
 
     fn call(&mut self) {

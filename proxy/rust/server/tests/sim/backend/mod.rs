@@ -1,7 +1,7 @@
 //! One session of the model PostgreSQL: just enough of its semantics for what the scripts send.
 //!
-//! Every row carries the session's name, the request's token, and who last changed the session's
-//! state, so that a client can tell another's rows or state from its own.
+//! Every row carries the session's name, the request's token, who last changed the session's state, and
+//! the value of its one setting, so that a client can tell another's rows or state from its own.
 
 mod statements;
 
@@ -15,7 +15,7 @@ use crate::wire;
 use crate::witness::{token_in, Token, Witness};
 
 /// The columns of every result.
-const COLUMNS: [&str; 3] = ["session", "token", "owner"];
+const COLUMNS: [&str; 4] = ["session", "token", "owner", "setting"];
 const PID_BASE: u32 = 1_000_000;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,6 +53,9 @@ pub struct Session {
     writes: Vec<Token>,
     /// Who last changed this session's state.
     owner: String,
+    /// The setting, and what a ROLLBACK makes it again.
+    setting: String,
+    committed: String,
     listening: bool,
     /// Whose insert moved the sequence of the table last.
     sequence: Option<Token>,
@@ -95,6 +98,8 @@ impl Session {
             reads_only: false,
             writes: Vec::new(),
             owner: "-".into(),
+            setting: "-".into(),
+            committed: "-".into(),
             listening: false,
             sequence: None,
             initialised: false,
@@ -250,7 +255,7 @@ impl Session {
     /// The next rows of a result without an end.
     pub fn more_rows(&self) -> Vec<u8> {
         let token = format!("t{}", self.endless.unwrap_or_default());
-        let row = wire::data_row(&[&self.name(), &token, &self.owner]);
+        let row = wire::data_row(&[&self.name(), &token, &self.owner, &self.setting]);
         row.repeat(200)
     }
 

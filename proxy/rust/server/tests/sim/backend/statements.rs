@@ -9,6 +9,9 @@ use crate::witness::{token_in, tokens_in, Token, Witness};
 /// What the proxy runs on each new session, in fleets that have one.
 pub const INIT_QUERY: &str = "SET app.init = 'on'";
 
+/// How the proxy sets the setting again; clients write it otherwise.
+const REPLAY: &str = "SET work_mem TO ";
+
 impl Session {
     pub(super) fn run(
         &mut self,
@@ -18,7 +21,8 @@ impl Session {
         read_only: bool,
         witness: &mut Witness,
     ) -> bool {
-        let token = token_in(sql);
+        // What the proxy sets again is no request of anybody's.
+        let token = token_in(sql).filter(|_| !sql.starts_with(REPLAY));
         self.begin(token, witness);
         let verb = sql.split_whitespace().next().unwrap_or_default();
         if self.status == Status::Failed && !matches!(verb, "ROLLBACK" | "COMMIT") {
@@ -119,6 +123,7 @@ impl Session {
             }
             "COMMIT" | "ROLLBACK" => {
                 self.writes.clear();
+                self.setting = self.committed.clone();
                 self.status = Status::Idle;
                 self.reads_only = false;
                 return Some("ROLLBACK".into());
@@ -126,6 +131,11 @@ impl Session {
             // The proxy's own: what clients call themselves is nobody's state.
             "SET" | "RESET" if sql.contains("application_name") => {}
             "SET" if sql == INIT_QUERY => self.initialised = true,
+            "SET" if sql.starts_with("SET work_mem ") => {
+                let value = sql.split('\'').nth(1);
+                self.setting = value.unwrap_or_default().into();
+            }
+            "RESET" if sql.starts_with("RESET work_mem") => self.setting = "-".into(),
             "SET" | "LISTEN" => {
                 self.owner = token.map_or("proxy".into(), |token| format!("t{token}"));
                 self.listening |= verb == "LISTEN";
@@ -137,6 +147,7 @@ impl Session {
             "DISCARD" => {
                 self.sequence = None;
                 self.owner = "-".into();
+                self.setting = "-".into();
                 self.listening = false;
                 self.initialised = false;
                 self.statements.clear();
@@ -214,7 +225,12 @@ impl Session {
         if described {
             self.emit(wire::row_description(&COLUMNS));
         }
-        let row = wire::data_row(&[&self.name(), &format!("t{token}"), &self.owner]);
+        let row = wire::data_row(&[
+            &self.name(),
+            &format!("t{token}"),
+            &self.owner,
+            &self.setting,
+        ]);
         for _ in 0..count {
             self.emit(row.clone());
         }
@@ -236,6 +252,7 @@ impl Session {
     }
 
     pub(super) fn commit(&mut self, witness: &mut Witness) {
+        self.committed = self.setting.clone();
         for token in self.writes.drain(..) {
             witness.commit(self.database, token);
         }

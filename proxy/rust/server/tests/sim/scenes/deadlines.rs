@@ -10,7 +10,7 @@ use crate::wire;
 fn a_reset_that_is_never_answered_gives_its_place_back() {
     let mut stage = Stage::new();
     let client = stage.join(WRITE_PORT);
-    stage.query(client, "SET app.owner = ?");
+    stage.query(client, "LISTEN ?");
     stage.mute(0, true);
     stage.send(client, wire::message(b'X', &[]));
     stage.pass(Duration::from_secs(25));

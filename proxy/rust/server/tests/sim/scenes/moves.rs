@@ -39,7 +39,7 @@ fn a_pinned_session_does_not_go_on_where_the_writer_was() {
     for new_epoch in [true, false] {
         let mut stage = Stage::new();
         let client = stage.join(WRITE_PORT);
-        stage.query(client, "SET app.owner = ?");
+        stage.query(client, "LISTEN ?");
         stage.desired.addresses[0] = vec![database_at(2)];
         match new_epoch {
             true => stage.name_writer("db0"),
@@ -75,7 +75,7 @@ fn a_transaction_is_told_that_its_writer_moved() {
 fn a_new_epoch_of_the_writer_where_it_was_disturbs_nobody() {
     let mut stage = Stage::new();
     let (pinned, busy) = (stage.join(WRITE_PORT), stage.join(WRITE_PORT));
-    stage.query(pinned, "SET app.owner = ?");
+    stage.query(pinned, "LISTEN ?");
     stage.query(busy, "BEGIN");
     let sessions = stage.sessions(0);
     stage.name_writer("db0");
@@ -94,13 +94,13 @@ fn a_new_epoch_of_the_writer_where_it_was_disturbs_nobody() {
 fn of_several_addresses_only_the_one_that_left_is_cut() {
     let mut stage = Stage::new();
     let stays = stage.join(WRITE_PORT);
-    stage.query(stays, "SET app.owner = ?");
+    stage.query(stays, "LISTEN ?");
     stage.desired.addresses[0] = vec![database_at(0), database_at(2)];
     stage.name_writer("db0");
     stage.until("acknowledged", |s| s.drained("", 2) == Some(true));
     stage.databases[0].1.let_nobody_in();
     let goes = stage.join(WRITE_PORT);
-    stage.query(goes, "SET app.owner = ?");
+    stage.query(goes, "LISTEN ?");
     assert_eq!(stage.served_by(goes), 2);
     stage.desired.addresses[0] = vec![database_at(0), database_at(3)];
     stage.name_writer("db0");
@@ -114,7 +114,7 @@ fn of_several_addresses_only_the_one_that_left_is_cut() {
 fn a_name_that_cannot_be_resolved_for_a_while_cuts_nobody() {
     let mut stage = Stage::new();
     let client = stage.join(WRITE_PORT);
-    stage.query(client, "SET app.owner = ?");
+    stage.query(client, "LISTEN ?");
     stage.desired.addresses[0] = Vec::new();
     stage.apply();
     stage.pass(Duration::from_millis(50));
