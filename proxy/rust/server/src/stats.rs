@@ -314,7 +314,7 @@ mod tests {
         let sum = sums.get(&name).cloned().unwrap_or_default();
         assert_eq!(sum.queries, 7);
         assert_eq!(sum.pins.get("listen"), Some(&1));
-        assert_eq!(sum.pins.get("listen"), Some(&0));
+        assert_eq!(sum.pins.get("held_cursor"), Some(&0));
         assert_eq!(sum.response.cumulative[..2], [0, 1]);
         assert_eq!(sum.response.sum_us, 80);
     }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::script::{Expect, Kind, Mood};
+use crate::setting::Setting;
 use crate::wire;
 use crate::witness::{Token, Witness, PER_CLIENT};
 
@@ -21,9 +22,7 @@ pub struct Judge {
     rows: Option<String>,
     tag: String,
     error: Option<(String, String)>,
-    /// The value that its setting has, and that a ROLLBACK makes it again.
-    setting: String,
-    committed: String,
+    setting: Setting,
     /// Session state was left on the backend.
     pinned: bool,
     /// Cancels that are not over.
@@ -47,8 +46,7 @@ impl Judge {
             rows: None,
             tag: String::new(),
             error: None,
-            setting: "-".into(),
-            committed: "-".into(),
+            setting: Setting::default(),
             pinned: false,
             open_cancels: 0,
             exposed: 0,
@@ -184,8 +182,8 @@ impl Judge {
         if owner != "-" && !self.is_mine(owner) {
             self.fault(witness, format!("another's session state: {owner}"));
         }
-        if *setting != self.setting {
-            self.fault(witness, format!("{setting} is set, not {}", self.setting));
+        if let Some(text) = self.setting.contradicts(setting) {
+            self.fault(witness, text);
         }
         let asks = self.expects.front().map(|expect| expect.kind) == Some(Kind::Sequence);
         let inserted = self.inserted.filter(|_| asks);
@@ -275,25 +273,12 @@ impl Judge {
         self.compare(&expect, &heard, error.as_ref(), witness);
         let session = self.rows.take();
         let code = error.map(|(code, _)| code);
-        self.set(&expect, status, code.is_none());
+        let kept = self.tag == "COMMIT" || self.status == b'I' && code.is_none();
+        self.setting
+            .answered(&expect, code.is_none(), status == b'I', kept);
         self.settle(&expect, status, code.as_deref(), session, witness);
         self.status = status;
         self.tag.clear();
-    }
-
-    /// What becomes of its setting.
-    fn set(&mut self, expect: &Expect, status: u8, succeeded: bool) {
-        match (expect.kind, expect.tokens.first()) {
-            (Kind::Set, Some(token)) if succeeded => self.setting = format!("t{token}"),
-            (Kind::Reset, _) if succeeded => self.setting = "-".into(),
-            _ => {}
-        }
-        let kept = self.tag == "COMMIT" || self.status == b'I' && succeeded;
-        match status {
-            b'I' if kept => self.committed = self.setting.clone(),
-            b'I' => self.setting = self.committed.clone(),
-            _ => {}
-        }
     }
 
     /// What was heard is exactly what the database produced; the proxy's own error may cut it short.

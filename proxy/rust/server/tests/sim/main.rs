@@ -14,6 +14,7 @@ mod plan;
 mod room;
 mod scenes;
 mod script;
+mod setting;
 mod sockets;
 mod summary;
 mod wire;
