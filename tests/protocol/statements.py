@@ -107,7 +107,7 @@ SETTINGS = [
     "set standard_conforming_strings = off",
     "set standard_conforming_strings to on",
     "select 'a\\b'",
-    "set search_path to \"$user\", public, \"Odd name\"",
+    'set search_path to "$user", public, "Odd name"',
     "reset search_path",
     "set work_mem = '9MB'; savepoint a",
     "begin; set work_mem = '4321kB'; savepoint a; set work_mem = '8MB'",
