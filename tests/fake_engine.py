@@ -16,6 +16,7 @@ class FakeEngine:
         self.busy = ""
         self.connected = 0
         self.holds: dict[str, int] = {}
+        self.peers: list[dict[str, Any]] = []
         self.drained = False
         self.closed = False
         self.age_ms = 0
@@ -86,6 +87,9 @@ class FakeEngine:
             },
         ]
         return json.dumps({"metrics": metrics}).encode()
+
+    def meet(self, peers: bytes) -> None:
+        self.peers.append(json.loads(peers))
 
     def events(self) -> bytes:
         os.eventfd_read(self._fd)

@@ -43,6 +43,7 @@ class Proxy:
         self.election_dir = home / "election"
         self.port, self.ro_port, self.http_port = (free_port() for _ in range(3))
         self.authority = authority
+        self.address = HOST
         self.epoch = 1
         self._process: subprocess.Popen[bytes] | None = None
         self._revision = 0
@@ -119,7 +120,7 @@ class Proxy:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env=os.environ | {"PYTHONPATH": str(PACKAGE)},
+                env=os.environ | {"PYTHONPATH": str(PACKAGE), "DBPROXY_POD_IP": self.address},
                 start_new_session=True,
             )
         if ready:
@@ -129,7 +130,7 @@ class Proxy:
 
     def command(self) -> list[str]:
         return [
-            *(sys.executable, "-m", "dbproxy", "--listen-address", HOST),
+            *(sys.executable, "-m", "dbproxy", "--listen-address", self.address),
             *("--config-dir", str(self.config_dir), "--election-dir", str(self.election_dir)),
             *("--http-port", str(self.http_port)),
             *(("--workers", str(self.workers)) if self.workers else ()),
@@ -232,7 +233,7 @@ class Proxy:
         """An answer of the HTTP port; status 0 while nobody listens."""
         try:
             with urllib.request.urlopen(
-                f"http://{HOST}:{self.http_port}{path}", timeout=5
+                f"http://{self.address}:{self.http_port}{path}", timeout=5
             ) as found:
                 return found.status, found.read().decode()
         except urllib.error.HTTPError as error:

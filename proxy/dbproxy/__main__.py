@@ -105,6 +105,7 @@ async def serve(arguments: argparse.Namespace) -> int:
         max_clients=raise_descriptor_limit(),
         workers=arguments.workers,
         pod=os.environ.get("POD_NAME", "local"),
+        pod_address=os.environ.get("DBPROXY_POD_IP") or None,
         kube=kube,
         start_engine=start_engine,
     )

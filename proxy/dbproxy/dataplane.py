@@ -23,6 +23,7 @@ class Engine(Protocol):
     """The part of `_core.Engine` that is used here."""
 
     def apply(self, snapshot: bytes) -> None: ...
+    def meet(self, peers: bytes) -> None: ...
     def stats(self) -> bytes: ...
     def events(self) -> bytes: ...
     def events_fd(self) -> int: ...
@@ -39,6 +40,7 @@ class EngineOptions:
 
     workers: int
     listen_address: str
+    pod_address: str | None = None
 
 
 def start_engine(options: EngineOptions) -> Engine:
@@ -78,6 +80,12 @@ class Dataplane:
             raise ListenerUnavailableError(str(error)) from error
         self.applied = snapshot
         self.applied_in = time.perf_counter() - began
+
+    def meet(self, fleet_secret: str, port: int, addresses: list[str]) -> None:
+        """From now on these are the other pods, which pass on the cancels of each other's clients
+        over that port, and know each other by the fleet's secret."""
+        peers = {"fleet_secret": fleet_secret, "port": port, "addresses": addresses}
+        self._engine.meet(json.dumps(peers).encode())
 
     def listen(self, on_event: Callable[[dict[str, Any]], None]) -> None:
         """Call this for each event of the engine, in the agent's loop."""

@@ -96,6 +96,13 @@ class WriterFloor(Model):
     epoch: Epoch
 
 
+class Peers(Model):
+    """Under which names the pods of the fleet are found, and on which port by each other."""
+
+    hosts: Annotated[tuple[Name, ...], Field(min_length=1, max_length=16, strict=False)]
+    port: Port
+
+
 class TargetGroup(Model):
     name: Name
     uid: str
@@ -130,6 +137,7 @@ class Settings(Model):
     listeners: Annotated[tuple[Listener, ...], Field(strict=False)]
     target_group: TargetGroup | None = None
     report_to: GroupRef | None = None
+    peers: Peers | None = None
 
 
 class PreviousPassword(Model):

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.timeout(300)
 CHILDREN = {
     ("Deployment", "orders"),
     ("Service", "orders"),
+    ("Service", "orders-peers"),
     ("PodDisruptionBudget", "orders"),
     ("ServiceAccount", "orders-proxy"),
     ("Role", "orders-proxy"),

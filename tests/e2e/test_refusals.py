@@ -80,7 +80,7 @@ REFUSED: dict[str, tuple[Object, str]] = {
     ),
     "a variable of the operator's": (
         pod(env=[{"name": "POD_UID", "value": "x"}]),
-        "POD_NAME, POD_NAMESPACE and POD_UID are set by the operator",
+        "POD_NAME, POD_NAMESPACE, POD_UID and DBPROXY_POD_IP are set by the operator",
     ),
     "a class that is no label": (proxy(operatorClass="Team_A"), "spec.operatorClass"),
     "a sidecar in place of the proxy": (

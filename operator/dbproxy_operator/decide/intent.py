@@ -115,6 +115,7 @@ def intend(
         rbac.role_binding(key, proxy),
         *made.objects,
         services.service(key, proxy, spec.service, spec.service_port, names.DEFAULT_LISTENER_PORT),
+        services.peers(key, proxy),
         pdb.pod_disruption_budget(key, proxy),
         *(
             [deployments.deployment(key, proxy, spec, template, growth.replicas)]

@@ -170,6 +170,12 @@ def settings(
         "budgetDivisor": budget_divisor,
         "listeners": [_listener(listener) for listener in listeners],
         "targetGroup": target_group,
+        "peers": {
+            "hosts": [
+                names.service_host(proxy["metadata"]["namespace"], names.peers_name(name(proxy)))
+            ],
+            "port": names.PEER_PORT,
+        },
     }
 
 

@@ -189,6 +189,7 @@ def _container(image: str, pod: PodSpec) -> Object:
             _downward("POD_NAME", "metadata.name"),
             _downward("POD_NAMESPACE", "metadata.namespace"),
             _downward("POD_UID", "metadata.uid"),
+            _downward("DBPROXY_POD_IP", "status.podIP"),
             *(_plain(variable) for variable in pod.env),
         ],
         "ports": [{"name": "metrics", "containerPort": 8080, "protocol": "TCP"}],

@@ -1,4 +1,4 @@
-"""Services of the default endpoint and of further ones."""
+"""Services of the default endpoint and of further ones; and the pods' own, to find each other."""
 
 from dbproxy_operator.observe import names
 from dbproxy_operator.observe.world import Key, Object
@@ -30,3 +30,19 @@ def service(key: Key, owner: Object, spec: ServiceSpec, port: int, listener_port
     }
     body.update({name: value for name, value in choices.items() if value is not None})
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": body}
+
+
+def peers(key: Key, proxy: Object) -> Object:
+    """Its name stands for every pod, also one that is not Ready yet or is leaving: its clients are
+    there, and so may their cancels be."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": names.child_metadata(key, proxy, names.peers_name(key.name)),
+        "spec": {
+            "clusterIP": "None",
+            "publishNotReadyAddresses": True,
+            "selector": names.selector(key.name),
+            "ports": [{"name": "peers", "port": names.PEER_PORT, "protocol": "TCP"}],
+        },
+    }

@@ -7,6 +7,8 @@ from dbproxy_operator.observe.world import PROXY_LABEL, Key, Object, Ref, uid
 MANAGER = "dbproxy-operator"
 API_VERSION = "dbproxy.dev/v1alpha1"
 DEFAULT_LISTENER_PORT = 15432
+# Where pods bring each other the cancels of each other's clients.
+PEER_PORT = 15431
 SETTINGS_KEY = "settings.json"
 CREDENTIALS_KEY = "credentials.json"
 
@@ -30,6 +32,11 @@ def ca_key_name(proxy: str) -> str:
 
 def ca_name(proxy: str) -> str:
     return f"{proxy}-ca"
+
+
+def peers_name(proxy: str) -> str:
+    """The Service under whose name the pods find each other."""
+    return f"{proxy}-peers"
 
 
 def outputs(proxy: str) -> list[Ref]:

@@ -54,7 +54,7 @@ async def observe(kube: Kube, recall: Recall, key: Key, *, presume: bool = True)
         _pods(kube, key),
         reading.secrets([proxy, *groups[:1]]),
         reading.election(references.election(groups[0]) if groups else None),
-        reading.made(proxy, [key.name, *(name(endpoint) for endpoint in endpoints)]),
+        reading.made(proxy, [key.name, names.peers_name(key.name), *map(name, endpoints)]),
     )
     return Observed(
         key,

@@ -19,7 +19,7 @@ from dbproxy_operator.spec.fields import (
 
 PROXY_CONTAINER = "proxy"
 OWN_VOLUMES = ("config", "tmp")
-OWN_VARIABLES = ("POD_NAME", "POD_NAMESPACE", "POD_UID")
+OWN_VARIABLES = ("POD_NAME", "POD_NAMESPACE", "POD_UID", "DBPROXY_POD_IP")
 
 
 class Toleration(Model):
@@ -87,7 +87,8 @@ class Variable(Model):
     @model_validator(mode="after")
     def _not_ours(self) -> Self:
         if self.name in OWN_VARIABLES:
-            raise ValueError("POD_NAME, POD_NAMESPACE and POD_UID are set by the operator")
+            told = "POD_NAME, POD_NAMESPACE, POD_UID and DBPROXY_POD_IP are set by the operator"
+            raise ValueError(told)
         return self
 
 

@@ -208,11 +208,8 @@ def _first(steps: Iterable[Problem | None]) -> Problem | None:
 
 def _of_proxy(told: Mapping[Ref, Problem], facts: Facts) -> list[Problem]:
     """But for what concerns an endpoint's Service, which is told there."""
-    return [
-        problem
-        for (kind, child), problem in told.items()
-        if kind != "Service" or child in (facts.key.name, "")
-    ]
+    own = (facts.key.name, names.peers_name(facts.key.name), "")
+    return [problem for (kind, child), problem in told.items() if kind != "Service" or child in own]
 
 
 def _no_reader(facts: Facts, endpoint: Endpoint) -> Problem | None:

@@ -26,6 +26,7 @@ from dbproxy.probe.prober import Prober
 from dbproxy.run.beginning import Beginning
 from dbproxy.run.following import Following, Heard
 from dbproxy.run.options import Options
+from dbproxy.run.peers import Peers
 from dbproxy.settings import Config, Credentials, Settings
 from dbproxy.tasks import Tasks
 from dbproxy.tell.health import Health
@@ -91,6 +92,7 @@ class Agent:
             election_read=self._wake.set,
         )
         self._following = Following(options, heard, tasks)
+        self._peers = Peers(options.pod_address, tasks)
         self._running: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -277,7 +279,7 @@ class Agent:
 
     def _start_engine(self) -> None:
         workers = self._beginning.workers(self._planner.smallest_budget())
-        options = EngineOptions(workers, self._options.listen_address)
+        options = EngineOptions(workers, self._options.listen_address, self._options.pod_address)
         self.dataplane = Dataplane(self._options.start_engine(options))
         self.dataplane.listen(self._on_event)
         self._health.dataplane = self.dataplane
@@ -301,6 +303,7 @@ class Agent:
             if self._refused is None:
                 self._problem = None
         if plan.config != self.config:
+            self._peers.follow(plan.config, dataplane)
             self.config, self._refused, self._problem = plan.config, None, None
             log.info("config_applied", revision=plan.config.settings.revision,
                      secretRevision=plan.config.credentials.revision)  # fmt: skip

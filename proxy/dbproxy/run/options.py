@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Options:
     """`election_dir`: the election as files. `workers`: None for as many as suit the CPUs and the
-    smallest target. `kube`: None outside of Kubernetes."""
+    smallest target. `pod_address`: where other pods find this one, None if there are none. `kube`:
+    None outside of Kubernetes."""
 
     config_dir: Path
     election_dir: Path | None
@@ -26,3 +27,4 @@ class Options:
     pod: str
     kube: Kube | None
     start_engine: Callable[[EngineOptions], Engine]
+    pod_address: str | None = None

@@ -158,15 +158,20 @@ func beginPod(_ *server, obj content) error {
 
 func beginService(s *server, obj content) error {
 	spec := obj["spec"].(content)
-	if spec["type"] != string(corev1.ServiceTypeClusterIP) || spec["clusterIP"] != nil ||
+	headless := spec["clusterIP"] == corev1.ClusterIPNone
+	if spec["type"] != string(corev1.ServiceTypeClusterIP) || spec["clusterIP"] != nil && !headless ||
 		spec["ipFamilies"] != nil || spec["ipFamilyPolicy"] != nil {
 		return notServed("Services but those of type ClusterIP whose address is left to the server")
+	}
+	spec["ipFamilies"] = []interface{}{string(corev1.IPv4Protocol)}
+	spec["ipFamilyPolicy"] = string(corev1.IPFamilyPolicySingleStack)
+	if headless {
+		spec["clusterIPs"] = []interface{}{corev1.ClusterIPNone}
+		return nil
 	}
 	number := s.addresses.Add(1)
 	address := fmt.Sprintf("10.0.%d.%d", number>>8&255, number&255)
 	spec["clusterIP"], spec["clusterIPs"] = address, []interface{}{address}
-	spec["ipFamilies"] = []interface{}{string(corev1.IPv4Protocol)}
-	spec["ipFamilyPolicy"] = string(corev1.IPFamilyPolicySingleStack)
 	return nil
 }
 

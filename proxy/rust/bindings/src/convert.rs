@@ -1,14 +1,14 @@
 //! JSON from Python into a [`Snapshot`], and counters and events back into JSON. No decisions.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use base64::prelude::{Engine as _, BASE64_STANDARD};
 use dbproxy_engine::{User, UserMethod, Users, Verifier};
 use dbproxy_server::{
-    BackendTls, ClientTls, Field, Listener, Notice, Role, Snapshot, Target, TargetId, TargetSigns,
-    TlsMode, Writer,
+    BackendTls, ClientTls, Field, Listener, Notice, Peers, Role, Snapshot, Target, TargetId,
+    TargetSigns, TlsMode, Writer,
 };
 use serde::Deserialize;
 use serde_json::{json, Value};
@@ -22,7 +22,29 @@ pub struct Options {
     /// Worker threads.
     pub workers: usize,
     /// Where all listeners listen.
-    pub listen_address: std::net::IpAddr,
+    pub listen_address: IpAddr,
+    /// Where other pods find this one; `null` if it has no others.
+    pub pod_address: Option<IpAddr>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PeersJson {
+    fleet_secret: String,
+    port: u16,
+    addresses: Vec<IpAddr>,
+}
+
+/// Reads who the other pods are; the error says what is wrong.
+pub fn peers(text: &[u8]) -> Result<Peers, String> {
+    let json: PeersJson = serde_json::from_slice(text).map_err(|e| e.to_string())?;
+    let secret = secret(&json.fleet_secret)?;
+    Peers::new(&secret, json.port, json.addresses)
+}
+
+fn secret(text: &str) -> Result<Vec<u8>, String> {
+    let secret = BASE64_STANDARD.decode(text);
+    secret.map_err(|error| format!("fleet_secret: {error}"))
 }
 
 #[derive(Deserialize)]
@@ -189,9 +211,7 @@ impl Converter {
     }
 
     fn users(&mut self, json: Vec<UserJson>, secret: &str) -> Result<Arc<Users>, String> {
-        let secret = BASE64_STANDARD
-            .decode(secret)
-            .map_err(|error| format!("fleet_secret: {error}"))?;
+        let secret = self::secret(secret)?;
         if let Some((known, known_secret, users)) = &self.users {
             if *known == json && *known_secret == secret {
                 return Ok(users.clone());

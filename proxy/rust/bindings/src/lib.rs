@@ -61,7 +61,11 @@ impl Engine {
             })
             .collect::<PyResult<_>>()?;
         let wakers = workers.iter().map(|seat| seat.waker.clone()).collect();
-        let shared = Arc::new(Fleet::new(front.waker.clone(), wakers, notices));
+        let mut shared = Fleet::new(front.waker.clone(), wakers, notices);
+        if let Some(pod) = options.pod_address {
+            shared = shared.found_at(pod);
+        }
+        let shared = Arc::new(shared);
         let seats = std::iter::once(front).chain(workers);
         let threads = seats.map(|seat| seat.begin(&shared)).collect();
         Ok(Self {
@@ -88,6 +92,14 @@ impl Engine {
                 Err(_) => Err(PyRuntimeError::new_err("the front thread has ended")),
             }
         })
+    }
+
+    /// Other pods of the fleet are there from now on: {fleet_secret, port, addresses} as JSON. Raises
+    /// ValueError saying what is wrong with it.
+    fn meet(&self, peers: &[u8]) -> PyResult<()> {
+        let peers = convert::peers(peers).map_err(PyValueError::new_err)?;
+        self.shared.meet(peers);
+        Ok(())
     }
 
     /// All counters and histograms, as JSON.

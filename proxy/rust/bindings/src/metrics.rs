@@ -17,7 +17,7 @@ pub type Rows<R> = [(Arc<str>, R)];
 /// Name, kind, help, and where a row has the number.
 type Number<R> = (&'static str, &'static str, &'static str, fn(&R) -> u64);
 
-const ENDPOINT_NUMBERS: [Number<EndpointSum>; 12] = [
+const ENDPOINT_NUMBERS: [Number<EndpointSum>; 14] = [
     (
         "client_connections_received",
         "counter",
@@ -81,8 +81,20 @@ const ENDPOINT_NUMBERS: [Number<EndpointSum>; 12] = [
     (
         "cancel_requests_unknown",
         "counter",
-        "Cancel requests with a key that no client of this pod has",
+        "Cancel requests with a key that no client of any pod has",
         |row| row.cancels_unknown,
+    ),
+    (
+        "cancel_requests_forwarded",
+        "counter",
+        "Cancel requests passed on to the pod whose client they are for",
+        |row| row.cancels_forwarded,
+    ),
+    (
+        "cancel_requests_undelivered",
+        "counter",
+        "Cancel requests for other pods' clients that could not be passed on",
+        |row| row.cancels_undelivered,
     ),
 ];
 
@@ -159,6 +171,15 @@ pub fn families(endpoints: &Rows<EndpointSum>, targets: &Rows<TargetRow>, driver
         "Database connections closed by the proxy, by reason",
         ("target", targets),
         |row| row.sum.killed.iter().map(|(k, v)| (*k, *v)).collect(),
+    ));
+    all.push(by_reason(
+        "database_cancels_failed",
+        "Cancels that were not delivered to the database, by reason",
+        ("target", targets),
+        |row| {
+            let failed = row.sum.cancels_failed.iter();
+            failed.map(|(k, v)| (*k, *v)).collect()
+        },
     ));
     all.push(family(
         "io_driver_info",

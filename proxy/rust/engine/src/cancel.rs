@@ -66,9 +66,35 @@ pub struct CancelKey {
     pub secret: CancelSecret,
 }
 
+impl CancelKey {
+    /// For another pod.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        [&self.id.to_be_bytes(), self.secret.as_bytes()].concat()
+    }
+
+    /// From another pod.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (id, secret) = bytes.split_first_chunk()?;
+        Some(Self {
+            id: u32::from_be_bytes(*id),
+            secret: CancelSecret::shown(secret),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_comes_whole_to_another_pod() {
+        for secret in [&[6; SHORT][..], &[7; LONG]] {
+            let secret = CancelSecret::shown(secret);
+            let key = CancelKey { id: 5, secret };
+            assert_eq!(CancelKey::from_bytes(&key.to_bytes()), Some(key));
+        }
+        assert_eq!(CancelKey::from_bytes(&[0; 3]), None);
+    }
 
     #[test]
     fn what_was_given_is_known_again_and_nothing_else() {

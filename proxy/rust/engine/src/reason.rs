@@ -155,6 +155,20 @@ labelled! {
     }
 }
 
+labelled! {
+    /// Why a cancel wasn't delivered to its database, as far as is known.
+    CancelFailure {
+        /// The server gives no TLS now, where the session has it: the cancel wasn't sent.
+        TlsRefused => "tls_refused",
+        /// The TLS handshake or a TLS record failed.
+        TlsFailed => "tls_failed",
+        /// The server can't be connected to, or the connection broke.
+        Unreachable => "unreachable",
+        /// The server took too long.
+        TimedOut => "timed_out",
+    }
+}
+
 /// An error that the proxy itself gives to a client; the engine chooses code and text
 /// (product.md, "What a client is told").
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

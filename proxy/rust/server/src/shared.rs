@@ -2,6 +2,7 @@
 //! per query.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{mpsc, Arc, Mutex};
 
@@ -13,6 +14,7 @@ use crate::limits::Life;
 use crate::mailbox::{lock, Mailbox};
 use crate::notice::{Notice, Notices};
 use crate::origin::Origin;
+use crate::peers::{Badge, Peers};
 use crate::signs::TargetSigns;
 use crate::snapshot::{Listener, Role, Snapshot, TargetId};
 use crate::stats::Stats;
@@ -76,8 +78,8 @@ pub struct CancelAsked {
     pub key: CancelKey,
     /// The connection of the front thread's that brought it.
     pub asker: Token,
-    /// The endpoint that it came to.
-    pub endpoint: Arc<str>,
+    /// The endpoint that it came to; none if another pod passed it on.
+    pub endpoint: Option<Arc<str>>,
 }
 
 /// What a worker may find in its mailbox.
@@ -104,6 +106,10 @@ pub enum FrontLetter {
     Snapshot(Arc<Snapshot>, mpsc::SyncSender<Result<(), String>>),
     /// The cancel that came in on this connection is delivered, or strikes nothing.
     CancelOver(Token),
+    /// No client of this pod has its key.
+    CancelUnknown(CancelAsked),
+    /// The fleet's other pods are these from now on.
+    Peers(Arc<Peers>),
     /// Empty the accept queue, then close the listeners.
     Drain,
 }
@@ -181,6 +187,8 @@ pub struct Shared<E: Engine, D: Driver> {
     pub guests: Gauge,
     /// The threads shall end.
     pub stopping: AtomicBool,
+    /// Stands for this pod in the cancel keys that it gives out.
+    pub badge: Badge,
     book: Mutex<Book>,
     /// Some target has more connections than it may have; written under the book's lock.
     over_limit: AtomicBool,
@@ -202,11 +210,24 @@ impl<E: Engine, D: Driver> Shared<E, D> {
             front_turned_at: AtomicU64::new(0),
             guests: Gauge::default(),
             stopping: AtomicBool::new(false),
+            badge: Badge::of(Ipv4Addr::UNSPECIFIED.into()),
             book: Mutex::new(Book::new(count)),
             over_limit: AtomicBool::new(false),
             templates: Mutex::default(),
             targets: Mutex::default(),
         }
+    }
+
+    /// The same of a pod that other pods find at that address.
+    #[must_use]
+    pub fn found_at(mut self, address: IpAddr) -> Self {
+        self.badge = Badge::of(address);
+        self
+    }
+
+    /// Cancels for clients of other pods go to these from now on, and theirs are taken in.
+    pub fn meet(&self, peers: Peers) {
+        self.front.post(FrontLetter::Peers(Arc::new(peers)));
     }
 
     /// The number that stands for a target's name, and what the workers show each other of it.

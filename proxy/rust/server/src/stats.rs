@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dbproxy_driver::Duration;
-use dbproxy_engine::{CloseReason, KillReason, PinReason};
+use dbproxy_engine::{CancelFailure, CloseReason, KillReason, PinReason};
 
 /// A number that one thread writes and others read.
 #[derive(Default, Debug)]
@@ -151,6 +151,10 @@ family! {
             cancels,
             /// Cancel requests with a key that no client has.
             cancels_unknown,
+            /// Cancel requests passed on to the pod whose client they are for.
+            cancels_forwarded,
+            /// Cancel requests for other pods' clients that couldn't be passed on.
+            cancels_undelivered,
         }
         reasons {
             /// Clients closed, by reason.
@@ -189,6 +193,8 @@ family! {
         reasons {
             /// Connections closed by the proxy, by reason.
             killed: KillReason,
+            /// Cancels that weren't delivered, by reason.
+            cancels_failed: CancelFailure,
         }
         histograms {}
     }
@@ -207,6 +213,11 @@ pub fn count_pin(stats: &EndpointStats, reason: PinReason) {
 /// Adds one to the counter of `reason`.
 pub fn count_kill(stats: &TargetStats, reason: KillReason) {
     bump(&stats.killed, KillReason::ALL, reason);
+}
+
+/// Adds one to the counter of `reason`.
+pub fn count_cancel_failure(stats: &TargetStats, reason: CancelFailure) {
+    bump(&stats.cancels_failed, CancelFailure::ALL, reason);
 }
 
 fn bump<R: PartialEq>(cells: &[Cell], all: &[R], reason: R) {

@@ -84,6 +84,7 @@ class Running:
             pod="pod-0",
             kube=self.kube,
             start_engine=self.start_engine,
+            pod_address="127.0.0.1",
         )
         self.agent = Agent(options, self.health, self.tasks)
         self.tasks.spawn(self.agent.run(), "agent")

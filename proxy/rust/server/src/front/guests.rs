@@ -8,6 +8,7 @@ use dbproxy_engine::{
     Admission, CancelKey, ClientLogin, CloseReason, Engine, LoginEnv, LoginProgress, TlsFacts,
 };
 
+use crate::peers::{Badge, Place};
 use crate::shared::{Arrival, CancelAsked, Letter, Seat};
 use crate::snapshot::Listener;
 use crate::tls::Tls;
@@ -23,8 +24,9 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const LOGIN: Duration = Duration::from_secs(30);
 /// How long a client that was told off may take to read it and leave.
 const LINGER: Duration = Duration::from_secs(2);
-/// How long a worker may take to say that a cancel is over; longer than its own deadline for that.
-const CANCEL_PATIENCE: Duration = Duration::from_secs(6);
+/// How long a worker, here or in another pod, may take to say that a cancel is over; longer than its
+/// own deadline for that.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(9);
 /// Bytes that a client may send ahead while it logs in.
 const MAX_EARLY: usize = 64 * 1024;
 
@@ -229,24 +231,33 @@ impl<E: Engine, D: Driver> Front<E, D> {
         }
     }
 
-    /// A cancel's connection stays open until its worker says that it is over: the client's next
+    /// A cancel's connection stays open until it is over, wherever it leads: the client's next
     /// statement must not be struck.
     fn pass_on_cancel(&mut self, socket: Token, key: CancelKey) {
+        let now = self.driver.now();
         let Some(guest) = self.guests.get_mut(&socket) else {
             return;
         };
-        let endpoint = guest.listener.name.clone();
-        let worker = crate::worker::worker_of(key);
-        let Some(mailbox) = self.shared.workers.get(worker) else {
-            self.stats_of(&endpoint).cancels_unknown.add(1);
-            return self.linger(socket);
-        };
-        guest.enter(Stage::Cancelling, self.driver.now());
-        mailbox.post(Letter::Cancel(CancelAsked {
+        guest.enter(Stage::Cancelling, now);
+        let asked = CancelAsked {
             key,
             asker: socket,
-            endpoint,
-        }));
+            endpoint: Some(guest.listener.name.clone()),
+        };
+        if Badge::in_id(key.id) == self.shared.badge {
+            self.ask_worker(asked);
+        } else {
+            self.ask_abroad(asked);
+        }
+    }
+
+    /// The worker that gave out a key looks who has it now.
+    pub(super) fn ask_worker(&mut self, asked: CancelAsked) {
+        let workers = &self.shared.workers;
+        let place = Place::in_id(asked.key.id, workers.len());
+        if let Some(mailbox) = workers.get(place.worker) {
+            mailbox.post(Letter::Cancel(asked));
+        }
     }
 
     pub(super) fn cancel_over(&mut self, socket: Token) {

@@ -1,16 +1,18 @@
 //! The front thread: it accepts, does TLS and the password exchange, and hands a client that may
 //! come in to the least-loaded worker. A storm of log-ins stalls no worker.
 
+mod errands;
 mod gate;
 mod guests;
 mod parting;
+mod visitors;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
-use dbproxy_driver::{Driver, Duration, Event, Time, Token};
+use dbproxy_driver::{Buffer, Driver, Duration, Event, Time, Token};
 use dbproxy_engine::{CloseReason, Engine};
 
 use crate::shared::{FrontLetter, Shared};
@@ -18,8 +20,10 @@ use crate::snapshot::{Listener, Snapshot};
 use crate::stats::EndpointStats;
 use crate::wire::Wire;
 use crate::Random;
+use errands::Errands;
 use gate::Gate;
 use guests::{Guest, Stage};
+use visitors::Visitors;
 
 /// How long the accept queue is emptied after a drain was asked for.
 const ACCEPT_TAIL: Duration = Duration::from_millis(50);
@@ -43,6 +47,8 @@ pub struct Front<E: Engine, D: Driver> {
     gate: Gate,
     stats: HashMap<Arc<str>, Arc<EndpointStats>>,
     events: Vec<Event<D::Socket>>,
+    errands: Errands,
+    visitors: Visitors,
     random: Random,
     closing_at: Option<Time>,
     looked_at: Time,
@@ -63,6 +69,8 @@ impl<E: Engine, D: Driver> Front<E, D> {
             gate: Gate::default(),
             stats: HashMap::new(),
             events: Vec::new(),
+            errands: Errands::default(),
+            visitors: Visitors::default(),
             random,
             closing_at: None,
             looked_at: Time::default(),
@@ -97,7 +105,15 @@ impl<E: Engine, D: Driver> Front<E, D> {
                     answer.try_send(outcome).ok();
                     self.snapshot = Some(snapshot);
                 }
-                FrontLetter::CancelOver(socket) => self.cancel_over(socket),
+                FrontLetter::CancelOver(socket) => {
+                    self.cancel_over(socket);
+                    self.answer_visitor(socket, true);
+                }
+                FrontLetter::CancelUnknown(asked) if asked.endpoint.is_none() => {
+                    self.answer_visitor(asked.asker, false);
+                }
+                FrontLetter::CancelUnknown(asked) => self.ask_abroad(asked),
+                FrontLetter::Peers(peers) => self.meet(peers),
                 FrontLetter::Drain => {
                     self.draining = true;
                     self.closing_at = Some(self.driver.now().after(ACCEPT_TAIL));
@@ -144,6 +160,9 @@ impl<E: Engine, D: Driver> Front<E, D> {
     fn event(&mut self, event: Event<D::Socket>) {
         match event {
             Event::Accepted {
+                listener, socket, ..
+            } if self.visitors.come_to(listener) => self.visited(socket),
+            Event::Accepted {
                 listener,
                 socket,
                 peer,
@@ -151,7 +170,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
             Event::Received { socket, data } => {
                 let now = self.driver.now();
                 let Some(guest) = self.guests.get_mut(&socket) else {
-                    return self.driver.recycle(data);
+                    return self.heard_from_peer(socket, data);
                 };
                 if matches!(guest.stage, Stage::Lingering | Stage::Cancelling) {
                     return self.driver.recycle(data);
@@ -174,11 +193,28 @@ impl<E: Engine, D: Driver> Front<E, D> {
                     self.count(socket, CloseReason::ClientLeft);
                     self.remove(socket);
                 }
-                None => {}
+                None => self.peer_closed(socket),
             },
             Event::Sent { socket } => self.hand_over(socket),
             Event::Detached { socket, detached } => self.deliver(socket, detached),
-            Event::Connected { .. } | Event::Woken => {}
+            Event::Connected { socket } => self.errand_connected(socket),
+            Event::Woken => {}
+        }
+    }
+
+    fn heard_from_peer(&mut self, socket: Token, data: Buffer) {
+        if self.errands.has(socket) {
+            self.errand_received(socket, data);
+        } else {
+            self.visitor_received(socket, data);
+        }
+    }
+
+    fn peer_closed(&mut self, socket: Token) {
+        if self.errands.has(socket) {
+            self.errand_failed(socket, "it closed the connection");
+        } else {
+            self.end_visit(socket);
         }
     }
 
@@ -231,5 +267,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
         for token in late {
             self.time_out(token);
         }
+        self.time_out_errands(now);
+        self.time_out_visitors(now);
     }
 }

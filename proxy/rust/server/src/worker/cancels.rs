@@ -4,16 +4,19 @@
 use std::io::ErrorKind;
 
 use dbproxy_driver::{Buffer, Driver, Duration, Token};
-use dbproxy_engine::{CancelKey, Engine, Failure, KillReason, Link, Release};
+use dbproxy_engine::{CancelFailure, CancelKey, Engine, Failure, KillReason, Link, Release};
 
+use crate::notice::Notice;
+use crate::peers::Place;
 use crate::shared::{CancelAsked, FrontLetter};
 use crate::slab::Key;
+use crate::stats::count_cancel_failure;
 use crate::tls::Tls;
 use crate::wire::Wire;
 
 use super::places::BackendPlace;
 use super::state::{Cancel, ClientPlace, Owner, Timer};
-use super::{Worker, SLOT_BITS};
+use super::Worker;
 
 /// How long a server may take to confirm a cancel by closing its connection.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -21,13 +24,11 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 impl<E: Engine, D: Driver> Worker<E, D> {
     /// Somebody brought a cancel key that this worker may have given out. Whoever did is told when
     /// that is over: then it strikes nothing that comes later.
-    pub(super) fn cancel(&mut self, asked: &CancelAsked) {
-        let client = self.client_of(asked.key);
-        if client.is_none() {
-            let stats = self.endpoint_stats(&asked.endpoint);
-            stats.cancels_unknown.add(1);
-        }
-        match client.and_then(|client| self.cancelled_backend(client)) {
+    pub(super) fn cancel(&mut self, asked: CancelAsked) {
+        let Some(client) = self.client_of(asked.key) else {
+            return self.shared.front.post(FrontLetter::CancelUnknown(asked));
+        };
+        match self.cancelled_backend(client) {
             Some(backend) => {
                 if let Some(backend) = self.backends.get_mut(backend) {
                     backend.cancel_askers.push(asked.asker);
@@ -40,8 +41,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     /// The client that a cancel key was given to.
     fn client_of(&self, key: CancelKey) -> Option<Key> {
-        let slot = key.id & ((1 << SLOT_BITS) - 1);
-        let client = slot.checked_sub(1).and_then(|at| self.clients.key_at(at))?;
+        let place = Place::in_id(key.id, self.shared.workers.len());
+        let client = self.clients.key_at(place.slot)?;
         let found = self.clients.get(client)?;
         (found.secret == key.secret && found.session.is_some()).then_some(client)
     }
@@ -128,14 +129,20 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             return self.driver.recycle(data);
         };
         if cancel.wire.receive(&mut self.driver, data).is_err() {
-            return self.end_cancel(key, false);
+            return self.fail_cancel(key, CancelFailure::TlsFailed);
         }
         if let Some(origin) = &cancel.tls {
             let Some(granted) = E::grants_tls(cancel.wire.input()) else {
                 return;
             };
-            let tls = granted.then(|| origin.start_tls().ok()).flatten();
-            return self.start_cancel_tls(key, tls);
+            let tls = match granted {
+                true => origin.start_tls().map_err(|_| CancelFailure::TlsFailed),
+                false => Err(CancelFailure::TlsRefused),
+            };
+            return match tls {
+                Ok(tls) => self.start_cancel_tls(key, tls),
+                Err(reason) => self.fail_cancel(key, reason),
+            };
         }
         let said = cancel.wire.input().len();
         cancel.wire.consume(&mut self.driver, said);
@@ -145,18 +152,17 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         }
     }
 
-    /// Begins the handshake. Without TLS the cancel ends here: its key never goes out in the clear
-    /// where its session doesn't.
-    fn start_cancel_tls(&mut self, key: Key, tls: Option<Tls>) {
-        let (Some(cancel), Some(tls)) = (self.cancels.get_mut(key), tls) else {
-            return self.end_cancel(key, false);
+    /// Begins the handshake.
+    fn start_cancel_tls(&mut self, key: Key, tls: Tls) {
+        let Some(cancel) = self.cancels.get_mut(key) else {
+            return;
         };
         cancel.tls = None;
         let said = cancel.wire.input().len();
         cancel.wire.consume(&mut self.driver, said);
         cancel.wire.start_tls(tls);
         if cancel.wire.kick(&mut self.driver).is_err() {
-            self.end_cancel(key, false);
+            self.fail_cancel(key, CancelFailure::TlsFailed);
         }
     }
 
@@ -165,7 +171,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             let request = std::mem::take(&mut cancel.request);
             cancel.wire.push(&mut self.driver, &request);
             if cancel.wire.flush(&mut self.driver).is_err() {
-                self.end_cancel(key, false);
+                self.fail_cancel(key, CancelFailure::TlsFailed);
             }
         }
     }
@@ -173,7 +179,26 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     /// The server closed the cancel's connection: the cancel was delivered. One that broke with the
     /// request on its way confirms nothing: the server may still read it.
     pub(super) fn cancel_closed(&mut self, key: Key, error: Option<ErrorKind>) {
-        self.end_cancel(key, error.is_none());
+        let sent = self.cancels.get(key).is_some_and(|c| c.request.is_empty());
+        if error.is_none() && sent {
+            self.end_cancel(key, true);
+        } else {
+            self.fail_cancel(key, CancelFailure::Unreachable);
+        }
+    }
+
+    /// A cancel doesn't get to its database: it ends here. Its key never goes out in the clear where
+    /// its session doesn't.
+    pub(super) fn fail_cancel(&mut self, key: Key, reason: CancelFailure) {
+        let backend = self.cancels.get(key).map(|cancel| cancel.backend);
+        if let Some(backend) = backend.and_then(|backend| self.backends.get(backend)) {
+            count_cancel_failure(&backend.stats, reason);
+            let notice = Notice::new("cancel_failed")
+                .text("target", &*backend.target.name)
+                .text("reason", reason.label());
+            self.shared.notices.gossip(self.driver.now(), notice);
+        }
+        self.end_cancel(key, false);
     }
 
     /// A backend is gone: what would strike it is not delivered any more.

@@ -11,13 +11,14 @@ use dbproxy_engine::{
 
 use crate::limits::Life;
 use crate::notice::Notice;
+use crate::peers::Place;
 use crate::shared::Arrival;
 use crate::slab::Key;
 use crate::stats::count_close;
 
 use super::places::BackendPlace;
 use super::state::{Client, ClientPlace, Owner, Timer};
-use super::{Todo, Worker, SLOT_BITS};
+use super::{Todo, Worker};
 
 /// How long a client that was told goodbye may take to read it and leave.
 const LINGER: Duration = Duration::from_secs(2);
@@ -88,12 +89,16 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     /// Makes the client's session and tells it what direct PostgreSQL would.
     pub(super) fn welcome(&mut self, key: Key, params: &Arc<<E::Link as Link>::Params>) {
-        let worker = u32::try_from(self.index).unwrap_or(0);
+        let place = Place {
+            worker: self.index,
+            slot: key.index,
+        };
+        let id = self.shared.badge.id(place, self.shared.workers.len());
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
         let cancel = CancelKey {
-            id: worker << SLOT_BITS | (key.index + 1),
+            id,
             secret: client.secret,
         };
         let mut out = Vec::new();

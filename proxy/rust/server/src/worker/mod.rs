@@ -31,7 +31,7 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use dbproxy_driver::{Driver, Event, Time, Token};
-use dbproxy_engine::{CancelKey, DerivedKeys, Engine, Session, Steps};
+use dbproxy_engine::{DerivedKeys, Engine, Session, Steps};
 
 use crate::limits::Allowance;
 use crate::shared::{Letter, Shared};
@@ -42,14 +42,6 @@ use crate::Random;
 use lanes::Lanes;
 use pause::Pauses;
 use state::{Backend, Cancel, Client, Owner, Timers, Todo};
-
-/// Bits of a cancel key's id that name the slot.
-const SLOT_BITS: u32 = 24;
-
-/// The worker that gave out a cancel key.
-pub fn worker_of(key: CancelKey) -> usize {
-    (key.id >> SLOT_BITS) as usize
-}
 
 /// One worker's state.
 pub struct Worker<E: Engine, D: Driver> {
@@ -182,7 +174,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             match letter {
                 Letter::Arrival(arrival) => self.arrived(*arrival),
                 Letter::Snapshot(snapshot) => self.take_over(snapshot),
-                Letter::Cancel(asked) => self.cancel(&asked),
+                Letter::Cancel(asked) => self.cancel(asked),
                 Letter::PermitFree(target) => self.permit_free(target),
                 Letter::Plea(plea) => self.answer_plea(&plea),
                 Letter::Loan(loan) => self.take_loan(*loan),

@@ -2,7 +2,7 @@
 //! registered per query.
 
 use dbproxy_driver::{Driver, Duration, Time};
-use dbproxy_engine::{CloseReason, Engine, Failure, KillReason, Link};
+use dbproxy_engine::{CancelFailure, CloseReason, Engine, Failure, KillReason, Link};
 
 use crate::limits::Limits;
 use crate::slab::Key;
@@ -60,7 +60,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                     self.overstayed(key);
                 }
             }
-            Timer::Cancel(key) => self.end_cancel(key, false),
+            Timer::Cancel(key) => self.fail_cancel(key, CancelFailure::TimedOut),
             Timer::Kept(key) => self.kept_for_long(key),
             Timer::Begun(key) => self.begun_for_long(key),
             Timer::Leaving(key) => {

@@ -1,6 +1,7 @@
 //! Scenes: one rule each, played step by step where the seeds of a whole fleet would meet it too
 //! rarely.
 
+mod abroad;
 mod batches;
 mod bounds;
 mod cancels;

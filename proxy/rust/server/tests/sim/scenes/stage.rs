@@ -14,6 +14,7 @@ use dbproxy_driver::{Buffer, Driver, Duration, Event, Token};
 use dbproxy_postgres::Postgres;
 use dbproxy_server::{Field, Front, Notice, Notices, Worker};
 
+use super::abroad::Pod;
 use super::person::Person;
 use crate::clients::USERS;
 use crate::database::Database;
@@ -42,7 +43,9 @@ pub struct Stage {
     pub databases: Vec<(HostId, Database)>,
     pub workers: Vec<(HostId, Worker<Postgres, SimDriver>)>,
     pub notices: Vec<Notice>,
-    front: (HostId, Front<Postgres, SimDriver>),
+    pub front: (HostId, Front<Postgres, SimDriver>),
+    /// Another pod of the fleet.
+    pub other: Option<Pod>,
     driver: SimDriver,
     clients: HostId,
     people: BTreeMap<Token, Person>,
@@ -68,7 +71,8 @@ impl Stage {
             .collect();
         let wakers = seats.iter().map(|(_, driver)| driver.waker()).collect();
         let notices = Notices::new(Arc::new(|| ()));
-        let shared = Arc::new(Proxy::new(front_driver.waker(), wakers, notices));
+        let shared = Proxy::new(front_driver.waker(), wakers, notices).found_at(ip(1));
+        let shared = Arc::new(shared);
         let mut bytes = || -> dbproxy_server::Random {
             let mut random = random.fork();
             Box::new(move |buffer| random.fill(buffer))
@@ -97,6 +101,7 @@ impl Stage {
             workers,
             notices: Vec::new(),
             front: (front_host, front),
+            other: None,
             driver,
             clients,
             people: BTreeMap::new(),
@@ -136,6 +141,8 @@ impl Stage {
             self.front.1.turn();
         } else if turn == self.clients {
             self.hear();
+        } else if let Some(other) = self.other.as_mut().filter(|other| other.is(turn)) {
+            other.turn(turn);
         } else if let Some(worker) = self.workers.iter_mut().find(|w| w.0 == turn) {
             worker.1.turn();
             let queued = self.network.longest_queue(turn);
@@ -190,12 +197,21 @@ impl Stage {
     }
 
     fn connect(&mut self, port: u16, database: &'static str, hello: Vec<u8>) -> Token {
-        let socket = self.driver.connect(SocketAddr::new(ip(1), port));
+        self.connect_to(SocketAddr::new(ip(1), port), database, hello)
+    }
+
+    pub fn connect_to(
+        &mut self,
+        address: SocketAddr,
+        database: &'static str,
+        hello: Vec<u8>,
+    ) -> Token {
+        let socket = self.driver.connect(address);
         let number = self.people.len() as u64 + 1;
         let class = Class {
             user: USER,
             database,
-            writes: port == WRITE_PORT,
+            writes: address.port() == WRITE_PORT,
         };
         self.witness.borrow_mut().classes.insert(number, class);
         self.people.insert(socket, Person::new(number, USER, hello));

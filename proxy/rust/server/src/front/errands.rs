@@ -1,0 +1,200 @@
+//! Cancels for clients of other pods: each is passed on to the pod whose badge its key has, or to
+//! one after the other of those few that share it. A cancel leads to one connection at a time, and
+//! there are only so many a second: anybody who reaches the port can bring one.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use dbproxy_driver::{Buffer, Driver, Duration, Time, Token};
+use dbproxy_engine::{CancelKey, Engine};
+
+use crate::notice::Notice;
+use crate::peers::{Badge, Peers};
+use crate::shared::CancelAsked;
+use crate::stats::{Cell, EndpointStats};
+use crate::wire::Wire;
+
+use super::visitors::KNOWN;
+use super::Front;
+
+/// Errands at once.
+const MOST: usize = 64;
+/// And begun in a second: handshakes cost both pods.
+const MOST_A_SECOND: u32 = 200;
+const SECOND: Duration = Duration::from_secs(1);
+/// How long it may take until a pod was told, all that share a badge together: what comes later than
+/// its asker waits could strike that one's next statement.
+const TELLING: Duration = Duration::from_secs(2);
+/// How long a pod that was told may take; longer than its worker's own deadline.
+const ANSWER: Duration = Duration::from_secs(6);
+
+/// Cancels on their way to other pods.
+#[derive(Default)]
+pub(super) struct Errands {
+    pub(super) peers: Option<Arc<Peers>>,
+    under_way: BTreeMap<Token, Errand>,
+    second: Time,
+    begun: u32,
+}
+
+struct Errand {
+    wire: Wire,
+    asked: CancelAsked,
+    /// Who is told.
+    to: SocketAddr,
+    /// Who has the same badge, and wasn't asked yet.
+    others: Vec<SocketAddr>,
+    /// When all of them must have been told.
+    tell_by: Time,
+    told: bool,
+    due: Time,
+}
+
+impl Errands {
+    pub(super) fn has(&self, socket: Token) -> bool {
+        self.under_way.contains_key(&socket)
+    }
+
+    /// Whether one more may be begun.
+    fn admits(&mut self, now: Time) -> bool {
+        if self.second.after(SECOND) <= now {
+            self.second = now;
+            self.begun = 0;
+        }
+        self.begun += 1;
+        self.begun <= MOST_A_SECOND && self.under_way.len() < MOST
+    }
+}
+
+impl<E: Engine, D: Driver> Front<E, D> {
+    /// A key that no client of this pod has: whose is it?
+    pub(super) fn ask_abroad(&mut self, asked: CancelAsked) {
+        let badge = Badge::in_id(asked.key.id);
+        let peers = self.errands.peers.as_ref();
+        let holders = peers.map_or_else(Vec::new, |peers| peers.with_badge(badge));
+        let now = self.driver.now();
+        if !holders.is_empty() && !self.errands.admits(now) {
+            self.count_cancel(&asked, |stats| &stats.cancels_undelivered);
+            return self.cancel_over(asked.asker);
+        }
+        self.ask_next(asked, holders, now.after(TELLING));
+    }
+
+    fn ask_next(&mut self, asked: CancelAsked, mut holders: Vec<SocketAddr>, tell_by: Time) {
+        let Some(to) = holders.pop() else {
+            self.count_cancel(&asked, |stats| &stats.cancels_unknown);
+            return self.cancel_over(asked.asker);
+        };
+        let socket = self.driver.connect(to);
+        let errand = Errand {
+            wire: Wire::new(socket),
+            asked,
+            to,
+            others: holders,
+            tell_by,
+            told: false,
+            due: tell_by,
+        };
+        self.errands.under_way.insert(socket, errand);
+    }
+
+    pub(super) fn errand_connected(&mut self, socket: Token) {
+        let peers = self.errands.peers.clone();
+        let (Some(errand), Some(peers)) = (self.errands.under_way.get_mut(&socket), peers) else {
+            return;
+        };
+        errand.wire.arm(&mut self.driver, true);
+        let begun = peers.call(errand.to.ip()).and_then(|tls| {
+            errand.wire.start_tls(tls);
+            errand.wire.kick(&mut self.driver)
+        });
+        if let Err(fault) = begun {
+            self.errand_failed(socket, &fault.0);
+        }
+    }
+
+    pub(super) fn errand_received(&mut self, socket: Token, data: Buffer) {
+        let Some(errand) = self.errands.under_way.get_mut(&socket) else {
+            return self.driver.recycle(data);
+        };
+        let mut outcome = errand.wire.receive(&mut self.driver, data);
+        let secured = errand.wire.tls().is_some_and(|tls| !tls.handshaking());
+        if outcome.is_ok() && secured && !errand.told {
+            errand.told = true;
+            errand.due = self.driver.now().after(ANSWER);
+            errand.wire.push(&mut self.driver, &said(&errand.asked.key));
+            outcome = errand.wire.flush(&mut self.driver).map(|_| ());
+        }
+        if let Err(fault) = outcome {
+            return self.errand_failed(socket, &fault.0);
+        }
+        match errand.wire.input().first() {
+            Some(&KNOWN) => self.errand_done(socket),
+            Some(_) => self.ask_another(socket),
+            None => {}
+        }
+    }
+
+    /// The cancel is over there.
+    fn errand_done(&mut self, socket: Token) {
+        if let Some(errand) = self.end_errand(socket) {
+            self.count_cancel(&errand.asked, |stats| &stats.cancels_forwarded);
+            self.cancel_over(errand.asked.asker);
+        }
+    }
+
+    /// Nobody there has the key: perhaps in a pod with the same badge.
+    fn ask_another(&mut self, socket: Token) {
+        if let Some(errand) = self.end_errand(socket) {
+            self.ask_next(errand.asked, errand.others, errand.tell_by);
+        }
+    }
+
+    /// A pod can't be told, or doesn't answer. A cancel is lost silently, as PostgreSQL's are; but it
+    /// is counted, and written down.
+    pub(super) fn errand_failed(&mut self, socket: Token, why: &str) {
+        let Some(errand) = self.end_errand(socket) else {
+            return;
+        };
+        let notice = Notice::new("cancel_not_forwarded")
+            .text("peer", errand.to.to_string())
+            .text("reason", why);
+        self.shared.notices.gossip(self.driver.now(), notice);
+        if !errand.others.is_empty() && self.driver.now() < errand.tell_by {
+            return self.ask_next(errand.asked, errand.others, errand.tell_by);
+        }
+        self.count_cancel(&errand.asked, |stats| &stats.cancels_undelivered);
+        self.cancel_over(errand.asked.asker);
+    }
+
+    pub(super) fn time_out_errands(&mut self, now: Time) {
+        let under_way = self.errands.under_way.iter();
+        let late = under_way.filter(|(_, errand)| errand.due <= now);
+        for socket in late.map(|(socket, _)| *socket).collect::<Vec<_>>() {
+            self.errand_failed(socket, "it took too long");
+        }
+    }
+
+    fn count_cancel(&mut self, asked: &CancelAsked, which: fn(&EndpointStats) -> &Cell) {
+        if let Some(endpoint) = &asked.endpoint {
+            which(&self.stats_of(endpoint)).add(1);
+        }
+    }
+
+    fn end_errand(&mut self, socket: Token) -> Option<Errand> {
+        let mut errand = self.errands.under_way.remove(&socket)?;
+        let over = Wire::new(socket);
+        std::mem::replace(&mut errand.wire, over).discard(&mut self.driver);
+        self.driver.abort(socket);
+        Some(errand)
+    }
+}
+
+/// What a pod says to another: a key, behind its length.
+fn said(key: &CancelKey) -> Vec<u8> {
+    let key = key.to_bytes();
+    let mut said = vec![key.len() as u8];
+    said.extend_from_slice(&key);
+    said
+}
