@@ -21,14 +21,25 @@ fn a_pinned_client_that_resets_its_settings_keeps_its_name() {
     let reset = report("application_name", "");
     let reply = concat(&[complete("DISCARD ALL"), reset, ready(b'I')]);
     assert_eq!(bench.server(&reply), "C:DISCARD ALL Z:I");
-    // Not here: the unnamed statement would be gone.
-    bench.client(&concat(&[parse("s", "SELECT 1"), sync()]));
-    assert_eq!(show(&bench.to_server), "P:s S");
-    bench.server(&concat(&[bare(b'1'), ready(b'I')]));
+    bench.client(&concat(&[bind("", "s"), execute(""), sync()]));
     assert_eq!(
-        bench.client(&query("SELECT 1")),
-        "Q:SET application_name TO E'shop' Q:SELECT 1"
+        show(&bench.to_server),
+        "Q:SET application_name TO E'shop' B E S"
     );
+}
+
+#[test]
+fn the_name_waits_where_its_query_would_take_the_unnamed_statement() {
+    let mut bench = Bench::named("shop", 1);
+    bench.client(&query("LISTEN a"));
+    let named = report("application_name", "shop");
+    let listens = concat(&[complete("LISTEN"), ready(b'I')]);
+    bench.server(&concat(&[complete("SET"), named, ready(b'I'), listens]));
+    bench.client(&concat(&[run("RESET ALL"), parse("", "SELECT 1"), sync()]));
+    let reset = concat(&[bare(b'1'), bare(b'2'), complete("RESET"), bare(b'1')]);
+    let report = report("application_name", "");
+    bench.server(&concat(&[reset, report, ready(b'I')]));
+    assert_eq!(bench.client(&concat(&[bind("", ""), sync()])), "B S");
 }
 
 #[test]

@@ -174,7 +174,8 @@ impl Session {
     /// query of the proxy's own takes nothing from it: neither a portal nor the unnamed statement.
     fn reintroduce(&mut self, link: &mut Link, input: &[u8], out: &mut Steps) {
         let reads = link.settled() && link.status != Status::Failed;
-        if self.nameless && reads && replaces_unnamed(input) {
+        let none = link.status == Status::Idle && link.unnamed.is_none() && self.unnamed.is_none();
+        if self.nameless && reads && (none || replaces_unnamed(input)) {
             self.introduce(link, out);
         }
     }
