@@ -101,8 +101,8 @@ pub trait Link: Sized {
     /// What the server reported about itself at log-in; serves the welcome of later clients.
     type Params: Clone + PartialEq + Send + Sync + 'static;
 
-    /// The reports as they stand now.
-    fn params(&self) -> &Arc<Self::Params>;
+    /// What a new client is told: its reports of a session that has set nothing.
+    fn template(&self) -> &Arc<Self::Params>;
 
     /// What sessions have left in it that lasts as long as it does. A client whose own session left less
     /// must not get it.

@@ -15,7 +15,7 @@ use crate::params::Params;
 use crate::sequences::Sequences;
 use crate::settings::Tracker;
 use crate::startup;
-use crate::statement::{Act, Class, Dialect, Effects};
+use crate::statement::{Act, Class, Dialect, Effects, Script};
 
 /// BackendKeyData.
 #[derive(Clone, PartialEq, Eq)]
@@ -79,7 +79,9 @@ pub(crate) enum Leave {
 /// A ready backend.
 #[derive(Debug)]
 pub struct Link {
+    /// What it reports now, and what it reported at its log-in.
     pub(crate) params: Arc<Params>,
+    own: Arc<Params>,
     pub(crate) key: Option<Key>,
     pub(crate) status: Status,
     pub(crate) expected: Expected,
@@ -127,8 +129,10 @@ pub struct Link {
 
 impl Link {
     pub(crate) fn new(params: Params, key: Option<Key>, initialised: bool) -> Self {
+        let params = Arc::new(params);
         Self {
             key,
+            own: Arc::clone(&params),
             status: Status::Idle,
             expected: Expected::default(),
             unsynced: false,
@@ -156,7 +160,7 @@ impl Link {
             initialised,
             unnamed: None,
             surely: false,
-            params: Arc::new(params),
+            params,
         }
     }
 
@@ -178,15 +182,17 @@ impl Link {
         if class.writes {
             self.sequences.moved(session);
         }
-        if let Some(script) = &class.acts {
-            self.shifting |= script.any(Act::shifts);
-            self.unnames |= script.any(Act::unnames);
-        }
         if class.indelible {
             self.left(Leave::Indelible);
         } else if class.dirty || class.pin.is_some() {
             self.left(Leave::Dirty);
         }
+    }
+
+    /// A script is forwarded that is to be run.
+    pub(crate) fn expects(&mut self, script: &Script) {
+        self.shifting |= script.any(Act::shifts);
+        self.unnames |= script.any(Act::unnames);
     }
 
     /// It is left in this state at least.
@@ -310,8 +316,8 @@ impl Link {
 impl dbproxy_engine::Link for Link {
     type Params = Params;
 
-    fn params(&self) -> &Arc<Params> {
-        &self.params
+    fn template(&self) -> &Arc<Params> {
+        &self.own
     }
 
     fn traces(&self) -> &Traces {

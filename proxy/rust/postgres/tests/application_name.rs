@@ -71,7 +71,7 @@ fn welcomed(name: Option<&[u8]>, link: Link) -> (Bench, String) {
     let mut told = Vec::new();
     let secret = CancelSecret::shown(&[1; 4]);
     let key = CancelKey { id: 1, secret };
-    bench.session = Postgres::welcome(name.map(Into::into), link.params(), key, &mut told);
+    bench.session = Postgres::welcome(name.map(Into::into), link.template(), key, &mut told);
     bench.idle = vec![link];
     (bench, show(&told))
 }

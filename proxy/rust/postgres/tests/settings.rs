@@ -367,3 +367,25 @@ fn a_custom_setting_that_may_have_been_made_in_vain_ends_the_backend() {
     bench.server(&concat(&[error("ERROR", "22012"), ready(b'I')]));
     assert_eq!(bench.released, [Release::Kill(KillReason::Pinned)]);
 }
+
+#[test]
+fn what_one_client_has_set_is_no_report_for_the_next() {
+    let mut bench = Bench::new();
+    bench.client(&query("SET TIME ZONE 'Asia/Tokyo'"));
+    let zone = report("TimeZone", "Asia/Tokyo");
+    bench.server(&concat(&[complete("SET"), zone, ready(b'I')]));
+    let there = bench.idle.pop().unwrap();
+    assert_eq!(there.template(), link().template());
+}
+
+#[test]
+fn a_statement_parsed_before_shifts_how_texts_are_read_when_it_is_run() {
+    let mut bench = Bench::in_transaction();
+    let shifts = parse("", "SET LOCAL standard_conforming_strings = off");
+    bench.client(&concat(&[shifts, flush()]));
+    bench.server(&bare(b'1'));
+    bench.client(&concat(&[bind("", ""), execute(""), sync()]));
+    assert_eq!(bench.pin(), None);
+    bench.client(&query("SELECT 'a\\'; LISTEN b; --'"));
+    assert!(bench.pin().is_some());
+}

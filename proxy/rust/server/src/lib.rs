@@ -28,6 +28,7 @@ mod signs;
 mod slab;
 mod snapshot;
 mod stats;
+mod templates;
 #[cfg(test)]
 mod test_support;
 mod tls;

@@ -1,7 +1,6 @@
 //! What the threads share: the book, the mailboxes, the welcome templates. No lock here is taken
 //! per query.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{mpsc, Arc, Mutex};
@@ -18,6 +17,7 @@ use crate::peers::{Badge, Peers};
 use crate::signs::TargetSigns;
 use crate::snapshot::{Listener, Role, Snapshot, TargetId};
 use crate::stats::Stats;
+use crate::templates::Templates;
 use crate::wire::Wire;
 
 /// A client on its way from the front thread to its worker.
@@ -114,9 +114,6 @@ pub enum FrontLetter {
     Drain,
 }
 
-/// Welcome templates kept at most: clients choose startup settings, so their number is theirs.
-const MAX_TEMPLATES: usize = 4096;
-
 /// A count that goes up and down.
 #[derive(Default, Debug)]
 pub struct Gauge(AtomicU32);
@@ -167,8 +164,6 @@ pub struct WorkerSigns {
 }
 
 type WorkerMailbox<E, D> = Mailbox<Letter<E, <D as Driver>::Socket>, <D as Driver>::Waker>;
-type Templates<E> = HashMap<(Role, Identity), Arc<<<E as Engine>::Link as Link>::Params>>;
-
 /// What all threads share.
 pub struct Shared<E: Engine, D: Driver> {
     /// What is counted.
@@ -192,7 +187,8 @@ pub struct Shared<E: Engine, D: Driver> {
     book: Mutex<Book>,
     /// Some target has more connections than it may have; written under the book's lock.
     over_limit: AtomicBool,
-    templates: Mutex<Templates<E>>,
+    /// What new clients are told.
+    pub templates: Templates<<E::Link as Link>::Params>,
     targets: Mutex<Vec<(Arc<str>, Arc<TargetSigns>)>>,
 }
 
@@ -213,7 +209,7 @@ impl<E: Engine, D: Driver> Shared<E, D> {
             badge: Badge::of(Ipv4Addr::UNSPECIFIED.into()),
             book: Mutex::new(Book::new(count)),
             over_limit: AtomicBool::new(false),
-            templates: Mutex::default(),
+            templates: Templates::default(),
             targets: Mutex::default(),
         }
     }
@@ -370,42 +366,5 @@ impl<E: Engine, D: Driver> Shared<E, D> {
         let held = lock(&self.book).held().into_iter();
         held.map(|(id, count)| (self.target_name(id), count))
             .collect()
-    }
-
-    /// What a client of that key is told at its welcome, if it is known.
-    pub fn template(
-        &self,
-        role: Role,
-        identity: &Identity,
-    ) -> Option<Arc<<E::Link as Link>::Params>> {
-        let key = (role, identity.clone());
-        lock(&self.templates).get(&key).cloned()
-    }
-
-    /// Remembers what a fresh backend reported.
-    pub fn learn(&self, role: Role, identity: &Identity, params: &Arc<<E::Link as Link>::Params>) {
-        if !identity.traces.is_empty() {
-            // New clients have none.
-            return;
-        }
-        let mut templates = lock(&self.templates);
-        if templates.len() >= MAX_TEMPLATES {
-            templates.clear();
-        }
-        templates.insert((role, identity.clone()), params.clone());
-    }
-
-    /// Forgets the reports for one key: the database refused it.
-    pub fn unlearn(&self, identity: &Identity) {
-        let identity = Identity {
-            traces: [].into(),
-            ..identity.clone()
-        };
-        lock(&self.templates).retain(|(_, known), _| *known != identity);
-    }
-
-    /// Forgets all reports: the writer is another server now.
-    pub fn unlearn_all(&self) {
-        lock(&self.templates).clear();
     }
 }

@@ -166,7 +166,10 @@ impl Session {
         let unnamed = frontend::names(body).is_some_and(|(portal, _)| portal.is_empty());
         let acts = match acts {
             Some(script) if unnamed => match parameters::fill(&script, body) {
-                Some(script) => Some(script),
+                Some(script) => {
+                    link.expects(&script);
+                    Some(script)
+                }
                 None => {
                     self.loses_settings(link, out);
                     None

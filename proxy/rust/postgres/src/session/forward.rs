@@ -283,6 +283,9 @@ impl Session {
         if let Some(verdict) = self.judge(link, &class, run, out) {
             return verdict;
         }
+        if let Some(script) = &class.acts {
+            link.expects(script);
+        }
         link.expected.push(Expect::Query {
             effects: class.effects,
             begins: begins(body),

@@ -84,7 +84,7 @@ impl Act {
             Self::Set(name, _) | Self::Reset(name) | Self::Local(name) => {
                 SHAPES_TEXTS.contains(&&**name)
             }
-            Self::ResetAll | Self::DiscardAll | Self::Config(_) => true,
+            Self::ResetAll | Self::DiscardAll => true,
             _ => false,
         }
     }
@@ -93,7 +93,7 @@ impl Act {
     pub(crate) fn unnames(&self) -> bool {
         match self {
             Self::Reset(name) => **name == *"application_name",
-            Self::ResetAll | Self::DiscardAll | Self::Config(_) => true,
+            Self::ResetAll | Self::DiscardAll => true,
             _ => false,
         }
     }

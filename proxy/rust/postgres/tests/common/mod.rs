@@ -220,7 +220,7 @@ impl Bench {
         let key = CancelKey { id, secret };
         let session = Postgres::welcome(
             Some(application_name.as_bytes().into()),
-            link.params(),
+            link.template(),
             key,
             &mut welcome,
         );

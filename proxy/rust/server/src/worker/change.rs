@@ -26,7 +26,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         if let Some(before) = before {
             self.hide_waiters(&before);
             if snapshot.term > before.term {
-                self.shared.unlearn_all();
+                self.shared.templates.unlearn_all();
                 self.leave_former_writer(before.writer.map(|w| w.target), &snapshot);
             }
             if !Arc::ptr_eq(&before.users, &snapshot.users) {

@@ -172,7 +172,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 }
             }
             None => {
-                let params = link.params().clone();
+                let params = link.template().clone();
                 self.welcome(client_key, &params);
                 let lent = |backend: &Backend<E>| matches!(backend.place, BackendPlace::Lent(_));
                 // A client that can't be told anything was closed, and gave it back by that.

@@ -72,7 +72,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         }
         let known = self.clients.get(key).and_then(|client| {
             self.shared
-                .template(client.role(), &arrival.admission.identity)
+                .templates
+                .get(client.role(), &arrival.admission.identity)
         });
         match known {
             Some(params) => {

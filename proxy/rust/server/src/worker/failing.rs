@@ -180,7 +180,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             return self.todo.push_back(Todo::Seek(lane_key, role));
         }
         let again = refusals >= Some(2);
-        self.shared.unlearn(&lane.identity);
+        self.shared.templates.unlearn(&lane.identity);
         let waiting: Vec<Key> = lane.waiting(role).iter().map(|w| w.client).collect();
         for key in waiting {
             let Some(client) = self.clients.get_mut(key) else {

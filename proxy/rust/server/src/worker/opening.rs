@@ -246,7 +246,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         }
         let (lane, target) = (backend.lane, backend.target.clone());
         let quiet = backend.wire.input().is_empty();
-        let params = link.params().clone();
+        let params = link.template().clone();
         backend.link = Some(link);
         if quiet {
             // Before anybody looks for more: whom it serves needs no other one.
@@ -258,7 +258,9 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             lane.pauses.end(target.id);
             self.good_password
                 .insert(lane.identity.user.clone(), opening.password);
-            self.shared.learn(opening.role, &lane.identity, &params);
+            self.shared
+                .templates
+                .learn(opening.role, &lane.identity, &params);
         }
         if !quiet {
             self.spoke_out_of_turn(key);
