@@ -150,13 +150,13 @@ def test_a_statement_in_flight_is_ended_and_told_truthfully(pair: Pair) -> None:
 
 
 def test_what_a_client_has_set_goes_with_it_to_the_new_writer(pair: Pair) -> None:
-    connection = pair.proxy.connect()
-    connection.execute("SET work_mem = '5MB'")
-    connection.execute("SET TIME ZONE 'Asia/Tokyo'")
-    pair.flip()
-    pair.settled()
-    shown = "SELECT current_setting('work_mem'), current_setting('TimeZone')"
-    assert connection.execute(shown).fetchone() == ("5MB", "Asia/Tokyo")
+    with pair.proxy.connect() as connection:
+        connection.execute("SET work_mem = '5MB'")
+        connection.execute("SET TIME ZONE 'Asia/Tokyo'")
+        pair.flip()
+        pair.settled()
+        shown = "SELECT current_setting('work_mem'), current_setting('TimeZone')"
+        assert connection.execute(shown).fetchone() == ("5MB", "Asia/Tokyo")
 
 
 def test_a_pinned_client_is_closed(pair: Pair) -> None:
