@@ -174,7 +174,7 @@ impl Link {
 
     /// Whether its settings are other than those it logged in with, and can't be put back one by one.
     fn resettable(&self) -> bool {
-        self.settings.is_lost() || self.initialised && !self.settings.settings().is_empty()
+        self.settings.is_lost() || self.initialised && self.settings.touched()
     }
 
     /// Takes note of a statement that `session` forwards.

@@ -3,29 +3,9 @@
 
 mod common;
 
+use common::sets::{does, elsewhere, set};
 use common::*;
-use dbproxy_engine::{CloseReason, KillReason, Link as _, Outcome, Release, Session as _};
-
-/// The answer to one statement that sets something.
-fn set(status: u8) -> Vec<u8> {
-    concat(&[complete("SET"), ready(status)])
-}
-
-/// Runs statements to their end, one by one; the backend is let go behind the last.
-fn does(bench: &mut Bench, statements: &[(&str, &str, u8)]) {
-    for (sql, tag, status) in statements {
-        bench.client(&query(sql));
-        bench.server(&concat(&[complete(tag), ready(*status)]));
-    }
-    assert!(bench.link.is_none(), "the backend was kept");
-}
-
-/// What a fresh backend is sent in front of the client's next query.
-fn elsewhere(bench: &mut Bench) -> String {
-    bench.idle = vec![link()];
-    let sent = bench.client(&query("SELECT 1"));
-    sent.strip_suffix("Q:SELECT 1").unwrap().trim().to_owned()
-}
+use dbproxy_engine::{CloseReason, KillReason, Outcome, Release};
 
 #[test]
 fn a_set_goes_with_its_client_to_another_backend_in_one_write_with_its_query() {
@@ -204,7 +184,7 @@ fn set_config_is_followed_with_its_parameters() {
         body.extend([0, 0]);
         message(b'B', &body)
     };
-    let sql = "SELECT set_config($1, $2, $3)";
+    let sql = "SELECT pg_catalog.set_config($1, $2, $3)";
     for (values, expected) in [
         (&["work_mem", "1MB", "false"][..], "Q:SET work_mem TO '1MB'"),
         (&["work_mem", "1MB", "\0"], "Q:SET work_mem TO '1MB'"),
@@ -284,16 +264,6 @@ fn a_query_whose_settings_are_refused_is_refused_and_not_run() {
 }
 
 #[test]
-fn a_timeout_that_ends_the_replay_sends_the_query_to_another_backend() {
-    let mut bench = Bench::new();
-    does(&mut bench, &[("SET ROLE r", "SET", b'I')]);
-    bench.idle = vec![link(), link()];
-    bench.client(&query("SELECT 1"));
-    bench.server(&error("ERROR", "57014"));
-    assert_eq!(bench.outcomes, [Outcome::Requeue]);
-}
-
-#[test]
 fn what_is_set_in_a_lost_transaction_is_undone_with_it() {
     let mut bench = Bench::new();
     does(&mut bench, &[("SET geqo = off", "SET", b'I')]);
@@ -339,53 +309,4 @@ fn a_reset_of_all_leaves_the_role_and_a_discard_leaves_nothing() {
         &[role, setting, ("DISCARD ALL", "DISCARD ALL", b'I')],
     );
     assert_eq!(elsewhere(&mut bench), "");
-}
-
-#[test]
-fn a_custom_setting_exists_for_who_made_it_whatever_its_value() {
-    let mut bench = Bench::new();
-    does(&mut bench, &[("SET LOCAL my.tenant = '5'", "SET", b'I')]);
-    assert_eq!(**bench.session.traces(), ["my.tenant".into()]);
-    let there = bench.idle.pop().unwrap();
-    assert_eq!(there.traces(), bench.session.traces());
-    bench.idle = vec![link()];
-    assert_eq!(
-        bench.client(&query("SELECT 1")),
-        "Q:RESET \"my\".\"tenant\""
-    );
-    bench.server(&concat(&[complete("RESET"), ready(b'I')]));
-    bench.server(&concat(&[complete("SELECT 1"), ready(b'I')]));
-    assert_eq!(bench.idle.pop().unwrap().traces(), bench.session.traces());
-}
-
-#[test]
-fn a_custom_setting_that_may_have_been_made_in_vain_ends_the_backend() {
-    let mut bench = Bench::new();
-    bench.client(&query(
-        "SELECT set_config('my.tenant', '5', true); SELECT 1/0",
-    ));
-    bench.server(&concat(&[error("ERROR", "22012"), ready(b'I')]));
-    assert_eq!(bench.released, [Release::Kill(KillReason::Pinned)]);
-}
-
-#[test]
-fn what_one_client_has_set_is_no_report_for_the_next() {
-    let mut bench = Bench::new();
-    bench.client(&query("SET TIME ZONE 'Asia/Tokyo'"));
-    let zone = report("TimeZone", "Asia/Tokyo");
-    bench.server(&concat(&[complete("SET"), zone, ready(b'I')]));
-    let there = bench.idle.pop().unwrap();
-    assert_eq!(there.template(), link().template());
-}
-
-#[test]
-fn a_statement_parsed_before_shifts_how_texts_are_read_when_it_is_run() {
-    let mut bench = Bench::in_transaction();
-    let shifts = parse("", "SET LOCAL standard_conforming_strings = off");
-    bench.client(&concat(&[shifts, flush()]));
-    bench.server(&bare(b'1'));
-    bench.client(&concat(&[bind("", ""), execute(""), sync()]));
-    assert_eq!(bench.pin(), None);
-    bench.client(&query("SELECT 'a\\'; LISTEN b; --'"));
-    assert!(bench.pin().is_some());
 }

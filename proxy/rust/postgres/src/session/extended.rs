@@ -10,7 +10,7 @@ use std::sync::Arc;
 use dbproxy_engine::{PinReason, Reader, Steps};
 
 use crate::expect::{Expect, Statement};
-use crate::link::Link;
+use crate::link::{Leave, Link};
 use crate::message::{build, frontend};
 use crate::statement::{Acts, Class, Effects};
 
@@ -54,6 +54,9 @@ impl Session {
             unnamed = Some(statement);
         } else {
             self.pin(PinReason::NamedStatement, link, out);
+            if class.acts.is_some() {
+                self.loses_settings(link, out);
+            }
         }
         let ours = false;
         link.expected.push(Expect::Parse { unnamed, ours });
@@ -190,6 +193,8 @@ impl Session {
     /// What becomes of settings can't be followed.
     pub(super) fn loses_settings(&mut self, link: &mut Link, out: &mut Steps) {
         link.settings.lose();
+        // A custom setting stays in the server process.
+        link.left(Leave::Indelible);
         self.pin(PinReason::SessionSetting, link, out);
     }
 

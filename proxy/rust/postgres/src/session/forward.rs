@@ -11,7 +11,7 @@ use crate::message::{body, frontend, peek, Peek};
 use crate::statement::{Class, Effects, Memory};
 
 use super::sequences::called;
-use super::{Batch, Replaying, Session, Touched};
+use super::{Replaying, Session, Touched};
 
 /// The client isn't read on while it has as many requests unanswered.
 const MOST_UNANSWERED: usize = 1024;
@@ -239,7 +239,7 @@ impl Session {
             frontend::TERMINATE => Verdict::Leave,
             _ if link.copy_in == CopyIn::Active => Verdict::Violation,
             _ if link.skips() || self.batch.broken => Verdict::Forward,
-            _ if whole && !frontend::understood(tag, body) => self.broken(link, tag),
+            _ if whole && !frontend::understood(tag, body) => self.broken(link, tag, out),
             frontend::FLUSH if link.unsynced => Verdict::Forward,
             frontend::FLUSH => Verdict::Drop,
             _ if self.waits_for_unnamed(link, tag, body) => Verdict::Wait,
@@ -256,14 +256,14 @@ impl Session {
 
     /// A message that the server is sure to refuse unread: its frame is whole, so that nothing is out
     /// of step, and the answer is the server's affair.
-    fn broken(&mut self, link: &mut Link, tag: u8) -> Verdict {
+    fn broken(&mut self, link: &mut Link, tag: u8, out: &mut Steps) -> Verdict {
         let extended = !matches!(tag, frontend::QUERY | frontend::FUNCTION_CALL);
         link.expected.push(Expect::Broken { extended });
         link.unsynced = extended;
         if extended {
             self.batch.broken = true;
         } else {
-            self.batch = Batch::default();
+            self.end_batch(link, out);
         }
         Verdict::Forward
     }
@@ -292,7 +292,7 @@ impl Session {
             acts: class.acts,
         });
         link.unsynced = false;
-        self.batch = Batch::default();
+        self.end_batch(link, out);
         Verdict::Forward
     }
 
@@ -312,7 +312,7 @@ impl Session {
         }
         link.expected.push(Expect::FunctionCall);
         link.unsynced = false;
-        self.batch = Batch::default();
+        self.end_batch(link, out);
         Verdict::Forward
     }
 
@@ -322,18 +322,23 @@ impl Session {
             link.swallowed += 1;
             return Verdict::Forward;
         }
-        if matches!(self.batch.bound, Some(Some(_))) && !self.batch.executed {
-            // It may be executed in another batch.
-            self.loses_settings(link, out);
-        }
         let parsed = matches!(self.batch.unnamed, Touched::Parsed(_));
         if parsed && !self.batch.used && !link.skips() {
             self.pin(PinReason::UnnamedStatement, link, out);
         }
         let empty = !std::mem::replace(&mut link.unsynced, false);
         link.expected.push(Expect::Sync { empty });
-        self.batch = Batch::default();
+        self.end_batch(link, out);
         Verdict::Forward
+    }
+
+    /// What comes next belongs to no batch yet. A portal that sets something, and wasn't executed, may be
+    /// later.
+    fn end_batch(&mut self, link: &mut Link, out: &mut Steps) {
+        let batch = std::mem::take(&mut self.batch);
+        if matches!(batch.bound, Some(Some(_))) && !batch.executed {
+            self.loses_settings(link, out);
+        }
     }
 }
 

@@ -238,7 +238,7 @@ fn failure(
             return Verdict::Drop;
         }
         Some(Injected::Sequences) if report.code == b"25P02" => return Verdict::Drop,
-        Some(Injected::Settings { awaited: true }) if report.code != b"57014" => {
+        Some(Injected::Settings { awaited: true }) => {
             return match session {
                 Some(session) => {
                     session.replay_failed(&report);

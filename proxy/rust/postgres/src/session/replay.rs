@@ -46,9 +46,10 @@ impl Session {
 
     /// The server has its client's settings, or hasn't.
     pub(super) fn prepared(&mut self, link: &Link, out: &mut Steps) {
-        if self.replaying == Replaying::Awaited {
-            self.replaying = Replaying::No;
+        if matches!(self.replaying, Replaying::Failed(_)) {
+            return;
         }
+        self.replaying = Replaying::No;
         self.tell_params(link, out);
     }
 

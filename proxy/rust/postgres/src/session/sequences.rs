@@ -134,6 +134,7 @@ pub(super) fn called(function: u32) -> Class {
         pin: (!known).then_some(PinReason::Untracked),
         sequences: !known,
         writes: true,
+        indelible: !known,
         ..Class::default()
     }
 }

@@ -42,7 +42,6 @@ static SURE: &[&str] = &[
     "geqo",
     "geqo_threshold",
     "idle_in_transaction_session_timeout",
-    "idle_session_timeout",
     "intervalstyle",
     "jit",
     "join_collapse_limit",
@@ -68,6 +67,9 @@ static SURE: &[&str] = &[
 /// shows it.
 const NAMES: [&str; 3] = ["local_preload_libraries", "search_path", "temp_tablespaces"];
 
+/// Settings that would end the replay itself.
+const LIMITS: [&str; 2] = ["lock_timeout", "statement_timeout"];
+
 /// What makes a backend that has `from` have `to`; `None` if that is nothing. The name that a client
 /// goes by is set apart.
 /// `missing`: custom settings that must exist there.
@@ -91,17 +93,32 @@ pub(crate) fn replay(from: &Settings, to: &Settings, missing: &[&str]) -> Option
         plan.add(ROLE, None);
     }
     let bare = !plan.sql.is_empty();
+    // No time limit of either client's is for what the proxy runs.
+    let limited: Vec<&str> = LIMITS
+        .into_iter()
+        .filter(|name| from.value(name).is_some() && (others || bare || !same(name)))
+        .collect();
+    for name in &limited {
+        plan.add(name, None);
+    }
+    let gone = gone.into_iter().filter(|name| !LIMITS.contains(name));
     for name in gone {
         plan.add(name, None);
     }
     for name in missing.iter().filter(|name| to.value(name).is_none()) {
         plan.add(name, None);
     }
-    for (name, value) in new {
+    for (name, value) in new.iter().filter(|(name, _)| !LIMITS.contains(&&**name)) {
         plan.add(name, Some(value));
     }
     for (name, again) in [(AUTHORIZATION, leaves), (ROLE, bare)] {
         if let Some(value) = to.value(name).filter(|_| again || !same(name)) {
+            plan.add(name, Some(value));
+        }
+    }
+    for name in LIMITS {
+        let again = limited.contains(&name) || !same(name);
+        if let Some(value) = to.value(name).filter(|_| again) {
             plan.add(name, Some(value));
         }
     }

@@ -23,6 +23,8 @@ pub(crate) struct Tracker {
     current: Arc<Settings>,
     /// What was there at each open savepoint.
     savepoints: Vec<(Box<str>, Arc<Settings>)>,
+    /// Something was made what it is by itself.
+    bared: bool,
     /// Some values are not yet as the server shows them.
     raw: bool,
     /// Not all is known any more: the backend must not be shared as it is.
@@ -35,6 +37,7 @@ impl Default for Tracker {
             committed: Settings::none(),
             current: Settings::none(),
             savepoints: Vec::new(),
+            bared: false,
             raw: false,
             lost: false,
         }
@@ -67,6 +70,11 @@ impl Tracker {
         self.lost
     }
 
+    /// Whether something is other than right after the log-in and what was run then.
+    pub(crate) fn touched(&self) -> bool {
+        self.bared || !self.committed.is_empty()
+    }
+
     /// Something happened that isn't understood.
     pub(crate) fn lose(&mut self) {
         self.lost = true;
@@ -83,6 +91,7 @@ impl Tracker {
 
     /// A statement is complete; `tag` is its command tag.
     pub(crate) fn done(&mut self, act: &Act, tag: &[u8]) {
+        self.bared |= matches!(act, Act::Reset(_) | Act::ResetAll | Act::DiscardAll);
         match act {
             Act::Set(name, value) => {
                 if **name == *AUTHORIZATION {

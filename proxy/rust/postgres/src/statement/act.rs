@@ -78,6 +78,22 @@ impl Act {
         }
     }
 
+    /// Whether a statement that does this is answered with that command tag.
+    pub(crate) fn fits(&self, tag: &[u8]) -> bool {
+        let words: &[&[u8]] = match self {
+            // `set_config` stands in a SELECT.
+            Self::Set(..) | Self::Local(_) | Self::Config(_) => &[b"SET", b"SELECT 1"],
+            Self::Reset(_) => &[b"RESET", b"SET", b"SELECT 1"],
+            Self::ResetAll => &[b"RESET"],
+            Self::DiscardAll => &[b"DISCARD ALL"],
+            Self::Commit => &[b"COMMIT", b"ROLLBACK", b"PREPARE TRANSACTION"],
+            Self::Rollback | Self::RollbackTo(_) => &[b"ROLLBACK"],
+            Self::Savepoint(_) => &[b"SAVEPOINT"],
+            Self::Release(_) => &[b"RELEASE"],
+        };
+        words.contains(&tag)
+    }
+
     /// Whether the texts behind it may have to be read otherwise.
     pub(crate) fn shifts(&self) -> bool {
         match self {
@@ -107,7 +123,9 @@ impl Act {
         match (&**local, value) {
             ("true" | "t" | "on" | "yes" | "1", _) => Some(Self::Local(name)),
             ("false" | "f" | "off" | "no" | "0", Argument::Null) => Some(Self::Reset(name)),
-            ("false" | "f" | "off" | "no" | "0", Argument::Text(text)) if text.is_ascii() => {
+            ("false" | "f" | "off" | "no" | "0", Argument::Text(text))
+                if text.is_ascii() && !text.contains('\0') =>
+            {
                 Some(Self::Set(name, Value::Text(text.clone())))
             }
             _ => None,
@@ -121,7 +139,9 @@ pub(super) const LONGEST_NAME: usize = 63;
 /// The name of a setting that can be followed, in lower case.
 pub(super) fn trackable(name: &str) -> Option<Arc<str>> {
     // What lives in the server process, what another name stands for, and what is no setting.
-    const NOT: [&str; 7] = [
+    const NOT: [&str; 8] = [
+        // The server ends the connection that it is for, whoever has that then.
+        "idle_session_timeout",
         "seed",
         "sort_mem",
         "temp_buffers",

@@ -167,7 +167,15 @@ impl<'a> Classifier<'a> {
         let (second, _) = self.ahead();
         match (lead, second.as_bytes()) {
             (b"start", b"transaction") => Kind::Begin,
-            (b"prepare", b"transaction") => Kind::Commit,
+            // It may also be the name of a statement.
+            (b"prepare", b"transaction") => {
+                let mut lexer = self.lexer.clone();
+                lexer.next();
+                match lexer.next() {
+                    Some(Token::Literal) => Kind::Commit,
+                    _ => self.pinning(PinReason::SqlPrepare),
+                }
+            }
             (b"prepare", _) => self.pinning(PinReason::SqlPrepare),
             (b"start", _) => self.pinning(PinReason::Unclassified),
             (_, b"prepared") => Kind::Steps,
@@ -241,12 +249,25 @@ impl<'a> Classifier<'a> {
     /// Reads the rest of a statement; answers whether a semicolon ended it.
     fn body(&mut self, scan: &mut Scan<'a>) -> bool {
         let mut more = false;
+        let (mut depth, mut begin) = (0, false);
         while let Some(token) = self.lexer.next() {
             more = token == Token::Semicolon;
             if more {
                 break;
             }
+            depth += i32::from(token == Token::Open) - i32::from(token == Token::Close);
+            // The body of a routine has statements of its own.
+            let is =
+                |name: &[u8]| matches!(token, Token::Word(word) if word.eq_ignore_ascii_case(name));
+            if begin && is(b"atomic") {
+                self.class.pin(PinReason::Unclassified);
+            }
+            begin = is(b"begin");
             scan.token(token, &mut self.class);
+        }
+        if more && depth > 0 {
+            // It doesn't end here: a rule has statements in parentheses.
+            self.class.pin(PinReason::Unclassified);
         }
         scan.sources.end();
         more

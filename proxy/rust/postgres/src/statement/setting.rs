@@ -301,13 +301,14 @@ pub(super) fn configured(lexer: &Lexer<'_>) -> Option<Vec<Act>> {
     let mut tokens = Tokens::of(lexer);
     let mut acts = Vec::new();
     loop {
-        if tokens.word(b"pg_catalog") && !tokens.token(Token::Dot) {
+        let catalog = tokens.word(b"pg_catalog");
+        if catalog && !tokens.token(Token::Dot) {
             return None;
         }
         if !tokens.word(b"set_config") || !tokens.token(Token::Open) {
             return None;
         }
-        acts.push(call(&mut tokens)?);
+        acts.push(call(&mut tokens, catalog)?);
         if tokens.word(b"as") {
             tokens.name()?;
         }
@@ -320,12 +321,16 @@ pub(super) fn configured(lexer: &Lexer<'_>) -> Option<Vec<Act>> {
     }
 }
 
-/// The arguments of one `set_config`, behind its parenthesis.
-fn call(tokens: &mut Tokens<'_>) -> Option<Act> {
+/// The arguments of one `set_config`, behind its parenthesis. Without its schema it is PostgreSQL's own
+/// only for a truth value: one of somebody's may take a text.
+fn call(tokens: &mut Tokens<'_>, catalog: bool) -> Option<Act> {
     let name = argument(tokens)?;
     tokens.token(Token::Comma).then_some(())?;
     let value = argument(tokens)?;
     tokens.token(Token::Comma).then_some(())?;
+    if !catalog && !tokens.is(b"true") && !tokens.is(b"false") {
+        return None;
+    }
     let local = argument(tokens)?;
     tokens.token(Token::Close).then_some(())?;
     let given = |one: &Argument| matches!(one, Argument::Parameter(_));
@@ -352,7 +357,11 @@ fn argument(tokens: &mut Tokens<'_>) -> Option<Argument> {
         _ => return None,
     };
     tokens.step();
-    cast(tokens, argument)
+    match argument {
+        // Its text is made from a value of any type.
+        Argument::Parameter(_) => Some(argument),
+        _ => cast(tokens, argument),
+    }
 }
 
 /// Behind an argument a cast may stand that changes nothing.

@@ -139,11 +139,12 @@ fn set_config_is_followed_where_it_stands_alone() {
         one("SELECT pg_catalog.set_config('search_path', '', false)"),
         text("search_path", "")
     );
-    let both = "SELECT set_config('TimeZone', 'UTC', false) AS a, set_config('geqo', NULL, 'f')";
+    let both = "SELECT set_config('TimeZone', 'UTC', false) AS a, \
+                pg_catalog.set_config('geqo', NULL, 'f')";
     let expected = [(0, text("timezone", "UTC")), (0, Act::Reset("geqo".into()))];
     assert_eq!(acts(both), expected);
     assert!(matches!(
-        one("SELECT set_config($1, $2::text, false)"),
+        one("SELECT set_config($1, $2, false)"),
         Act::Config(_)
     ));
 }
@@ -177,6 +178,12 @@ fn what_is_not_understood_pins() {
         "SELECT set_config('a', 'b' || 'c', false)",
         "SELECT set_config('geqo', 'off', false) FROM t",
         "SELECT set_config('geqo', 'off', false), f()",
+        // One of somebody's own may be meant.
+        "SELECT set_config('geqo', 'off', 'false')",
+        "SELECT set_config('geqo', 'off', $1)",
+        // What text a number or a truth value becomes, the server says.
+        "SELECT set_config('geqo', $1::text, false)",
+        "SET idle_session_timeout = 1",
         "EXPLAIN SELECT set_config('geqo', 'off', false)",
     ] {
         let dialect = Dialect {

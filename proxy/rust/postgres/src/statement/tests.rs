@@ -37,6 +37,8 @@ fn ordinary_statements_are_shared() {
         "RESET ALL",
         "SET ROLE x",
         "DISCARD ALL",
+        "PREPARE TRANSACTION 'a'",
+        "SELECT atomic FROM t",
         // As a driver's pool ends each use of a session.
         "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL;",
         "SELECT set_config('TimeZone', 'UTC', false)",
@@ -76,6 +78,16 @@ fn what_leaves_state_pins_with_its_reason() {
             SessionSetting,
         ),
         ("PREPARE p AS SELECT 1", SqlPrepare),
+        ("PREPARE transaction AS SELECT 1", SqlPrepare),
+        ("PREPARE transaction (int) AS SELECT 1", SqlPrepare),
+        (
+            "CREATE RULE r AS ON UPDATE TO t DO (DELETE FROM u; SELECT 1); SAVEPOINT a",
+            Unclassified,
+        ),
+        (
+            "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; END; SAVEPOINT a",
+            Unclassified,
+        ),
         ("EXECUTE p (1)", SqlPrepare),
         ("EXPLAIN ANALYZE EXECUTE p", SqlPrepare),
         ("DEALLOCATE ALL", SqlPrepare),

@@ -3,6 +3,8 @@
 #![allow(dead_code)] // Each test file uses its own part of this.
 
 pub mod door;
+pub mod sets;
+mod shown;
 
 use std::sync::Arc;
 
@@ -12,6 +14,8 @@ use dbproxy_engine::{
     UserMethod,
 };
 use dbproxy_postgres::{Connecting, Link, Memory, Postgres, Session};
+
+pub use shown::show;
 
 pub const LIMIT: usize = 4096;
 
@@ -99,48 +103,6 @@ pub fn bare(tag: u8) -> Vec<u8> {
     message(tag, b"")
 }
 
-/// The messages in some bytes: tag, and what identifies it (SQLSTATE, status, command tag, text).
-pub fn show(mut bytes: &[u8]) -> String {
-    let mut out = Vec::new();
-    while bytes.len() >= 5 {
-        let length = u32::from_be_bytes(bytes[1..5].try_into().unwrap()) as usize;
-        if bytes.len() < length + 1 {
-            break;
-        }
-        let body = &bytes[5..length + 1];
-        let text = |from: usize| {
-            let rest = body.get(from..).unwrap_or_default();
-            let end = rest.iter().position(|b| *b == 0).unwrap_or(rest.len());
-            String::from_utf8_lossy(&rest[..end]).into_owned()
-        };
-        let detail = match bytes[0] {
-            b'E' if body.first() == Some(&b'S') => {
-                let fields = String::from_utf8_lossy(body).into_owned();
-                fields
-                    .split('\0')
-                    .find_map(|f| f.strip_prefix('C').map(str::to_owned))
-            }
-            b'Z' => Some((body[0] as char).to_string()),
-            b'C' | b'Q' | b'P' if !body.is_empty() => Some(text(0)).filter(|t| !t.is_empty()),
-            b'S' if !body.is_empty() => {
-                let name = text(0);
-                let value = text(name.len() + 1);
-                Some(format!("{name}={value}"))
-            }
-            _ => None,
-        };
-        out.push(match detail {
-            Some(detail) => format!("{}:{detail}", bytes[0] as char),
-            None => (bytes[0] as char).to_string(),
-        });
-        bytes = &bytes[length + 1..];
-    }
-    if !bytes.is_empty() {
-        out.push(format!("+{}", bytes.len()));
-    }
-    out.join(" ")
-}
-
 pub fn identity() -> Identity {
     Identity {
         user: "app".into(),
@@ -165,14 +127,34 @@ pub fn ask() -> BackendAsk {
 
 /// A backend that has logged in without a password.
 pub fn link_with(reports: &[(&str, &str)]) -> Link {
+    logged_in(ask(), reports)
+}
+
+/// One that ran an init query.
+pub fn initialised_link(sql: &str) -> Link {
+    let init_query = Some(sql.into());
+    logged_in(
+        BackendAsk {
+            init_query,
+            ..ask()
+        },
+        &[],
+    )
+}
+
+fn logged_in(ask: BackendAsk, reports: &[(&str, &str)]) -> Link {
     let mut out = Vec::new();
-    let mut login = Connecting::start(ask(), &mut out);
+    let runs = ask.init_query.is_some();
+    let mut login = Connecting::start(ask, &mut out);
     let mut input = message(b'R', &[0, 0, 0, 0]);
     for (name, value) in reports {
         input.extend(report(name, value));
     }
     input.extend(message(b'K', &[0, 0, 0, 1, 0, 0, 0, 2]));
     input.extend(ready(b'I'));
+    if runs {
+        input.extend(concat(&[complete("SET"), ready(b'I')]));
+    }
     match login.feed(&input, None, &mut out) {
         (used, BackendProgress::Ready(link)) if used == input.len() => link,
         other => panic!("{other:?}"),
