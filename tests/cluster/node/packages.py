@@ -33,6 +33,8 @@ TESTS = {
     "/usr/lib/postgresql/15/bin/postgres": "postgresql-15",
     "pgbouncer": "pgbouncer",
     "lua5.4": "lua5.4",
+    "ip": "iproute2",
+    "unshare": "util-linux",
 }
 OLDEST_GO = (1, 21)
 OLDEST_RUST = (1, 85)
