@@ -7,37 +7,24 @@ import select
 import socket
 import socketserver
 import ssl
-import threading
 
 from tests.certificates import Authority
 from tests.raw_client import SSL_REQUEST, special
 from tests.servers import HOST
+from tests.tap import Between
 
 
-class Relay(socketserver.ThreadingTCPServer):
+class Relay(Between):
     """Ends the TLS of whoever comes, shows this certificate, and passes all on to a port in TLS."""
 
-    daemon_threads = True
-    block_on_close = False
-
     def __init__(self, shown: Authority, port: int) -> None:
-        super().__init__((HOST, 0), _Connection)
+        super().__init__(_Connection)
         self.to = (HOST, port)
         self.shown = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.shown.load_cert_chain(shown.certificate, shown.key)
         self.taken = ssl.create_default_context()
         self.taken.check_hostname = False
         self.taken.verify_mode = ssl.CERT_NONE
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def port(self) -> int:
-        port: int = self.server_address[1]
-        return port
-
-    def __exit__(self, *failure: object) -> None:
-        self.shutdown()
-        self.server_close()
 
 
 class _Connection(socketserver.BaseRequestHandler):

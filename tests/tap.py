@@ -7,21 +7,23 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable
+from typing import Self
 
 from tests.servers import HOST, Postgres
 
 
-class Tap(socketserver.ThreadingTCPServer):
-    """Passes connections on to a server; keeps what was said to it, connection by connection."""
+class Between(socketserver.ThreadingTCPServer):
+    """Stands between two, on a port of its own, as long as it is entered."""
 
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, server: Postgres) -> None:
-        super().__init__((HOST, 0), _Connection)
-        self.server_at = (HOST, server.port)
-        self.said: list[bytearray] = []
+    def __init__(self, handler: type[socketserver.BaseRequestHandler]) -> None:
+        super().__init__((HOST, 0), handler)
+
+    def __enter__(self) -> Self:
         threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
 
     @property
     def port(self) -> int:
@@ -31,6 +33,15 @@ class Tap(socketserver.ThreadingTCPServer):
     def __exit__(self, *failure: object) -> None:
         self.shutdown()
         self.server_close()
+
+
+class Tap(Between):
+    """Passes connections on to a server; keeps what was said to it, connection by connection."""
+
+    def __init__(self, server: Postgres) -> None:
+        super().__init__(_Connection)
+        self.server_at = (HOST, server.port)
+        self.said: list[bytearray] = []
 
 
 class _Connection(socketserver.BaseRequestHandler):

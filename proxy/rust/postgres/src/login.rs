@@ -21,7 +21,7 @@ use crate::{texts, verifier};
 
 mod refusals;
 
-use refusals::{negotiate, refuse_password, refuse_startup, violation};
+use refusals::{negotiate, refuse_password, refuse_startup, refuse_version, violation};
 
 const SCRAM_NONCE: usize = 18;
 
@@ -174,12 +174,7 @@ impl Login {
         out: &mut Vec<u8>,
     ) -> Option<LoginProgress> {
         if version >> 16 != PROTOCOL_3_0 >> 16 {
-            let (major, minor) = (version >> 16, version & 0xffff);
-            let message = format!(
-                "unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.2"
-            );
-            Fault::fatal("0A000", &message).write(out);
-            return close(CloseReason::UnsupportedStartup);
+            return refuse_version(version, out);
         }
         let spoken = version.min(PROTOCOL_3_2);
         match startup::protocol_options(parameters) {

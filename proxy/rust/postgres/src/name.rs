@@ -3,6 +3,7 @@
 //! Used by the session, which has each client's name in force on whatever backend it holds.
 
 use crate::params::Params;
+use crate::settings::literal;
 
 /// Names are cut to NAMEDATALEN - 1 bytes by every server.
 pub(crate) const LONGEST: usize = 63;
@@ -53,17 +54,10 @@ fn version(params: &Params) -> Option<u32> {
     std::str::from_utf8(&digits).ok()?.parse().ok()
 }
 
-/// `SET application_name` to a clean name. Escaped so that it doesn't matter how the server reads
-/// backslashes.
+/// `SET application_name` to a clean name.
 pub(crate) fn set(name: &str) -> String {
-    let mut sql = String::from("SET application_name TO E'");
-    for character in name.chars() {
-        if matches!(character, '\'' | '\\') {
-            sql.push(character);
-        }
-        sql.push(character);
-    }
-    sql.push('\'');
+    let mut sql = String::from("SET application_name TO ");
+    literal(&mut sql, name);
     sql
 }
 

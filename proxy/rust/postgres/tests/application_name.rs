@@ -24,7 +24,7 @@ fn a_pinned_client_that_resets_its_settings_keeps_its_name() {
     bench.client(&concat(&[bind("", "s"), execute(""), sync()]));
     assert_eq!(
         show(&bench.to_server),
-        "Q:SET application_name TO E'shop' B E S"
+        "Q:SET application_name TO 'shop' B E S"
     );
 }
 
@@ -84,13 +84,13 @@ fn who_has_no_name_is_called_what_the_server_calls_it_also_behind_others() {
     let (mut other, told) = welcomed(Some(b"other"), named_link());
     assert!(told.contains("S:application_name=other"), "{told}");
     let sent = other.client(&query("SELECT 1"));
-    assert_eq!(sent, "Q:SET application_name TO E'other' Q:SELECT 1");
+    assert_eq!(sent, "Q:SET application_name TO 'other' Q:SELECT 1");
     other.server(&concat(&[complete("SET"), ready(b'I')]));
     other.server(&concat(&[complete("SELECT 1"), ready(b'I')]));
     let (mut bench, _) = welcomed(None, named_link());
     bench.idle = std::mem::take(&mut other.idle);
     let sent = bench.client(&query("SELECT 1"));
-    assert_eq!(sent, "Q:SET application_name TO E'role' Q:SELECT 1");
+    assert_eq!(sent, "Q:SET application_name TO 'role' Q:SELECT 1");
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_name_that_is_given_stands_above_the_servers_own_also_if_it_is_none() {
     let (mut bench, told) = welcomed(Some(b""), named_link());
     assert!(told.contains("S:application_name= "), "{told}");
     let sent = bench.client(&query("SELECT 1"));
-    assert_eq!(sent, "Q:SET application_name TO E'' Q:SELECT 1");
+    assert_eq!(sent, "Q:SET application_name TO '' Q:SELECT 1");
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_reset_gives_the_client_back_the_name_it_came_with() {
     ];
     assert_eq!(bench.server(&concat(&reset)), "C:RESET Z:I");
     let sent = bench.client(&query("SELECT 1"));
-    assert_eq!(sent, "Q:SET application_name TO E'mine' Q:SELECT 1");
+    assert_eq!(sent, "Q:SET application_name TO 'mine' Q:SELECT 1");
 }
 
 #[test]

@@ -199,7 +199,7 @@ fn a_request_of_which_nothing_was_sent_is_queued_again() {
     bench.idle = vec![common::link()];
     assert_eq!(
         bench.client(&query("SELECT 1")),
-        "Q:SET application_name TO E'psql' Q:SELECT 1"
+        "Q:SET application_name TO 'psql' Q:SELECT 1"
     );
 }
 

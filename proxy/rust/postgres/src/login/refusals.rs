@@ -24,6 +24,15 @@ pub(super) fn negotiate(spoken: u32, unknown_options: &[&[u8]], out: &mut Vec<u8
     });
 }
 
+/// In PostgreSQL's words.
+pub(super) fn refuse_version(version: u32, out: &mut Vec<u8>) -> Option<LoginProgress> {
+    let (major, minor) = (version >> 16, version & 0xffff);
+    let message =
+        format!("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.2");
+    Fault::fatal("0A000", &message).write(out);
+    close(CloseReason::UnsupportedStartup)
+}
+
 pub(super) fn refuse_startup(unusable: Unusable, out: &mut Vec<u8>) -> Option<LoginProgress> {
     let (code, message, reason) = match unusable {
         Unusable::Malformed => (

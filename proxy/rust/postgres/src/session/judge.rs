@@ -353,7 +353,9 @@ fn ready(session: Option<&mut Session>, link: &mut Link, body: &[u8], out: &mut 
             session.pin(PinReason::SessionSetting, link, out);
         }
         if let Some(settings) = link.settings.known().filter(|_| to_client) {
-            session.settings = Arc::clone(settings);
+            if !Arc::ptr_eq(&session.settings, settings) {
+                session.settings = Arc::clone(settings);
+            }
         }
         if all {
             session.portal_commits = false;

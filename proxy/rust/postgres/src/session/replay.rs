@@ -19,16 +19,16 @@ impl Session {
     /// Sends the server what makes its settings the client's; answers whether that is anything.
     pub(super) fn replay(&mut self, link: &mut Link, out: &mut Steps) -> bool {
         self.replaying = Replaying::No;
-        let there = Arc::clone(link.settings.settings());
-        let known = link.traces.len() == self.traces.len();
-        if Arc::ptr_eq(&there, &self.settings) && known {
+        let same = Arc::ptr_eq(link.settings.settings(), &self.settings);
+        if same && link.traces.len() == self.traces.len() {
             return false;
         }
         let missing = self.traces.iter().map(|name| &**name);
         let missing: Vec<&str> = missing
             .filter(|name| !link.traces.iter().any(|there| **there == **name))
             .collect();
-        let replay = settings::replay(&there, &self.settings, &missing);
+        let there = link.settings.settings();
+        let replay = settings::replay(there, &self.settings, &missing);
         link.settings.replayed(&self.settings);
         link.traces = Arc::clone(&self.traces);
         let Some(replay) = replay else {
@@ -78,18 +78,18 @@ impl Session {
     /// Tells the server the client's name.
     pub(super) fn introduce(&mut self, link: &mut Link, out: &mut Steps) {
         self.nameless = false;
-        let now = Arc::clone(link.settings.now());
-        let name = match now.value(NAME) {
+        let name = match link.settings.now().value(NAME) {
             Some(Value::Text(set)) => set,
             _ => &*self.application_name,
         };
-        if *link.application_name != *name {
-            let mut bytes = Vec::new();
-            let sql = name::set(name);
-            link.inject(Injected::ApplicationName, &sql, &mut bytes);
-            link.application_name = name.into();
-            tell(bytes, out);
+        if *link.application_name == *name {
+            return;
         }
+        let (sql, name) = (name::set(name), name.into());
+        let mut bytes = Vec::new();
+        link.inject(Injected::ApplicationName, &sql, &mut bytes);
+        link.application_name = name;
+        tell(bytes, out);
     }
 
     /// Tells the client how the reports of this backend differ from those it knows.

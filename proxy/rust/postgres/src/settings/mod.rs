@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 
 use crate::statement::Value;
 
-pub(crate) use replay::replay;
+pub(crate) use replay::{literal, replay};
 pub(crate) use tracker::Tracker;
 
 /// So many settings, and so many bytes of their names and values, are followed of one session.

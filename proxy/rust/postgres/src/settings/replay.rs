@@ -71,8 +71,7 @@ const NAMES: [&str; 3] = ["local_preload_libraries", "search_path", "temp_tables
 const LIMITS: [&str; 2] = ["lock_timeout", "statement_timeout"];
 
 /// What makes a backend that has `from` have `to`; `None` if that is nothing. The name that a client
-/// goes by is set apart.
-/// `missing`: custom settings that must exist there.
+/// goes by is set apart. `missing`: custom settings that must exist there.
 pub(crate) fn replay(from: &Settings, to: &Settings, missing: &[&str]) -> Option<Replay> {
     let same = |name: &str| from.value(name) == to.value(name);
     let plain = |name: &str| ![AUTHORIZATION, ROLE, NAME].contains(&name);
@@ -101,8 +100,7 @@ pub(crate) fn replay(from: &Settings, to: &Settings, missing: &[&str]) -> Option
     for name in &limited {
         plan.add(name, None);
     }
-    let gone = gone.into_iter().filter(|name| !LIMITS.contains(name));
-    for name in gone {
+    for name in gone.iter().filter(|name| !LIMITS.contains(name)) {
         plan.add(name, None);
     }
     for name in missing.iter().filter(|name| to.value(name).is_none()) {
@@ -169,9 +167,7 @@ impl Plan {
             (_, Some(Value::Reported)) => self.awaited = true,
         }
     }
-}
 
-impl Plan {
     fn set(&mut self, name: &str) {
         self.sql.push_str("SET ");
         self.name(name);

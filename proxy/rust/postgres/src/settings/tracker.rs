@@ -181,12 +181,17 @@ impl Tracker {
     }
 
     fn commit(&mut self) {
-        self.committed = Arc::clone(&self.current);
+        // After most requests there is nothing to keep.
+        if self.changed() {
+            self.committed = Arc::clone(&self.current);
+        }
         self.savepoints.clear();
     }
 
     fn roll_back(&mut self) {
-        self.current = Arc::clone(&self.committed);
+        if self.changed() {
+            self.current = Arc::clone(&self.committed);
+        }
         self.savepoints.clear();
     }
 
