@@ -40,6 +40,7 @@ Revision = Annotated[int, Field(ge=0, lt=2**53)]
 Epoch = Annotated[int, Field(ge=0, lt=10**15)]
 # In seconds, up to 30 days.
 Lifetime = Annotated[int, Field(ge=1, le=2_592_000)]
+Connections = Annotated[int, Field(ge=1, le=1_000_000)]
 Clients = Annotated[int, Field(ge=1, le=1_000_000)]
 # A second.
 Rate = Annotated[int, Field(ge=1, le=100_000)]
@@ -71,6 +72,8 @@ class Tcp(Model):
 class PoolConfig(Model):
     max_connections_percent: Annotated[int, Field(ge=1, le=100)] = 100
     max_idle_connections_percent: Percent = 50
+    max_connections_per_user: Connections | None = None
+    max_connections_per_database: Connections | None = None
     connection_borrow_timeout: Annotated[int, Field(ge=0, le=300)] = 120
     max_connection_lifetime: Lifetime | None = None
     init_query: str | None = None

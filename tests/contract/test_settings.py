@@ -49,6 +49,8 @@ CASES: dict[str, dict[str, Any]] = {
             "connectionPoolConfig": {
                 "maxConnectionsPercent": 1,
                 "connectionBorrowTimeout": 0,
+                "maxConnectionsPerUser": 7,
+                "maxConnectionsPerDatabase": 8,
                 "maxConnectionLifetime": 1,
                 "initQuery": "SET jit = off",
             },
@@ -96,6 +98,7 @@ def test_every_choice_of_the_user_arrives() -> None:
     assert (pool.max_connections_percent, pool.max_idle_connections_percent) == (1, 0)
     assert (pool.connection_borrow_timeout, pool.init_query) == (0, "SET jit = off")
     assert pool.max_connection_lifetime == 1
+    assert (pool.max_connections_per_user, pool.max_connections_per_database) == (7, 8)
     assert group.tcp == settings.Tcp(keepalive_interval=32767, user_timeout=86400)
     assert group.tls.mode == "VERIFY_IDENTITY"
     assert read.credentials.server_ca is not None

@@ -89,6 +89,9 @@ ACCEPTED: dict[str, Object] = {
         maxConnectionsPercent=30, maxIdleConnectionsPercent=30
     ),
     "the lowest lifetime of connections": pool(maxConnectionLifetime=1),
+    "connections of a user and to a database": pool(
+        maxConnectionsPerUser=1, maxConnectionsPerDatabase=1_000_000
+    ),
     "peers that are asked a number of times": group(tcp={"keepaliveCount": 3, "userTimeout": 0}),
     "a verified target": group(tls={"mode": "VERIFY_IDENTITY", "caSecretRef": {"name": "ca"}}),
     "a writer by ConfigMap": group(

@@ -89,6 +89,35 @@ def test_a_connection_that_reached_its_lifetime_is_replaced_between_transactions
         assert client.value("SELECT pg_backend_pid()") != first
 
 
+@pytest.mark.parametrize("of_user", [True, False])
+def test_a_user_or_a_database_has_so_many_connections_and_others_are_served(
+    make_postgres: PostgresFactory, make_proxy: ProxyFactory, *, of_user: bool
+) -> None:
+    server = make_postgres()
+    proxy = make_proxy(server)
+    limit = "maxConnectionsPerUser" if of_user else "maxConnectionsPerDatabase"
+    proxy.write_pool(connectionBorrowTimeout=1, **{limit: 1})
+    proxy.wait_config()
+    same = {"user": "app", "dbname": "postgres"} if of_user else {"user": "other"}
+    another = {"user": "other"} if of_user else {"dbname": "postgres"}
+    with proxy.connect() as holds, proxy.connect(**same) as waits:
+        holds.execute("BEGIN")
+        with pytest.raises(psycopg.OperationalError) as caught:
+            waits.execute("SELECT 1")
+        assert caught.value.sqlstate == "53300"
+        with proxy.connect(**another) as other:
+            other.execute("BEGIN")
+            assert other.execute("SELECT 1").fetchone() == (1,)
+        holds.execute("COMMIT")
+        # What is idle for the one is given up for the other.
+        for client in (waits, holds, waits):
+            assert client.execute("SELECT 1").fetchone() == (1,)
+    mine = "usename = 'app'" if of_user else "datname = 'app'"
+    held = f"SELECT count(*) FROM pg_stat_activity WHERE {mine} AND application_name <> 'psql'"
+    with server.connect(dbname="postgres") as direct:
+        assert direct.execute(held).fetchone() == (1,)  # type: ignore[arg-type]
+
+
 def test_a_user_has_so_many_clients_and_is_told_as_postgresql_tells_it(
     make_postgres: PostgresFactory, make_proxy: ProxyFactory
 ) -> None:

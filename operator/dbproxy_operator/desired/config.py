@@ -196,6 +196,8 @@ def target_group(
         "connectionPoolConfig": {
             "maxConnectionsPercent": pool.max_connections_percent,
             "maxIdleConnectionsPercent": pool.idle_percent,
+            "maxConnectionsPerUser": pool.max_connections_per_user,
+            "maxConnectionsPerDatabase": pool.max_connections_per_database,
             "connectionBorrowTimeout": pool.connection_borrow_timeout,
             "maxConnectionLifetime": pool.max_connection_lifetime,
             "initQuery": pool.init_query,

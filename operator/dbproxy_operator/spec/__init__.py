@@ -15,6 +15,7 @@ from dbproxy_operator.spec.fields import (
     LABEL,
     Clients,
     ConfigMapRef,
+    Connections,
     Decorations,
     DNSName,
     IPAddress,
@@ -140,6 +141,8 @@ class Target(Model):
 class ConnectionPoolConfig(Model):
     max_connections_percent: Annotated[StrictInt, Field(ge=1, le=100)] = 100
     max_idle_connections_percent: Annotated[StrictInt, Field(ge=0, le=100)] | None = None
+    max_connections_per_user: Connections | None = None
+    max_connections_per_database: Connections | None = None
     connection_borrow_timeout: Annotated[StrictInt, Field(ge=0, le=300)] = 120
     max_connection_lifetime: Lifetime | None = None
     init_query: Annotated[StrictStr, Field(min_length=1, max_length=16384)] | None = None

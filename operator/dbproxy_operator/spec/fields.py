@@ -56,6 +56,7 @@ ProxyName = Annotated[StrictStr, Field(min_length=1, max_length=50, pattern=SERV
 Port = Annotated[StrictInt, Field(ge=1, le=65535)]
 # In seconds, up to 30 days.
 Lifetime = Annotated[StrictInt, Field(ge=1, le=2592000)]
+Connections = Annotated[StrictInt, Field(ge=1, le=1000000)]
 Clients = Annotated[StrictInt, Field(ge=1, le=1000000)]
 # A second.
 Rate = Annotated[StrictInt, Field(ge=1, le=100000)]

@@ -9,8 +9,8 @@ from dbproxy.settings import PoolConfig, Settings, Tcp
 KEEPALIVE_COUNT = 9
 
 
-def limits(settings: Settings, max_clients: int) -> SnapshotLimits:
-    """`max_clients`: as many as this pod has room for."""
+def limits(settings: Settings, max_clients: int, divisor: int) -> SnapshotLimits:
+    """`max_clients`: as many as this pod has room for. It has one `divisor`-th of connections."""
     group = settings.target_group
     pool = group.connection_pool_config if group else PoolConfig()
     return SnapshotLimits(
@@ -18,6 +18,8 @@ def limits(settings: Settings, max_clients: int) -> SnapshotLimits:
         max_clients_of_user=settings.max_client_connections_per_user,
         connection_rate=settings.max_connection_rate,
         login_rate=settings.max_login_rate_per_user,
+        max_connections_of_user=_part(pool.max_connections_per_user, divisor),
+        max_connections_of_database=_part(pool.max_connections_per_database, divisor),
         borrow_timeout_ms=1000 * pool.connection_borrow_timeout,
         idle_client_timeout_ms=1000 * settings.idle_client_timeout,
         idle_in_transaction_timeout_ms=_ms(settings.idle_in_transaction_timeout),
@@ -26,6 +28,11 @@ def limits(settings: Settings, max_clients: int) -> SnapshotLimits:
         client_tcp=_tcp(settings.tcp),
         backend_tcp=_tcp(group.tcp if group else Tcp()),
     )
+
+
+def _part(connections: int | None, divisor: int) -> int | None:
+    """Nobody is kept out altogether: one at least."""
+    return None if connections is None else max(1, connections // divisor)
 
 
 def _tcp(tcp: Tcp) -> SnapshotTcp:

@@ -255,7 +255,7 @@ class Planner:
                 group.tls.mode if group else "PREFERRED", credentials.server_ca
             ),
             init_query=group.connection_pool_config.init_query if group else None,
-            limits=limits(settings, self._max_clients),
+            limits=limits(settings, self._max_clients, self.claim.in_force or 1),
         )
 
     def _targets(self, config: Config) -> tuple[SnapshotTarget, ...]:

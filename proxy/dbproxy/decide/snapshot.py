@@ -75,6 +75,8 @@ class SnapshotLimits:
     max_clients_of_user: int | None
     connection_rate: int | None
     login_rate: int | None
+    max_connections_of_user: int | None
+    max_connections_of_database: int | None
     borrow_timeout_ms: int
     idle_client_timeout_ms: int
     idle_in_transaction_timeout_ms: int | None

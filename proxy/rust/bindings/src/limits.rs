@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dbproxy_driver::TcpOptions;
-use dbproxy_server::Limits;
+use dbproxy_server::{Caps, Limits};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -13,6 +13,8 @@ pub struct LimitsJson {
     max_clients_of_user: Option<u32>,
     connection_rate: Option<u32>,
     login_rate: Option<u32>,
+    max_connections_of_user: Option<u32>,
+    max_connections_of_database: Option<u32>,
     borrow_timeout_ms: u64,
     idle_client_timeout_ms: u64,
     idle_in_transaction_timeout_ms: Option<u64>,
@@ -39,6 +41,10 @@ impl From<LimitsJson> for Limits {
             max_clients_of_user: json.max_clients_of_user,
             connection_rate: json.connection_rate,
             login_rate: json.login_rate,
+            caps: Caps {
+                of_user: json.max_connections_of_user,
+                of_database: json.max_connections_of_database,
+            },
             borrow_timeout: ms(json.borrow_timeout_ms),
             idle_client_timeout: ms(json.idle_client_timeout_ms),
             idle_in_transaction_timeout: json.idle_in_transaction_timeout_ms.map(ms),

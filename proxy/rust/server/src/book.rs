@@ -5,7 +5,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use dbproxy_driver::Time;
+use dbproxy_engine::Identity;
+
+use crate::caps::{Caps, Register, Shares};
 use crate::reign::Reign;
+use crate::signs::hash_of;
 use crate::snapshot::{Snapshot, TargetId};
 
 /// The right to one connection; comes back when the server's EOF was seen.
@@ -14,6 +19,8 @@ use crate::snapshot::{Snapshot, TargetId};
 pub struct Permit {
     /// The target it is for.
     pub target: TargetId,
+    /// What its user and its database have of that target.
+    pub shares: Shares,
     term: u64,
     /// Its connection is being closed because the limit was lowered.
     shed: bool,
@@ -26,6 +33,15 @@ impl Permit {
     }
 }
 
+/// Why there is no permit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Denied {
+    /// The target's budget has no room.
+    Full,
+    /// It may have some, but the user or the database has all that it may have.
+    Capped,
+}
+
 #[derive(Default)]
 struct Account {
     limit: u32,
@@ -33,11 +49,30 @@ struct Account {
     /// Of the used ones, those that are being closed because the limit was lowered.
     shed: u32,
     by_term: BTreeMap<u64, u32>,
+    users: Register,
+    databases: Register,
 }
 
 impl Account {
-    fn over_limit(&self) -> bool {
+    fn has_too_many(&self) -> bool {
         self.used.saturating_sub(self.shed) > self.limit
+    }
+
+    fn over_limit(&self) -> bool {
+        self.has_too_many() || self.users.over_limit() || self.databases.over_limit()
+    }
+
+    fn limit_to(&mut self, limit: u32, caps: Caps) {
+        self.limit = limit;
+        self.users.limit_to(caps.of_user);
+        self.databases.limit_to(caps.of_database);
+    }
+
+    fn shares(&mut self, identity: &Identity, workers: usize) -> Shares {
+        Shares::new(
+            self.users.share(&identity.user, workers),
+            self.databases.share(&identity.database, workers),
+        )
     }
 
     fn leave_term(&mut self, term: u64) {
@@ -100,11 +135,13 @@ impl Book {
     }
 
     fn open_accounts(&mut self, snapshot: &Snapshot) {
+        let caps = snapshot.limits.caps;
         for account in self.accounts.values_mut() {
-            account.limit = 0;
+            account.limit_to(0, caps);
         }
         for target in snapshot.targets.iter().flatten() {
-            self.accounts.entry(target.id).or_default().limit = target.max_connections;
+            let account = self.accounts.entry(target.id).or_default();
+            account.limit_to(target.max_connections, caps);
         }
         let before = self.writer.take();
         let reign = Reign::of(snapshot, before.as_ref());
@@ -127,16 +164,39 @@ impl Book {
         });
     }
 
-    /// A permit, if the budget has one left.
-    pub fn take(&mut self, target: TargetId, term: u64) -> Option<Permit> {
-        let account = self.accounts.get_mut(&target)?;
+    /// What a key's user and database have of a target.
+    pub fn shares(&mut self, target: TargetId, identity: &Identity) -> Shares {
+        let workers = self.caught_up.len();
+        let account = self.accounts.entry(target).or_default();
+        account.shares(identity, workers)
+    }
+
+    /// A permit, if the budget has one left, and the key's user and database may have one more.
+    pub fn take(
+        &mut self,
+        target: TargetId,
+        identity: &Identity,
+        term: u64,
+        now: Time,
+    ) -> Result<Permit, Denied> {
+        let workers = self.caught_up.len();
+        let account = self.accounts.get_mut(&target).ok_or(Denied::Full)?;
         if account.used >= account.limit {
-            return None;
+            return Err(Denied::Full);
         }
+        let shares = account.shares(identity, workers);
+        if shares.bar(hash_of(identity), now).is_some() {
+            return Err(Denied::Capped);
+        }
+        shares.count();
         account.used += 1;
         *account.by_term.entry(term).or_default() += 1;
-        let shed = false;
-        Some(Permit { target, term, shed })
+        Ok(Permit {
+            target,
+            shares,
+            term,
+            shed: false,
+        })
     }
 
     /// A connection of an earlier term is none to the former writer.
@@ -148,14 +208,15 @@ impl Book {
         permit.term = term;
     }
 
-    /// Whether this connection must go because the limit was lowered below what is used. One that
+    /// Whether this connection must go because a limit was lowered below what is used. One that
     /// goes already counts for the others.
     pub fn shed(&mut self, permit: &mut Permit) -> bool {
         let Some(account) = self.accounts.get_mut(&permit.target) else {
             return false;
         };
-        if !permit.shed && account.over_limit() {
+        if !permit.shed && (account.has_too_many() || permit.shares.over_limit()) {
             account.shed += 1;
+            permit.shares.count_shed();
             permit.shed = true;
         }
         permit.shed
@@ -172,6 +233,7 @@ impl Book {
             account.used = account.used.saturating_sub(1);
             account.shed = account.shed.saturating_sub(u32::from(permit.shed));
             account.leave_term(permit.term);
+            permit.shares.uncount(permit.shed);
         }
         if !confirmed {
             for cut in &mut self.cuts {
@@ -227,174 +289,4 @@ impl Book {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::SocketAddr;
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::signs::TargetSigns;
-    use crate::snapshot::{Target, Writer};
-    use crate::test_support::snapshot;
-
-    const A: TargetId = TargetId(0);
-    const B: TargetId = TargetId(1);
-
-    fn at(last: u8) -> SocketAddr {
-        SocketAddr::from(([10, 0, 0, last], 5432))
-    }
-
-    /// With the writer at its own address.
-    fn world(writer: Option<(TargetId, u64)>) -> Snapshot {
-        let target = |id: TargetId| {
-            Some(Arc::new(Target {
-                id,
-                name: "db".into(),
-                addresses: vec![at(id.0 as u8)],
-                server_name: "db".into(),
-                reader: false,
-                available: true,
-                max_connections: 2,
-                max_idle: 1,
-                signs: Arc::new(TargetSigns::new(0)),
-            }))
-        };
-        Snapshot {
-            targets: vec![target(A), target(B)],
-            writer: writer.map(|(target, epoch)| Writer {
-                target,
-                epoch,
-                open: true,
-            }),
-            ..snapshot()
-        }
-    }
-
-    fn moved(epoch: u64, addresses: &[SocketAddr]) -> Snapshot {
-        let mut snapshot = world(Some((A, epoch)));
-        if let Some(target) = snapshot.targets[0].as_mut() {
-            Arc::make_mut(target).addresses = addresses.to_vec();
-        }
-        snapshot
-    }
-
-    /// What a snapshot that everybody took over at once brings about.
-    fn told(book: &mut Book, mut snapshot: Snapshot) -> (u64, Vec<Drained>) {
-        book.open(&mut snapshot);
-        book.worker_caught_up(0, snapshot.sequence);
-        (snapshot.term, book.drained())
-    }
-
-    fn drained(from: Option<TargetId>, epoch: u64) -> Vec<Drained> {
-        let unconfirmed = false;
-        vec![Drained {
-            from,
-            epoch,
-            unconfirmed,
-        }]
-    }
-
-    #[test]
-    fn a_writer_that_moves_is_a_former_writer() {
-        let mut book = Book::new(1);
-        assert_eq!(told(&mut book, moved(1, &[at(1)])), (0, drained(None, 1)));
-        let old = book.take(A, 0).expect("room");
-        assert_eq!(told(&mut book, moved(2, &[at(2)])), (1, Vec::new()));
-        book.give_back(old, true);
-        assert_eq!(book.drained(), drained(Some(A), 2));
-        // Without a word of a new epoch too.
-        assert_eq!(
-            told(&mut book, moved(2, &[at(3)])),
-            (2, drained(Some(A), 2))
-        );
-    }
-
-    #[test]
-    fn a_writer_that_stays_where_it_was_is_none() {
-        let mut book = Book::new(1);
-        told(&mut book, moved(1, &[at(1)]));
-        let both = [at(1), at(2)];
-        assert_eq!(told(&mut book, moved(2, &both)), (0, drained(None, 2)));
-        assert_eq!(told(&mut book, moved(2, &both)), (0, Vec::new()));
-        // A name that can't be resolved stands for the addresses of before.
-        assert_eq!(told(&mut book, moved(2, &[])), (0, Vec::new()));
-        assert_eq!(told(&mut book, moved(2, &both)), (0, Vec::new()));
-        assert_eq!(
-            told(&mut book, moved(2, &[at(2)])),
-            (1, drained(Some(A), 2))
-        );
-    }
-
-    #[test]
-    fn a_renewed_permit_holds_no_acknowledgement_up() {
-        let mut book = Book::new(1);
-        told(&mut book, moved(1, &[at(1), at(2)]));
-        let mut stays = book.take(A, 0).expect("room");
-        let goes = book.take(A, 0).expect("room");
-        let (term, _) = told(&mut book, moved(2, &[at(2)]));
-        book.renew(&mut stays, term);
-        assert!(book.drained().is_empty());
-        book.give_back(goes, true);
-        assert_eq!(book.drained(), drained(Some(A), 2));
-        assert_eq!(book.held()[&A], 1);
-    }
-
-    #[test]
-    fn the_budget_is_never_exceeded() {
-        let mut book = Book::new(1);
-        book.open(&mut world(Some((A, 1))));
-        let first = book.take(A, 0).expect("room for one");
-        let _second = book.take(A, 0).expect("room for two");
-        assert!(book.take(A, 0).is_none());
-        book.give_back(first, true);
-        assert!(book.take(A, 0).is_some());
-        assert_eq!(book.usage(A), (2, 2));
-    }
-
-    #[test]
-    fn a_lowered_limit_sheds_what_is_above_it_and_no_more() {
-        let mut book = Book::new(1);
-        let mut snapshot = world(Some((A, 1)));
-        book.open(&mut snapshot);
-        let mut first = book.take(A, 0).expect("room for one");
-        let mut second = book.take(A, 0).expect("room for two");
-        assert!(!book.over_limit() && !book.shed(&mut first));
-        if let Some(target) = snapshot.targets[0].as_mut() {
-            Arc::make_mut(target).max_connections = 1;
-        }
-        book.open(&mut snapshot);
-        assert!(book.over_limit() && book.shed(&mut first));
-        assert!(!book.over_limit() && !book.shed(&mut second));
-        assert!(book.shed(&mut first), "it is told so until it is gone");
-        book.give_back(first, true);
-        assert!(book.take(A, 0).is_none(), "the limit is one now");
-        book.give_back(second, true);
-        assert!(book.take(A, 0).is_some());
-    }
-
-    #[test]
-    fn an_epoch_is_drained_when_all_workers_saw_it_and_nothing_of_before_is_left() {
-        let mut book = Book::new(2);
-        let mut first = world(Some((A, 1)));
-        book.open(&mut first);
-        book.worker_caught_up(0, first.sequence);
-        assert!(book.drained().is_empty());
-        book.worker_caught_up(1, first.sequence);
-        assert_eq!(book.drained().len(), 1);
-        let old = book.take(A, first.term).expect("room");
-        let mut second = world(Some((B, 2)));
-        book.open(&mut second);
-        assert!(second.term > first.term);
-        book.worker_caught_up(0, second.sequence);
-        book.worker_caught_up(1, second.sequence);
-        // A reader's connection to the former writer doesn't hold the acknowledgement up.
-        let _reader = book.take(A, second.term).expect("room");
-        assert!(book.drained().is_empty());
-        book.give_back(old, false);
-        let expected = Drained {
-            from: Some(A),
-            epoch: 2,
-            unconfirmed: true,
-        };
-        assert_eq!(book.drained(), vec![expected]);
-    }
-}
+mod tests;

@@ -16,6 +16,7 @@
 )]
 
 mod book;
+mod caps;
 mod front;
 mod limits;
 mod mailbox;
@@ -35,6 +36,7 @@ mod tls;
 mod wire;
 mod worker;
 
+pub use caps::Caps;
 pub use front::Front;
 pub use limits::Limits;
 pub use notice::{Field, Notice, Notices};

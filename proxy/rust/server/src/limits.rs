@@ -4,6 +4,8 @@
 
 use dbproxy_driver::{Duration, TcpOptions, Time};
 
+use crate::caps::Caps;
+
 /// All limits. `None`: there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -15,6 +17,8 @@ pub struct Limits {
     pub connection_rate: Option<u32>,
     /// Log-ins of one user in a second, of those that proved who they are.
     pub login_rate: Option<u32>,
+    /// Connections to a target at once, of one user and to one database.
+    pub caps: Caps,
     /// How long a request waits for a connection.
     pub borrow_timeout: Duration,
     /// How long a client may be idle.
@@ -43,6 +47,7 @@ impl Default for Limits {
             max_clients_of_user: None,
             connection_rate: None,
             login_rate: None,
+            caps: Caps::default(),
             borrow_timeout: Duration::from_secs(120),
             idle_client_timeout: Duration::from_secs(1800),
             idle_in_transaction_timeout: None,

@@ -8,7 +8,8 @@ use std::sync::{mpsc, Arc, Mutex};
 use dbproxy_driver::{Driver, Time, Token};
 use dbproxy_engine::{Admission, CancelKey, Engine, Identity, Link};
 
-use crate::book::{Book, Permit};
+use crate::book::{Book, Denied, Permit};
+use crate::caps::{Bar, Shares};
 use crate::limits::Life;
 use crate::mailbox::{lock, Mailbox};
 use crate::notice::{Notice, Notices};
@@ -54,6 +55,10 @@ pub struct Loan<E: Engine, S> {
     pub life: Life,
 }
 
+/// A target on which a key could have one more connection if somebody gave one back: its user or its
+/// database, if that bars it, or else anybody.
+pub type Lack = (TargetId, Option<Bar>);
+
 /// A worker asks others for idle backends.
 #[derive(Clone, Debug)]
 pub struct Plea {
@@ -68,7 +73,7 @@ pub struct Plea {
     /// Since when the oldest of them waits that needs a connection more.
     pub needy_since: Option<Time>,
     /// Where room for it would help.
-    pub room_on: Vec<TargetId>,
+    pub room_on: Vec<Lack>,
 }
 
 /// Somebody cancels what a worker's client runs.
@@ -90,8 +95,8 @@ pub enum Letter<E: Engine, S> {
     Snapshot(Arc<Snapshot>),
     /// See [`CancelAsked`].
     Cancel(CancelAsked),
-    /// A target's budget has room.
-    PermitFree(TargetId),
+    /// A target's budget has room, and so have these of that target's shares.
+    PermitFree(TargetId, Shares),
     /// See [`Plea`].
     Plea(Plea),
     /// See [`Loan`].
@@ -295,12 +300,23 @@ impl<E: Engine, D: Driver> Shared<E, D> {
         self.signs.iter().map(|s| s.clients.get()).sum()
     }
 
-    /// A permit, if the budget has one left.
-    pub fn take_permit(&self, target: TargetId, term: u64) -> Option<Permit> {
-        lock(&self.book).take(target, term)
+    /// A permit, if the budget and the caps leave one.
+    pub fn take_permit(
+        &self,
+        target: TargetId,
+        identity: &Identity,
+        term: u64,
+        now: Time,
+    ) -> Result<Permit, Denied> {
+        lock(&self.book).take(target, identity, term, now)
     }
 
-    /// Whether a free connection must be closed, because its target's limit was lowered.
+    /// What a key's user and database have of a target.
+    pub fn shares(&self, target: TargetId, identity: &Identity) -> Shares {
+        lock(&self.book).shares(target, identity)
+    }
+
+    /// Whether a free connection must be closed, because a limit was lowered.
     pub fn sheds(&self, permit: &mut Permit) -> bool {
         // The lock is for the rare moment in which some target is over its limit.
         if !self.over_limit.load(Ordering::Relaxed) {
@@ -319,21 +335,29 @@ impl<E: Engine, D: Driver> Shared<E, D> {
 
     /// A connection is gone: whoever needs one longest may open it.
     pub fn return_permit(&self, permit: Permit, confirmed: bool) {
-        let target = permit.target;
+        let (target, shares) = (permit.target, permit.shares.clone());
         let mut book = lock(&self.book);
         book.give_back(permit, confirmed);
         self.over_limit.store(book.over_limit(), Ordering::Relaxed);
         drop(book);
         self.report_drained();
-        self.offer_permit(target);
+        self.offer_permit(target, &shares);
     }
 
-    /// Tells the worker whose waiter needs a connection to that target longest that there is room.
-    pub fn offer_permit(&self, target: TargetId) {
+    /// Tells the worker whose waiter needs a connection to that target longest that there is room,
+    /// and those whose waiters these shares barred longest.
+    pub fn offer_permit(&self, target: TargetId, shares: &Shares) {
         let signs = lock(&self.targets).get(usize::from(target.0)).cloned();
-        let worker = signs.and_then(|(_, signs)| signs.neediest(None));
-        if let Some(mailbox) = worker.and_then(|(worker, _)| self.workers.get(worker)) {
-            mailbox.post(Letter::PermitFree(target));
+        let needy = signs.and_then(|(_, signs)| signs.neediest(None));
+        let roomy = |bar: &Bar| !shares.of(*bar).is_full();
+        let barred = Bar::ALL.iter().filter(|bar| roomy(bar));
+        let barred = barred.map(|bar| shares.of(*bar).oldest());
+        let asking = [needy].into_iter().chain(barred).flatten();
+        let mut workers: Vec<usize> = asking.map(|(worker, _)| worker).collect();
+        workers.sort_unstable();
+        workers.dedup();
+        for mailbox in workers.iter().filter_map(|at| self.workers.get(*at)) {
+            mailbox.post(Letter::PermitFree(target, shares.clone()));
         }
     }
 

@@ -4,9 +4,11 @@
 //! who gets a backend (`worker::trade`). A sign may be a moment old: what it leads to is looked at
 //! again by whoever it concerns.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use dbproxy_driver::Time;
+use dbproxy_engine::Identity;
 
 /// Nobody waits.
 const NOBODY: u64 = u64::MAX;
@@ -41,9 +43,16 @@ pub struct Waiter {
     pub since: Time,
 }
 
+/// What workers see of a pool key.
+pub fn hash_of(identity: &Identity) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    identity.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// A waiter that one other worker may promise something to.
 #[derive(Debug)]
-struct Ask {
+pub(crate) struct Ask {
     since: AtomicU64,
     key: AtomicU64,
     /// The waiter (by its age) that somebody does something for already.
@@ -62,7 +71,7 @@ impl Default for Ask {
 }
 
 impl Ask {
-    fn show(&self, waiter: Option<Waiter>) {
+    pub(crate) fn show(&self, waiter: Option<Waiter>) {
         if let Some(waiter) = waiter {
             self.key.store(waiter.key, Relaxed);
         }
@@ -70,7 +79,7 @@ impl Ask {
         self.since.store(since, Relaxed);
     }
 
-    fn see(&self) -> Option<Waiter> {
+    pub(crate) fn see(&self) -> Option<Waiter> {
         let since = self.since.load(Relaxed);
         (since != NOBODY).then(|| Waiter {
             key: self.key.load(Relaxed),
@@ -78,8 +87,12 @@ impl Ask {
         })
     }
 
-    fn claim(&self, since: Time) -> bool {
+    pub(crate) fn claim(&self, since: Time) -> bool {
         self.claimed.swap(since.0, Relaxed) != since.0
+    }
+
+    pub(crate) fn forget_claim(&self) {
+        self.claimed.store(NOBODY, Relaxed);
     }
 }
 
@@ -148,8 +161,8 @@ impl TargetSigns {
     /// Lets promises to a worker's waiters lapse: they may have come to nothing.
     pub(crate) fn forget_claims(&self, worker: usize) {
         if let Some(Sign { queue, .. }) = self.signs.get(worker) {
-            queue.oldest.claimed.store(NOBODY, Relaxed);
-            queue.needy.claimed.store(NOBODY, Relaxed);
+            queue.oldest.forget_claim();
+            queue.needy.forget_claim();
         }
     }
 

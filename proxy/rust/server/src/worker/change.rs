@@ -40,6 +40,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         self.exhausted_until.clear();
         self.shared.worker_caught_up(self.index, sequence);
         self.depart_with_endpoints();
+        self.learn_all_shares();
         self.seek_all();
         self.show_all_waiters();
     }

@@ -95,11 +95,13 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         };
         // One backend for one waiter, however many come free before its worker has a turn.
         let signs = &backend.target.signs;
-        let client = match self.successor(backend.lane, &backend.target) {
+        let client = match self.successor(backend) {
             Successor::Other(worker, since) if signs.claim_oldest(worker, since) => {
                 return self.depart(key, worker);
             }
-            Successor::Place(worker, since) if signs.claim_neediest(worker, since) => {
+            Successor::Place(worker, since, bar)
+                if Self::claim_place(backend, worker, since, bar) =>
+            {
                 return self.kill(key, KillReason::Evicted);
             }
             Successor::Own(client) => Some(client),

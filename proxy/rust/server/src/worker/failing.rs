@@ -158,7 +158,11 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let Some(needy) = lane.and_then(|lane| lane.needy(role)) else {
             return;
         };
-        if self.evict(&[target], needy.since) || self.plead_for(lane_key, role, vec![target]) {
+        // It had a permit: its user and its database may have one more.
+        let lacks = vec![(target, None)];
+        let identity = lane.map(|lane| lane.identity.clone());
+        let evicted = identity.is_some_and(|who| self.evict(&who, &lacks, needy.since));
+        if evicted || self.plead_for(lane_key, role, lacks) {
             let now = self.driver.now();
             if let Some(lane) = self.lanes.all.get_mut(lane_key) {
                 lane.pauses.end(target);

@@ -1,13 +1,13 @@
 //! Lanes: all that one pool key has on this worker, and who of all lanes waits longest.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use dbproxy_driver::Time;
 use dbproxy_engine::{Identity, Traces};
 
-use crate::signs::Waiter;
+use crate::caps::Shares;
+use crate::signs::{hash_of, Waiter};
 use crate::slab::{Key, Slab};
 use crate::snapshot::{Role, TargetId};
 
@@ -28,6 +28,8 @@ pub struct Lane {
     pub identity: Identity,
     /// The key, hashed: what other workers see of it.
     pub hash: u64,
+    /// What its user and its database have of targets, where that is limited and anybody waits.
+    pub shares: BTreeMap<TargetId, Shares>,
     /// Targets that won't have this key's log-ins for now.
     pub pauses: Pauses,
     /// Clients that wait, oldest first: for the writer, for a reader.
@@ -56,11 +58,10 @@ fn of_mut<T>([writes, reads]: &mut [T; 2], role: Role) -> &mut T {
 
 impl Lane {
     fn new(identity: &Identity) -> Self {
-        let mut hasher = DefaultHasher::new();
-        identity.hash(&mut hasher);
         Self {
             identity: identity.clone(),
-            hash: hasher.finish(),
+            hash: hash_of(identity),
+            shares: BTreeMap::new(),
             pauses: Pauses::default(),
             waiting: Default::default(),
             idle: BTreeMap::new(),

@@ -8,6 +8,7 @@
 //! `lifetimes` after what is old.
 
 mod backends;
+mod barred;
 mod cancels;
 mod change;
 mod checkin;
@@ -67,6 +68,8 @@ pub struct Worker<E: Engine, D: Driver> {
     pauses: Pauses,
     /// Per target: the budget has no room before this time, unless a letter says otherwise.
     exhausted_until: BTreeMap<TargetId, Time>,
+    /// Where it shows waiters that are barred.
+    asking: barred::Asking,
     /// Per target: the address that answered last.
     good_address: BTreeMap<TargetId, SocketAddr>,
     /// Per user: which password the database accepted last.
@@ -109,6 +112,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             target_stats: HashMap::new(),
             pauses: Pauses::default(),
             exhausted_until: BTreeMap::new(),
+            asking: Default::default(),
             good_address: BTreeMap::new(),
             good_password: HashMap::new(),
             keys: DerivedKeys::default(),
@@ -175,7 +179,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 Letter::Arrival(arrival) => self.arrived(*arrival),
                 Letter::Snapshot(snapshot) => self.take_over(snapshot),
                 Letter::Cancel(asked) => self.cancel(asked),
-                Letter::PermitFree(target) => self.permit_free(target),
+                Letter::PermitFree(target, shares) => self.permit_free(target, &shares),
                 Letter::Plea(plea) => self.answer_plea(&plea),
                 Letter::Loan(loan) => self.take_loan(*loan),
                 Letter::Drain => self.drain(),

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use dbproxy_driver::{Driver, Duration, Time};
-use dbproxy_engine::{Engine, Failure, KillReason};
+use dbproxy_engine::{Engine, Failure, Identity, KillReason};
 
 use crate::slab::Key;
 use crate::snapshot::{Role, Target, TargetId};
+
+use crate::book::Denied;
+use crate::caps::Shares;
+use crate::shared::Lack;
 
 use super::lanes::{Lane, Queued};
 use super::places::BackendPlace;
@@ -65,6 +69,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         client.place = ClientPlace::Waiting;
         client.stats.waiting.add(1);
         let (lane, role, since) = (client.lane, client.role(), client.wanted_at);
+        self.learn_shares(lane, role);
         self.lanes.queue(lane, role, Queued { client: key, since });
         self.show_waiters(role);
         self.todo.push_back(Todo::Seek(lane, role));
@@ -135,27 +140,40 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         }
         let now = self.driver.now();
         while let Some(target) = self.least_loaded(lane_key, role, now) {
-            if self.open_on(lane_key, role, &target) {
+            match self.open_on(lane_key, role, &target) {
                 // More waiters may want more than one.
-                return self.todo.push_back(Todo::Seek(lane_key, role));
+                Ok(()) => return self.todo.push_back(Todo::Seek(lane_key, role)),
+                Err(Denied::Full) => {}
+                // Another worker was quicker.
+                Err(Denied::Capped) => return self.show_waiters(role),
             }
-            // The book is not asked again for each new waiter, but when room is told of.
-            self.exhausted_until.insert(target.id, now.after(SATURATED));
         }
-        let room_on: Vec<TargetId> = self.open_to(lane_key, role, now).collect();
-        self.evict(&room_on, needy.since);
+        let lacks = self.lacks(lane_key, role, now);
+        self.keep_room(lane_key, &lacks, needy.since, now);
+        if let Some(identity) = self.lanes.all.get(lane_key).map(|l| l.identity.clone()) {
+            self.evict(&identity, &lacks, needy.since);
+        }
     }
 
-    /// Takes a permit and begins a connection; false if there is none.
-    fn open_on(&mut self, lane: Key, role: Role, target: &Arc<Target>) -> bool {
+    /// Takes a permit and begins a connection.
+    fn open_on(&mut self, lane: Key, role: Role, target: &Arc<Target>) -> Result<(), Denied> {
+        let now = self.driver.now();
         let term = self.snapshot.as_ref().map_or(0, |s| s.term);
-        let permit = self.shared.take_permit(target.id, term);
-        let found = permit.is_some();
-        if let Some(permit) = permit {
-            self.open_backend(lane, role, target, permit);
-            self.show_waiters(role);
+        let identity = &self.lanes.all.get(lane).ok_or(Denied::Full)?.identity;
+        match self.shared.take_permit(target.id, identity, term, now) {
+            Ok(permit) => {
+                self.open_backend(lane, role, target, permit);
+                self.show_waiters(role);
+                Ok(())
+            }
+            Err(denied) => {
+                if denied == Denied::Full {
+                    // The book is not asked again for each new waiter, but when room is told of.
+                    self.exhausted_until.insert(target.id, now.after(SATURATED));
+                }
+                Err(denied)
+            }
         }
-        found
     }
 
     /// The targets that log-ins of a lane may be tried on now.
@@ -180,7 +198,9 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     fn least_loaded(&self, lane: Key, role: Role, now: Time) -> Option<Arc<Target>> {
         let snapshot = self.snapshot.as_ref()?;
         let exhausted = |id: &TargetId| self.exhausted_until.get(id).is_some_and(|at| *at > now);
-        let open = self.open_to(lane, role, now).filter(|id| !exhausted(id));
+        let own = self.lanes.all.get(lane)?;
+        let open = self.open_to(lane, role, now);
+        let open = open.filter(|id| !exhausted(id) && own.bar(*id, now).is_none());
         let targets = open.filter_map(|id| snapshot.target(id));
         targets.min_by_key(|target| target.signs.load()).cloned()
     }
@@ -202,17 +222,16 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         if busy || !lacks || other.signs.load() + 1 >= load {
             return;
         }
-        if !self.open_on(lane_key, role, &other) {
-            self.exhausted_until.insert(other.id, now.after(SATURATED));
-        }
+        // Where it can't have one now, the first serves on.
+        self.open_on(lane_key, role, &other).ok();
     }
 
-    /// Closes this worker's longest idle backend of these targets, to make room for a waiter of
-    /// another key. That costs log-ins: either has waited for a while, or nobody is served sooner.
-    pub(super) fn evict(&mut self, targets: &[TargetId], needy_since: Time) -> bool {
+    /// Closes this worker's longest idle backend whose room is what a waiter of another key lacks.
+    /// That costs log-ins: either has waited for a while, or nobody is served sooner.
+    pub(super) fn evict(&mut self, identity: &Identity, lacks: &[Lack], needy_since: Time) -> bool {
         let now = self.driver.now();
         let snapshot = self.snapshot.as_ref();
-        let stocked = targets.iter().any(|id| {
+        let stocked = lacks.iter().any(|(id, _)| {
             let target = snapshot.and_then(|s| s.target(*id));
             let idle = target.and_then(|target| target.signs.idle(self.index));
             idle.is_some_and(|idle| idle.get() > 0)
@@ -221,7 +240,10 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             return false;
         }
         let idle = self.backends.iter().filter(|(_, backend)| {
-            matches!(backend.place, BackendPlace::Idle) && targets.contains(&backend.target.id)
+            matches!(backend.place, BackendPlace::Idle)
+                && lacks
+                    .iter()
+                    .any(|lack| self.would_help(backend, identity, lack))
         });
         let victim = idle.min_by_key(|(_, backend)| backend.since);
         let Some((key, since)) = victim.map(|(key, backend)| (key, backend.since)) else {
@@ -234,29 +256,34 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         true
     }
 
-    /// The budget of a target has room: whoever needs a connection longest may open one.
-    pub(super) fn permit_free(&mut self, target: TargetId) {
+    /// The budget of a target and these shares of it have room: whoever needs a connection longest
+    /// may open one.
+    pub(super) fn permit_free(&mut self, target: TargetId, shares: &Shares) {
         self.exhausted_until.remove(&target);
         let role = self.snapshot.as_ref().and_then(|s| s.role_of(target));
         let Some(role) = role else {
             return;
         };
         match self.needy_for(target, role, None) {
+            // What the oldest leaves may be just what another lacked.
+            Some(_) if self.has_caps() => self.seek_of(role),
             Some((lane, _)) => self.todo.push_back(Todo::Seek(lane, role)),
             None => {
                 // Who was seen to wait here does so no more: somebody else's turn.
                 self.show_waiters(role);
-                self.shared.offer_permit(target);
+                self.shared.offer_permit(target, shares);
             }
         }
     }
 
     /// Looks again for every lane that has waiters.
     pub(super) fn seek_all(&mut self) {
-        for role in Role::BOTH {
-            let lanes = self.lanes.by_age(role);
-            self.todo
-                .extend(lanes.map(|(lane, _)| Todo::Seek(lane, role)));
-        }
+        Role::BOTH.iter().for_each(|role| self.seek_of(*role));
+    }
+
+    fn seek_of(&mut self, role: Role) {
+        let lanes = self.lanes.by_age(role);
+        self.todo
+            .extend(lanes.map(|(lane, _)| Todo::Seek(lane, role)));
     }
 }

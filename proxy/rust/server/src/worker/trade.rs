@@ -9,7 +9,8 @@
 //! - what comes free is offered (`successor`, `permit_free`): to the oldest waiter of its key, here
 //!   first; to another worker's if it is over 5 ms older; its room to a waiter of another key, whom
 //!   it costs a log-in, only if that is over 100 ms older and has waited for 100 ms. Each worker
-//!   shows its oldest waiters per target (`signs`), and one backend is promised to one waiter.
+//!   shows its oldest waiters per target (`signs`), and one backend is promised to one waiter. Who is
+//!   barred by a cap is shown where only that helps (`barred`).
 //! - who waits asks (`seek` on this worker, `plead` on others): for idle backends of its key, then
 //!   for room; a backend of another key that just came to rest is left alone for 100 ms as well.
 //!
@@ -18,10 +19,11 @@
 use dbproxy_driver::{Driver, Duration, Time};
 use dbproxy_engine::{Engine, KillReason};
 
-use crate::shared::{Letter, Loan, Plea};
+use crate::caps::Bar;
+use crate::shared::{Lack, Letter, Loan, Plea};
 use crate::signs::Waiter;
 use crate::slab::Key;
-use crate::snapshot::{Role, Snapshot, Target, TargetId};
+use crate::snapshot::{Role, Snapshot, TargetId};
 
 use super::lanes::Lane;
 use super::places::BackendPlace;
@@ -47,8 +49,9 @@ pub(super) enum Successor {
     Own(Key),
     /// The oldest waiter of its key on another worker, since then.
     Other(usize, Time),
-    /// Nobody of its key; its place a waiter of another key, on that worker, since then.
-    Place(usize, Time),
+    /// Nobody of its key; its place a waiter of another key, on that worker, since then, whom this
+    /// bars.
+    Place(usize, Time, Option<Bar>),
     /// Nobody now.
     Nobody,
 }
@@ -64,8 +67,9 @@ fn older(since: Time, own: Option<Time>, lead: Duration) -> bool {
 }
 
 impl<E: Engine, D: Driver> Worker<E, D> {
-    /// Who should have a backend of that lane on that target, were it free.
-    pub(super) fn successor(&self, lane_key: Key, target: &Target) -> Successor {
+    /// Who should have a backend, were it free.
+    pub(super) fn successor(&self, backend: &Backend<E>) -> Successor {
+        let (lane_key, target) = (backend.lane, &backend.target);
         let role = self.snapshot.as_ref().and_then(|s| s.role_of(target.id));
         let (Some(role), Some(lane)) = (role, self.lanes.all.get(lane_key)) else {
             return Successor::Nobody;
@@ -74,10 +78,15 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let own = lane.head(role);
         let own_since = own.map(|queued| queued.since);
         let needy = target.signs.neediest(Some(self.index));
+        let shares = backend.permit.as_ref().map(|permit| &permit.shares);
+        let barred: Vec<_> = shares.into_iter().flat_map(Self::barred_by).collect();
         let oldest = target.signs.oldest_of_key(self.index, lane.hash);
-        let same = oldest.or(needy
-            .filter(|(_, waiter)| waiter.key == lane.hash)
-            .map(|(worker, waiter)| (worker, waiter.since)));
+        let away = barred.iter().filter(|(worker, ..)| *worker != self.index);
+        let asking = needy
+            .into_iter()
+            .chain(away.map(|(at, waiter, _)| (*at, *waiter)));
+        let mut asking = asking.filter(|(_, waiter)| waiter.key == lane.hash);
+        let same = oldest.or(asking.next().map(|(worker, waiter)| (worker, waiter.since)));
         if let Some((worker, since)) = same {
             if older(since, own_since, OTHER_WORKER_LEAD) {
                 return Successor::Other(worker, since);
@@ -86,12 +95,17 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let here = self.needy_for(target.id, role, Some(lane_key));
         let here = here.map(|(_, waiter)| (self.index, waiter));
         let needy = needy.into_iter().chain(here);
-        let others = needy.filter(|(_, waiter)| waiter.key != lane.hash);
-        match others.min_by_key(|(_, waiter)| waiter.since) {
-            Some((worker, Waiter { since, .. }))
+        let needy = needy.map(|(worker, waiter)| (worker, waiter, None));
+        let barred = barred
+            .into_iter()
+            .map(|(worker, waiter, bar)| (worker, waiter, Some(bar)));
+        let others = needy.chain(barred);
+        let others = others.filter(|(_, waiter, _)| waiter.key != lane.hash);
+        match others.min_by_key(|(_, waiter, _)| waiter.since) {
+            Some((worker, Waiter { since, .. }, bar))
                 if aged(since, now) && older(since, own_since, OTHER_KEY_LEAD) =>
             {
-                Successor::Place(worker, since)
+                Successor::Place(worker, since, bar)
             }
             _ => own.map_or(Successor::Nobody, |queued| Successor::Own(queued.client)),
         }
@@ -100,7 +114,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     /// Whether somebody should have a backend as soon as its holder can do without.
     pub(super) fn is_wanted(&self, key: Key) -> bool {
         let backend = self.backends.get(key);
-        let successor = backend.map(|backend| self.successor(backend.lane, &backend.target));
+        let successor = backend.map(|backend| self.successor(backend));
         successor.is_some_and(|successor| !matches!(successor, Successor::Nobody))
     }
 
@@ -113,17 +127,22 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     ) -> Option<(Key, Waiter)> {
         let now = self.driver.now();
         self.lanes.neediest(role, |key, lane| {
-            Some(key) != except && self.may_open(lane, target, now)
+            Some(key) != except
+                && self.may_open(lane, target, now)
+                && lane.bar(target, now).is_none()
         })
     }
 
     /// Lets the other workers see the oldest waiters of a role, on each target that serves it.
-    pub(super) fn show_waiters(&self, role: Role) {
+    pub(super) fn show_waiters(&mut self, role: Role) {
+        self.show_barred(role);
         let now = self.driver.now();
         for target in self.snapshot.iter().flat_map(|s| s.serving(role)) {
             // Who can't log in pleads for what lies idle, and hides nobody behind it.
             let mut lanes = self.lanes.by_age(role);
-            let oldest = lanes.find(|(_, lane)| self.may_open(lane, target.id, now));
+            let oldest = lanes.find(|(_, lane)| {
+                self.may_open(lane, target.id, now) && lane.bar(target.id, now).is_none()
+            });
             let oldest = oldest.and_then(|(_, lane)| waiter(lane, role));
             let needy = self.needy_for(target.id, role, None);
             let needy = needy.map(|(_, waiter)| waiter);
@@ -132,14 +151,16 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     }
 
     /// Shows nobody on the targets of a snapshot that is to be replaced.
-    pub(super) fn hide_waiters(&self, before: &Snapshot) {
+    pub(super) fn hide_waiters(&mut self, before: &Snapshot) {
+        self.hide_barred();
         for target in before.targets.iter().flatten() {
             target.signs.show(self.index, None, None);
         }
     }
 
     /// Shows all waiters anew; promises to them that came to nothing lapse.
-    pub(super) fn show_all_waiters(&self) {
+    pub(super) fn show_all_waiters(&mut self) {
+        self.forget_barred_claims();
         for target in self
             .snapshot
             .iter()
@@ -164,12 +185,15 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 let head = lane.head(role);
                 head.is_some_and(|head| head.since.after(PATIENCE) <= now)
             });
-            let lanes = patient.map(|(key, _)| (key, self.open_to(key, role, now).collect()));
-            // However many wait that can't log in, one that can gets its turn.
+            let lanes = patient.map(|(key, _)| (key, self.lacks(key, role, now)));
+            // However many wait that can't log in, or are barred, one that could gets its turn.
             let lanes = lanes.enumerate();
-            let lanes = lanes.filter(|(at, (_, room_on)): &(_, (_, Vec<TargetId>))| {
-                *at < PLEAS || !room_on.is_empty()
-            });
+            let lanes: Vec<_> = lanes
+                .filter(|(at, (_, room_on))| {
+                    *at < PLEAS || room_on.iter().any(|(_, bar)| bar.is_none())
+                })
+                .collect();
+            let lanes = lanes.into_iter();
             for (_, (lane, room_on)) in lanes.take(PLEAS + 1) {
                 self.plead_for(lane, role, room_on);
             }
@@ -178,7 +202,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     /// Asks workers that have idle backends for some for one lane, or for room on these targets.
     /// Says whether there is anybody to ask.
-    pub(super) fn plead_for(&self, lane: Key, role: Role, room_on: Vec<TargetId>) -> bool {
+    pub(super) fn plead_for(&self, lane: Key, role: Role, room_on: Vec<Lack>) -> bool {
         let Some(lane) = self.lanes.all.get(lane) else {
             return false;
         };
@@ -244,8 +268,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         if let Some(since) = plea.needy_since.filter(|_| same.is_empty()) {
             let now = self.driver.now();
             let mut room_on = plea.room_on.clone();
-            room_on.retain(|target| !self.pauses.holds(*target, now));
-            self.evict(&room_on, since);
+            room_on.retain(|(target, _)| !self.pauses.holds(*target, now));
+            self.evict(&plea.identity, &room_on, since);
         }
     }
 

@@ -18,9 +18,16 @@ use crate::witness::Witness;
 enum Peer {
     /// Nothing understood yet.
     New(Vec<u8>),
-    /// Waiting for an MD5 answer, to a session of that database name.
-    Challenged(Vec<u8>, String),
-    Session(Box<Session>),
+    /// Waiting for an MD5 answer.
+    Challenged(Vec<u8>, Who),
+    Session(Box<Session>, Who),
+}
+
+/// Whose session it is, in the database of that name.
+#[derive(Clone)]
+struct Who {
+    user: String,
+    name: String,
 }
 
 /// A model database server.
@@ -109,7 +116,7 @@ impl Database {
     pub fn shut_down_sessions(&mut self) {
         let goodbye = wire::error("FATAL", "57P01", "db: terminating connection");
         for (token, peer) in std::mem::take(&mut self.peers) {
-            if matches!(peer, Peer::Session(_)) {
+            if matches!(peer, Peer::Session(..)) {
                 self.sockets.send(token, goodbye.clone());
             }
             self.sockets.driver.finish(token);
@@ -118,8 +125,22 @@ impl Database {
     }
 
     pub fn sessions(&self) -> usize {
-        let session = |peer: &&Peer| matches!(peer, Peer::Session(_));
+        let session = |peer: &&Peer| matches!(peer, Peer::Session(..));
         self.peers.values().filter(session).count()
+    }
+
+    /// Sessions of the same user, and in the same database.
+    fn shares(&self, who: &Who) -> [usize; 2] {
+        let sessions = || {
+            self.peers.values().filter_map(|peer| match peer {
+                Peer::Session(_, who) => Some(who),
+                _ => None,
+            })
+        };
+        [
+            sessions().filter(|other| other.user == who.user).count(),
+            sessions().filter(|other| other.name == who.name).count(),
+        ]
     }
 
     /// Sessions that were ever let in.
@@ -129,7 +150,7 @@ impl Database {
 
     pub fn turn(&mut self) {
         let busy = |peer: &Peer| match peer {
-            Peer::Session(session) => session.busy_until(),
+            Peer::Session(session, _) => session.busy_until(),
             _ => None,
         };
         let due = self.peers.values().filter_map(busy).min();
@@ -164,7 +185,7 @@ impl Database {
     /// All listening sessions hear so many notifications.
     pub fn notify_often(&mut self, times: usize) {
         for (token, peer) in &self.peers {
-            if let Peer::Session(session) = peer {
+            if let Peer::Session(session, _) = peer {
                 for bytes in std::iter::repeat_n(session.notification(), times).flatten() {
                     self.sockets.send(*token, bytes);
                 }
@@ -174,14 +195,14 @@ impl Database {
 
     /// Whether some session still sends a result without an end.
     pub fn is_sending(&self) -> bool {
-        let endless = |peer: &Peer| matches!(peer, Peer::Session(s) if s.is_endless());
+        let endless = |peer: &Peer| matches!(peer, Peer::Session(s, _) if s.is_endless());
         self.peers.values().any(endless)
     }
 
     /// More of the results without an end, as far as they are read.
     fn send_more(&mut self) {
         for (token, peer) in &mut self.peers {
-            if let Peer::Session(session) = peer {
+            if let Peer::Session(session, _) = peer {
                 if session.is_endless() && self.sockets.driver.queued(*token) == 0 {
                     self.sockets.send(*token, session.more_rows());
                 }
@@ -195,7 +216,7 @@ impl Database {
             return;
         }
         for (token, peer) in &self.peers {
-            if let Peer::Session(session) = peer {
+            if let Peer::Session(session, _) = peer {
                 if let Some(bytes) = session.notification() {
                     self.sockets.send(*token, bytes);
                 }
@@ -219,7 +240,7 @@ impl Database {
             }
             Event::Closed { socket, error } => {
                 self.doors.remove(&socket);
-                let session = matches!(self.peers.remove(&socket), Some(Peer::Session(_)));
+                let session = matches!(self.peers.remove(&socket), Some(Peer::Session(..)));
                 if session && error.is_some() {
                     let mut witness = self.witness.borrow_mut();
                     let ghosts = witness.ghosts.entry(self.index).or_default();
@@ -240,14 +261,14 @@ impl Database {
                 buffer.extend(bytes);
                 self.greet(token, buffer)
             }
-            Peer::Challenged(mut buffer, name) => {
+            Peer::Challenged(mut buffer, who) => {
                 buffer.extend(bytes);
                 match wire::take_message(&mut buffer) {
-                    Some(_) => self.admit(token, name),
-                    None => Some(Peer::Challenged(buffer, name)),
+                    Some(_) => self.admit(token, who),
+                    None => Some(Peer::Challenged(buffer, who)),
                 }
             }
-            Peer::Session(session) => self.serve(token, session, &bytes),
+            Peer::Session(session, who) => self.serve(token, session, who, &bytes),
         };
         match kept {
             Some(peer) => {
@@ -288,33 +309,44 @@ impl Database {
             self.sockets.send(token, refusal);
             return None;
         }
+        let who = Who { user, name };
         if self.asks_md5 {
             let challenge = wire::message(b'R', &[0, 0, 0, 5, 1, 2, 3, 4]);
             self.sockets.send(token, challenge);
-            return Some(Peer::Challenged(buffer, name));
+            return Some(Peer::Challenged(buffer, who));
         }
-        self.admit(token, name)
+        self.admit(token, who)
     }
 
-    fn admit(&mut self, token: Token, name: String) -> Option<Peer> {
+    fn admit(&mut self, token: Token, who: Who) -> Option<Peer> {
         let open = self.sessions() + 1;
+        let [of_user, of_database] = self.shares(&who).map(|before| before + 1);
         if open > self.max_sessions {
             let refusal = wire::error("FATAL", "53300", "db: too many clients already");
             self.sockets.send(token, refusal);
             return None;
         }
         let now = self.sockets.driver.now();
-        self.witness.borrow_mut().sessions(self.index, open, now);
+        let mut witness = self.witness.borrow_mut();
+        witness.sessions(self.index, open, now);
+        witness.shares(self.index, of_user, of_database);
+        drop(witness);
         self.next_session += 1;
         let secret = self.random.number() as u32;
         let place = (self.index, self.doors.get(&token).copied().unwrap_or(0));
-        let mut session = Session::new(place, name, self.next_session, secret);
+        let mut session = Session::new(place, who.name.clone(), self.next_session, secret);
         let welcome = session.welcome(self.read_only);
         self.sockets.send(token, welcome);
-        Some(Peer::Session(Box::new(session)))
+        Some(Peer::Session(Box::new(session), who))
     }
 
-    fn serve(&mut self, token: Token, mut session: Box<Session>, bytes: &[u8]) -> Option<Peer> {
+    fn serve(
+        &mut self,
+        token: Token,
+        mut session: Box<Session>,
+        who: Who,
+        bytes: &[u8],
+    ) -> Option<Peer> {
         let mut witness = self.witness.borrow_mut();
         let now: Time = self.sockets.driver.now();
         let goes_on = session.feed(bytes, now, self.read_only, &mut witness);
@@ -323,13 +355,13 @@ impl Database {
         if !out.is_empty() {
             self.sockets.send(token, out);
         }
-        goes_on.then_some(Peer::Session(session))
+        goes_on.then_some(Peer::Session(session, who))
     }
 
     fn cancel(&mut self, pid: u32, secret: u32) {
         self.cancels += 1;
         let target = self.peers.iter_mut().find_map(|(token, peer)| match peer {
-            Peer::Session(session) if session.is(pid, secret) => Some((*token, session)),
+            Peer::Session(session, _) if session.is(pid, secret) => Some((*token, session)),
             _ => None,
         });
         if let Some((token, session)) = target {

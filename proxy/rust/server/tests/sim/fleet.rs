@@ -11,7 +11,7 @@ use dbproxy_postgres::Postgres;
 use dbproxy_server::{Field, Front, Notice, Notices, Worker};
 
 use crate::backend::INIT_QUERY;
-use crate::clients::{Clients, USERS};
+use crate::clients::{Clients, NAMES, USERS};
 use crate::database::Database;
 use crate::desired::{budget_of, database_at, ip, Desired, Proxy, READ_PORT, WRITE_PORT};
 use crate::drains::Drains;
@@ -80,7 +80,7 @@ fn clients(
     for _ in 0..plan.clients {
         let writes = !random.one_in(if plan.databases > 2 { 2 } else { 5 });
         let port = if writes { WRITE_PORT } else { READ_PORT };
-        let database = if random.one_in(4) { "till" } else { "shop" };
+        let database = NAMES[usize::from(random.one_in(4))];
         let user = USERS[usize::from(random.one_in(4))];
         let class = Class {
             user,
@@ -143,7 +143,9 @@ impl Fleet {
         desired.limits.idle_in_transaction_timeout = plan.idle_in_transaction;
         desired.limits.client_lifetime = plan.lifetime;
         desired.limits.backend_lifetime = plan.lifetime;
+        desired.limits.caps = plan.caps;
         witness.borrow_mut().budgets = desired.budgets();
+        witness.borrow_mut().caps = plan.caps;
         let order = Order::new(witness.clone());
         Self {
             network,
@@ -232,7 +234,7 @@ impl Fleet {
         let mut room = std::mem::take(&mut self.room);
         let requests = self.order.waiting();
         let waiting: Vec<Waits> = requests.chain(self.clients.1.logging_in()).collect();
-        room.look(self, &waiting);
+        room.look(self, &waiting, &self.order.busy());
         self.room = room;
     }
 
@@ -333,6 +335,7 @@ impl Fleet {
                 drained: witness.drained,
                 moved: witness.moved,
                 queued: witness.queued,
+                capped: witness.capped,
                 turns,
             })
         } else {

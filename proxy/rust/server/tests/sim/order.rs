@@ -26,6 +26,8 @@ struct Client {
     begun: Option<u64>,
     /// The token of that request.
     token: Option<Token>,
+    /// Whose requests came before.
+    class: Option<Class>,
     /// It leaves state on its backend.
     keeps: bool,
     holds: bool,
@@ -101,6 +103,19 @@ impl Order {
         })
     }
 
+    /// Whose clients hold a connection, or did a moment ago.
+    pub fn busy(&self) -> Vec<Class> {
+        let queues = self.queues.values();
+        let busy = queues.flat_map(|queue| {
+            let clients = queue.clients.iter().filter(|(link, client)| {
+                let waits = queue.waiters.iter().any(|waiter| waiter.link == **link);
+                client.is_busy() && !waits
+            });
+            clients.filter_map(|(_, client)| client.class)
+        });
+        busy.collect()
+    }
+
     /// A host's turn is over: what it received it has looked at.
     pub fn turned(&mut self) {
         let queues = self.queues.values_mut();
@@ -158,12 +173,12 @@ impl Queue {
                 continue;
             }
             client.begun = (!client.inbox.is_empty()).then_some(now);
-            let busy = client.unanswered > 0 || client.in_transaction || client.holds;
-            let queues = !busy && !client.over;
+            let queues = !client.is_busy() && !client.over;
             client.holds |= std::mem::take(&mut client.keeps);
             client.unanswered += 1;
             let token = client.token.take();
             let class = token.and_then(|token| witness.classes.get(&(token / PER_CLIENT)));
+            client.class = class.copied().or(client.class);
             let token = token.filter(|token| !self.forwarded.contains(token));
             if let (true, Some(token), Some(class)) = (queues, token, class) {
                 self.waiters.push(Waiter {
@@ -240,6 +255,11 @@ impl Database {
 }
 
 impl Client {
+    /// It has a connection, or asked for one.
+    fn is_busy(&self) -> bool {
+        self.unanswered > 0 || self.in_transaction || self.holds
+    }
+
     /// Takes note of a message; true when it completes a request.
     fn reads(&mut self, message: &[u8]) -> bool {
         let text = String::from_utf8_lossy(&message[5..]);

@@ -2,6 +2,7 @@
 
 use dbproxy_driver::sim::Random;
 use dbproxy_driver::Duration;
+use dbproxy_server::Caps;
 
 /// The size and the ways of one fleet.
 pub struct Plan {
@@ -22,6 +23,8 @@ pub struct Plan {
     pub idle_in_transaction: Option<Duration>,
     /// How long a client may stay connected, and a connection be used.
     pub lifetime: Option<Duration>,
+    /// The most connections of one user and to one database.
+    pub caps: Caps,
     /// Nothing goes wrong.
     pub calm: bool,
     /// Nothing goes wrong but one thing: the writer is held for a long time.
@@ -44,6 +47,7 @@ impl Plan {
             keeps_idle: true,
             idle_in_transaction: None,
             lifetime: None,
+            caps: Caps::default(),
             calm: true,
             holds_writer: false,
             drains: false,
@@ -68,6 +72,10 @@ impl Plan {
             // Last, so that what a seed was before it still is.
             idle_in_transaction: random.one_in(3).then_some(Duration::from_secs(1)),
             lifetime: random.one_in(3).then_some(Duration::from_secs(2)),
+            caps: Caps {
+                of_user: random.one_in(3).then(|| random.between(1, 3) as u32),
+                of_database: random.one_in(3).then(|| random.between(1, 3) as u32),
+            },
         }
     }
 }

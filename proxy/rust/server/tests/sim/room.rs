@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use dbproxy_driver::sim::HostId;
 use dbproxy_driver::{Duration, Time};
 
+use crate::clients::{NAMES, USERS};
 use crate::fleet::Fleet;
 use crate::witness::{Class, Waits};
 
@@ -22,6 +23,8 @@ const IDLE_TURNS: u64 = 1_000;
 pub struct Room {
     /// Since when each database has fewer connections lent than it has places.
     free_since: Vec<Option<Time>>,
+    /// Since when the users and databases named so have fewer than they may have.
+    shares: BTreeMap<&'static str, Option<Time>>,
     next_at: Time,
     /// When the second began in which turns are counted, and how many there were before.
     counted: BTreeMap<HostId, (Time, u64)>,
@@ -33,11 +36,13 @@ impl Room {
         now >= self.next_at
     }
 
-    pub fn look(&mut self, fleet: &Fleet, waiting: &[Waits]) {
+    /// `busy`: whose clients hold connections.
+    pub fn look(&mut self, fleet: &Fleet, waiting: &[Waits], busy: &[Class]) {
         let now = fleet.network.now();
         self.next_at = now.after(LOOK);
         self.count_turns(fleet, now);
         self.measure(fleet, now);
+        self.measure_shares(fleet, busy, now);
         let trouble = fleet.witness.borrow().trouble_until;
         for waits in waiting {
             for (index, free_since) in self.free_since.iter().enumerate() {
@@ -45,7 +50,13 @@ impl Room {
                 else {
                     continue;
                 };
-                let since = waits.since.max(free_since).max(trouble);
+                let class = waits.class;
+                let shares = [class.user, class.database].map(|name| self.shares.get(name));
+                let [Some(Some(of_user)), Some(Some(of_database))] = shares else {
+                    continue;
+                };
+                let room = free_since.max(*of_user).max(*of_database);
+                let since = waits.since.max(room).max(trouble);
                 if now.since(since) > LONGEST_WAIT && now > since {
                     let text = format!("{} waits while db{index} has room", waits.who);
                     fleet.witness.borrow_mut().violation(text);
@@ -65,6 +76,22 @@ impl Room {
             } else {
                 None
             };
+        }
+    }
+
+    fn measure_shares(&mut self, fleet: &Fleet, busy: &[Class], now: Time) {
+        let caps = fleet.desired.limits.caps;
+        // What nobody is there for any more isn't known by its owner.
+        let targets = fleet.shared.stats.targets();
+        let orphaned: u64 = targets.values().map(|sum| sum.orphaned).sum();
+        let users = USERS.map(|name| (name, caps.of_user));
+        let databases = NAMES.map(|name| (name, caps.of_database));
+        for (name, cap) in users.into_iter().chain(databases) {
+            let own = busy.iter().filter(|c| c.user == name || c.database == name);
+            let most = own.count() as u64 + orphaned;
+            let free = cap.is_none_or(|cap| most < u64::from(cap));
+            let since = self.shares.entry(name).or_default();
+            *since = free.then(|| since.unwrap_or(now));
         }
     }
 

@@ -15,6 +15,7 @@ pub struct Summary {
     pub drained: u64,
     pub moved: u64,
     pub queued: u64,
+    pub capped: u64,
     pub turns: u64,
 }
 
@@ -33,6 +34,7 @@ impl Summary {
         self.drained += other.drained;
         self.moved += other.moved;
         self.queued += other.queued;
+        self.capped += other.capped;
         self.turns += other.turns;
     }
 
@@ -51,6 +53,7 @@ impl Summary {
             self.drained,
             self.moved,
             self.queued,
+            self.capped,
         ];
         counts.iter().all(|count| *count > 0)
     }

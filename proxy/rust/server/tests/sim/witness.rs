@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dbproxy_driver::{Duration, Time};
+use dbproxy_server::Caps;
 
 /// A request's token.
 pub type Token = u64;
@@ -63,12 +64,16 @@ pub struct Witness {
     pub budgets: Vec<usize>,
     /// The most of before, and until when connections made under it may still come up.
     pub former_budgets: (Time, Vec<usize>),
+    /// The most sessions of one user and in one database, on each database server.
+    pub caps: Caps,
     /// Until when something is wrong (or was just now).
     pub trouble_until: Time,
     /// Sessions must have run the init query before they serve anybody.
     pub initialised: bool,
     /// Requests that were seen to come in and to be forwarded in turn.
     pub queued: u64,
+    /// Sessions that were the last that their user or database may have.
+    pub capped: u64,
     pub acknowledged: u64,
     pub answered: u64,
     pub refused: u64,
@@ -172,6 +177,25 @@ impl Witness {
             self.violation(format!(
                 "db{database}: {open} sessions, budget {budget} (+{ghosts})"
             ));
+        }
+    }
+
+    /// So many of its sessions are of one user, and so many are in one database.
+    pub fn shares(&mut self, database: usize, of_user: usize, of_database: usize) {
+        let ghosts = self.ghosts.get(&database).copied().unwrap_or(0);
+        let caps = [self.caps.of_user, self.caps.of_database];
+        for (open, cap) in [of_user, of_database].into_iter().zip(caps) {
+            let Some(cap) = cap.map(|cap| cap as usize) else {
+                continue;
+            };
+            self.capped += u64::from(open == cap);
+            if open > cap + ghosts {
+                let caps = self.caps;
+                self.violation(format!(
+                    "db{database}: {of_user} sessions of one user, {of_database} in one database \
+                     (+{ghosts}): {caps:?}"
+                ));
+            }
         }
     }
 }

@@ -17,6 +17,8 @@ use crate::wire;
 use crate::witness::{Class, Witness, PER_CLIENT};
 
 pub const USERS: [&str; 2] = ["app", "ops"];
+/// Of the databases on each server.
+pub const NAMES: [&str; 2] = ["shop", "till"];
 pub const PASSWORD: &str = "secret";
 
 /// The longest that a request may stay unanswered.

@@ -5,6 +5,7 @@ mod abroad;
 mod batches;
 mod bounds;
 mod cancels;
+mod caps;
 mod deadlines;
 mod doubts;
 mod drains;

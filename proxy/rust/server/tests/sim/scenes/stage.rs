@@ -23,7 +23,7 @@ use crate::fleet::QUEUE_LIMIT;
 use crate::wire;
 use crate::witness::{Class, Witness};
 
-/// Who all clients are.
+/// Who clients are, unless told otherwise.
 const USER: &str = USERS[0];
 /// How many model databases there are.
 const DATABASES: usize = 4;
@@ -226,6 +226,18 @@ impl Stage {
     /// A client begins to log in to a database.
     pub fn dial(&mut self, port: u16, database: &'static str) -> Token {
         self.connect(port, database, wire::startup(USER, database))
+    }
+
+    /// Another user's client logs in to a database.
+    pub fn join_as(&mut self, user: &'static str, port: u16, database: &'static str) -> Token {
+        let socket = self.connect(port, database, wire::startup(user, database));
+        let number = self.people.len() as u64;
+        self.people.insert(
+            socket,
+            Person::new(number, user, wire::startup(user, database)),
+        );
+        self.until("the log-in", |stage| stage.person(socket).ready == 1);
+        socket
     }
 
     /// A client logs in to `shop`.
