@@ -45,6 +45,7 @@ Clients = Annotated[int, Field(ge=1, le=1_000_000)]
 # A second.
 Rate = Annotated[int, Field(ge=1, le=100_000)]
 TlsMode = Literal["DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"]
+PinningFilter = Literal["EXCLUDE_VARIABLE_SETS"]
 Role = Literal["READ_WRITE", "READ_ONLY"]
 
 
@@ -77,6 +78,8 @@ class PoolConfig(Model):
     connection_borrow_timeout: Annotated[int, Field(ge=0, le=300)] = 120
     max_connection_lifetime: Lifetime | None = None
     init_query: str | None = None
+    session_pinning_filters: Annotated[tuple[PinningFilter, ...], Field(strict=False)] = ()
+    max_statement_length: Annotated[int, Field(ge=1)] | None = None
 
 
 class WriterElection(Model):

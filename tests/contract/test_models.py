@@ -144,5 +144,5 @@ def test_a_port_that_is_left_out_is_the_same_one_in_cel(schemas: dict[str, Objec
 
 def test_no_field_of_a_later_issue_is_offered(schemas: dict[str, Object]) -> None:
     text = str(schemas)
-    for name in ("serviceAccountAuth", "debugLogging", "sessionPinningFilters", "MYSQL"):
+    for name in ("serviceAccountAuth", "debugLogging", "MYSQL"):
         assert name not in text

@@ -53,6 +53,8 @@ CASES: dict[str, dict[str, Any]] = {
                 "maxConnectionsPerDatabase": 8,
                 "maxConnectionLifetime": 1,
                 "initQuery": "SET jit = off",
+                "sessionPinningFilters": ["EXCLUDE_VARIABLE_SETS"],
+                "maxStatementLength": 16384,
             },
             "tls": {"mode": "VERIFY_IDENTITY", "caSecretRef": {"name": "ca"}},
             "tcp": {"keepaliveInterval": 32767, "userTimeout": 86400},
@@ -98,6 +100,8 @@ def test_every_choice_of_the_user_arrives() -> None:
     assert (pool.max_connections_percent, pool.max_idle_connections_percent) == (1, 0)
     assert (pool.connection_borrow_timeout, pool.init_query) == (0, "SET jit = off")
     assert pool.max_connection_lifetime == 1
+    assert pool.session_pinning_filters == ("EXCLUDE_VARIABLE_SETS",)
+    assert pool.max_statement_length == 16384
     assert (pool.max_connections_per_user, pool.max_connections_per_database) == (7, 8)
     assert group.tcp == settings.Tcp(keepalive_interval=32767, user_timeout=86400)
     assert group.tls.mode == "VERIFY_IDENTITY"

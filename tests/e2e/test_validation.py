@@ -92,6 +92,9 @@ ACCEPTED: dict[str, Object] = {
     "connections of a user and to a database": pool(
         maxConnectionsPerUser=1, maxConnectionsPerDatabase=1_000_000
     ),
+    "what binds sessions": pool(
+        sessionPinningFilters=["EXCLUDE_VARIABLE_SETS"], maxStatementLength=262_144
+    ),
     "peers that are asked a number of times": group(tcp={"keepaliveCount": 3, "userTimeout": 0}),
     "a verified target": group(tls={"mode": "VERIFY_IDENTITY", "caSecretRef": {"name": "ca"}}),
     "a writer by ConfigMap": group(

@@ -201,6 +201,8 @@ def target_group(
             "connectionBorrowTimeout": pool.connection_borrow_timeout,
             "maxConnectionLifetime": pool.max_connection_lifetime,
             "initQuery": pool.init_query,
+            "sessionPinningFilters": list(pool.session_pinning_filters),
+            "maxStatementLength": pool.max_statement_length,
         },
         "writerElection": _election(election) if election else None,
         "tls": {"mode": spec.tls.mode},

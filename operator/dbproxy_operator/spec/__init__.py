@@ -146,6 +146,10 @@ class ConnectionPoolConfig(Model):
     connection_borrow_timeout: Annotated[StrictInt, Field(ge=0, le=300)] = 120
     max_connection_lifetime: Lifetime | None = None
     init_query: Annotated[StrictStr, Field(min_length=1, max_length=16384)] | None = None
+    session_pinning_filters: Annotated[
+        tuple[Literal["EXCLUDE_VARIABLE_SETS"], ...], Field(max_length=1)
+    ] = ()
+    max_statement_length: Annotated[StrictInt, Field(ge=1, le=262144)] | None = None
 
     @model_validator(mode="after")
     def _idle_within_all(self) -> Self:

@@ -1,8 +1,9 @@
-"""What of the settings limits clients and connections, as the engine is told; for the planner."""
+"""What of the settings limits clients and connections, or binds the one to the other, as the engine
+is told it; for the planner."""
 
 from __future__ import annotations
 
-from dbproxy.decide.snapshot import SnapshotLimits, SnapshotTcp
+from dbproxy.decide.snapshot import SnapshotLimits, SnapshotRules, SnapshotTcp
 from dbproxy.settings import PoolConfig, Settings, Tcp
 
 # Linux's own.
@@ -27,6 +28,15 @@ def limits(settings: Settings, max_clients: int, divisor: int) -> SnapshotLimits
         backend_lifetime_ms=_ms(pool.max_connection_lifetime),
         client_tcp=_tcp(settings.tcp),
         backend_tcp=_tcp(group.tcp if group else Tcp()),
+    )
+
+
+def rules(settings: Settings) -> SnapshotRules:
+    group = settings.target_group
+    pool = group.connection_pool_config if group else PoolConfig()
+    return SnapshotRules(
+        longest_statement=pool.max_statement_length,
+        excludes_settings="EXCLUDE_VARIABLE_SETS" in pool.session_pinning_filters,
     )
 
 

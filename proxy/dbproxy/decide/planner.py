@@ -13,7 +13,7 @@ from typing import Literal
 
 from dbproxy.decide.budget import largest_divisor, share
 from dbproxy.decide.claim import Claim
-from dbproxy.decide.limits import limits
+from dbproxy.decide.limits import limits, rules
 from dbproxy.decide.snapshot import (
     Snapshot,
     SnapshotListener,
@@ -255,6 +255,7 @@ class Planner:
                 group.tls.mode if group else "PREFERRED", credentials.server_ca
             ),
             init_query=group.connection_pool_config.init_query if group else None,
+            rules=rules(settings),
             limits=limits(settings, self._max_clients, self.claim.in_force or 1),
         )
 

@@ -68,6 +68,14 @@ class SnapshotTcp:
 
 
 @dataclass(frozen=True)
+class SnapshotRules:
+    """When sessions are bound to their connections; bytes, None: however long a statement is."""
+
+    longest_statement: int | None
+    excludes_settings: bool
+
+
+@dataclass(frozen=True)
 class SnapshotLimits:
     """Milliseconds, and numbers in a second; None: there is no such limit."""
 
@@ -98,6 +106,7 @@ class Snapshot:
     writer: SnapshotWriter | None
     server_tls: SnapshotServerTls
     init_query: str | None
+    rules: SnapshotRules
     limits: SnapshotLimits
 
     def to_json(self) -> bytes:

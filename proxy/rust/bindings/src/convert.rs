@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use base64::prelude::{Engine as _, BASE64_STANDARD};
-use dbproxy_engine::{User, UserMethod, Users, Verifier};
+use dbproxy_engine::{Rules, User, UserMethod, Users, Verifier};
 use dbproxy_server::{
     BackendTls, ClientTls, Field, Listener, Notice, Peers, Role, Snapshot, Target, TargetId,
     TargetSigns, TlsMode, Writer,
@@ -61,7 +61,24 @@ struct SnapshotJson {
     writer: Option<WriterJson>,
     server_tls: ServerTlsJson,
     init_query: Option<String>,
+    rules: RulesJson,
     limits: LimitsJson,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RulesJson {
+    longest_statement: Option<usize>,
+    excludes_settings: bool,
+}
+
+impl From<RulesJson> for Rules {
+    fn from(json: RulesJson) -> Self {
+        Self {
+            longest_statement: json.longest_statement,
+            excludes_settings: json.excludes_settings,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -174,6 +191,7 @@ impl Converter {
             writer,
             backend_tls,
             init_query: json.init_query.map(Into::into),
+            rules: json.rules.into(),
             limits: json.limits.into(),
             term: 0,
             sequence: 0,

@@ -17,7 +17,7 @@ pub type Rows<R> = [(Arc<str>, R)];
 /// Name, kind, help, and where a row has the number.
 type Number<R> = (&'static str, &'static str, &'static str, fn(&R) -> u64);
 
-const ENDPOINT_NUMBERS: [Number<EndpointSum>; 14] = [
+const ENDPOINT_NUMBERS: [Number<EndpointSum>; 13] = [
     (
         "client_connections_received",
         "counter",
@@ -69,9 +69,6 @@ const ENDPOINT_NUMBERS: [Number<EndpointSum>; 14] = [
         "Clients waiting for a connection now",
         |row| row.waiting,
     ),
-    ("sessions_pinned", "gauge", "Sessions pinned now", |row| {
-        row.pinned
-    }),
     (
         "cancel_requests",
         "counter",
@@ -153,27 +150,33 @@ const TARGET_NUMBERS: [Number<TargetRow>; 8] = [
 pub fn families(endpoints: &Rows<EndpointSum>, targets: &Rows<TargetRow>, driver: &str) -> Vec<u8> {
     let mut all = numbers("endpoint", endpoints, &ENDPOINT_NUMBERS);
     all.push(by_reason(
-        "client_connections_closed",
+        ("client_connections_closed", "counter"),
         "Clients closed, by reason",
         ("endpoint", endpoints),
         |row| row.closed.iter().map(|(k, v)| (*k, *v)).collect(),
     ));
     all.push(by_reason(
-        "session_pins",
+        ("session_pins", "counter"),
         "Sessions pinned, by reason",
         ("endpoint", endpoints),
         |row| row.pins.iter().map(|(k, v)| (*k, *v)).collect(),
     ));
+    all.push(by_reason(
+        ("sessions_pinned", "gauge"),
+        "Sessions pinned now, by reason",
+        ("endpoint", endpoints),
+        |row| row.pinned.iter().map(|(k, v)| (*k, *v)).collect(),
+    ));
     all.extend(histograms(endpoints));
     all.extend(numbers("target", targets, &TARGET_NUMBERS));
     all.push(by_reason(
-        "database_connections_closed",
+        ("database_connections_closed", "counter"),
         "Database connections closed by the proxy, by reason",
         ("target", targets),
         |row| row.sum.killed.iter().map(|(k, v)| (*k, *v)).collect(),
     ));
     all.push(by_reason(
-        "database_cancels_failed",
+        ("database_cancels_failed", "counter"),
         "Cancels that were not delivered to the database, by reason",
         ("target", targets),
         |row| {
@@ -200,9 +203,9 @@ fn numbers<R>(label: &str, rows: &Rows<R>, numbers: &[Number<R>]) -> Vec<Value> 
     each.collect()
 }
 
-/// A counter with a series for each reason that occurred.
+/// A family with a series for each reason.
 fn by_reason<R>(
-    name: &str,
+    (name, kind): (&str, &str),
     help: &str,
     (label, rows): (&str, &Rows<R>),
     pick: fn(&R) -> Vec<(&'static str, u64)>,
@@ -213,7 +216,7 @@ fn by_reason<R>(
             json!({"labels": {label: **of, "reason": reason}, "value": value})
         })
     });
-    family(name, "counter", help, samples.collect())
+    family(name, kind, help, samples.collect())
 }
 
 fn histograms(endpoints: &Rows<EndpointSum>) -> Vec<Value> {

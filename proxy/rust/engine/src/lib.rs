@@ -29,5 +29,5 @@ pub use password::{Derivation, DerivedKeys, Password, Work};
 pub use reader::{Reader, Short};
 pub use reason::{CancelFailure, CloseReason, Failure, KillReason, PinReason};
 pub use session::{Abandoned, Engine, Link, Outcome, Session};
-pub use step::{Leg, Note, Payload, Release, Step, Steps};
+pub use step::{Leg, Note, Payload, Release, Rules, Step, Steps};
 pub use users::{Identity, Traces, User, UserMethod, Users, Verifier};

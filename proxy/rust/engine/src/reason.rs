@@ -84,7 +84,7 @@ labelled! {
 }
 
 labelled! {
-    /// Why a session is bound to its backend until it ends.
+    /// Why a session is bound to its backend.
     PinReason {
         /// A setting that isn't followed: `set_config` among other things, `UPDATE pg_settings`.
         SessionSetting => "session_setting",

@@ -13,7 +13,9 @@
 
 use std::sync::Arc;
 
-use crate::{BackendLogin, CancelKey, ClientLogin, CloseReason, Failure, Release, Steps, Traces};
+use crate::{
+    BackendLogin, CancelKey, ClientLogin, CloseReason, Failure, Release, Rules, Steps, Traces,
+};
 
 /// What becomes of a backend whose client left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,8 +41,11 @@ pub enum Outcome {
 pub trait Session: Sized {
     /// The backend's machine of this protocol.
     type Link: Link;
-    /// What a worker remembers of what all its clients said. Nothing depends on it but speed.
+    /// What a worker has for all its clients: the rules, and what of what they said makes it faster.
     type Memory: Default;
+
+    /// The operator has decided so from here on.
+    fn rule(memory: &mut Self::Memory, rules: Rules);
 
     /// Looks at the client's unconsumed bytes (`input` always begins at the first byte not
     /// consumed yet; the machine remembers how much of it it already understood). Returns how
@@ -89,7 +94,7 @@ pub trait Session: Sized {
     /// Nothing is begun: no transaction (a virtual one neither), no request read in part.
     fn at_boundary(&self) -> bool;
 
-    /// Bound to its backend until it ends.
+    /// Bound to its backend.
     fn pinned(&self) -> bool;
 
     /// What it has left in a server process that lasts as long as that.

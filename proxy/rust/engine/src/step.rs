@@ -34,10 +34,13 @@ pub enum Release {
 }
 
 /// Something worth counting or telling, which moves no bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Note {
-    /// The session is bound to its backend from here on.
-    Pinned(PinReason),
+    /// The session is bound to its backend from here on, by this statement: without its values, and
+    /// empty if that isn't known.
+    Pinned(PinReason, Box<str>),
+    /// What it was pinned for is gone; it is pinned for this, if anything is left.
+    Unpinned(Option<PinReason>),
     /// The database said that it is no writer (25006, where no setting of the client's can be why) or
     /// that it is going down.
     WriterDoubted,
@@ -59,6 +62,15 @@ pub enum Step {
     /// Flush what was sent to the client, then close it. If a backend is attached, the server room
     /// calls [`crate::Session::abandon`].
     Close(CloseReason),
+}
+
+/// What an operator has decided about binding sessions to their backends.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Rules {
+    /// A statement of more bytes binds its session; `None`: however long it is.
+    pub longest_statement: Option<usize>,
+    /// A setting that can't be followed doesn't bind: it is gone after the transaction.
+    pub excludes_settings: bool,
 }
 
 /// The list that a machine appends to; the caller reuses its memory.

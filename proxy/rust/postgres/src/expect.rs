@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::message::backend;
+use crate::pins::Reasons;
 use crate::statement::{Acts, Effects};
 
 /// Entries that an empty queue keeps room for.
@@ -17,9 +18,10 @@ const ROOM: usize = 64;
 /// A statement that a client parsed.
 #[derive(Debug)]
 pub(crate) struct Statement {
-    /// The whole Parse message; empty if it is never parsed again, since its client is pinned.
+    /// The whole Parse message; empty if it is never parsed again: its client is pinned for it.
     pub parse: Box<[u8]>,
     pub effects: Effects,
+    pub ends: Reasons,
     pub acts: Acts,
 }
 
@@ -78,6 +80,8 @@ pub(crate) enum Injected {
     Settings { awaited: bool },
     /// `DISCARD SEQUENCES`.
     Sequences,
+    /// Asks what it holds of its client's.
+    Survey,
     /// `ROLLBACK`, `DISCARD ALL`, the init query.
     Reset,
 }

@@ -26,6 +26,7 @@ mod login;
 mod message;
 mod name;
 mod params;
+mod pins;
 mod sequences;
 mod session;
 mod settings;

@@ -229,7 +229,8 @@ fn a_pinned_client_keeps_the_unnamed_statement_that_is_not_remembered() {
     let mut second = behind_another();
     second.client(&query("DECLARE c CURSOR WITH HOLD FOR SELECT 1"));
     second.server(&concat(&[complete("SET"), ready(b'I')]));
-    second.client(&concat(&[parse("", "SELECT 1"), sync()]));
+    let long = format!("SELECT '{}'", "x".repeat(20_000));
+    second.client(&concat(&[parse("", &long), sync()]));
     second.server(&concat(&[bare(b'1'), ready(b'I')]));
     let named = concat(&[parse("s", "INSERT INTO t VALUES (2)"), sync()]);
     assert_eq!(second.client(&named), "P:s S");

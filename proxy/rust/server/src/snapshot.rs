@@ -18,7 +18,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use dbproxy_engine::Users;
+use dbproxy_engine::{Rules, Users};
 
 use crate::limits::Limits;
 use crate::signs::TargetSigns;
@@ -114,6 +114,8 @@ pub struct Snapshot {
     pub backend_tls: Arc<BackendTls>,
     /// Run once on each new backend.
     pub init_query: Option<Arc<str>>,
+    /// When sessions are bound to their connections.
+    pub rules: Rules,
     /// How many there may be, and for how long.
     pub limits: Limits,
     /// Rises when the writer becomes another server; set when the snapshot is applied.

@@ -145,8 +145,6 @@ family! {
             borrow_timeouts,
             /// Clients waiting for a connection now.
             waiting,
-            /// Sessions pinned now.
-            pinned,
             /// Cancel requests passed on to a database.
             cancels,
             /// Cancel requests with a key that no client has.
@@ -161,6 +159,8 @@ family! {
             closed: CloseReason,
             /// Sessions pinned, by reason.
             pins: PinReason,
+            /// Sessions pinned now, by reason.
+            pinned: PinReason,
         }
         histograms {
             /// Time from asking for a connection to having it.
@@ -210,6 +210,16 @@ pub fn count_pin(stats: &EndpointStats, reason: PinReason) {
     bump(&stats.pins, PinReason::ALL, reason);
 }
 
+/// A session that was pinned for one reason, if for any, is pinned for another.
+pub fn move_pinned(stats: &EndpointStats, from: Option<PinReason>, to: Option<PinReason>) {
+    if let Some(cell) = from.and_then(|reason| cell(&stats.pinned, PinReason::ALL, reason)) {
+        cell.sub(1);
+    }
+    if let Some(reason) = to {
+        bump(&stats.pinned, PinReason::ALL, reason);
+    }
+}
+
 /// Adds one to the counter of `reason`.
 pub fn count_kill(stats: &TargetStats, reason: KillReason) {
     bump(&stats.killed, KillReason::ALL, reason);
@@ -221,11 +231,13 @@ pub fn count_cancel_failure(stats: &TargetStats, reason: CancelFailure) {
 }
 
 fn bump<R: PartialEq>(cells: &[Cell], all: &[R], reason: R) {
-    if let Some(at) = all.iter().position(|one| *one == reason) {
-        if let Some(cell) = cells.get(at) {
-            cell.add(1);
-        }
+    if let Some(cell) = cell(cells, all, reason) {
+        cell.add(1);
     }
+}
+
+fn cell<'a, R: PartialEq>(cells: &'a [Cell], all: &[R], reason: R) -> Option<&'a Cell> {
+    cells.get(all.iter().position(|one| *one == reason)?)
 }
 
 type Sets<T> = Mutex<BTreeMap<Arc<str>, Vec<Arc<T>>>>;

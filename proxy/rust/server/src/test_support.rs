@@ -17,6 +17,7 @@ pub fn snapshot() -> Snapshot {
         writer: None,
         backend_tls: Arc::new(BackendTls::new(TlsMode::Disabled, None).expect("no TLS")),
         init_query: None,
+        rules: Default::default(),
         limits: Limits::default(),
         term: 0,
         sequence: 0,

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 from tests.agent_made import group_document, settings_of
 
-from dbproxy.decide.limits import limits
+from dbproxy.decide.limits import limits, rules
 
 USUAL_TCP = {
     "keepalive_idle_ms": 60_000,
@@ -77,3 +77,16 @@ def test_a_pod_has_its_part_of_what_a_user_and_a_database_may_have_and_one_at_le
         of_user,
         of_database,
     )
+
+
+def test_sessions_are_bound_by_the_rules_that_were_chosen() -> None:
+    chosen = {"sessionPinningFilters": ["EXCLUDE_VARIABLE_SETS"], "maxStatementLength": 16_384}
+    group = group_document(connectionPoolConfig=chosen)
+    made = [
+        rules(settings_of(targetGroup=None)),
+        rules(settings_of(targetGroup=group)),
+    ]
+    assert [asdict(one) for one in made] == [
+        {"longest_statement": None, "excludes_settings": False},
+        {"longest_statement": 16_384, "excludes_settings": True},
+    ]

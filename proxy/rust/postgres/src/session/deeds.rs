@@ -21,12 +21,20 @@ pub(super) fn completed(mut session: Option<&mut Session>, link: &mut Link, body
 }
 
 /// A statement has done something to settings.
-pub(super) fn carried_out(session: Option<&mut Session>, link: &mut Link, act: &Act, tag: &[u8]) {
+pub(super) fn carried_out(
+    mut session: Option<&mut Session>,
+    link: &mut Link,
+    act: &Act,
+    tag: &[u8],
+) {
     if !tag.is_empty() && !act.fits(tag) {
         // The server cut the text into other statements.
         link.settings.lose();
     }
     link.settings.done(act, tag);
+    if let (Act::DiscardAll, Some(session)) = (act, session.as_deref_mut()) {
+        session.pins.discard_done();
+    }
     let Some(name) = act.makes().filter(|name| !link.given.contains(name)) else {
         return;
     };

@@ -45,10 +45,11 @@ impl Session {
         let mut unnamed = None;
         if !named {
             let room = link.expected.remembered() <= MOST_REMEMBERED;
-            if self.pin.is_none() && !(whole && body.len() <= LONGEST_REMEMBERED && room) {
+            let kept = whole && body.len() <= LONGEST_REMEMBERED && room;
+            if !kept {
                 self.pin(PinReason::UnnamedStatement, link, out);
             }
-            let statement = Arc::new(self.remembered(body, &class));
+            let statement = Arc::new(remembered(body, kept, &class));
             self.batch.unnamed = Touched::Parsed(Arc::clone(&statement));
             self.batch.used = false;
             unnamed = Some(statement);
@@ -62,21 +63,6 @@ impl Session {
         link.expected.push(Expect::Parse { unnamed, ours });
         link.unsynced = true;
         Verdict::Forward
-    }
-
-    /// What of an unnamed statement is kept. Who is pinned never needs to parse it again.
-    fn remembered(&self, body: &[u8], class: &Class) -> Statement {
-        let mut parse = Vec::new();
-        if self.pin.is_none() {
-            build::message(&mut parse, frontend::PARSE, |out| {
-                out.extend_from_slice(body);
-            });
-        }
-        Statement {
-            parse: parse.into_boxed_slice(),
-            effects: class.effects,
-            acts: class.acts.clone(),
-        }
     }
 
     pub(super) fn bind(
@@ -155,9 +141,10 @@ impl Session {
         uses && matches!(self.batch.unnamed, Touched::Not)
     }
 
-    fn deeds_of_unnamed(&self) -> (Effects, Acts) {
+    fn deeds_of_unnamed(&mut self) -> (Effects, Acts) {
         match (&self.batch.unnamed, &self.unnamed) {
             (Touched::Parsed(statement), _) | (Touched::Not, Some(statement)) => {
+                self.pins.may_end(statement.ends);
                 (statement.effects, statement.acts.clone())
             }
             _ => (Effects::UNKNOWN, None),
@@ -245,4 +232,20 @@ impl Session {
 /// Whether a Bind may be of the unnamed statement.
 fn binds_unnamed(body: &[u8]) -> bool {
     frontend::names(body).is_none_or(|(_portal, statement)| statement.is_empty())
+}
+
+/// What is known of an unnamed statement; its text, if that is `kept`, so that it can be parsed again.
+fn remembered(body: &[u8], kept: bool, class: &Class) -> Statement {
+    let mut parse = Vec::new();
+    if kept {
+        build::message(&mut parse, frontend::PARSE, |out| {
+            out.extend_from_slice(body);
+        });
+    }
+    Statement {
+        parse: parse.into_boxed_slice(),
+        effects: class.effects,
+        ends: class.ends,
+        acts: class.acts.clone(),
+    }
 }

@@ -139,7 +139,9 @@ impl Session {
             if self.waits {
                 break;
             }
+            let before = self.pins;
             let verdict = self.message(link, tag, (total, whole), &mut run, out);
+            self.name_pin(before, link, (tag, body(rest, total)), out);
             match verdict {
                 Verdict::Wait => {
                     self.waits = true;
@@ -203,13 +205,13 @@ impl Session {
 
     /// Whether the backend can go back: nothing is owed, nothing is bound to it.
     pub(super) fn may_release(&self, link: &Link) -> bool {
-        link.settled() && link.status == Status::Idle && self.pin.is_none() && !self.fresh
+        link.settled() && link.status == Status::Idle && !self.pins.any() && !self.fresh
     }
 
     /// Whether what the client sends next may wait until what it sent is answered, so that the backend
     /// can go to somebody else between the two.
     fn may_pause(&self, link: &Link) -> bool {
-        self.pin.is_none()
+        !self.pins.any()
             && !self.fresh
             && link.status == Status::Idle
             && link.copy_in == CopyIn::Off

@@ -57,7 +57,7 @@ pub(super) fn judge(
     match tag {
         backend::PARAMETER_STATUS => report(session, link, body),
         backend::NOTIFICATION_RESPONSE => match session {
-            Some(session) if session.pin.is_some() => Verdict::Pass,
+            Some(session) if session.pins.any() => Verdict::Pass,
             _ => {
                 link.left(Leave::Dirty);
                 Verdict::Drop
@@ -93,6 +93,11 @@ fn part(mut session: Option<&mut Session>, link: &mut Link, tag: u8, body: &[u8]
         backend::COPY_IN_RESPONSE => return copy_in(client, link),
         backend::COMMAND_COMPLETE => {
             link.ends_copy();
+            if let (Some(Expect::Injected(Injected::Survey)), Some(session)) =
+                (link.expected.front(), session.as_deref_mut())
+            {
+                session.pins.answered(link.complete, body);
+            }
             completed(session, link, body);
             if let Some(Expect::Injected(Injected::Sequences)) = link.expected.front() {
                 link.sequences.discarded();
@@ -204,7 +209,7 @@ fn read_ahead(link: &mut Link) {
 
 /// ErrorResponse.
 fn failure(
-    session: Option<&mut Session>,
+    mut session: Option<&mut Session>,
     link: &mut Link,
     body: &[u8],
     out: &mut Steps,
@@ -237,6 +242,7 @@ fn failure(
             link.name_failed();
             return Verdict::Drop;
         }
+        Some(Injected::Survey) => return Verdict::Drop,
         Some(Injected::Sequences) if report.code == b"25P02" => return Verdict::Drop,
         Some(Injected::Settings { awaited: true }) => {
             return match session {
@@ -256,6 +262,9 @@ fn failure(
         link.settings.lose();
     }
     link.reported = true;
+    if let Some(session) = session.as_deref_mut() {
+        session.pins.doubt();
+    }
     if makes_custom(link) && link.status != Status::Failed {
         // It may have come as far as that.
         link.left(Leave::Indelible);
@@ -265,7 +274,7 @@ fn failure(
     if let Some(front) = link.expected.front() {
         // Perhaps a text that isn't of its encoding, of which the server reads nothing.
         let unread = matches!(report.code, b"08P01" | b"22021" | b"22P05");
-        let kept = unread && session.as_ref().is_some_and(|one| one.pin.is_some());
+        let kept = unread && session.as_ref().is_some_and(|one| one.pins.any());
         if matches!(
             front,
             Expect::Query { .. }
@@ -295,7 +304,12 @@ fn failure(
     Verdict::Pass
 }
 
-fn ready(session: Option<&mut Session>, link: &mut Link, body: &[u8], out: &mut Steps) -> Verdict {
+fn ready(
+    mut session: Option<&mut Session>,
+    link: &mut Link,
+    body: &[u8],
+    out: &mut Steps,
+) -> Verdict {
     let status = body.first().copied().and_then(Status::of);
     let Some(status) = status else {
         return Verdict::Kill(KillReason::OutOfStep);
@@ -313,6 +327,9 @@ fn ready(session: Option<&mut Session>, link: &mut Link, body: &[u8], out: &mut 
     let to_client = match link.expected.pop() {
         Some(Expect::Injected(why)) => {
             link.unnamed = None;
+            if let (Injected::Survey, Some(session)) = (why, session.as_deref_mut()) {
+                session.surveyed(complete, out);
+            }
             if let Injected::Settings { .. } = why {
                 link.status = status;
                 return Verdict::Replayed;
@@ -345,6 +362,9 @@ fn ready(session: Option<&mut Session>, link: &mut Link, body: &[u8], out: &mut 
         link.settings.ready(status, failed, name, &link.params);
     }
     link.status = status;
+    if let Some(session) = session.as_deref_mut().filter(|_| status != Status::Idle) {
+        session.pins.doubt();
+    }
     let all = status == Status::Idle && link.expected.is_empty() && !link.unsynced;
     link.shifting &= !all;
     link.unnames &= !all;

@@ -32,7 +32,7 @@ pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> O
         say(fault(&texts::OUTCOME_UNKNOWN), out);
         return end(session, CloseReason::OutcomeUnknown);
     }
-    if session.pin.is_some() {
+    if session.pins.any() {
         say(fault(&texts::PINNED_LOST), out);
         return end(session, CloseReason::PinnedBackendLost);
     }

@@ -16,12 +16,13 @@ mod replay;
 mod replies;
 mod reports;
 mod sequences;
+mod survey;
 
 use std::sync::Arc;
 
 use dbproxy_engine::{
     Abandoned, CancelKey, CloseReason, Failure, KillReason, Leg, Note, Outcome, Payload, PinReason,
-    Release, Step, Steps, Traces,
+    Release, Rules, Step, Steps, Traces,
 };
 
 use crate::expect::Statement;
@@ -29,6 +30,7 @@ use crate::link::{CopyIn, Leave, Link};
 use crate::message::error::Fault;
 use crate::message::{backend, build};
 use crate::params::Params;
+use crate::pins::Pins;
 use crate::settings::Settings;
 use crate::statement::{Acts, Memory};
 use crate::{name, texts};
@@ -89,7 +91,7 @@ pub struct Session {
     application_name: Arc<str>,
     /// The reports that the client knows.
     told: Arc<Params>,
-    pin: Option<PinReason>,
+    pins: Pins,
     failed: Virtual,
     /// Extended messages are thrown away up to the next Sync.
     skipping: bool,
@@ -144,7 +146,7 @@ impl Session {
             id: key,
             application_name,
             told: Arc::clone(params),
-            pin: None,
+            pins: Pins::default(),
             failed: Virtual::No,
             skipping: false,
             closed: false,
@@ -181,9 +183,8 @@ impl Session {
 
     fn pin(&mut self, reason: PinReason, link: &mut Link, out: &mut Steps) {
         link.left(Leave::Dirty);
-        if self.pin.is_none() {
-            self.pin = Some(reason);
-            out.push(Step::Note(Note::Pinned(reason)));
+        if self.pins.add(reason) {
+            out.push(Step::Note(Note::Pinned(reason, Box::default())));
         }
     }
 
@@ -214,6 +215,10 @@ fn fault(fault: &Fault<'_>) -> Vec<u8> {
 impl dbproxy_engine::Session for Session {
     type Link = Link;
     type Memory = Memory;
+
+    fn rule(memory: &mut Memory, rules: Rules) {
+        memory.rules = rules;
+    }
 
     fn feed_client(
         &mut self,
@@ -254,7 +259,7 @@ impl dbproxy_engine::Session for Session {
 
     fn abandon(&mut self, link: &mut Link) -> Abandoned {
         self.closed = true;
-        if self.pin.is_some() {
+        if self.pins.any() {
             link.left(Leave::Dirty);
         }
         if link.closing {
@@ -290,7 +295,7 @@ impl dbproxy_engine::Session for Session {
     }
 
     fn pinned(&self) -> bool {
-        self.pin.is_some()
+        self.pins.any()
     }
 
     fn traces(&self) -> &Traces {

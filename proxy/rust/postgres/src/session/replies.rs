@@ -79,7 +79,7 @@ pub(super) fn replies(
                 } else {
                     flow.drop(total, out);
                 }
-                if let Some(release) = settle(session.as_deref_mut(), link) {
+                if let Some(release) = settle(session.as_deref_mut(), link, out) {
                     flow.flush(out);
                     let release = behind(link, &flow, out).map_or(release, Release::Kill);
                     out.push(Step::Release(release));
@@ -164,7 +164,7 @@ fn begin(link: &mut Link, total: usize, to_client: bool) {
 }
 
 /// After a ReadyForQuery: whether the backend is let go, and how.
-fn settle(session: Option<&mut Session>, link: &mut Link) -> Option<Release> {
+fn settle(session: Option<&mut Session>, link: &mut Link, out: &mut Steps) -> Option<Release> {
     if link.ambiguous {
         return Some(Release::Kill(KillReason::Ambiguous));
     }
@@ -178,6 +178,7 @@ fn settle(session: Option<&mut Session>, link: &mut Link) -> Option<Release> {
             release => release,
         });
     };
+    session.survey(link, out);
     if link.cutting || session.may_release(link) {
         return Some(link.release());
     }

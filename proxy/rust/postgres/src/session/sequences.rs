@@ -43,7 +43,8 @@ impl Session {
                 _ => {}
             }
         }
-        if let Some(reason) = class.pin {
+        self.may_unpin(class);
+        for reason in class.pin.into_iter().chain(class.pins.iter()) {
             self.pin(reason, link, out);
         }
         link.notes(class, self.id);
@@ -54,7 +55,7 @@ impl Session {
     /// behind it on this backend may.
     fn keeps_apart(&self, link: &Link, class: &Class, run: &Run<'_>) -> bool {
         let begins = class.effects.from(State::Idle).end == State::Transaction;
-        let pinned = self.pin.is_some() || class.pin.is_some();
+        let pinned = self.pins.any() || class.pin.is_some();
         class.sequences
             || class.dirty
             || begins && link.status == Status::Idle
@@ -66,7 +67,7 @@ impl Session {
     /// it, or it can be replayed, as that of every session that isn't pinned.
     fn spares_unnamed(&self, link: &Link, run: &Run<'_>) -> bool {
         let replayed = |one: &Arc<Statement>| !one.parse.is_empty();
-        self.pin.is_none()
+        !self.pins.any()
             || replaces_unnamed(run.rest)
             || link.knows_unnamed() && self.unnamed.as_ref().is_none_or(replayed)
     }
@@ -130,11 +131,14 @@ pub(super) fn called(function: u32) -> Class {
         715, 764, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172,
     ];
     let known = LARGE_OBJECTS.contains(&function);
-    Class {
-        pin: (!known).then_some(PinReason::Untracked),
+    let mut class = Class {
         sequences: !known,
         writes: true,
         indelible: !known,
         ..Class::default()
+    };
+    if !known {
+        class.pin(PinReason::Untracked);
     }
+    class
 }

@@ -1,6 +1,8 @@
 //! What is said of a text, and of which kind its statements are. Made by `classify` and `scan`.
 
-use dbproxy_engine::PinReason;
+use dbproxy_engine::{PinReason, Rules};
+
+use crate::pins::Reasons;
 
 use super::act::Acts;
 use super::effects::Effects;
@@ -10,8 +12,9 @@ use super::effects::Effects;
 pub(crate) struct Class {
     /// What it may do to transactions.
     pub effects: Effects,
-    /// Binds the session to its backend.
+    /// Binds the session to its backend: the first reason, and all of them.
     pub pin: Option<PinReason>,
+    pub pins: Reasons,
     /// Asks for `currval` or `lastval`.
     pub sequences: bool,
     /// May change data (so, move sequences too).
@@ -20,6 +23,8 @@ pub(crate) struct Class {
     pub dirty: bool,
     /// Leaves state in the backend that `DISCARD ALL` doesn't remove.
     pub indelible: bool,
+    /// May end what binds a session for these reasons.
+    pub ends: Reasons,
     /// What it does to settings, and to the transaction that keeps them.
     pub acts: Acts,
 }
@@ -30,16 +35,35 @@ impl Class {
         Self {
             effects: Effects::UNKNOWN,
             pin: Some(reason),
+            pins: Reasons::of(&[reason]),
             sequences: true,
             writes: true,
             dirty: true,
             indelible: true,
+            ends: Reasons::SURVEYED,
             acts: None,
         }
     }
 
-    pub(super) fn pin(&mut self, reason: PinReason) {
+    /// What an operator's rules make of it. `length`: that of the text.
+    pub(super) fn under(mut self, rules: Rules, length: usize) -> Self {
+        if rules.excludes_settings && self.pins.has(PinReason::SessionSetting) {
+            self.pins = self.pins.without(Reasons::of(&[PinReason::SessionSetting]));
+            self.pin = self.pins.iter().next();
+        }
+        if rules.longest_statement.is_some_and(|most| length > most) {
+            self.pin(PinReason::StatementTooLarge);
+        }
+        self
+    }
+
+    pub(super) fn ends(&mut self, reason: PinReason) {
+        self.ends = self.ends.and(Reasons::of(&[reason]));
+    }
+
+    pub(crate) fn pin(&mut self, reason: PinReason) {
         self.pin = self.pin.or(Some(reason));
+        self.pins = self.pins.and(Reasons::of(&[reason]));
         match reason {
             PinReason::SequenceState => self.sequences = true,
             // Of a setting that isn't followed the name stays in the server process.

@@ -2,6 +2,8 @@
 
 use dbproxy_engine::PinReason;
 
+use crate::pins::Reasons;
+
 use super::act::{Act, Script};
 use super::class::{Class, Kind};
 use super::effects::Effects;
@@ -122,10 +124,9 @@ impl<'a> Classifier<'a> {
             b"insert" | b"update" | b"merge" => Kind::Insert,
             b"delete" | b"copy" | b"truncate" | b"grant" | b"revoke" | b"comment" | b"security"
             | b"import" | b"reassign" | b"checkpoint" | b"notify" => Kind::Write,
+            b"drop" => self.ending(PinReason::TemporaryObject, Kind::Steps),
             // Of some only in a certain form: REINDEX CONCURRENTLY, DROP DATABASE.
-            b"alter" | b"drop" | b"vacuum" | b"analyze" | b"analyse" | b"reindex" | b"cluster" => {
-                Kind::Steps
-            }
+            b"alter" | b"vacuum" | b"analyze" | b"analyse" | b"reindex" | b"cluster" => Kind::Steps,
             b"create" => Kind::Create,
             b"begin" => Kind::Begin,
             b"commit" | b"end" | b"rollback" | b"abort" | b"start" | b"prepare" => {
@@ -133,7 +134,8 @@ impl<'a> Classifier<'a> {
             }
             b"savepoint" => self.savepoint(Act::Savepoint),
             b"release" => self.savepoint(Act::Release),
-            b"lock" | b"fetch" | b"move" | b"close" => Kind::Neutral,
+            b"close" => self.ending(PinReason::HeldCursor, Kind::Neutral),
+            b"lock" | b"fetch" | b"move" => Kind::Neutral,
             b"declare" => Kind::Declare,
             b"do" | b"call" => {
                 self.class.dirty = true;
@@ -147,8 +149,7 @@ impl<'a> Classifier<'a> {
             b"reset" => self.follow(setting::reset(&self.lexer)),
             b"execute" | b"deallocate" => self.pinning(PinReason::SqlPrepare),
             b"listen" => self.pinning(PinReason::Listen),
-            // Who listens is pinned for that.
-            b"unlisten" => Kind::Neutral,
+            b"unlisten" => self.ending(PinReason::Listen, Kind::Neutral),
             b"discard" => self.discard(),
             b"load" => self.pinning(PinReason::ServerProcess),
             _ => {
@@ -156,6 +157,11 @@ impl<'a> Classifier<'a> {
                 self.pinning(PinReason::Unclassified)
             }
         }
+    }
+
+    fn ending(&mut self, reason: PinReason, kind: Kind) -> Kind {
+        self.class.ends(reason);
+        kind
     }
 
     fn pinning(&mut self, reason: PinReason) -> Kind {
@@ -217,8 +223,12 @@ impl<'a> Classifier<'a> {
     /// A client that has what DISCARD takes besides settings is pinned for that.
     fn discard(&mut self) -> Kind {
         match self.ahead().0.as_bytes() {
-            b"all" => self.acts.push((self.number, Act::DiscardAll)),
-            b"plans" | b"sequences" | b"temp" | b"temporary" => {}
+            b"all" => {
+                self.class.ends = Reasons::SURVEYED;
+                self.acts.push((self.number, Act::DiscardAll));
+            }
+            b"temp" | b"temporary" => self.class.ends(PinReason::TemporaryObject),
+            b"plans" | b"sequences" => {}
             _ => self.class.pin(PinReason::Unclassified),
         }
         Kind::Neutral

@@ -40,6 +40,12 @@ pub(crate) fn judge(name: &[u8]) -> Function {
     }
 }
 
+/// What a call may end that binds a session.
+pub(crate) fn ends(name: &[u8]) -> Option<PinReason> {
+    name.starts_with(b"pg_advisory_unlock")
+        .then_some(PinReason::AdvisoryLock)
+}
+
 fn pins(name: &[u8]) -> Option<PinReason> {
     Some(match name {
         b"set_config" => PinReason::SessionSetting,

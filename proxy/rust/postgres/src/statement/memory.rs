@@ -1,4 +1,4 @@
-//! The classes of texts that were judged lately, since most clients say the same few again and again:
+//! What a worker has for all its clients: the rules, and the classes of texts that were judged lately, since most clients say the same few again and again:
 //! then a statement costs a hash and a compare.
 //!
 //! A worker has one for all its clients. Each text has one slot by its hash, and takes it from
@@ -6,6 +6,8 @@
 //! and nothing else.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+
+use dbproxy_engine::Rules;
 
 use super::class::Class;
 use super::classify::{classify, Dialect};
@@ -22,15 +24,20 @@ struct Judged {
     class: Class,
 }
 
-/// What a worker remembers of its clients' texts.
+/// The rules, and what a worker remembers of its clients' texts.
 #[derive(Debug, Default)]
 pub struct Memory {
     slots: Vec<Option<Judged>>,
+    pub(crate) rules: Rules,
 }
 
 impl Memory {
-    /// Judges a text, as `classify` does.
+    /// Judges a text, as `classify` does, under the rules.
     pub(crate) fn classify(&mut self, text: &[u8], dialect: Dialect) -> Class {
+        self.judge(text, dialect).under(self.rules, text.len())
+    }
+
+    fn judge(&mut self, text: &[u8], dialect: Dialect) -> Class {
         if text.len() > LONGEST {
             return classify(text, dialect);
         }

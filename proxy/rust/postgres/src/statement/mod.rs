@@ -9,6 +9,7 @@
 mod act;
 mod class;
 mod classify;
+mod digest;
 mod effects;
 mod functions;
 mod lexer;
@@ -25,5 +26,6 @@ mod tests;
 pub(crate) use act::{Act, Acts, Argument, Script, Value};
 pub(crate) use class::Class;
 pub(crate) use classify::{classify, Dialect};
+pub(crate) use digest::digest;
 pub(crate) use effects::{Effects, State};
 pub use memory::Memory;

@@ -3,7 +3,7 @@
 use dbproxy_engine::PinReason;
 
 use super::class::{Class, Kind};
-use super::functions::{judge, Function};
+use super::functions::{ends, judge, Function};
 use super::lexer::Token;
 use super::sources::Sources;
 use super::syntax::{self, Before};
@@ -164,10 +164,10 @@ impl<'a> Scan<'a> {
                 if grammar {
                     return;
                 }
-                self.judge(lower.as_bytes())
+                self.judge(lower.as_bytes(), class)
             }
             // Quoted, it can only be judged where it pins.
-            Some(Token::Quoted(name)) => match judge(name) {
+            Some(Token::Quoted(name)) => match self.judge(name, class) {
                 Function::Pins(reason) => Function::Pins(reason),
                 _ => Function::Unknown,
             },
@@ -188,7 +188,10 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn judge(&self, name: &[u8]) -> Function {
+    fn judge(&self, name: &[u8], class: &mut Class) -> Function {
+        if let Some(reason) = ends(name) {
+            class.ends(reason);
+        }
         let ours = match self.schema {
             None => true,
             Some(Token::Word(schema)) => schema.eq_ignore_ascii_case(b"pg_catalog"),

@@ -374,8 +374,8 @@ impl Bench {
 
     pub fn pin(&self) -> Option<dbproxy_engine::PinReason> {
         self.notes.iter().find_map(|note| match note {
-            Note::Pinned(reason) => Some(*reason),
-            Note::WriterDoubted => None,
+            Note::Pinned(reason, _) => Some(*reason),
+            Note::WriterDoubted | Note::Unpinned(_) => None,
         })
     }
 }

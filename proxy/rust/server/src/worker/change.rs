@@ -22,6 +22,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let before = self.snapshot.replace(snapshot.clone());
         let sequence = snapshot.sequence;
         // It fails for listeners only; a worker has none.
+        E::Session::rule(&mut self.memory, snapshot.rules);
         self.driver.set_tcp(snapshot.limits.backend_tcp).ok();
         if let Some(before) = before {
             self.hide_waiters(&before);

@@ -14,7 +14,7 @@ use crate::notice::Notice;
 use crate::peers::Place;
 use crate::shared::Arrival;
 use crate::slab::Key;
-use crate::stats::count_close;
+use crate::stats::{count_close, move_pinned};
 
 use super::places::BackendPlace;
 use super::state::{Client, ClientPlace, Owner, Timer};
@@ -59,7 +59,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             stalled_since: None,
             kept_until: None,
             reader: None,
-            pinned: false,
+            pinned: None,
             departing,
             life,
             outlived: false,
@@ -226,9 +226,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         if client.wire.is_tls() {
             client.stats.clients_tls.sub(1);
         }
-        if std::mem::take(&mut client.pinned) {
-            client.stats.pinned.sub(1);
-        }
+        move_pinned(&client.stats, client.pinned.take(), None);
         let left = matches!(reason, CloseReason::ClientLeft | CloseReason::ClientLost);
         if !left {
             let lane = self.lanes.all.get(client.lane);

@@ -8,7 +8,7 @@ use dbproxy_engine::{
 use crate::notice::Notice;
 use crate::slab::Key;
 use crate::snapshot::Role;
-use crate::stats::count_pin;
+use crate::stats::{count_pin, move_pinned};
 use crate::wire::HIGH_WATER;
 
 use super::clients::LAST_ANSWERS;
@@ -245,15 +245,13 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     pub(super) fn take_note(&mut self, note: Note, client: Option<Key>, backend: Option<Key>) {
         match note {
-            Note::Pinned(reason) => {
+            Note::Pinned(reason, statement) => {
                 let Some(client) = client.and_then(|key| self.clients.get_mut(key)) else {
                     return;
                 };
                 count_pin(&client.stats, reason);
-                if !client.pinned {
-                    client.pinned = true;
-                    client.stats.pinned.add(1);
-                }
+                let before = client.pinned.replace(reason);
+                move_pinned(&client.stats, before, client.pinned);
                 let user = self
                     .lanes
                     .all
@@ -262,8 +260,16 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 let notice = Notice::new("session_pinned")
                     .text("endpoint", &*client.listener.name)
                     .text("user", user.as_deref().unwrap_or_default())
-                    .text("reason", reason.label());
+                    .text("reason", reason.label())
+                    .text("statement", statement);
                 self.shared.notices.push(notice);
+            }
+            Note::Unpinned(left) => {
+                let Some(client) = client.and_then(|key| self.clients.get_mut(key)) else {
+                    return;
+                };
+                let before = std::mem::replace(&mut client.pinned, left);
+                move_pinned(&client.stats, before, left);
             }
             // A reader's client that tries to write says nothing about the writer.
             Note::WriterDoubted if self.reads_only(client) => {}

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dbproxy_driver::{Time, Token};
-use dbproxy_engine::{CancelSecret, Engine, TlsFacts};
+use dbproxy_engine::{CancelSecret, Engine, PinReason, TlsFacts};
 
 use crate::book::Permit;
 use crate::limits::Life;
@@ -79,8 +79,8 @@ pub struct Client<E: Engine> {
     pub kept_until: Option<Time>,
     /// The reader it used last.
     pub reader: Option<TargetId>,
-    /// Counted as pinned.
-    pub pinned: bool,
+    /// Why it counts as pinned, if it does.
+    pub pinned: Option<PinReason>,
     /// Its endpoint is gone: it goes at its transaction's end.
     pub departing: bool,
     /// Since when it is connected.

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use dbproxy_driver::sim::SimDriver;
 use dbproxy_driver::Duration;
-use dbproxy_engine::{User, UserMethod, Users};
+use dbproxy_engine::{Rules, User, UserMethod, Users};
 use dbproxy_postgres::Postgres;
 use dbproxy_server::{
     BackendTls, Limits, Listener, Role, Shared, Snapshot, Target, TlsMode, Writer,
@@ -156,6 +156,7 @@ impl Desired {
             writer: Some(self.writer),
             backend_tls: Arc::new(BackendTls::new(self.server_tls, Some(CA)).expect("a CA")),
             init_query: self.init_query.map(Into::into),
+            rules: Rules::default(),
             limits: self.limits.clone(),
             term: 0,
             sequence: 0,

@@ -331,6 +331,7 @@ impl Fleet {
                 pinned_lost: witness.pinned_lost,
                 cancelled: witness.cancelled,
                 idled: witness.idled,
+                unpinned: witness.unpinned,
                 outlived: witness.outlived,
                 drained: witness.drained,
                 moved: witness.moved,

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::answers;
+use crate::holding::Holding;
 use crate::script::{Expect, Kind, Mood};
 use crate::setting::Setting;
 use crate::wire;
@@ -23,6 +25,7 @@ pub struct Judge {
     tag: String,
     error: Option<(String, String)>,
     setting: Setting,
+    holding: Holding,
     /// Session state was left on the backend.
     pinned: bool,
     /// Cancels that are not over.
@@ -47,6 +50,7 @@ impl Judge {
             tag: String::new(),
             error: None,
             setting: Setting::default(),
+            holding: Holding::default(),
             pinned: false,
             open_cancels: 0,
             exposed: 0,
@@ -68,9 +72,13 @@ impl Judge {
         }
     }
 
+    /// What it holds.
+    pub fn holding(&self) -> &Holding {
+        &self.holding
+    }
+
     pub fn ask(&mut self, expects: Vec<Expect>) {
-        let pins = |expect: &Expect| matches!(expect.kind, Kind::State | Kind::Sequence);
-        self.pinned |= expects.iter().any(pins);
+        self.pinned |= expects.iter().any(|expect| expect.kind.pins());
         self.expects.extend(expects);
     }
 
@@ -182,7 +190,9 @@ impl Judge {
         if owner != "-" && !self.is_mine(owner) {
             self.fault(witness, format!("another's session state: {owner}"));
         }
-        if let Some(text) = self.setting.contradicts(setting) {
+        witness.unpinned += u64::from(self.holding.was_unpinned(session));
+        let held = self.holding.contradicts(session);
+        for text in self.setting.contradicts(setting).into_iter().chain(held) {
             self.fault(witness, text);
         }
         let asks = self.expects.front().map(|expect| expect.kind) == Some(Kind::Sequence);
@@ -270,45 +280,21 @@ impl Judge {
         witness.answered += 1;
         let error = self.error.take();
         let heard = std::mem::take(&mut self.heard);
-        self.compare(&expect, &heard, error.as_ref(), witness);
+        if let Some(text) = answers::differ(&expect, &heard, error.as_ref(), witness) {
+            self.fault(witness, text);
+        }
         let session = self.rows.take();
+        let ended = status == b'I';
+        let kept = self.tag == "COMMIT" || self.status == b'I' && error.is_none();
+        let held = (session.as_deref(), error.as_ref());
+        if let Some(text) = self.holding.answered(&expect, held, ended, kept) {
+            self.fault(witness, text);
+        }
         let code = error.map(|(code, _)| code);
-        let kept = self.tag == "COMMIT" || self.status == b'I' && code.is_none();
-        self.setting
-            .answered(&expect, code.is_none(), status == b'I', kept);
+        self.setting.answered(&expect, code.is_none(), ended, kept);
         self.settle(&expect, status, code.as_deref(), session, witness);
         self.status = status;
         self.tag.clear();
-    }
-
-    /// What was heard is exactly what the database produced; the proxy's own error may cut it short.
-    fn compare(
-        &self,
-        expect: &Expect,
-        heard: &[u8],
-        error: Option<&(String, String)>,
-        witness: &mut Witness,
-    ) {
-        let Some(token) = expect.tokens.first() else {
-            return;
-        };
-        let own_error = error.is_some_and(|(_, text)| !text.starts_with("db:"));
-        let produced = witness.produced.get(token).map(|p| p.bytes.as_slice());
-        let fits = match produced {
-            Some(bytes) if own_error => bytes.starts_with(heard),
-            Some(bytes) => bytes == heard,
-            // It failed there, and the connection broke before the database saw the Sync.
-            None if error.is_some() && !own_error => witness
-                .partial
-                .get(token)
-                .is_some_and(|bytes| bytes == heard),
-            None => own_error,
-        };
-        if !fits {
-            let lengths = (heard.len(), produced.map(<[u8]>::len));
-            let told = format!("{expect:?}: heard and produced differ: {lengths:?} {error:?}");
-            self.fault(witness, told);
-        }
     }
 
     /// What the answer says of commits.

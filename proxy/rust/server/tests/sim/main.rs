@@ -1,6 +1,7 @@
 //! The fleet under seeds: thousands of runs of whole proxies with databases, clients and faults, each
 //! reproducible. `SEED=n cargo test --test sim replay -- --nocapture` shows one with its trace.
 
+mod answers;
 mod backend;
 mod clients;
 mod database;
@@ -8,6 +9,7 @@ mod desired;
 mod drains;
 mod faults;
 mod fleet;
+mod holding;
 mod judge;
 mod order;
 mod plan;

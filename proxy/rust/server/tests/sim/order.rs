@@ -266,7 +266,8 @@ impl Client {
         if matches!(message[0], b'Q' | b'P' | b'B') {
             self.token = self.token.or(token_in(&text));
             let named = message[0] == b'P' && !text.starts_with('\0');
-            let state = ["SET", "LISTEN", "SELECT lastval"];
+            // Until when it holds that, only its database knows.
+            let state = ["SET", "LISTEN", "lastval", "advisory_lock", "HOLD"];
             self.keeps |= named || state.iter().any(|begin| text.contains(begin));
         }
         matches!(message[0], b'Q' | b'S')

@@ -2,6 +2,7 @@
 
 use dbproxy_driver::sim::Random;
 
+use crate::holding::Holding;
 use crate::wire;
 use crate::witness::Token;
 
@@ -35,6 +36,13 @@ pub enum Kind {
     Reset,
     /// Asks what its own last insert moved the sequence to.
     Sequence,
+    /// What binds it to its session, and what may unbind it.
+    Lock,
+    TryLock,
+    Unlock,
+    Declare,
+    Fetch,
+    Close,
     /// Fails on purpose.
     Broken,
 }
@@ -59,6 +67,8 @@ pub struct Script<'a> {
     pub writes: bool,
     /// The named statement was prepared.
     pub prepared: &'a mut bool,
+    /// What the client holds.
+    pub holding: &'a Holding,
     bytes: Vec<u8>,
     expects: Vec<Expect>,
 }
@@ -68,7 +78,7 @@ impl<'a> Script<'a> {
         random: &'a mut Random,
         next_token: &'a mut Token,
         writes: bool,
-        prepared: &'a mut bool,
+        (prepared, holding): (&'a mut bool, &'a Holding),
     ) -> Self {
         let (bytes, expects) = (Vec::new(), Vec::new());
         Self {
@@ -76,6 +86,7 @@ impl<'a> Script<'a> {
             next_token,
             writes,
             prepared,
+            holding,
             bytes,
             expects,
         }
@@ -94,6 +105,7 @@ impl<'a> Script<'a> {
             (Mood::Transaction, 60..=76) => self.write(),
             (Mood::Transaction, 77..=81) => self.last_value(),
             (Mood::Transaction, 82..=87) => self.set(),
+            (Mood::Transaction, 94..=97) => self.hold(mood),
             (Mood::Transaction, _) => self.read(),
             (Mood::Idle, 0..=24) => self.plain("BEGIN", Kind::Begin),
             (Mood::Idle, 25..=39) => self.write(),
@@ -104,6 +116,7 @@ impl<'a> Script<'a> {
             (Mood::Idle, 60..=62) => self.big(),
             (Mood::Idle, 63..=64) => self.state(),
             (Mood::Idle, 65..=67) => self.named(),
+            (Mood::Idle, 93..=96) => self.hold(mood),
             (Mood::Idle, 68) => self.last_value(),
             (Mood::Idle, 69..=71) => self.call(),
             (Mood::Idle, 72..=79) => {
@@ -133,30 +146,34 @@ impl<'a> Script<'a> {
         }
     }
 
-    fn token(&mut self) -> Token {
+    pub fn token(&mut self) -> Token {
         *self.next_token += 1;
         *self.next_token
     }
 
-    fn simple(&mut self, sql: &str) {
+    pub fn simple(&mut self, sql: &str) {
         self.bytes.extend(wire::query(sql));
     }
 
-    fn expect(&mut self, tokens: Vec<Token>, kind: Kind) {
+    pub fn sync(&mut self) {
+        self.bytes.extend(wire::sync());
+    }
+
+    pub fn expect(&mut self, tokens: Vec<Token>, kind: Kind) {
         self.expects.push(Expect { tokens, kind });
     }
 
     fn plain(&mut self, sql: &str, kind: Kind) {
         if self.random.one_in(3) {
             self.extended(sql, false);
-            self.bytes.extend(wire::sync());
+            self.sync();
         } else {
             self.simple(sql);
         }
         self.expect(Vec::new(), kind);
     }
 
-    fn extended(&mut self, sql: &str, rows: bool) {
+    pub fn extended(&mut self, sql: &str, rows: bool) {
         self.bytes.extend(wire::parse("", sql));
         self.bytes.extend(wire::bind("", None));
         if rows {
@@ -172,7 +189,7 @@ impl<'a> Script<'a> {
             self.simple(&sql);
         } else {
             self.extended(&sql, true);
-            self.bytes.extend(wire::sync());
+            self.sync();
         }
         self.expect(vec![token], Kind::Read);
     }
@@ -200,7 +217,7 @@ impl<'a> Script<'a> {
                 for token in &tokens {
                     self.extended(&insert(*token), true);
                 }
-                self.bytes.extend(wire::sync());
+                self.sync();
             }
         }
         self.expect(tokens, Kind::Write);
@@ -213,7 +230,7 @@ impl<'a> Script<'a> {
             self.simple(&sql);
         } else {
             self.extended(&sql, true);
-            self.bytes.extend(wire::sync());
+            self.sync();
         }
         self.expect(vec![token], Kind::Pop);
     }
@@ -227,7 +244,7 @@ impl<'a> Script<'a> {
             self.extended(&sql, true);
             // Skipped, since the first one fails.
             self.extended(&format!("SELECT 't{token}'"), true);
-            self.bytes.extend(wire::sync());
+            self.sync();
         }
         self.expect(vec![token], Kind::Broken);
     }
@@ -260,7 +277,7 @@ impl<'a> Script<'a> {
             self.simple(&sql);
         } else {
             self.extended(&sql, false);
-            self.bytes.extend(wire::sync());
+            self.sync();
         }
         self.expect(vec![token], kind);
     }
@@ -281,7 +298,7 @@ impl<'a> Script<'a> {
             self.simple(&sql);
         } else {
             self.extended(&sql, true);
-            self.bytes.extend(wire::sync());
+            self.sync();
         }
         self.expect(vec![token], Kind::Sequence);
     }
@@ -295,7 +312,7 @@ impl<'a> Script<'a> {
             .extend(wire::bind("s", Some(&format!("t{token}"))));
         self.bytes.extend(wire::describe_portal());
         self.bytes.extend(wire::execute());
-        self.bytes.extend(wire::sync());
+        self.sync();
         self.expect(vec![token], Kind::Read);
     }
 

@@ -11,6 +11,7 @@ pub struct Summary {
     pub pinned_lost: u64,
     pub cancelled: u64,
     pub idled: u64,
+    pub unpinned: u64,
     pub outlived: u64,
     pub drained: u64,
     pub moved: u64,
@@ -30,6 +31,7 @@ impl Summary {
         self.pinned_lost += other.pinned_lost;
         self.cancelled += other.cancelled;
         self.idled += other.idled;
+        self.unpinned += other.unpinned;
         self.outlived += other.outlived;
         self.drained += other.drained;
         self.moved += other.moved;
@@ -49,6 +51,7 @@ impl Summary {
             self.pinned_lost,
             self.cancelled,
             self.idled,
+            self.unpinned,
             self.outlived,
             self.drained,
             self.moved,

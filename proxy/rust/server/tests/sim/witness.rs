@@ -82,6 +82,8 @@ pub struct Witness {
     pub aborted: u64,
     pub cancelled: u64,
     pub idled: u64,
+    /// Clients served elsewhere than where they had held something.
+    pub unpinned: u64,
     pub outlived: u64,
     pub drained: u64,
     /// Drains of a writer that is the writer still, somewhere else.

@@ -3,8 +3,10 @@
 //! Every row carries the session's name, the request's token, who last changed the session's state, and
 //! the value of its one setting, so that a client can tell another's rows or state from its own.
 
+mod holding;
 mod statements;
 
+use holding::Holding;
 pub use statements::INIT_QUERY;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -57,6 +59,7 @@ pub struct Session {
     setting: String,
     committed: String,
     listening: bool,
+    holding: Holding,
     /// Whose insert moved the sequence of the table last.
     sequence: Option<Token>,
     /// The init query ran since the last DISCARD.
@@ -101,6 +104,7 @@ impl Session {
             setting: "-".into(),
             committed: "-".into(),
             listening: false,
+            holding: Holding::default(),
             sequence: None,
             initialised: false,
             statements: BTreeMap::new(),

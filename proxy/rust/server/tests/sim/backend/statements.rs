@@ -2,6 +2,7 @@
 
 use dbproxy_driver::{Duration, Time};
 
+use super::holding::{concerns, Holding};
 use super::{Session, Status, COLUMNS};
 use crate::wire;
 use crate::witness::{token_in, tokens_in, Token, Witness};
@@ -58,6 +59,7 @@ impl Session {
                 self.sleeping = Some((now.after(Duration::from_millis(300)), about));
                 true
             }
+            _ if concerns(sql) => self.hold(sql, about, described),
             "COPY" => self.copy(sql, about, read_only),
             "SELECT" if sql.contains("nowhere") => {
                 self.fail("42P01", "db: relation \"nowhere\" does not exist")
@@ -123,6 +125,7 @@ impl Session {
             }
             "COMMIT" | "ROLLBACK" => {
                 self.writes.clear();
+                self.holding.ended(false);
                 self.setting = self.committed.clone();
                 self.status = Status::Idle;
                 self.reads_only = false;
@@ -149,6 +152,7 @@ impl Session {
                 self.owner = "-".into();
                 self.setting = "-".into();
                 self.listening = false;
+                self.holding = Holding::default();
                 self.initialised = false;
                 self.statements.clear();
                 self.portal = None;
@@ -253,6 +257,7 @@ impl Session {
 
     pub(super) fn commit(&mut self, witness: &mut Witness) {
         self.committed = self.setting.clone();
+        self.holding.ended(true);
         for token in self.writes.drain(..) {
             witness.commit(self.database, token);
         }

@@ -336,12 +336,12 @@ impl Clients {
             return;
         };
         client.requests_left = client.requests_left.saturating_sub(1);
-        let mood = client.judge.mood();
         let (random, token) = (&mut self.random, &mut client.next_token);
-        let script = Script::new(random, token, client.class.writes, &mut client.prepared);
+        let has = (&mut client.prepared, client.judge.holding());
+        let script = Script::new(random, token, client.class.writes, has);
         let mut request = match client.pipelines {
             true => script.only_reads(),
-            false => script.next(mood),
+            false => script.next(client.judge.mood()),
         };
         self.network.note(|| {
             let first = request
