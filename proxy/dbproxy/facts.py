@@ -56,6 +56,8 @@ class ServerFacts:
     reserved_connections: int
     timeline: int | None = None
     replay_lag: float | None = None
+    # Another value: sessions that begin now differ from those that began before.
+    defaults: str = ""
 
     @property
     def usable_connections(self) -> int:

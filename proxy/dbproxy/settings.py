@@ -73,6 +73,7 @@ class Tcp(Model):
 class PoolConfig(Model):
     max_connections_percent: Annotated[int, Field(ge=1, le=100)] = 100
     max_idle_connections_percent: Percent = 50
+    min_idle_connections_percent: Percent = 0
     max_connections_per_user: Connections | None = None
     max_connections_per_database: Connections | None = None
     connection_borrow_timeout: Annotated[int, Field(ge=0, le=300)] = 120

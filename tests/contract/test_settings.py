@@ -49,6 +49,7 @@ CASES: dict[str, dict[str, Any]] = {
             "connectionPoolConfig": {
                 "maxConnectionsPercent": 1,
                 "connectionBorrowTimeout": 0,
+                "minIdleConnectionsPercent": 0,
                 "maxConnectionsPerUser": 7,
                 "maxConnectionsPerDatabase": 8,
                 "maxConnectionLifetime": 1,

@@ -194,6 +194,14 @@ REFUSED: dict[str, tuple[Object, str]] = {
         pool(maxConnectionsPercent=30, maxIdleConnectionsPercent=31),
         "maxIdleConnectionsPercent may not be higher than maxConnectionsPercent",
     ),
+    "more idle connections at least than at most": (
+        pool(maxIdleConnectionsPercent=20, minIdleConnectionsPercent=21),
+        "minIdleConnectionsPercent may not be higher than maxIdleConnectionsPercent",
+    ),
+    "more idle connections at least than half": (
+        pool(maxConnectionsPercent=31, minIdleConnectionsPercent=16),
+        "which is half of maxConnectionsPercent if left out",
+    ),
     "a number of questions to clients that the kernel doesn't count": (
         proxy(tcp={"keepaliveCount": 3}),
         "keepaliveCount counts only where userTimeout is 0",

@@ -115,7 +115,29 @@ def test_a_user_or_a_database_has_so_many_connections_and_others_are_served(
     mine = "usename = 'app'" if of_user else "datname = 'app'"
     held = f"SELECT count(*) FROM pg_stat_activity WHERE {mine} AND application_name <> 'psql'"
     with server.connect(dbname="postgres") as direct:
-        assert direct.execute(held).fetchone() == (1,)  # type: ignore[arg-type]
+        assert direct.execute(held).fetchone() == (1,)
+
+
+def test_connections_are_open_ahead_for_who_came_before_and_replaced_when_they_end(
+    make_postgres: PostgresFactory, make_proxy: ProxyFactory
+) -> None:
+    server = make_postgres(max_connections=40)
+    proxy = make_proxy(server)
+    proxy.write_pool(minIdleConnectionsPercent=10)
+    proxy.wait_config()
+    idle = "FROM pg_stat_activity WHERE usename = 'app' AND state = 'idle'"
+
+    with proxy.connect() as client, server.connect() as direct:
+
+        def count() -> int:
+            row = direct.execute(f"SELECT count(*) {idle}").fetchone()
+            return int(row[0]) if row else 0
+
+        client.execute("BEGIN")
+        wait_until(lambda: count() == 3, "a tenth of what the server has for the proxy")
+        direct.execute(f"SELECT pg_terminate_backend(pid) {idle}")
+        wait_until(lambda: count() == 3, "others in their place")
+        client.execute("COMMIT")
 
 
 def test_a_user_has_so_many_clients_and_is_told_as_postgresql_tells_it(

@@ -24,7 +24,7 @@ from tests.raw_client import (
     special,
     startup,
 )
-from tests.servers import HOST, PASSWORDS, Postgres
+from tests.servers import HOST, PASSWORDS, Postgres, wait_until
 
 
 def refusal(dsn: str) -> psycopg.OperationalError:
@@ -240,3 +240,29 @@ def test_many_clients_share_few_connections(proxy: Proxy, postgres: Postgres) ->
     assert postgres.backends() < 46
     for client in clients:
         client.close()
+
+
+@pytest.mark.parametrize("by_proxy", [True, False])
+def test_new_clients_have_the_new_defaults_of_their_role_and_who_is_in_a_transaction_goes_on(
+    make_postgres: PostgresFactory, make_proxy: ProxyFactory, *, by_proxy: bool
+) -> None:
+    server = make_postgres()
+    proxy = make_proxy(server)
+
+    def shown() -> tuple[object, ...] | None:
+        with proxy.connect() as client:
+            shows = "SELECT current_setting('TimeZone'), current_setting('work_mem')"
+            row = client.execute(shows).fetchone()
+            return row and (client.info.parameter_status("TimeZone"), *row)
+
+    with proxy.connect() as inside:
+        assert shown() != ("Asia/Kathmandu", "Asia/Kathmandu", "5MB")
+        inside.execute("BEGIN")
+        pid = inside.execute("SELECT pg_backend_pid()").fetchone()
+        with proxy.connect() if by_proxy else server.connect() as direct:
+            direct.execute("ALTER ROLE app SET TimeZone = 'Asia/Kathmandu'")
+            direct.execute("ALTER ROLE app SET work_mem = '5MB'")
+        wanted = ("Asia/Kathmandu", "Asia/Kathmandu", "5MB")
+        wait_until(lambda: shown() == wanted, "the new defaults")
+        assert inside.execute("SELECT pg_backend_pid()").fetchone() == pid
+        inside.execute("COMMIT")

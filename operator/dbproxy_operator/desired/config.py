@@ -196,6 +196,7 @@ def target_group(
         "connectionPoolConfig": {
             "maxConnectionsPercent": pool.max_connections_percent,
             "maxIdleConnectionsPercent": pool.idle_percent,
+            "minIdleConnectionsPercent": pool.min_idle_connections_percent,
             "maxConnectionsPerUser": pool.max_connections_per_user,
             "maxConnectionsPerDatabase": pool.max_connections_per_database,
             "connectionBorrowTimeout": pool.connection_borrow_timeout,

@@ -141,6 +141,7 @@ class Target(Model):
 class ConnectionPoolConfig(Model):
     max_connections_percent: Annotated[StrictInt, Field(ge=1, le=100)] = 100
     max_idle_connections_percent: Annotated[StrictInt, Field(ge=0, le=100)] | None = None
+    min_idle_connections_percent: Annotated[StrictInt, Field(ge=0, le=100)] = 0
     max_connections_per_user: Connections | None = None
     max_connections_per_database: Connections | None = None
     connection_borrow_timeout: Annotated[StrictInt, Field(ge=0, le=300)] = 120
@@ -156,6 +157,11 @@ class ConnectionPoolConfig(Model):
         if self.idle_percent > self.max_connections_percent:
             raise ValueError(
                 "maxIdleConnectionsPercent may not be higher than maxConnectionsPercent"
+            )
+        if self.min_idle_connections_percent > self.idle_percent:
+            raise ValueError(
+                "minIdleConnectionsPercent may not be higher than maxIdleConnectionsPercent, "
+                "which is half of maxConnectionsPercent if left out"
             )
         return self
 

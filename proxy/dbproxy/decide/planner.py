@@ -278,6 +278,8 @@ class Planner:
                     available=view.alive and role != "UNKNOWN" and connections > 0,
                     max_connections=connections,
                     max_idle=self._share(view, pool.max_idle_connections_percent),
+                    defaults=view.server.defaults if view.server else "",
+                    min_idle=self._share(view, pool.min_idle_connections_percent),
                 )
             )
         return tuple(result)

@@ -42,6 +42,8 @@ class SnapshotTarget:
     available: bool
     max_connections: int
     max_idle: int
+    min_idle: int
+    defaults: str
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ NOT_AUTHORIZED = "28"
 LARGEST = 2**31 - 1
 
 # The WAL file's name begins with the timeline; unlike pg_control_checkpoint() it is of this moment,
-# not of the last checkpoint, and open to every role.
+# not of the last checkpoint, and open to every role. `defaults` stands for what a session begins
+# with now: the settings of roles and databases, and who may log in under which name.
 ASK = """
 SELECT pg_is_in_recovery() AS in_recovery,
        current_setting('max_connections')::int AS max_connections,
@@ -39,7 +40,11 @@ SELECT pg_is_in_recovery() AS in_recovery,
             THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END AS timeline,
        CASE WHEN NOT pg_is_in_recovery() THEN NULL
             WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
-            ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp()) END::float8 AS lag
+            ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp()) END::float8 AS lag,
+       (SELECT coalesce(sum(hashtext(setting::text)), 0) FROM pg_db_role_setting AS setting)::text
+       || ':' ||
+       (SELECT coalesce(sum(hashtext(format('%s %s %s', oid, rolname, rolvaliduntil))), 0)
+        FROM pg_roles WHERE rolcanlogin)::text AS defaults
 """
 
 
@@ -267,4 +272,5 @@ def _facts(row: Mapping[str, str | None]) -> ServerFacts:
         reserved_connections=reserved,
         timeline=None if timeline is None else int(timeline, 16),
         replay_lag=None if lag is None else float(lag),
+        defaults=row["defaults"] or "",
     )

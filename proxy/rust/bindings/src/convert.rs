@@ -130,6 +130,8 @@ struct TargetJson {
     available: bool,
     max_connections: u32,
     max_idle: u32,
+    min_idle: u32,
+    defaults: String,
 }
 
 #[derive(Deserialize)]
@@ -301,6 +303,8 @@ fn targets(
             available: target.available,
             max_connections: target.max_connections,
             max_idle: target.max_idle,
+            min_idle: target.min_idle,
+            defaults: target.defaults.into(),
             signs,
         }));
     }

@@ -17,6 +17,7 @@ pub struct Origin {
     server_name: Arc<str>,
     tls: Arc<BackendTls>,
     init_query: Option<Arc<str>>,
+    defaults: Arc<str>,
 }
 
 impl Origin {
@@ -27,6 +28,7 @@ impl Origin {
             server_name: target.server_name.clone(),
             tls: snapshot.backend_tls.clone(),
             init_query: snapshot.init_query.clone(),
+            defaults: target.defaults.clone(),
         }
     }
 
@@ -45,6 +47,12 @@ impl Origin {
         self.init_query.clone()
     }
 
+    /// Whether its session began with other defaults than one that begins now, as far as is known.
+    fn began_otherwise(&self, now: &Target) -> bool {
+        let known = !self.defaults.is_empty() && !now.defaults.is_empty();
+        known && self.defaults != now.defaults
+    }
+
     /// Whether a connection that is opened now, to that target for that user, would be like this
     /// one. (Not by which password it came in: a new one changes nothing for who is in.)
     pub fn fits(&self, snapshot: &Snapshot, target: TargetId, user: &str) -> bool {
@@ -56,6 +64,7 @@ impl Origin {
             && self.tls.demands_the_same(&snapshot.backend_tls)
             && (!checks_name || self.server_name == now.server_name)
             && self.init_query == snapshot.init_query
+            && !self.began_otherwise(now)
             && snapshot.users.by_name.contains_key(user)
     }
 }

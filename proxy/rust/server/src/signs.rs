@@ -150,6 +150,20 @@ impl TargetSigns {
         self.signs.get(worker).map(|sign| &sign.stock.idle)
     }
 
+    /// The idle connections of all workers.
+    pub(crate) fn all_idle(&self) -> u32 {
+        self.signs.iter().map(|sign| sign.stock.idle.get()).sum()
+    }
+
+    /// Whether a worker shows somebody who waits.
+    pub(crate) fn anybody_waits(&self) -> bool {
+        let oldest = self.asks(|queue| &queue.oldest);
+        oldest
+            .chain(self.asks(|queue| &queue.needy))
+            .next()
+            .is_some()
+    }
+
     /// Lets the others see a worker's oldest waiter, and the oldest that needs a connection more.
     pub(crate) fn show(&self, worker: usize, oldest: Option<Waiter>, needy: Option<Waiter>) {
         if let Some(Sign { queue, .. }) = self.signs.get(worker) {

@@ -2,8 +2,8 @@
 //!
 //! **A target is its addresses, not its name.** When a snapshot comes,
 //! - a connection whose address is no longer among its target's, or that was opened under other TLS
-//!   demands, another init query or for a user that is gone, serves nobody any more: an idle one is
-//!   closed at once, a lent one at its release ([`Origin`](crate::origin::Origin));
+//!   demands, another init query, other defaults of the server's or for a user that is gone, serves
+//!   nobody any more: an idle one is closed at once, a lent one at its release ([`Origin`](crate::origin::Origin));
 //! - a connection to the *writer* is cut instead (stop writing, cancel, tell the truth, drain), a
 //!   pinned session's too, when the writer is another target, or isn't at the connection's address
 //!   any more, whether or not the epoch rose. `writer_drained` then names the target whose
@@ -80,6 +80,10 @@ pub struct Target {
     pub max_connections: u32,
     /// How many of them may stay idle.
     pub max_idle: u32,
+    /// How many of them are to be idle at all times.
+    pub min_idle: u32,
+    /// Stands for what a new session there begins with, as far as that is known: an empty one is not.
+    pub defaults: Arc<str>,
     /// What the workers show each other of it; survives snapshots.
     pub signs: Arc<TargetSigns>,
 }
@@ -140,6 +144,15 @@ impl Snapshot {
     /// Whether a connection to that address of that target is one to the writer.
     pub fn writes_at(&self, id: TargetId, address: SocketAddr) -> bool {
         self.writer.is_some_and(|writer| writer.target == id) && self.is_at(id, address)
+    }
+
+    /// Whether new sessions of some target begin with other defaults than under a snapshot of before.
+    pub fn begins_otherwise(&self, before: &Snapshot) -> bool {
+        let targets = self.targets.iter().flatten();
+        let pairs = targets.filter_map(|now| Some((now, before.target(now.id)?)));
+        pairs
+            .into_iter()
+            .any(|(now, then)| now.defaults != then.defaults)
     }
 
     /// The writer that clients may use.

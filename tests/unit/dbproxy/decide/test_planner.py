@@ -75,16 +75,22 @@ def test_the_snapshot_has_the_shape_of_the_contract() -> None:
         "available": True,
         "max_connections": 30,
         "max_idle": 15,
+        "min_idle": 0,
+        "defaults": "",
     }
 
 
 def test_the_budget_is_divided_after_reserve_probes_and_percent() -> None:
-    pool = {"maxConnectionsPercent": 50, "maxIdleConnectionsPercent": 25}
+    pool = {
+        "maxConnectionsPercent": 50,
+        "maxIdleConnectionsPercent": 25,
+        "minIdleConnectionsPercent": 10,
+    }
     clock = settled(group={"connectionPoolConfig": pool}, budgetDivisor=3)
     target = clock.plan().snapshot.targets[0]
     # (100 - 3 reserved - 2 probes in each of 3 pods) / 2 / 3
     assert target.max_connections == 15
-    assert target.max_idle == 7
+    assert (target.max_idle, target.min_idle) == (7, 3)
 
 
 def test_a_target_that_has_no_connection_for_the_pod_gets_no_work() -> None:

@@ -7,6 +7,7 @@ import errno
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import LiteralString
 
 import pytest
 from tests.certificates import Authority
@@ -56,8 +57,9 @@ async def standing(postgres: Postgres) -> AsyncIterator[PostgresProbe]:
 
 
 async def test_a_writer_tells_its_size_and_timeline(postgres: Postgres) -> None:
-    probe = await ask(spec_of(postgres))
-    assert probe.server == ServerFacts(
+    server = (await ask(spec_of(postgres))).server
+    assert server is not None
+    assert replace(server, defaults="") == ServerFacts(
         in_recovery=False, max_connections=50, reserved_connections=3, timeline=1
     )
 
@@ -65,7 +67,39 @@ async def test_a_writer_tells_its_size_and_timeline(postgres: Postgres) -> None:
 async def test_a_replica_tells_that_it_is_one_and_its_lag(make_postgres: PostgresFactory) -> None:
     replica = make_postgres.replica_of(make_postgres())
     server = (await ask(spec_of(replica))).server
-    assert server == ServerFacts(True, 50, 3, timeline=None, replay_lag=0.0)
+    assert server is not None
+    facts = ServerFacts(True, 50, 3, timeline=None, replay_lag=0.0)
+    assert replace(server, defaults="") == facts
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER ROLE app SET work_mem = '5MB'",
+        "ALTER ROLE app RESET work_mem",
+        "ALTER DATABASE app SET work_mem = '5MB'",
+        "ALTER ROLE app IN DATABASE app SET work_mem = '6MB'",
+        "ALTER ROLE other RENAME TO another",
+        "ALTER ROLE app VALID UNTIL '2040-01-01'",
+        "ALTER ROLE app NOLOGIN",
+    ],
+)
+async def test_what_new_sessions_begin_with_is_told_apart_from_what_they_began_with(
+    make_postgres: PostgresFactory, change: LiteralString
+) -> None:
+    server = make_postgres()
+    server.psql("ALTER ROLE app SET work_mem = '4MB'")
+    spec = spec_of(server)
+
+    async def told() -> str:
+        found = (await ask(spec)).server
+        assert found is not None
+        return found.defaults
+
+    before = await told()
+    assert await told() == before
+    server.psql(change)
+    assert await told() != before
 
 
 async def test_a_promoted_replica_has_the_higher_timeline_at_once(

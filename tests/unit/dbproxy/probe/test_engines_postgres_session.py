@@ -25,7 +25,7 @@ def message(tag: bytes, body: bytes = b"") -> bytes:
 
 def the_row(*values: str | None) -> bytes:
     """The answer to the probe's query."""
-    names = ("in_recovery", "max_connections", "reserved", "timeline", "lag")
+    names = ("in_recovery", "max_connections", "reserved", "timeline", "lag", "defaults")
     count = struct.pack("!H", len(names))
     columns = b"".join(name.encode() + b"\0" + bytes(18) for name in names)
     fields = [
@@ -214,11 +214,11 @@ async def test_a_right_answer_is_taken(serve: Serve) -> None:
         await startup(server, reader)
         writer.write(AUTHENTICATED)
         await reader.readexactly(5)
-        writer.write(the_row("f", "100", "3", "0000000A", None))
+        writer.write(the_row("f", "100", "3", "0000000A", None, "7:8"))
 
     server = await serve(answer_rightly)
     found = await PostgresProbe(server.spec("DISABLED"), backend_login).ask([server.address])
-    assert found.server == ServerFacts(False, 100, 3, 10, None)
+    assert found.server == ServerFacts(False, 100, 3, 10, None, "7:8")
 
 
 async def test_an_abort_ends_a_login_trial_too_without_another_byte(serve: Serve) -> None:

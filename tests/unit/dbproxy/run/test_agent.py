@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from tests.agent_made import credentials_document, group_document, secret_files, settings_document
@@ -145,6 +146,8 @@ async def test_the_targets_are_found_with_role_size_and_address(pair: Pair) -> N
         "available": True,
         "max_connections": 45,
         "max_idle": 22,
+        "min_idle": 0,
+        "defaults": ANY,
     }
     assert running.target("db-1")["role"] == "READ_ONLY"
 

@@ -43,6 +43,8 @@ fn world(writer: Option<(TargetId, u64)>) -> Snapshot {
             available: true,
             max_connections: 2,
             max_idle: 1,
+            min_idle: 0,
+            defaults: "".into(),
             signs: Arc::new(TargetSigns::new(0)),
         }))
     };

@@ -30,6 +30,9 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 self.shared.templates.unlearn_all();
                 self.leave_former_writer(before.writer.map(|w| w.target), &snapshot);
             }
+            if snapshot.begins_otherwise(&before) {
+                self.shared.templates.unlearn_all();
+            }
             if !Arc::ptr_eq(&before.users, &snapshot.users) {
                 self.good_password.clear();
             }

@@ -38,6 +38,8 @@ pub struct Lane {
     idle: BTreeMap<TargetId, Vec<Key>>,
     /// Log-ins under way, for the writer and for readers.
     opening: [u32; 2],
+    /// Whether there ever was one.
+    opened: [bool; 2],
     /// Clients and backends that name this lane.
     members: u32,
 }
@@ -66,6 +68,7 @@ impl Lane {
             waiting: Default::default(),
             idle: BTreeMap::new(),
             opening: [0; 2],
+            opened: [false; 2],
             members: 1,
         }
     }
@@ -85,15 +88,30 @@ impl Lane {
         *of(&self.opening, role)
     }
 
+    /// Whether a log-in was ever needed for one role.
+    pub fn opened_for(&self, role: Role) -> bool {
+        *of(&self.opened, role)
+    }
+
     /// The oldest waiter of one role for which no log-in is under way.
     pub fn needy(&self, role: Role) -> Option<Queued> {
         let covered = self.opening(role) as usize;
         self.waiting(role).get(covered).copied()
     }
 
-    /// Whether it has an idle backend on that target.
+    /// Its idle backends on that target.
+    pub fn idle_on(&self, target: TargetId) -> usize {
+        self.idle.get(&target).map_or(0, Vec::len)
+    }
+
+    /// Whether it has one.
     pub fn has_idle(&self, target: TargetId) -> bool {
-        self.idle.get(&target).is_some_and(|keys| !keys.is_empty())
+        self.idle_on(target) > 0
+    }
+
+    /// Clients and backends that name it.
+    pub fn members(&self) -> u32 {
+        self.members
     }
 
     /// The backend on one target that became idle last.
@@ -229,6 +247,7 @@ impl Lanes {
     pub fn opening(&mut self, key: Key, role: Role) {
         if let Some(lane) = self.all.get_mut(key) {
             *of_mut(&mut lane.opening, role) += 1;
+            *of_mut(&mut lane.opened, role) = true;
         }
     }
 

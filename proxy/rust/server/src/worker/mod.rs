@@ -23,6 +23,7 @@ mod places;
 mod pool;
 mod relay;
 mod state;
+mod stock;
 mod sweep;
 mod trade;
 

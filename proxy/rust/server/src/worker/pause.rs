@@ -27,6 +27,11 @@ impl Pauses {
         self.get(target).is_some_and(|pause| pause.until > now)
     }
 
+    /// Whether the last log-in there failed.
+    pub fn failed(&self, target: TargetId) -> bool {
+        self.get(target).is_some()
+    }
+
     /// How many of the last log-ins in a row were refused for good there.
     pub fn refusals(&self, target: TargetId) -> u32 {
         self.get(target).map_or(0, |pause| pause.refusals)

@@ -228,6 +228,8 @@ mod tests {
             available: true,
             max_connections: 1,
             max_idle: 1,
+            min_idle: 0,
+            defaults: "".into(),
             signs,
         })
     }

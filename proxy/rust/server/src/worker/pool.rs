@@ -156,7 +156,12 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     }
 
     /// Takes a permit and begins a connection.
-    fn open_on(&mut self, lane: Key, role: Role, target: &Arc<Target>) -> Result<(), Denied> {
+    pub(super) fn open_on(
+        &mut self,
+        lane: Key,
+        role: Role,
+        target: &Arc<Target>,
+    ) -> Result<(), Denied> {
         let now = self.driver.now();
         let term = self.snapshot.as_ref().map_or(0, |s| s.term);
         let identity = &self.lanes.all.get(lane).ok_or(Denied::Full)?.identity;

@@ -6,10 +6,9 @@ use dbproxy_engine::{CancelFailure, CloseReason, Engine, Failure, KillReason, Li
 
 use crate::limits::Limits;
 use crate::slab::Key;
-use crate::snapshot::{Role, TargetId};
+use crate::snapshot::Role;
 
 use super::lanes::Queued;
-use super::places::BackendPlace;
 use super::state::{Backend, Client, ClientPlace, Timer};
 use super::Worker;
 
@@ -49,6 +48,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             self.sweep_clients(now);
             self.sweep_backends(now);
             self.end_lives(now);
+            self.mind_stock(now);
         }
     }
 
@@ -173,37 +173,13 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         }
     }
 
-    /// Backends that stand for too long where they stand, and idle ones beyond what may stay idle, the
-    /// longest idle first.
+    /// Backends that stand for too long where they stand.
     fn sweep_backends(&mut self, now: Time) {
         let late = |backend: &Backend<E>| backend.due.is_some_and(|due| due <= now);
         let late = self.backends.iter().filter(|(_, backend)| late(backend));
         let late: Vec<Key> = late.map(|(key, _)| key).collect();
         for key in late {
             self.overstayed(key);
-        }
-        let Some(snapshot) = self.snapshot.clone() else {
-            return;
-        };
-        let workers = u32::try_from(self.shared.workers.len()).unwrap_or(1).max(1);
-        let mut idle: Vec<(TargetId, Time, Key)> = self
-            .backends
-            .iter()
-            .filter(|(_, b)| matches!(b.place, BackendPlace::Idle))
-            .map(|(key, b)| (b.target.id, b.since, key))
-            .collect();
-        idle.sort_unstable();
-        for target in snapshot.targets.iter().flatten() {
-            let own = idle.iter().filter(|(id, _, _)| *id == target.id);
-            let allowed = (target.max_idle / workers) as usize;
-            let surplus = own.clone().count().saturating_sub(allowed);
-            let old = own
-                .take(surplus)
-                .filter(|(_, since, _)| since.after(snapshot.limits.idle_backend_timeout) <= now);
-            let old: Vec<Key> = old.map(|(_, _, key)| *key).collect();
-            for key in old {
-                self.kill(key, KillReason::Idle);
-            }
         }
     }
 }

@@ -33,6 +33,10 @@ pub struct Desired {
     pub budget: u32,
     /// The databases after the first may have other numbers of sessions.
     pub unequal: bool,
+    /// Sessions of each database that are to be idle at all times.
+    pub min_idle: u32,
+    /// Stands for what sessions begin with.
+    pub defaults: &'static str,
     pub limits: Limits,
     pub init_query: Option<&'static str>,
     pub users: Arc<Users>,
@@ -104,6 +108,8 @@ impl Desired {
             reader_available: true,
             budget: 4,
             unequal: false,
+            min_idle: 0,
+            defaults: "",
             limits: Limits {
                 max_clients: 1000,
                 borrow_timeout: Duration::from_secs(20),
@@ -180,6 +186,8 @@ impl Desired {
             available: id == self.writer.target || self.reader_available,
             max_connections: self.budget_of(index),
             max_idle: self.budget_of(index) / 2,
+            min_idle: self.min_idle,
+            defaults: self.defaults.into(),
             signs,
         }))
     }

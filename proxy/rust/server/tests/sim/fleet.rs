@@ -137,6 +137,7 @@ impl Fleet {
             budget: plan.budget,
             unequal: plan.unequal,
             init_query: plan.init_query.then_some(INIT_QUERY),
+            min_idle: plan.min_idle,
             ..Desired::new(&shared).with_databases(&shared, plan.databases)
         };
         desired.limits.idle_backend_timeout = Duration::from_secs(keeps);
@@ -311,6 +312,9 @@ impl Fleet {
             let text = format!("not at rest: {waiting:#?}");
             self.witness.borrow_mut().violation(text);
         }
+        // What is opened ahead would never come to rest.
+        self.desired.min_idle = 0;
+        self.apply();
         // Longer than any deadline of the proxy's own.
         let start = self.network.now();
         self.run_until(Duration::from_secs(90), &mut turns, |fleet| {

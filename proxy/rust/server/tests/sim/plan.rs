@@ -25,6 +25,8 @@ pub struct Plan {
     pub lifetime: Option<Duration>,
     /// The most connections of one user and to one database.
     pub caps: Caps,
+    /// Sessions that are to be idle at all times.
+    pub min_idle: u32,
     /// Nothing goes wrong.
     pub calm: bool,
     /// Nothing goes wrong but one thing: the writer is held for a long time.
@@ -48,6 +50,7 @@ impl Plan {
             idle_in_transaction: None,
             lifetime: None,
             caps: Caps::default(),
+            min_idle: 0,
             calm: true,
             holds_writer: false,
             drains: false,
@@ -76,6 +79,7 @@ impl Plan {
                 of_user: random.one_in(3).then(|| random.between(1, 3) as u32),
                 of_database: random.one_in(3).then(|| random.between(1, 3) as u32),
             },
+            min_idle: random.between(0, 2) as u32,
         }
     }
 }

@@ -15,4 +15,5 @@ mod moves;
 mod opening;
 mod person;
 mod stage;
+mod stock;
 mod trade;

@@ -159,3 +159,36 @@ fn settings_that_are_handed_down_again_close_nothing() {
     assert_eq!(stage.served_by(client), 0);
     assert_eq!(stage.person(client).session, session);
 }
+
+#[test]
+fn a_session_that_began_with_other_defaults_serves_nobody_after_its_release() {
+    let mut stage = Stage::new();
+    stage.desired.defaults = "before";
+    stage.apply();
+    stage.pass(Duration::from_millis(20));
+    let [holds, idle] = [0; 2].map(|_| stage.join(WRITE_PORT));
+    stage.query(holds, "BEGIN");
+    stage.query(holds, "SELECT ?");
+    let held = stage.person(holds).session.clone();
+    stage.query(idle, "SELECT ?");
+    let before = stage.person(idle).session.clone();
+    stage.desired.defaults = "after";
+    stage.apply();
+    stage.pass(Duration::from_millis(20));
+    stage.query(idle, "SELECT ?");
+    assert_ne!(stage.person(idle).session, before);
+    stage.query(holds, "SELECT ?");
+    assert_eq!(stage.person(holds).session, held, "lost in its transaction");
+    stage.query(holds, "COMMIT");
+    stage.until("its end", |stage| stage.sessions(0) == 1);
+    // What isn't known ends nothing.
+    stage.query(idle, "SELECT ?");
+    let after = stage.person(idle).session.clone();
+    for defaults in ["", "after"] {
+        stage.desired.defaults = defaults;
+        stage.apply();
+        stage.pass(Duration::from_millis(20));
+        stage.query(idle, "SELECT ?");
+        assert_eq!(stage.person(idle).session, after);
+    }
+}
