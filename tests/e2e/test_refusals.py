@@ -146,6 +146,10 @@ REFUSED: dict[str, tuple[Object, str]] = {
         named(endpoint(), "orders"),
         "an endpoint may not be named as its proxy",
     ),
+    "an endpoint named as the Service of its proxy's pods": (
+        named(endpoint(), "orders-peers"),
+        "which is that of the Service by which the proxy's pods find each other",
+    ),
     "an endpoint without proxy": (
         {**endpoint(), "spec": {"targetRole": "READ_ONLY"}},
         "spec.proxyRef: Required value",
