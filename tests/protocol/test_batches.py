@@ -107,6 +107,21 @@ def test_what_stands_between_an_error_and_its_sync_is_not_answered(
     assert error_fields(answers[0][0][-2][1])["C"] == "22012"
 
 
+@pytest.mark.usefixtures("table")
+def test_a_batch_behind_a_copy_that_its_client_fails_is_answered_as_by_the_database(
+    proxy: Proxy, postgres: Postgres
+) -> None:
+    """With a Sync behind the COPY, which the server throws away: tokio-postgres and pgx send it."""
+    answers = []
+    for port in (proxy.port, postgres.port):
+        with RawClient(HOST, port).login("app", PASSWORDS["app"]) as client:
+            client.send(parse("COPY copied FROM STDIN") + RUN + SYNC)
+            begun = client.until(b"G")
+            client.send(message(b"f", cstring("enough")) + SYNC + parse("SELECT 8") + RUN + SYNC)
+            answers.append([begun, client.until(), client.until(), client.ask("SELECT 1")])
+    assert answers[0] == answers[1]
+
+
 def test_the_unnamed_statement_is_the_last_one_that_was_parsed_wherever_that_was(
     proxy: Proxy,
 ) -> None:

@@ -240,9 +240,11 @@ impl Link {
         self.swallowed = 0;
     }
 
-    /// A COPY has failed, if there is one: which Syncs it swallowed isn't certain any more.
-    pub(crate) fn fails_copy(&mut self) {
-        self.ambiguous |= self.copy_in != CopyIn::Off && self.swallowed > 0;
+    /// A COPY has failed, if there is one: which Syncs it swallowed isn't certain any more, unless the
+    /// server had `read` all that its client sent for it.
+    pub(crate) fn fails_copy(&mut self, read: bool) {
+        let ended = read && self.copy_in == CopyIn::Ending;
+        self.ambiguous |= self.copy_in != CopyIn::Off && self.swallowed > 0 && !ended;
         self.ends_copy();
     }
 

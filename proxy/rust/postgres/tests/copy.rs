@@ -178,6 +178,29 @@ fn messages_sent_ahead_into_a_copy_make_its_backend_unfit() {
 }
 
 #[test]
+fn a_copy_that_its_client_fails_has_swallowed_what_came_before_so_batches_go_on() {
+    let by_client = "SERROR\0VERROR\0C57014\0Mtext\0RCopyGetData\0\0";
+    let by_cancel = "SERROR\0VERROR\0C57014\0Mtext\0RProcessInterrupts\0\0";
+    for (error, released) in [
+        (by_client, Release::Clean),
+        (by_cancel, Release::Kill(KillReason::Ambiguous)),
+    ] {
+        let mut bench = Bench::new();
+        bench.client(&concat(&[run("COPY t FROM STDIN"), sync()]));
+        bench.server(&concat(&[bare(b'1'), bare(b'2'), copy_in()]));
+        bench.client(&concat(&[message(b'f', b"enough\0"), sync()]));
+        let next = concat(&[run("SELECT 8"), sync()]);
+        assert_eq!(bench.client(&next), "P B E S");
+        bench.server(&concat(&[message(b'E', error.as_bytes()), ready(b'I')]));
+        if released == Release::Clean {
+            assert_eq!(bench.released, []);
+            bench.server(&reply(b'I'));
+        }
+        assert_eq!(bench.released, [released]);
+    }
+}
+
+#[test]
 fn a_failed_extended_copy_may_have_swallowed_a_sync_or_not_so_its_backend_is_closed() {
     let mut bench = Bench::new();
     bench.client(&concat(&[run("COPY t FROM STDIN"), sync()]));

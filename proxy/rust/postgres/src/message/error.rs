@@ -65,6 +65,16 @@ pub(crate) struct Report<'a> {
     pub code: &'a [u8],
     /// The primary message, under the same condition.
     pub message: &'a [u8],
+    /// Where in the server it was raised, under the same condition.
+    pub routine: &'a [u8],
+}
+
+impl Report<'_> {
+    /// Whether it is the server's answer to a CopyFail: where it reads the data of a COPY, and nowhere
+    /// else, it raises what a cancel raises.
+    pub fn is_of_copy_fail(&self) -> bool {
+        self.code == b"57014" && self.routine.starts_with(b"CopyGetData")
+    }
 }
 
 /// Reads the fields of a body, which may be cut: severity and code stand in front.
@@ -78,6 +88,7 @@ pub(crate) fn report(body: &[u8]) -> Report<'_> {
             b'S' | b'V' => found.fatal |= value == b"FATAL" || value == b"PANIC",
             b'C' => found.code = value,
             b'M' => found.message = value,
+            b'R' => found.routine = value,
             _ => {}
         }
     }

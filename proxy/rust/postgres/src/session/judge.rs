@@ -256,7 +256,7 @@ fn failure(
         Some(_) => return Verdict::Kill(KillReason::ResetFailed),
         None => {}
     }
-    link.fails_copy();
+    link.fails_copy(report.is_of_copy_fail());
     if link.settings.changed() && fate::outlives_error(link) {
         // Whether it was kept or undone, who knows.
         link.settings.lose();
