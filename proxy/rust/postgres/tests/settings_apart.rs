@@ -129,3 +129,15 @@ fn a_custom_setting_of_a_named_statement_ends_its_backend_with_its_client() {
     let left = bench.session.abandon(&mut link);
     assert_eq!(left, Abandoned::Free(Release::Kill(KillReason::Pinned)));
 }
+
+#[test]
+fn an_error_behind_a_discard_in_its_batch_leaves_unknown_what_is_set() {
+    let mut bench = Bench::new();
+    bench.client(&query("SET intervalstyle = 'iso_8601'"));
+    bench.server(&concat(&[complete("SET"), ready(b'I')]));
+    let discards = concat(&[parse("", "DISCARD ALL"), bind("", ""), execute("")]);
+    bench.client(&concat(&[discards, bind("", "missing"), sync()]));
+    let done = concat(&[bare(b'1'), bare(b'2'), complete("DISCARD ALL")]);
+    bench.server(&concat(&[done, error("ERROR", "26000"), ready(b'I')]));
+    assert!(bench.pin().is_some());
+}

@@ -257,7 +257,8 @@ fn failure(
         None => {}
     }
     link.fails_copy(report.is_of_copy_fail());
-    if link.settings.changed() && fate::outlives_error(link) {
+    let kept = link.settings.discarded() || fate::outlives_error(link);
+    if link.settings.changed() && kept {
         // Whether it was kept or undone, who knows.
         link.settings.lose();
     }

@@ -27,6 +27,8 @@ pub(crate) struct Tracker {
     bared: bool,
     /// Some values are not yet as the server shows them.
     raw: bool,
+    /// A DISCARD ALL is done in the request at hand, which newer servers commit at once.
+    discarded: bool,
     /// Not all is known any more: the backend must not be shared as it is.
     lost: bool,
 }
@@ -39,6 +41,7 @@ impl Default for Tracker {
             savepoints: Vec::new(),
             bared: false,
             raw: false,
+            discarded: false,
             lost: false,
         }
     }
@@ -63,6 +66,11 @@ impl Tracker {
     /// Whether the request or transaction at hand has changed something.
     pub(crate) fn changed(&self) -> bool {
         !Arc::ptr_eq(&self.committed, &self.current)
+    }
+
+    /// Whether an error behind it in its request may leave what a DISCARD ALL has done.
+    pub(crate) fn discarded(&self) -> bool {
+        self.discarded
     }
 
     /// Whether something happened that wasn't understood.
@@ -108,7 +116,10 @@ impl Tracker {
                 self.keep(|setting| setting != &**name && !(role && setting == ROLE));
             }
             Act::ResetAll => self.keep(|setting| [ROLE, AUTHORIZATION].contains(&setting)),
-            Act::DiscardAll => self.keep(|_| false),
+            Act::DiscardAll => {
+                self.keep(|_| false);
+                self.discarded = true;
+            }
             Act::Local(_) => {}
             // It was to be said with its parameters.
             Act::Config(_) => self.lost = true,
@@ -137,6 +148,7 @@ impl Tracker {
 
     /// A request is answered. `failed`: with an error, that undid it if no transaction is open.
     pub(crate) fn ready(&mut self, status: Status, failed: bool, name: &str, params: &Params) {
+        self.discarded = false;
         if status != Status::Idle {
             return;
         }
