@@ -239,6 +239,7 @@ class Planner:
     def _snapshot(self, config: Config, wall: float) -> Snapshot:
         settings, credentials = config.settings, config.credentials
         group = settings.target_group
+        mode = group.tls.mode if group else "PREFERRED"
         return Snapshot(
             revision=max(settings.revision, credentials.revision),
             listeners=tuple(
@@ -251,9 +252,7 @@ class Planner:
             fleet_secret=credentials.file.fleet_secret,
             targets=self._targets(config),
             writer=self._snapshot_writer(),
-            server_tls=SnapshotServerTls(
-                group.tls.mode if group else "PREFERRED", credentials.server_ca
-            ),
+            server_tls=SnapshotServerTls(mode, credentials.server_ca),
             init_query=group.connection_pool_config.init_query if group else None,
             rules=rules(settings),
             limits=limits(settings, self._max_clients, self.claim.in_force or 1),

@@ -1,7 +1,8 @@
-//! What a worker has for all its clients: the rules, and the classes of texts that were judged lately, since most clients say the same few again and again:
-//! then a statement costs a hash and a compare.
+//! What a worker has for all its clients: the operator's rules, and the classes of texts that were
+//! judged lately. Most clients say the same few again and again: then a statement costs a hash and a
+//! compare.
 //!
-//! A worker has one for all its clients. Each text has one slot by its hash, and takes it from
+//! Each text has one slot by its hash, and takes it from
 //! whatever was there: bounded whatever clients send, and who aims at another's slot makes it slower
 //! and nothing else.
 

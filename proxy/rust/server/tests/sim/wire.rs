@@ -175,3 +175,12 @@ pub fn md5_answer(user: &str, password: &str, salt: &[u8]) -> String {
     let outer = hex(&Md5::digest([inner.as_bytes(), salt].concat()));
     format!("md5{outer}")
 }
+
+/// A message as the trace shows it.
+pub fn readable(message: &[u8]) -> String {
+    let kind = char::from(message[0]);
+    let body = String::from_utf8_lossy(message.get(5..).unwrap_or_default());
+    let printable = |c: &char| c.is_ascii_graphic() || *c == ' ';
+    let text: String = body.chars().filter(printable).take(80).collect();
+    format!("{kind} {text}")
+}

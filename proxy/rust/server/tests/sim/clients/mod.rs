@@ -271,7 +271,7 @@ impl Clients {
         };
         // Rows would drown the rest.
         if !matches!(message[0], b'D' | b'd' | b'T' | b'S') {
-            network.note(|| format!("client {}: gets {}", at + 1, readable(message)));
+            network.note(|| format!("client {}: gets {}", at + 1, wire::readable(message)));
         }
         if client.stage == Stage::LoggingIn {
             return self.log_in(at, socket, message);
@@ -375,15 +375,6 @@ impl Clients {
         busy.map(|(at, c)| format!("client {}: {:?} {:?}", at + 1, c.stage, c.judge))
             .collect()
     }
-}
-
-/// A message as the trace shows it.
-fn readable(message: &[u8]) -> String {
-    let kind = char::from(message[0]);
-    let body = String::from_utf8_lossy(message.get(5..).unwrap_or_default());
-    let printable = |c: &char| c.is_ascii_graphic() || *c == ' ';
-    let text: String = body.chars().filter(printable).take(80).collect();
-    format!("{kind} {text}")
 }
 
 impl Client {
