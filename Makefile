@@ -78,6 +78,12 @@ sim: python ## Replay one seed of the simulation with its trace (make sim SEED=7
 	SEED=$(SEED) $(CARGO) test --manifest-path proxy/rust/Cargo.toml -p dbproxy-server \
 	  --test sim replay -- --nocapture
 
+.PHONY: drivers
+drivers: python ## Run every driver with its defaults, directly and through the proxy (DRIVERS="psycopg3 pgx")
+	@$(NODE) require build database
+	@$(NODE) install
+	@$(BIN)/python -m tests.drivers $(DRIVERS)
+
 .PHONY: bench
 bench: python ## Measure this proxy beside direct PostgreSQL and PgBouncer (BENCH_ROUNDS, BENCH_SECONDS)
 	@$(NODE) require build database
@@ -104,7 +110,7 @@ lint: python ## Check style, types, import rules, chart and CRD copies
 	$(call step,ruff,$(BIN)/ruff check . && $(BIN)/ruff format --check .)
 	$(call step,mypy,$(BIN)/mypy $(MYPY))
 	$(call step,import rules,PYTHONPATH=operator:proxy $(BIN)/lint-imports --no-cache)
-	$(call step,gofmt,test -z "$$(gofmt -l tests/cluster)")
+	$(call step,gofmt,test -z "$$(gofmt -l tests/cluster tests/drivers)")
 	$(call step,rustfmt,cargo fmt --manifest-path proxy/rust/Cargo.toml --all --check)
 	$(call step,clippy,$(CARGO) clippy $(WORKSPACE) --all-targets -- -D warnings)
 	$(call step,CRD copies,python3 helm/sync_crds.py --check)

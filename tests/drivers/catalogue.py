@@ -1,0 +1,47 @@
+"""The drivers that are run, each a program beside this file in its language's folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+BERLIN = "Europe/Berlin"
+
+
+@dataclass(frozen=True)
+class Driver:
+    """One row of the table."""
+
+    name: str
+    language: str
+    # File, folder or class, as the language's toolchain calls it.
+    program: str
+    # The server's; drivers that aren't content with it set their own in each session.
+    timezone: str = "UTC"
+    # Reasons for which a session may pin on the way, because docs/pinning.md says so.
+    pins: frozenset[str] = frozenset()
+
+
+# Its iterator() declares a cursor WITH HOLD, and closes it.
+DJANGO = frozenset({"held_cursor"})
+# It has the server look up a setting and set it in one query; all it does is one transaction.
+PG_DUMP = frozenset({"session_setting"})
+
+DRIVERS = (
+    Driver("psql", "postgresql", "psql.sh"),
+    Driver("pg_dump", "postgresql", "pg_dump.sh", pins=PG_DUMP),
+    Driver("pgbench-simple", "postgresql", "pgbench.sh simple"),
+    Driver("pgbench-extended", "postgresql", "pgbench.sh extended"),
+    Driver("pgbench-prepared", "postgresql", "pgbench.sh prepared"),
+    Driver("psycopg3", "python", "psycopg3.py"),
+    Driver("psycopg2", "python", "psycopg2_.py"),
+    Driver("asyncpg", "python", "asyncpg_.py"),
+    Driver("sqlalchemy-psycopg", "python", "sqlalchemy_psycopg.py"),
+    Driver("sqlalchemy-asyncpg", "python", "sqlalchemy_asyncpg.py"),
+    Driver("django", "python", "django_.py", pins=DJANGO),
+    Driver("django-berlin", "python", "django_.py", timezone=BERLIN, pins=DJANGO),
+    Driver("node-postgres", "node", "pg.mjs"),
+    Driver("typeorm", "node", "typeorm.mjs"),
+    Driver("pgx", "go", "pgx"),
+    Driver("lib-pq", "go", "pq"),
+)
+NAMES = tuple(driver.name for driver in DRIVERS)
