@@ -51,6 +51,24 @@ fn it_is_let_go_when_the_server_holds_nothing_any_more() {
 }
 
 #[test]
+fn it_has_its_name_again_before_the_server_is_asked() {
+    let mut bench = Bench::named("shop", 1);
+    bench.client(&query("CREATE TEMP TABLE t (a int)"));
+    let named = concat(&[report("application_name", "shop"), ready(b'I')]);
+    bench.server(&concat(&[complete("SET"), named]));
+    bench.server(&concat(&[complete("CREATE TABLE"), ready(b'I')]));
+    bench.client(&query("DISCARD ALL"));
+    bench.to_server.clear();
+    let reset = report("application_name", "");
+    bench.server(&concat(&[complete("DISCARD ALL"), reset, ready(b'I')]));
+    let sent = show(&bench.to_server);
+    let both = "Q:SET application_name TO 'shop' Q:SELECT FROM pg_catalog.";
+    assert!(sent.starts_with(both), "{sent}");
+    // What it says meanwhile is answered by its own name.
+    assert_eq!(bench.client(&query("SELECT 1")), "Q:SELECT 1");
+}
+
+#[test]
 fn it_is_kept_for_what_is_left() {
     let mut bench = holder();
     does(&mut bench, "CREATE TEMP TABLE t (a int)", "CREATE TABLE");

@@ -52,6 +52,10 @@ impl Session {
             self.tell_unpinned(out);
         }
         if self.pins.asks() {
+            // What the client says meanwhile is sent at once, and this takes the unnamed statement as well.
+            if self.nameless {
+                self.introduce(link, out);
+            }
             let mut bytes = Vec::new();
             link.inject(Injected::Survey, SURVEY, &mut bytes);
             tell(bytes, out);
