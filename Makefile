@@ -61,7 +61,7 @@ test-unit: python ## Run the tests that need no server, with 2,000 seeds of the 
 test-protocol: python ## Run real clients against the proxy and a real PostgreSQL, and break things
 	@$(NODE) require build database
 	@$(NODE) install
-	$(call step,Protocol and fault tests,$(PYTEST) -n 4 tests/protocol tests/fault)
+	$(call step,Protocol and fault tests with a minute of the soak,$(PYTEST) -n 4 tests/protocol tests/fault tests/soak)
 
 .PHONY: test-e2e
 test-e2e: python ## Run the tests on a real cluster
@@ -83,6 +83,12 @@ drivers: python ## Run every driver with its defaults, directly and through the 
 	@$(NODE) require build database
 	@$(NODE) install
 	@$(BIN)/python -m tests.drivers $(DRIVERS)
+
+.PHONY: soak
+soak: python ## Have tens of clients do everything at once for ten minutes (SOAK_SECONDS, SOAK_SEED)
+	@$(NODE) require build database
+	@$(NODE) install
+	$(call step,Soak,SOAK_SECONDS=$${SOAK_SECONDS:-600} $(PYTEST) tests/soak)
 
 .PHONY: bench
 bench: python ## Measure this proxy beside direct PostgreSQL and PgBouncer (BENCH_ROUNDS, BENCH_SECONDS)
