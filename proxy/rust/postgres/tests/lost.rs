@@ -26,6 +26,23 @@ fn a_statement_of_a_transaction_gets_40001_and_the_rest_25p02_until_rollback() {
 }
 
 #[test]
+fn a_name_that_was_set_in_the_lost_transaction_is_taken_back() {
+    let mut bench = Bench::named("shop", 1);
+    bench.client(&query("BEGIN"));
+    let named = concat(&[report("application_name", "shop"), ready(b'I')]);
+    let begun = concat(&[complete("BEGIN"), ready(b'T')]);
+    bench.server(&concat(&[complete("SET"), named, begun]));
+    bench.client(&query("SET application_name = 'mine'"));
+    let set = [complete("SET"), report("application_name", "mine")];
+    let told = bench.server(&concat(&[concat(&set), ready(b'T')]));
+    assert_eq!(told, "C:SET S:application_name=mine Z:T");
+    bench.client(&query("SELECT 1"));
+    bench.told();
+    bench.lose();
+    assert_eq!(bench.told(), "S:application_name=shop E:40001 Z:E");
+}
+
+#[test]
 fn a_transaction_lost_while_idle_is_told_at_the_next_statement() {
     let mut bench = Bench::in_transaction();
     assert_eq!(bench.lose(), Outcome::Stays);

@@ -37,7 +37,7 @@ pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> O
         return end(session, CloseReason::PinnedBackendLost);
     }
     let mut teller = Teller {
-        bytes: Vec::new(),
+        bytes: session.name_taken_back(link),
         told: link.status == Status::Failed,
         reported: link.reported,
         aborted: fate.aborted,

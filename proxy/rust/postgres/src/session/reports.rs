@@ -8,6 +8,8 @@ use crate::backend_login::parameter;
 use crate::expect::{Expect, Injected};
 use crate::link::Link;
 use crate::message::build;
+use crate::settings::NAME;
+use crate::statement::Value;
 
 use super::judge::Verdict;
 use super::Session;
@@ -50,6 +52,26 @@ pub(super) fn report(mut session: Option<&mut Session>, link: &mut Link, body: &
 }
 
 impl Session {
+    /// What the client hears of its name when the backend is gone: what it set in its transaction, or
+    /// in a request that is lost, it has no more. Other reports are compared at the next backend.
+    pub(super) fn name_taken_back(&self, link: &Link) -> Vec<u8> {
+        let own = &*self.application_name;
+        let known = if self.nameless {
+            own
+        } else {
+            &*link.application_name
+        };
+        let now = match self.settings.value(NAME) {
+            Some(Value::Text(set)) => set,
+            _ => own,
+        };
+        let mut bytes = Vec::new();
+        if known != now {
+            build::parameter(&mut bytes, NAME, now.as_bytes());
+        }
+        bytes
+    }
+
     /// The server reports the client's name. Reset, it is for the server none or what a session has
     /// by itself, and for the client the one that it came with.
     fn name_reported(&mut self, before: &str, now: &str, by_itself: &str) -> Verdict {
