@@ -6,7 +6,9 @@ For deeds.py. `GoneError` is an end that a client must expect where backends are
 
 from __future__ import annotations
 
+import itertools
 import struct
+import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -175,12 +177,16 @@ class Session:
         except OSError as error:
             raise GoneError(f"sending: {error!r}") from error
 
-    def answer(self) -> Answer:
-        """What one request is answered; raises `RefusedError` behind its ReadyForQuery."""
+    def answer(self, pauses: int = 0) -> Answer:
+        """What one request is answered; raises `RefusedError` behind its ReadyForQuery. So often
+        the client pauses while it reads."""
         found = Answer()
         refused = ""
-        while True:
-            kind, payload = self.raw_message()
+        for count in itertools.count(1):
+            if pauses and count % 20 == 0:
+                pauses -= 1
+                time.sleep(0.02)
+            kind, payload = self.read()
             if kind == b"D":
                 found.rows.append(values(payload))
             elif kind == b"C":
@@ -200,7 +206,7 @@ class Session:
             raise RefusedError(refused)
         return found
 
-    def raw_message(self) -> tuple[bytes, bytes]:
+    def read(self) -> tuple[bytes, bytes]:
         try:
             return self.raw.read()
         except TimeoutError as error:
