@@ -19,6 +19,7 @@ E2E := $(PYTEST) --timeout 600
 # They share one installation, which takes most of a small node.
 DATA_PLANE := test_budget.py test_dataplane.py test_failover.py test_rollout.py
 CARGO := cargo --locked --quiet
+DRIVERS_FMT := cargo fmt --manifest-path tests/drivers/rust/Cargo.toml
 WORKSPACE := --manifest-path proxy/rust/Cargo.toml --workspace
 MYPY := operator/dbproxy_operator proxy/dbproxy tests examples helm
 # $(call step,headline,command): says what begins, and how long it took.
@@ -118,6 +119,7 @@ lint: python ## Check style, types, import rules, chart and CRD copies
 	$(call step,import rules,PYTHONPATH=operator:proxy $(BIN)/lint-imports --no-cache)
 	$(call step,gofmt,test -z "$$(gofmt -l tests/cluster tests/drivers)")
 	$(call step,rustfmt,cargo fmt --manifest-path proxy/rust/Cargo.toml --all --check)
+	$(call step,rustfmt of the driver programs,$(DRIVERS_FMT) --check)
 	$(call step,clippy,$(CARGO) clippy $(WORKSPACE) --all-targets -- -D warnings)
 	$(call step,CRD copies,python3 helm/sync_crds.py --check)
 	$(call step,helm,$(HELM) lint --quiet --strict helm/dbproxy)
@@ -127,6 +129,7 @@ fmt: python ## Format Python and Rust
 	$(BIN)/ruff check --fix --quiet .
 	$(BIN)/ruff format .
 	cargo fmt --manifest-path proxy/rust/Cargo.toml --all
+	$(DRIVERS_FMT)
 
 .PHONY: sync-crds
 sync-crds: ## Copy crds/ into the Helm chart

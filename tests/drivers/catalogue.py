@@ -43,5 +43,12 @@ DRIVERS = (
     Driver("typeorm", "node", "typeorm.mjs"),
     Driver("pgx", "go", "pgx"),
     Driver("lib-pq", "go", "pq"),
+    Driver("tokio-postgres", "rust", "tokio_postgres"),
+    Driver("sqlx", "rust", "sqlx"),
+    Driver("pgjdbc-hikaricp", "java", "Hikari"),
+    Driver("hibernate", "java", "HibernateWork"),
+    Driver("ruby-pg", "ruby", "pg.rb"),
+    Driver("activerecord", "ruby", "active_record.rb"),
+    Driver("activerecord-berlin", "ruby", "active_record.rb", timezone=BERLIN),
 )
 NAMES = tuple(driver.name for driver in DRIVERS)

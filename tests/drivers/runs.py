@@ -50,7 +50,7 @@ class Outcome:
 
 def directly(command: list[str], server: Postgres) -> Outcome:
     server.psql(TABLE)
-    return _run(command, server.port, lambda outcome: None)
+    return run_program(command, server.port, lambda outcome: None)
 
 
 def through_proxy(command: list[str], server: Postgres, authority: Authority) -> Outcome:
@@ -61,7 +61,7 @@ def through_proxy(command: list[str], server: Postgres, authority: Authority) ->
         def look(outcome: Outcome) -> None:
             outcome.pinned = _by_reason(proxy, "dbproxy_sessions_pinned")
 
-        outcome = _run(command, proxy.port, look)
+        outcome = run_program(command, proxy.port, look)
         outcome.pins = _by_reason(proxy, "dbproxy_session_pins_total")
         for event in proxy.events("session_pinned"):
             line = f"{event['reason']}: {event.get('statement', '')}"
@@ -85,6 +85,45 @@ def faults(driver: Driver, direct: Outcome, proxied: Outcome) -> list[str]:
     if unexpected:
         found.append(f"pins: {', '.join(unexpected)}")
     return found
+
+
+def run_program(command: list[str], port: int, look: Callable[[Outcome], None]) -> Outcome:
+    """Read what the program prints; `look` while all its connections are still there."""
+    outcome = Outcome()
+    with tempfile.TemporaryDirectory(prefix="dbproxy-driver-") as home:
+        told = Path(home) / "stderr"
+        begun = time.monotonic()
+        with told.open("wb") as errors:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                cwd=home,
+                env=_environment(port, home),
+                start_new_session=True,
+            )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        watch = threading.Timer(LONGEST, os.killpg, (process.pid, signal.SIGKILL))
+        watch.start()
+        try:
+            for line in process.stdout:
+                _take(outcome, line.strip())
+                if line.strip() == "done":
+                    outcome.seconds = time.monotonic() - begun
+                    look(outcome)
+                    process.stdin.close()
+            code = process.wait()
+        finally:
+            watch.cancel()
+            process.stdout.close()
+            process.stdin.close()
+        if code:
+            words = " ".join(told.read_text(errors="replace").split())
+            outcome.errors.append(f"ended with {code}: {words[-600:]}")
+    return outcome
 
 
 @contextmanager
@@ -123,45 +162,6 @@ def _environment(port: int, home: str) -> dict[str, str]:
         "HOME": home,
         "TZ": "UTC",
     }
-
-
-def _run(command: list[str], port: int, look: Callable[[Outcome], None]) -> Outcome:
-    """Read what the program prints; `look` while all its connections are still there."""
-    outcome = Outcome()
-    with tempfile.TemporaryDirectory(prefix="dbproxy-driver-") as home:
-        told = Path(home) / "stderr"
-        begun = time.monotonic()
-        with told.open("wb") as errors:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                cwd=home,
-                env=_environment(port, home),
-                start_new_session=True,
-            )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        watch = threading.Timer(LONGEST, os.killpg, (process.pid, signal.SIGKILL))
-        watch.start()
-        try:
-            for line in process.stdout:
-                _take(outcome, line.strip())
-                if line.strip() == "done":
-                    outcome.seconds = time.monotonic() - begun
-                    look(outcome)
-                    process.stdin.close()
-            code = process.wait()
-        finally:
-            watch.cancel()
-            process.stdout.close()
-            process.stdin.close()
-        if code:
-            words = " ".join(told.read_text(errors="replace").split())
-            outcome.errors.append(f"ended with {code}: {words[-600:]}")
-    return outcome
 
 
 def _take(outcome: Outcome, line: str) -> None:

@@ -7,8 +7,8 @@ import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from tests.cluster.node import inputs, paths
-from tests.cluster.node.console import run, step
+from tests.cluster.node import inputs, packages, paths
+from tests.cluster.node.console import Command, run, step
 from tests.servers import binaries
 
 HERE = Path(__file__).parent
@@ -123,6 +123,53 @@ class Go(Cached):
         return [str(self.home / program)]
 
 
+class Rust(Cached):
+    language = "rust"
+    needs = ("cargo",)
+    made_from = ("",)
+
+    def install(self, home: Path) -> None:
+        # Not the proxy's: the two would build each other's dependencies anew.
+        target = paths.CACHE / "drivers" / "rust-target"
+        build: Command = ["cargo", "build", "--locked", "--quiet", "--target-dir", target]
+        run(build, cwd=self.sources)
+        for source in (self.sources / "src" / "bin").glob("*.rs"):
+            shutil.copy(target / "debug" / source.stem, home)
+
+    def command(self, program: str) -> list[str]:
+        return [str(self.home / program)]
+
+
+class Java(Cached):
+    language = "java"
+    needs = ("java", "javac", "mvn")
+    made_from = ("",)
+
+    def install(self, home: Path) -> None:
+        copied = ["dependency:copy-dependencies", f"-DoutputDirectory={home}"]
+        run(["mvn", "--quiet", "--batch-mode", *copied], cwd=self.sources)
+        programs = sorted(self.sources.glob("*.java"))
+        run(["javac", "-Xlint:all", "-d", home / "programs", "-cp", f"{home}/*", *programs])
+
+    def command(self, program: str) -> list[str]:
+        return ["java", "-cp", f"{self.home}/*:{self.home}/programs", program]
+
+
+class Ruby(Toolchain):
+    """Debian's packages, with Debian's versions."""
+
+    language = "ruby"
+
+    def prepare(self) -> None:
+        listed = "/var/lib/dpkg/info/{}.list"
+        libraries = {listed.format(name): name for name in ("ruby-activerecord", "ruby-pg")}
+        packages.install({"ruby": "ruby"} | libraries)
+
+    def command(self, program: str) -> list[str]:
+        return ["ruby", str(self.sources / program)]
+
+
 TOOLCHAINS: dict[str, Toolchain] = {
-    toolchain.language: toolchain for toolchain in (PostgreSQL(), Python(), Node(), Go())
+    toolchain.language: toolchain
+    for toolchain in (PostgreSQL(), Python(), Node(), Go(), Rust(), Java(), Ruby())
 }

@@ -42,7 +42,12 @@ OLDEST_PYTHON = (3, 11)
 
 
 def missing(wanted: dict[str, str]) -> list[str]:
-    return sorted({package for program, package in wanted.items() if not shutil.which(program)})
+    return sorted({package for program, package in wanted.items() if not found(program)})
+
+
+def found(program: str) -> bool:
+    """Whether there is this program on the PATH, or any file by its whole path."""
+    return shutil.which(program) is not None or (program.startswith("/") and Path(program).exists())
 
 
 def install(wanted: dict[str, str]) -> None:
