@@ -42,6 +42,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
 ELECTION: Object = {"writerElection": {"configMapRef": {"name": "orders-election"}}}
 LONG = "a very long message " * 500
 NAMES = [f"orders-6c9f-{number:05}" for number in range(50)]
+PINNED = {"listen": 2, "advisory_lock": 1}
 PROBLEM = Problem("SettingsRefused", LONG)
 
 
@@ -53,7 +54,11 @@ def faults(schema: Object, value: Any, path: str = "status") -> list[str]:
         return [f"{path}: not {schema['type']}: {value!r}"]
     found = []
     if isinstance(value, dict):
-        known = schema.get("properties", {})
+        known = dict(schema.get("properties", {}))
+        if len(value) > schema.get("maxProperties", len(value)):
+            found.append(f"{path}: {len(value)} keys")
+        if others := schema.get("additionalProperties"):
+            known = dict.fromkeys(value, others) | known
         found += [f"{path}.{name}: no such field" for name in value.keys() - known.keys()]
         found += [
             f"{path}.{name}: missing" for name in schema.get("required", []) if name not in value
@@ -114,7 +119,7 @@ def test_the_report_of_a_pod_fits(status: Object, up: bool, group_spec: Object) 
     plan = planned(compose(group_spec=group_spec), up=up)
     for applied in (plan.snapshot, None):
         least = least_entry("orders-6c9f-abcde", 3, [] if up else [PROBLEM])
-        entry = pod_entry(least, plan, plan.config, applied)
+        entry = pod_entry(least, plan, plan.config, applied, PINNED)
         body = Destination("shop", "orders-db", "group-uid", "orders-6c9f-abcde").body(entry)
         assert faults(status, body["status"]) == []
 
@@ -123,7 +128,7 @@ def test_the_report_of_a_pod_fits(status: Object, up: bool, group_spec: Object) 
 @pytest.mark.parametrize("group_spec", [{}, ELECTION])
 def test_the_operator_reads_all_that_a_pod_reports(up: bool, group_spec: Object) -> None:
     plan = planned(compose(group_spec=group_spec), up=up)
-    entry = pod_entry(least_entry("a", 3, []), plan, plan.config, plan.snapshot)
+    entry = pod_entry(least_entry("a", 3, []), plan, plan.config, plan.snapshot, PINNED)
     report = reports.read({"status": {"proxies": [entry]}}, ["a"])["a"]
     assert report.format_version == FORMAT_VERSION
     assert report.revision == plan.config.settings.revision
@@ -139,6 +144,7 @@ def test_the_operator_reads_all_that_a_pod_reports(up: bool, group_spec: Object)
     assert (report.acknowledged is not None) is up
     assert [(one.user, one.ok) for one in report.logins] == ([] if up else [("app", False)])
     assert report.good_logins == (1 if up else 0)
+    assert report.pinned_sessions == PINNED
 
 
 @pytest.mark.parametrize("up", [True, False])
@@ -147,7 +153,7 @@ def test_the_folded_status_fits(status: Object, up: bool, group_spec: Object) ->
     composed = compose(group_spec=group_spec)
     assert composed.group is not None
     plan = planned(composed, up=up)
-    entry = pod_entry(least_entry("a", 3, []), plan, plan.config, plan.snapshot)
+    entry = pod_entry(least_entry("a", 3, []), plan, plan.config, plan.snapshot, PINNED)
     group = composed.group | {"status": {"proxies": [entry]}}
     parsed = spec.parse_target_group(group)
     read = reports.read(group, ["a"])
@@ -159,6 +165,7 @@ def test_the_folded_status_fits(status: Object, up: bool, group_spec: Object) ->
         "targets": fold.targets(parsed, said, 1),
         "logins": fold.bad_logins(said),
         "goodLogins": fold.good_logins(said, 1, 0),
+        "pinnedSessions": fold.pinned_sessions(said),
     }
     if writer.record is not None:
         folded["writer"] = writer.record
@@ -184,7 +191,7 @@ def test_fifty_pods_of_two_hundred_users_fit_into_one_object_when_everything_fai
     plan = planned(compose(), up=False)
     plan = dataclasses.replace(plan, logins=tuple(users), targets=(view,) * 16)
     least = [least_entry(name, 51, [PROBLEM]) for name in NAMES]
-    entries = [pod_entry(one, plan, plan.config, plan.snapshot) for one in least]
+    entries = [pod_entry(one, plan, plan.config, plan.snapshot, PINNED) for one in least]
     folded = fold.bad_logins(list(reports.read({"status": {"proxies": entries}}, NAMES).values()))
     # Each pod's field manager notes what it owns in some 1,000 bytes.
     size = len(json.dumps([entries, folded])) + 50 * 1000

@@ -113,6 +113,13 @@ def pin(session: subprocess.Popen[str]) -> None:
     assert session.stdout.readline() == "1\n"
 
 
+def pinned(orders: Orders) -> object:
+    """What the target group says of pinned sessions, by reason."""
+    group = orders.cluster.get("dbptg", "orders-db")
+    assert group is not None
+    return group["status"].get("pinnedSessions", {}).get("byReason")
+
+
 def test_growth_waits_for_pinned_sessions_and_names_their_pods(narrow: Orders) -> None:
     writer, _ = narrow.others()
     former = narrow.pods()
@@ -125,6 +132,8 @@ def test_growth_waits_for_pinned_sessions_and_names_their_pods(narrow: Orders) -
         assert all(pod in told for pod in former)
         assert narrow.pods() == former
         assert int(narrow.on(writer, SAMPLES)) == len(former) * SHARE
+        held = len(former) * SHARE
+        eventually(lambda: pinned(narrow) == {"temporary_object": held}, "the status says so", 60)
     eventually(lambda: narrow.serving(3), "three pods serve once the sessions ended", 120)
 
 

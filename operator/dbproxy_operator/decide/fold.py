@@ -5,6 +5,7 @@
   the worst of equals. With no report at all it is REGISTERING.
 - A user's log-in is good if it is for every pod that tried; else the first failure is shown. The
   pods divide the users among them, and some may be tried by several.
+- Pinned sessions are those of all pods that say how many they have.
 """
 
 from collections import Counter
@@ -17,6 +18,8 @@ from dbproxy_operator.spec import DBProxyTargetGroupSpec, Target
 
 AVAILABLE = "AVAILABLE"
 _MOST_LOGINS = 50
+_MOST_REASONS = 32
+_LARGEST = 2**31 - 1
 _ROLES = ("READ_WRITE", "READ_ONLY", "UNKNOWN")
 _BAD_STATES = ("UNAVAILABLE", "REGISTERING")
 _REASONS = (
@@ -66,6 +69,18 @@ def good_logins(reports: Sequence[Report], users: int, bad: int) -> int:
     pods of an older image name them."""
     good = sum(report.good_logins + sum(login.ok for login in report.logins) for report in reports)
     return max(0, min(good, users - bad))
+
+
+def pinned_sessions(reports: Sequence[Report]) -> Object | None:
+    """How many there are, and how many for each reason; None if no pod says."""
+    said = [report.pinned_sessions for report in reports if report.pinned_sessions is not None]
+    if not said:
+        return None
+    found: Counter[str] = Counter()
+    for by_reason in said:
+        found.update({reason: count for reason, count in by_reason.items() if count})
+    named = {reason: min(found[reason], _LARGEST) for reason in sorted(found)[:_MOST_REASONS]}
+    return {"total": min(sum(named.values()), _LARGEST), "byReason": named}
 
 
 def _target(target: Target, reports: Sequence[Report], ready: int) -> Object:

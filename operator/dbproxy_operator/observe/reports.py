@@ -8,6 +8,7 @@ itself (`decide.writer`).
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,9 @@ _ENTRIES = 512
 _LISTENERS = 128
 _TARGETS = 16
 _LOGINS = 201
+_REASONS = 32
+
+_REASON = re.compile(r"[a-z_]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,8 @@ class Report:
     targets: tuple[TargetReport, ...] = ()
     good_logins: int = 0
     logins: tuple[LoginReport, ...] = ()
+    # By reason; None: the pod is of an image that doesn't say.
+    pinned_sessions: dict[str, int] | None = None
     problem: str = ""
     problem_reason: str = ""
 
@@ -138,6 +144,7 @@ def _report(pod: str, entry: Object) -> Report:
             for login in _list(entry.get("logins"), _LOGINS)
             if isinstance(login, dict)
         ),
+        pinned_sessions=_by_reason(entry.get("pinnedSessions")),
         problem=text(entry.get("problem")),
         problem_reason=text(entry.get("problemReason"), 64),
     )
@@ -186,6 +193,13 @@ def _login(value: Object) -> LoginReport:
         reason=text(value.get("reason"), 64),
         message=text(value.get("message")),
     )
+
+
+def _by_reason(value: Any) -> dict[str, int] | None:
+    if not isinstance(value, dict):
+        return None
+    named = [reason for reason in value if isinstance(reason, str) and _REASON.fullmatch(reason)]
+    return {reason: _number(value[reason]) for reason in sorted(named)[:_REASONS]}
 
 
 def text(value: Any, limit: int = _TEXT) -> str:

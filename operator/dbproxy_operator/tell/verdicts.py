@@ -139,6 +139,9 @@ def group_status(facts: Facts, group: Group) -> Object:
     body["logins"] = fold.bad_logins(facts.fleet.heard)
     users, bad = len(facts.resolved.logins), len(body["logins"])
     body["goodLogins"] = fold.good_logins(facts.fleet.heard, users, bad)
+    pinned = fold.pinned_sessions(facts.fleet.heard)
+    if pinned is not None:
+        body["pinnedSessions"] = pinned
     if facts.intent.writer is not None and facts.intent.writer.record:
         body["writer"] = dict(facts.intent.writer.record)
     return body

@@ -32,6 +32,7 @@ from dbproxy.tasks import Tasks
 from dbproxy.tell.health import Health
 from dbproxy.tell.metrics import AgentMetrics
 from dbproxy.tell.observation import Observation
+from dbproxy.tell.pinned import Pinned
 from dbproxy.tell.report import (
     Entry,
     Others,
@@ -82,6 +83,7 @@ class Agent:
         if options.kube is not None:
             self._reporter = Reporter(options.kube, tasks, self._on_stored, self._on_unstored)
         self._part = 0
+        self._pinned = Pinned()
         heard = Heard(
             settings=self._on_settings,
             envelope=self._on_envelope,
@@ -235,12 +237,14 @@ class Agent:
         self._last = plan
         self._assign_logins(plan)
         giving_back = self._take_part(applied=applied)
+        looks_again = self._look(now)
         self._tell(plan, now)
         waits = [
             plan.wake_in if applied else RETRY_APPLY,
             None if late_at is None else late_at - now,
             LOOK if giving_back else None,
             starting or None,
+            looks_again,
         ]
         return min((wait for wait in waits if wait is not None), default=None)
 
@@ -349,6 +353,12 @@ class Agent:
         self._health.waiting = claim.waiting if group else ""
         return dataplane.draining or 0 < self._part < (claim.in_force or 0)
 
+    def _look(self, now: float) -> float | None:
+        """What the report says is pinned; says after how long that is out of date."""
+        if self._reporter is None or self.dataplane is None:
+            return None
+        return self._pinned.look(self.dataplane, now)
+
     def _tell(self, plan: Plan, now: float) -> None:
         """Log, metrics and the report."""
         waiting = self._health.waiting
@@ -362,7 +372,7 @@ class Agent:
             return
         applied = None if self.dataplane is None else self.dataplane.applied
         least = least_entry(self._options.pod, self._part, problems)
-        entry = pod_entry(least, plan, self.config, applied)
+        entry = pod_entry(least, plan, self.config, applied, self._pinned.sessions)
         self._reporter.offer(where, entry, wishes=self._planner.claim.wishes)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -221,8 +221,15 @@ def least_entry(pod: str, part: int, problems: Sequence[Problem]) -> Entry:
     }
 
 
-def pod_entry(least: Entry, plan: Plan, config: Config | None, applied: Snapshot | None) -> Entry:
-    """This pod's entry: what it has applied, and how it sees writer, targets and log-ins."""
+def pod_entry(
+    least: Entry,
+    plan: Plan,
+    config: Config | None,
+    applied: Snapshot | None,
+    pinned: Mapping[str, int],
+) -> Entry:
+    """This pod's entry: what it has applied, how it sees writer, targets and log-ins, and which
+    sessions are pinned."""
     entry = dict(least)
     if config is not None:
         entry["revision"] = config.settings.revision
@@ -260,4 +267,5 @@ def pod_entry(least: Entry, plan: Plan, config: Config | None, applied: Snapshot
     entry["logins"] = [
         asdict(login) | {"message": _cut(login.message)} for login in bad[:MOST_LOGINS]
     ]
+    entry["pinnedSessions"] = dict(pinned)
     return entry

@@ -18,6 +18,7 @@ from dbproxy.tasks import Tasks
 from dbproxy.tell import report as report_module
 from dbproxy.tell.report import Destination, Others, Reporter, least_entry, pod_entry
 
+PINNED = {"listen": 2}
 GROUP = Destination("shop", "orders-db", "group-uid", "pod-0")
 
 
@@ -163,7 +164,7 @@ def test_the_entry_has_the_shape_of_the_contract() -> None:
     planner.learn_probe(answered("db-0", 2, writes=True))
     plan = planner.plan(3, 0)
     assert plan is not None
-    assert pod_entry(least_entry("pod-0", 3, []), plan, config, plan.snapshot) == {
+    assert pod_entry(least_entry("pod-0", 3, []), plan, config, plan.snapshot, PINNED) == {
         "pod": "pod-0",
         "formatVersion": 1,
         "revision": 10,
@@ -204,6 +205,7 @@ def test_the_entry_has_the_shape_of_the_contract() -> None:
         "goodLogins": 0,
         "badLogins": 0,
         "logins": [],
+        "pinnedSessions": {"listen": 2},
         "problem": "",
         "problemReason": "",
     }

@@ -62,6 +62,24 @@ def test_a_log_in_is_good_if_it_is_for_every_pod() -> None:
     assert fold.bad_logins([Report("old", logins=(good,))]) == []
 
 
+def test_pinned_sessions_are_those_of_all_pods_that_say_how_many_they_have() -> None:
+    reports = [
+        Report("a", pinned_sessions={"listen": 2, "advisory_lock": 1}),
+        Report("b", pinned_sessions={"listen": 3, "held_cursor": 0}),
+        Report("old"),
+    ]
+    by_reason = {"advisory_lock": 1, "listen": 5}
+    assert fold.pinned_sessions(reports) == {"total": 6, "byReason": by_reason}
+    assert fold.pinned_sessions([Report("a", pinned_sessions={})]) == {"total": 0, "byReason": {}}
+    assert fold.pinned_sessions([Report("old")]) is None
+
+
+def test_pinned_sessions_beyond_all_numbers_fit_into_the_status() -> None:
+    reports = [Report(str(pod), pinned_sessions={"listen": 2**53 - 1}) for pod in range(3)]
+    largest = 2**31 - 1
+    assert fold.pinned_sessions(reports) == {"total": largest, "byReason": {"listen": largest}}
+
+
 def test_a_user_that_several_pods_tried_counts_once() -> None:
     reports = [Report("a", good_logins=4), Report("b", good_logins=5)]
     assert fold.good_logins(reports, users=5, bad=0) == 5

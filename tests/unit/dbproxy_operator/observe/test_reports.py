@@ -16,7 +16,7 @@ ANYTHING = st.recursive(
 FIELDS = st.sampled_from(
     [
         *("pod", "formatVersion", "revision", "generation", "budgetDivisor"),
-        *("listeners", "writer", "targets", "logins"),
+        *("listeners", "writer", "targets", "logins", "pinnedSessions"),
     ]
 )
 
@@ -55,6 +55,21 @@ def test_numbers_are_bounded_and_text_is_one_short_line() -> None:
     assert len(report.targets) == 16
     assert len(report.targets[0].name) == 63
     assert report.targets[0].usable_connections is None
+
+
+def test_of_pinned_sessions_so_many_reasons_count_and_none_that_is_no_reason() -> None:
+    many = {
+        f"reason_{chr(97 + number // 26)}{chr(97 + number % 26)}": number for number in range(99)
+    }
+    said = many | {"No Reason": 1, "listen": -1}
+    found = reports.read(group({"pod": "a", "pinnedSessions": said}), ["a"])["a"].pinned_sessions
+    assert found is not None
+    assert len(found) == 32
+    assert found["listen"] == 0
+    assert found["reason_ab"] == 1
+    assert (
+        reports.read(group({"pod": "old", "revision": 1}), ["old"])["old"].pinned_sessions is None
+    )
 
 
 def test_the_digest_is_that_of_the_reports() -> None:
