@@ -34,12 +34,14 @@ DRIVERS = (
     Driver("pgbench-prepared", "postgresql", "pgbench.sh prepared"),
     Driver("psycopg3", "python", "psycopg3.py"),
     Driver("psycopg2", "python", "psycopg2_.py"),
+    Driver("pg8000", "python", "pg8000_.py"),
     Driver("asyncpg", "python", "asyncpg_.py"),
     Driver("sqlalchemy-psycopg", "python", "sqlalchemy_psycopg.py"),
     Driver("sqlalchemy-asyncpg", "python", "sqlalchemy_asyncpg.py"),
     Driver("django", "python", "django_.py", pins=DJANGO),
     Driver("django-berlin", "python", "django_.py", timezone=BERLIN, pins=DJANGO),
     Driver("node-postgres", "node", "pg.mjs"),
+    Driver("postgres.js", "node", "postgres_js.mjs"),
     Driver("typeorm", "node", "typeorm.mjs"),
     Driver("pgx", "go", "pgx"),
     Driver("lib-pq", "go", "pq"),
@@ -50,5 +52,7 @@ DRIVERS = (
     Driver("ruby-pg", "ruby", "pg.rb"),
     Driver("activerecord", "ruby", "active_record.rb"),
     Driver("activerecord-berlin", "ruby", "active_record.rb", timezone=BERLIN),
+    Driver("pdo", "php", "pdo.php"),
+    Driver("dbd-pg", "perl", "dbd_pg.pl"),
 )
 NAMES = tuple(driver.name for driver in DRIVERS)

@@ -155,21 +155,28 @@ class Java(Cached):
         return ["java", "-cp", f"{self.home}/*:{self.home}/programs", program]
 
 
-class Ruby(Toolchain):
-    """Debian's packages, with Debian's versions."""
+class Debian(Toolchain):
+    """A language with its drivers as Debian packages them."""
 
-    language = "ruby"
+    def __init__(self, language: str, package: str, libraries: tuple[str, ...]) -> None:
+        self.language = language
+        listed = "/var/lib/dpkg/info/{}.list"
+        self._packages = {language: package}
+        self._packages |= {listed.format(name): name for name in libraries}
 
     def prepare(self) -> None:
-        listed = "/var/lib/dpkg/info/{}.list"
-        libraries = {listed.format(name): name for name in ("ruby-activerecord", "ruby-pg")}
-        packages.install({"ruby": "ruby"} | libraries)
+        packages.install(self._packages)
 
     def command(self, program: str) -> list[str]:
-        return ["ruby", str(self.sources / program)]
+        return [self.language, str(self.sources / program)]
 
 
+DEBIAN = (
+    Debian("ruby", "ruby", ("ruby-activerecord", "ruby-pg")),
+    Debian("perl", "perl", ("libdbd-pg-perl",)),
+    Debian("php", "php-cli", ("php8.2-pgsql",)),
+)
 TOOLCHAINS: dict[str, Toolchain] = {
     toolchain.language: toolchain
-    for toolchain in (PostgreSQL(), Python(), Node(), Go(), Rust(), Java(), Ruby())
+    for toolchain in (PostgreSQL(), Python(), Node(), Go(), Rust(), Java(), *DEBIAN)
 }
