@@ -18,6 +18,9 @@ PYTEST := $(BIN)/python -m pytest -o cache_dir=$(DBPROXY_CACHE)/pytest
 E2E := $(PYTEST) --timeout 600
 # They share one installation, which takes most of a small node.
 DATA_PLANE := test_budget.py test_dataplane.py test_failover.py test_rollout.py
+# What differs from one major of PostgreSQL to the next shows in these first.
+MAJORS ?= 14 15 16 17 18
+TELLING := test_likeness.py test_settings.py test_pins.py test_pooling.py test_protocol_versions.py
 CARGO := cargo --locked --quiet
 DRIVERS_FMT := cargo fmt --manifest-path tests/drivers/rust/Cargo.toml
 WORKSPACE := --manifest-path proxy/rust/Cargo.toml --workspace
@@ -63,6 +66,21 @@ test-protocol: python ## Run real clients against the proxy and a real PostgreSQ
 	@$(NODE) require build database
 	@$(NODE) install
 	$(call step,Protocol and fault tests with a minute of the soak,$(PYTEST) -n 4 tests/protocol tests/fault tests/soak)
+	@$(MAKE) test-major MAJOR=14 SEEDS=8 CHOSEN="$(TELLING)"
+	@$(MAKE) test-major MAJOR=18 SEEDS=8 CHOSEN="$(TELLING)"
+
+.PHONY: test-majors
+test-majors: python ## Run the protocol tests on each PostgreSQL from 14 to 18 (MAJORS="14 18")
+	@$(NODE) require build database
+	@$(NODE) install
+	@for major in $(MAJORS); do $(MAKE) test-major MAJOR=$$major; done
+
+# One major's; CHOSEN: of which files. A folder of programs is what POSTGRES names.
+.PHONY: test-major
+test-major: export POSTGRES := $(DBPROXY_CACHE)/postgresql/$(MAJOR)
+test-major:
+	@$(NODE) databases $(MAJOR)
+	$(call step,Protocol tests on PostgreSQL $(MAJOR),$(PYTEST) -n 4 $(or $(addprefix tests/protocol/,$(CHOSEN)),tests/protocol))
 
 .PHONY: test-e2e
 test-e2e: python ## Run the tests on a real cluster
@@ -78,6 +96,12 @@ sim: python ## Replay one seed of the simulation with its trace (make sim SEED=7
 	@test -n "$(SEED)" || { echo 'which seed? make sim SEED=7' >&2; exit 1; }
 	SEED=$(SEED) $(CARGO) test --manifest-path proxy/rust/Cargo.toml -p dbproxy-server \
 	  --test sim replay -- --nocapture
+
+.PHONY: fuzz
+fuzz: ## Feed the engine random bytes, settings and dialogues for minutes (FUZZ_CASES of each kind)
+	@$(NODE) require build
+	$(call step,Fuzz,PROPTEST_CASES=$${FUZZ_CASES:-100000} $(CARGO) test \
+	  --manifest-path proxy/rust/Cargo.toml -p dbproxy-postgres --lib fuzzing)
 
 .PHONY: drivers
 drivers: python ## Run every driver with its defaults, directly and through the proxy (DRIVERS="psycopg3 pgx")

@@ -6,7 +6,9 @@ The fixtures of fix_postgres.py make them. Servers listen on loopback only and r
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import itertools
 import os
 import pwd
@@ -108,8 +110,13 @@ def free_port() -> int:
     raise AssertionError("the ports never end")
 
 
+@functools.cache
 def binaries() -> Path:
-    """The newest installed PostgreSQL server's programs."""
+    """The programs of the PostgreSQL that `POSTGRES` names, a folder of bin, lib and share; else of
+    the newest that is installed."""
+    chosen = os.environ.get("POSTGRES")
+    if chosen:
+        return _readable(Path(chosen)) / "bin"
     found = sorted(
         Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda p: int(p.parts[-3])
     )
@@ -119,6 +126,16 @@ def binaries() -> Path:
     if on_path is None:
         pytest.fail("PostgreSQL's server programs are not installed")
     return Path(on_path).parent
+
+
+def _readable(programs: Path) -> Path:
+    """A copy for this run where we are root, into whose cache the database's user can't look."""
+    if os.getuid() != 0:
+        return programs
+    home = new_home("programs")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    shutil.copytree(programs, home / "programs", symlinks=True)
+    return home / "programs"
 
 
 def new_home(name: str) -> Path:
@@ -197,6 +214,8 @@ class Postgres:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 cwd="/",
+                # Its own libpq, not the machine's: a standby connects by it.
+                env=os.environ | {"LD_LIBRARY_PATH": str(binaries().parent / "lib")},
                 start_new_session=True,
             )
         if wait:

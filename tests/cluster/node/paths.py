@@ -19,6 +19,8 @@ IMAGES = CACHE / "images"
 VENV = CACHE / "venv"
 TARGET = CACHE / "target"
 CORE = CACHE / "core"
+# One folder a major: bin, lib, share.
+DATABASES = CACHE / "postgresql"
 
 PKI = CLUSTER / "pki"
 ETC = CLUSTER / "etc"
