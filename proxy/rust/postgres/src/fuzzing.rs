@@ -17,6 +17,12 @@ use crate::session::Session;
 use crate::statement::Dialect;
 use crate::{statement, verifier, Connecting, Login};
 
+mod dialogue;
+mod followed;
+
+pub use dialogue::dialogue;
+pub use followed::{pins, remembered, replayed};
+
 /// Small, so that streaming begins early.
 const LIMIT: usize = 512;
 
@@ -175,6 +181,7 @@ pub fn session(mut input: &[u8]) {
 }
 
 /// A session, the backend it holds, and what came out.
+#[derive(Debug)]
 struct Table {
     session: Session,
     link: Option<Link>,
@@ -182,6 +189,9 @@ struct Table {
     server_input: Vec<u8>,
     to_client: Vec<u8>,
     to_server: Vec<u8>,
+    /// Where in that the bytes for this backend begin, and how many there have been.
+    begun: usize,
+    backends: usize,
     released: Vec<Release>,
     spoke_idle: bool,
     closed: bool,
@@ -200,6 +210,8 @@ impl Table {
             server_input: Vec::new(),
             to_client: Vec::new(),
             to_server: Vec::new(),
+            begun: 0,
+            backends: 0,
             released: Vec::new(),
             spoke_idle: false,
             closed: false,
@@ -232,6 +244,8 @@ impl Table {
         if asked {
             assert!(self.link.is_none(), "asked for a second backend");
             let mut link = Link::new(Params::default(), None, false);
+            self.begun = self.to_server.len();
+            self.backends += 1;
             let mut steps = Steps::new();
             self.session.attach(&mut link, &mut steps);
             self.link = Some(link);
@@ -260,6 +274,17 @@ impl Table {
             }
         }
         self
+    }
+
+    /// How many requests were answered.
+    fn answers(&self) -> usize {
+        let (mut rest, mut count) = (&self.to_client[..], 0);
+        while let [tag, a, b, c, d, ..] = *rest {
+            count += usize::from(tag == b'Z');
+            let length = u32::from_be_bytes([a, b, c, d]) as usize;
+            rest = rest.get(length + 1..).unwrap_or_default();
+        }
+        count
     }
 
     /// Whether its backend is free and may be lent again.

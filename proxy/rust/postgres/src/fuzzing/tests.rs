@@ -52,6 +52,35 @@ fn turns() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// Texts that set something, to values of any kind.
+fn sets() -> impl Strategy<Value = String> {
+    let names = proptest::sample::select(vec![
+        "work_mem",
+        "timezone",
+        "datestyle",
+        "search_path",
+        "application_name",
+        "role",
+        "my.tenant",
+        "lock_timeout",
+        "standard_conforming_strings",
+    ]);
+    let quoted = ".{0,20}".prop_map(|text| format!("'{}'", text.replace('\'', "''")));
+    let value = prop_oneof![
+        quoted,
+        "E'[ -~]{0,12}'",
+        "[a-zA-Z_]{1,8}",
+        "\"[ -~&&[^\"]]{1,8}\"",
+        "-?[0-9]{1,4}",
+        Just("DEFAULT".to_owned()),
+    ];
+    let set = (names, vec(value, 1..4)).prop_map(|(name, values)| match values.len() {
+        3 => format!("SELECT set_config('{name}', {}, false)", values[0]),
+        _ => format!("SET {name} TO {}", values.join(", ")),
+    });
+    vec(set, 1..3).prop_map(|all| all.join("; "))
+}
+
 #[test]
 fn a_backend_that_says_more_than_it_owes_is_not_lent_again_however_that_comes() {
     let message = |tag: u8, body: &[u8]| {
@@ -94,6 +123,26 @@ proptest! {
     #[test]
     fn any_backend(input in messages("ZZZCETDGHdc123SANnst")) {
         super::backend(&input);
+    }
+
+    #[test]
+    fn any_setting(text in sets()) {
+        super::replayed(text.as_bytes());
+    }
+
+    #[test]
+    fn any_pins(input in vec(any::<u8>(), 0..40)) {
+        super::pins(&input);
+    }
+
+    #[test]
+    fn any_texts_again(input in vec(prop_oneof![Just(0), any::<u8>()], 0..100)) {
+        super::remembered(&input);
+    }
+
+    #[test]
+    fn any_dialogue(input in vec(any::<u8>(), 0..40)) {
+        super::dialogue(&input);
     }
 
     #[test]
