@@ -67,8 +67,8 @@ static SURE: &[&str] = &[
 /// shows it.
 const NAMES: [&str; 3] = ["local_preload_libraries", "search_path", "temp_tablespaces"];
 
-/// Settings that would end the replay itself.
-const LIMITS: [&str; 2] = ["lock_timeout", "statement_timeout"];
+/// Settings that would end the replay itself. The last one PostgreSQL has since 17.
+const LIMITS: [&str; 3] = ["lock_timeout", "statement_timeout", "transaction_timeout"];
 
 /// What makes a backend that has `from` have `to`; `None` if that is nothing. The name that a client
 /// goes by is set apart. `missing`: custom settings that must exist there.
@@ -246,6 +246,16 @@ mod tests {
             "lc_messages",
         ] {
             assert!(sql(&[], &[(name, "x")]).1, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_time_limit_is_lifted_first_and_set_last() {
+        for name in LIMITS {
+            let sent = sql(&[(name, "1"), ("geqo", "off")], &[]).0;
+            assert_eq!(sent, format!("RESET {name};RESET geqo"));
+            let sent = sql(&[], &[(name, "1"), ("work_mem", "1MB")]).0;
+            assert_eq!(sent, format!("SET work_mem TO '1MB';SET {name} TO '1'"));
         }
     }
 

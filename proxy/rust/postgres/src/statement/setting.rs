@@ -175,10 +175,18 @@ pub(super) fn set(lexer: &Lexer<'_>) -> Option<Vec<Act>> {
     if !tokens.word(b"to") && !tokens.symbol(b'=') {
         return None;
     }
-    if setting.starts_with("transaction_") {
+    if of_the_transaction(&setting) {
         return Some(Vec::new());
     }
     named(&mut tokens, &setting, local)
+}
+
+/// What ends with the transaction by itself; `transaction_timeout` is a setting like others.
+fn of_the_transaction(setting: &str) -> bool {
+    matches!(
+        setting,
+        "transaction_deferrable" | "transaction_isolation" | "transaction_read_only"
+    )
 }
 
 /// The values of a setting, up to the end of the statement.
@@ -273,7 +281,7 @@ pub(super) fn reset(lexer: &Lexer<'_>) -> Option<Vec<Act>> {
         "transaction" if tokens.word(b"isolation") => return Some(Vec::new()),
         _ => &setting,
     };
-    if setting.starts_with("transaction_") {
+    if of_the_transaction(setting) {
         return Some(Vec::new());
     }
     let act = reset_of(setting, false)?;

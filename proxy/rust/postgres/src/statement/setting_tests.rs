@@ -43,6 +43,7 @@ fn set_is_read_in_all_its_forms() {
         ("SET SCHEMA 'x'", "search_path", &["x"]),
         ("SET seq_page_cost TO 1.5", "seq_page_cost", &["1.5"]),
         ("SET statement_timeout = -1", "statement_timeout", &["-1"]),
+        ("SET transaction_timeout = 1", "transaction_timeout", &["1"]),
         ("SET NAMES 'LATIN1'", "client_encoding", &["LATIN1"]),
         ("SET ROLE \"A b\"", "role", &["A b"]),
         ("SET SESSION ROLE none", "role", &["none"]),
