@@ -15,6 +15,23 @@ from tests.raw_client import SYNC, TERMINATE, RawClient, bind, describe, execute
 from tests.servers import HOST, PASSWORDS, binaries
 
 SCRIPT = "SELECT 1;\n"
+# Five settings, each client's own, when it begins.
+SETTINGS = r"""\if :ready = 0
+\set a :client_id + 1000
+\set b :client_id + 2000
+\set c :client_id + 100000
+\set d :client_id + 200000
+\set e mod(:client_id, 4)
+SET work_mem = :a;
+SET maintenance_work_mem = :b;
+SET statement_timeout = :c;
+SET lock_timeout = :d;
+SET extra_float_digits = :e;
+\set ready 1
+\endif
+SELECT 1;
+"""
+STATEMENTS = ("SELECT 1", "SELECT $1::int + 1", "SELECT $1::text")
 PROCESSED = re.compile(r"^number of transactions actually processed: (\d+)", re.MULTILINE)
 RATE = re.compile(r"^tps = ([\d.]+)", re.MULTILINE)
 # The same for all: with one, pgbench itself would be the bottleneck of the fastest contender.
@@ -38,6 +55,7 @@ class Work:
     clients: int
     protocol: str = "simple"
     tls: bool = False
+    script: str = SCRIPT
 
 
 @dataclass(frozen=True)
@@ -68,11 +86,11 @@ def pgbench(contender: Contender, work: Work, *options: str) -> Run:
     """One run of pgbench."""
     with tempfile.TemporaryDirectory(prefix="dbproxy-bench-") as name:
         home = Path(name)
-        (home / "script.sql").write_text(SCRIPT)
+        (home / "script.sql").write_text(work.script)
         command = [
             *(str(binaries() / "pgbench"), "--no-vacuum", "--file", "script.sql"),
             *("--protocol", work.protocol, "--client", str(work.clients)),
-            *("--jobs", str(THREADS), *options),
+            *("--jobs", str(THREADS), "--define", "ready=0", *options),
             contender.dsn("require" if work.tls else "disable"),
         ]
         before = contender.cpu_seconds()
@@ -114,16 +132,30 @@ class Memory:
     per_client: float
 
 
-def idle_clients(contender: Contender, count: int) -> Memory:
-    """Open many connections that each run a few queries and then stay."""
+def idle_clients(contender: Contender, count: int, sets: bool) -> Memory:
+    """Open many connections that each run a few queries and then stay.
+
+    `sets`: each has settings and named statements too.
+    """
     at_rest = contender.resident()
     with ExitStack() as stack:
-        for _ in range(count):
+        for number in range(count):
             client = stack.enter_context(RawClient(HOST, contender.port))
             client.login(USER, PASSWORDS[USER])
+            if sets:
+                _keep_state(client, number)
             client.ask("SELECT 1")
             client.send(parse("SELECT 1"), bind(), describe(), execute(), SYNC)
             client.until()
             client.ask("SELECT 1")
         grown = contender.resident() - at_rest
     return Memory(at_rest, grown / count)
+
+
+def _keep_state(client: RawClient, number: int) -> None:
+    for name in ("work_mem", "maintenance_work_mem", "statement_timeout", "lock_timeout"):
+        client.ask(f"SET {name} = {100_000 + number}")
+    client.ask("SET extra_float_digits = 1")
+    for place, text in enumerate(STATEMENTS):
+        client.send(parse(text, f"s{place}"), SYNC)
+        client.until()

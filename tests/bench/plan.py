@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from tests.bench import load
-from tests.bench.contenders import Contender, DBProxy, Direct, PgBouncer, Pool
+from tests.bench.contenders import PGBOUNCER, Contender, DBProxy, Direct, PgBouncer, Pool
 from tests.bench.load import Work
 from tests.bench.results import Measure, Results, percentile
 from tests.certificates import Authority
@@ -25,6 +25,7 @@ LATENCY = "latency, 200 clients, pool 20"
 P50 = Measure(LATENCY, "p50", "ms", goal=1.0)
 P99 = Measure(LATENCY, "p99", "ms", goal=1.0)
 PER_CLIENT = Measure("memory per idle client", "resident", "kB", limit=4.0)
+WITH_STATE = Measure("memory per idle client", "five settings, three statements", "kB", limit=3.0)
 AT_REST = Measure("memory at rest", "resident", "MB", limit=110.0)
 
 
@@ -33,20 +34,25 @@ Figures = Iterator[tuple[Measure, float | None]]
 
 @dataclass(frozen=True)
 class Row:
-    """One kind of load; its name is what `--only` takes."""
+    """One kind of load; its name is what `--only` takes.
+
+    `most`: so many times what the row `simple` takes. `alone`: PgBouncer can't do it.
+    """
 
     name: str
     work: Work
+    most: float | None = None
+    alone: bool = False
 
     def run(self, contender: Contender, seconds: int) -> load.Run:
         return load.pgbench_for(contender, self.work, seconds)
 
     def figures(self, run: load.Run) -> Figures:
         """What one run of this row tells."""
-        label = self.name.replace("-tls", ", TLS").replace("prepared", "prepared*")
+        label = self.name.replace("-tls", ", TLS").replace("sessions", "prepared, pool 16*")
         goal = 1.0 if self.name == "simple" else None
         yield Measure("throughput, 16 clients, pool 8", label, "queries/s"), run.rate
-        yield Measure("proxy CPU per query", label, "µs", goal=goal), run.cpu
+        yield Measure("proxy CPU per query", label, "µs", goal=goal, most=self.most), run.cpu
 
 
 class LogInRow(Row):
@@ -89,14 +95,16 @@ GROUPS = (
             Row("simple-tls", Work(16, tls=True)),
             Row("extended", Work(16, "extended")),
             Row("extended-tls", Work(16, "extended", tls=True)),
+            Row("prepared", Work(16, "prepared"), most=1.1, alone=True),
+            Row("settings", Work(16, script=load.SETTINGS), most=1.5, alone=True),
             LogInRow("log-in", Work(1)),
         ),
     ),
     Group(
         Pool(16, sessions=True),
         (
-            Row("prepared", Work(16, "prepared")),
-            Row("prepared-tls", Work(16, "prepared", tls=True)),
+            Row("sessions", Work(16, "prepared")),
+            Row("sessions-tls", Work(16, "prepared", tls=True)),
         ),
     ),
     Group(Pool(20), (LatencyRow("latency", Work(200)),)),
@@ -142,13 +150,15 @@ class Bench:
         told = {}
         first = number % len(contenders)
         for contender in chain(contenders[first:], contenders[:first]):
+            if row.alone and contender.name == PGBOUNCER:
+                continue
             run = row.run(contender, self.seconds)
             for measure, figure in row.figures(run):
                 if figure is not None:
                     results.add(measure, contender.name, figure)
             cpu = "" if run.cpu is None else f" ({run.cpu:.1f} µs)"
             told[contender.name] = f"{run.rate:,.0f}/s{cpu}"
-        line = ", ".join(f"{c.name} {told[c.name]}" for c in contenders)
+        line = ", ".join(f"{c.name} {told[c.name]}" for c in contenders if c.name in told)
         self.say(f"  {row.name} {number + 1}/{self.rounds}: {line}")
 
     def _run_memory(self, results: Results) -> None:
@@ -159,11 +169,17 @@ class Bench:
                 for contender in self._start(stack, Pool(8)):
                     if contender.pid is None:
                         continue
-                    memory = load.idle_clients(contender, count)
+                    memory = load.idle_clients(contender, count, sets=False)
                     results.add(PER_CLIENT, contender.name, memory.per_client / 1_000)
                     results.add(AT_REST, contender.name, memory.at_rest / 1_000_000)
                     told = f"{memory.per_client / 1_000:.2f} kB each"
                     self.say(f"  memory {number + 1}: {contender.name} {told}")
+            with ExitStack() as stack:
+                proxy = self._start(stack, Pool(8))[-1]
+                memory = load.idle_clients(proxy, count, sets=True)
+                results.add(WITH_STATE, proxy.name, memory.per_client / 1_000)
+                told = f"{memory.per_client / 1_000:.2f} kB each with settings and statements"
+                self.say(f"  memory {number + 1}: {proxy.name} {told}")
 
     def _start(self, stack: ExitStack, pool: Pool) -> list[Contender]:
         bouncer = PgBouncer(self.server, self.authority, pool)

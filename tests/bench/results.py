@@ -19,8 +19,8 @@ NAMES = (POSTGRESQL, PGBOUNCER, DBPROXY)
 NOTES = (
     "Medians over all rounds; the contenders take turns in each. Ratio: DBProxy / PgBouncer.",
     "Throughput: higher is better. Everything else: lower is better.",
-    "* prepared: a pool of 16, one connection per client. PgBouncer's transaction pooling knows no",
-    "  named statements before 1.21: it pools sessions here. DBProxy pins sessions that use them.",
+    "* a pool of 16, one connection per client: PgBouncer's transaction pooling knows no named",
+    "  statements before 1.21, and no settings of its clients. It pools sessions there.",
 )
 
 
@@ -34,6 +34,8 @@ class Measure:
     goal: float | None = None
     # The highest figure that we accept, whatever the peers have.
     limit: float | None = None
+    # So many times our own figure for simple queries, at most.
+    most: float | None = None
 
 
 @dataclass
@@ -61,9 +63,19 @@ class Results:
         if measure.goal is not None and ratio is not None:
             # As many digits as the table shows.
             told.append(_word(round(ratio, 2) <= measure.goal, f"ratio <= {measure.goal:.2f}"))
+        simple = self._simple(measure)
+        if measure.most is not None and simple is not None and ours is not None:
+            times = round(ours / simple, 2)
+            told.append(_word(times <= measure.most, f"{times:.2f} x simple <= {measure.most}"))
         if measure.limit is not None and ours is not None:
             told.append(_word(ours <= measure.limit, f"<= {measure.limit:g}"))
         return ", ".join(told)
+
+    def _simple(self, measure: Measure) -> float | None:
+        """Our own figure for simple queries, in the same group."""
+        same = (other for other in self.figures if other.group == measure.group)
+        plain = next((other for other in same if other.label == "simple"), None)
+        return None if plain is None else self.median(plain, DBPROXY)
 
     def table(self) -> str:
         """The table, a block for each group of measures."""

@@ -188,19 +188,42 @@ ROWS = [
     "vacuum r{c}",
     "select nextval('q{c}')",
 ]
-KINDS = [(PLAIN, 3), (TRANSACTIONS, 5), (SETTINGS, 2), (STATEFUL, 1), (ROWS, 3)]
-QUIET = [(PLAIN, 2), (TRANSACTIONS, 4), (SETTINGS, 3), (ROWS, 3)]
+STATEMENTS = [
+    "select * from d{c}",
+    "select * from d{c}",
+    "select a as n1 from d{c}",
+    "select $1::int + 1",
+    "insert into d{c} values ($1)",
+    "insert into d{c} values (default)",
+    "alter table d{c} alter a type text",
+    "alter table d{c} alter a type int using 7",
+    "alter table d{c} add if not exists b int",
+    "alter table d{c} drop if exists b",
+    "deallocate all",
+    "deallocate s",
+    "deallocate prepare n1;",
+    'deallocate "N"',
+    "deallocate nobody1",
+]
+"""What is worth a name, and what changes under it."""
+KINDS = [(PLAIN, 3), (TRANSACTIONS, 5), (SETTINGS, 2), (STATEFUL, 1), (ROWS, 3), (STATEMENTS, 2)]
+QUIET = [(PLAIN, 2), (TRANSACTIONS, 4), (SETTINGS, 3), (ROWS, 3), (STATEMENTS, 3)]
 """What most clients say: nothing of it pins, so that backends change hands."""
+NAMES = [[""], ["", "", "s"], ["", "s", "n1", "N"], ["s", "n1"]]
+"""What statements are called; several clients have the same names."""
 
 SCHEMA = """
 create table r{c} (a int not null);
 create sequence q{c};
+create table d{c} (a int);
 create procedure p{c}() language plpgsql as
   $$ begin insert into r{c} values (30); commit; insert into r{c} values (31); end $$;
 create function f{c}() returns bigint language sql as
   $$ insert into r{c} values (40); select count(*) from r{c} $$;
 """
-RESET = "truncate r{c}; alter sequence q{c} restart;"
+RESET = """
+truncate r{c}; alter sequence q{c} restart; drop table d{c}; create table d{c} (a int);
+"""
 
 
 BROKEN_REQUESTS = [
@@ -243,6 +266,7 @@ class Author:
         self._random = Random(f"{seed}/{client}")
         self._client = client
         self._kinds = KINDS if self._random.random() < 0.4 else QUIET
+        self._names = self._random.choice(NAMES)
 
     def script(self, steps: int = 24) -> list[Step]:
         return [self._step() for _ in range(self._random.randint(1, steps))]
@@ -323,7 +347,12 @@ class Author:
         parts: list[Part] = []
         for _ in range(self._random.choice([1, 1, 2, 3])):
             sql = self._sql()
-            parts += [(f"P {sql}", parse(sql)), ("B", bind())]
+            name = self._random.choice(self._names)
+            if not name or self._random.random() < 0.4:
+                parts.append((f"P {name!r} {sql}", parse(sql, name)))
+            if name and self._random.random() < 0.3:
+                parts.append((f"D {name!r}", describe(b"S", name)))
+            parts.append((f"B {name!r}", bind(name)))
             if self._random.random() < 0.5:
                 parts.append(("D", describe()))
             parts.append(("E", execute()))
@@ -338,7 +367,7 @@ class Author:
         parts: list[Part] = []
         bound = None
         for _ in range(random.randint(0, 6)):
-            name = random.choice(["", "", "n"]) if self._kinds is KINDS else ""
+            name = random.choice(self._names)
             portal = random.choice(["", "", "p"])
             of, which = random.choice([(b"S", name), (b"P", portal)])
             if random.random() < 0.02:

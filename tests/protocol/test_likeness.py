@@ -25,6 +25,9 @@ from tests.servers import HOST, PASSWORDS, Postgres, wait_until
 CLIENTS = 6
 CONNECTIONS = 3
 FIRST_SEED = int(os.environ.get("FIRST_SEED", "1"))
+REFUSED = b"was prepared under other settings"
+"""Where the proxy can't do as the database does it says so (docs/pinning.md)."""
+ELSEWHERE = [b"0A000", b"25P02", b"08P01"]
 BUSY: LiteralString = (
     "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND state <> 'idle'"
 )
@@ -76,12 +79,32 @@ def run(
 
 
 def comparable(told: Message) -> Message:
-    """A message without what may differ: who sent a notification, and which part of the server says
-    that a transaction is aborted (of a statement that is parsed again, the parser)."""
+    """A message without what may differ: who sent a notification, which table a column is from (it
+    is made anew for each run), and where in its source a server finds that a plan has changed, a
+    transaction has failed, or a statement has another number of parameters."""
     kind, payload = told
-    if kind == b"E" and b"\0C25P02\0" in payload:
-        return kind, payload.partition(b"\0F")[0]
-    return (kind, payload[4:]) if kind == b"A" else told
+    if kind == b"A":
+        return kind, payload[4:]
+    if kind == b"T":
+        return kind, columns(payload)
+    if kind == b"E" and any(b"\0C" + code + b"\0" in payload for code in ELSEWHERE):
+        return kind, b"\0".join(part for part in payload.split(b"\0") if part[:1] not in b"FLR")
+    return told
+
+
+def ends_by_itself(answer: list[Message]) -> bool:
+    """PostgreSQL gives up where a batch rolls back to the same savepoint twice."""
+    return any(kind == b"E" and b"unexpected state" in payload for kind, payload in answer)
+
+
+def columns(payload: bytes) -> bytes:
+    """A RowDescription without tables and their columns' numbers."""
+    found, rest = payload[:2], payload[2:]
+    while rest:
+        name, rest = rest.split(b"\0", 1)
+        found += name + b"\0" + rest[6:18]
+        rest = rest[18:]
+    return found
 
 
 def reset(server: Postgres) -> None:
@@ -108,7 +131,11 @@ def test_a_client_is_answered_as_by_the_database(pair: tuple[Postgres, Proxy], s
             return [one.result() for one in begun]
 
     for client, (direct, proxied) in enumerate(zip(at(server.port), at(proxy.port), strict=True)):
+        ended = direct[-1][-1][0] == b"Z" or ends_by_itself(direct[-1])
+        assert ended, "the database itself refuses no script"
         for step, got, wanted in zip(scripts[client][0], proxied, direct, strict=False):
+            if any(REFUSED in payload for _, payload in got):
+                break
             assert got == wanted, (client, step.said)
-        assert direct[-1][-1][0] == b"Z", "the database itself refuses no script"
-        assert len(proxied) == len(direct)
+        else:
+            assert len(proxied) == len(direct)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -183,12 +184,20 @@ def test_what_leaves_no_state_does_not_pin(proxy: Proxy, text: LiteralString) ->
         assert proxy.metric("dbproxy_session_pins_total") == before
 
 
-def test_a_named_statement_pins_and_works(proxy: Proxy) -> None:
-    before = proxy.metric("dbproxy_session_pins_total", reason="named_statement")
-    with proxy.connect(prepare_threshold=0) as connection:
-        for number in range(5):
-            assert connection.execute("SELECT %s::int", (number,)).fetchone() == (number,)
-    assert proxy.metric("dbproxy_session_pins_total", reason="named_statement") == before + 1
+def test_named_statements_of_many_clients_share_few_connections(
+    make_postgres: PostgresFactory, make_proxy: ProxyFactory
+) -> None:
+    proxy = small(make_postgres, make_proxy, 2)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(proxy.connect(prepare_threshold=0)) for _ in range(6)]
+        for number in range(30):
+            client = clients[number % len(clients)]
+            text: LiteralString = "SELECT %s::int" if number % 2 else "SELECT %s::int + 1"
+            wanted = number if number % 2 else number + 1
+            assert client.execute(text, (number,)).fetchone() == (wanted,)
+        clients[0].execute("DEALLOCATE ALL")
+        assert clients[1].execute("SELECT %s::int", (7,)).fetchone() == (7,)
+    assert proxy.metric("dbproxy_session_pins_total") == 0
 
 
 def test_a_pinned_session_leaves_nothing_behind_for_the_next(

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::message::backend;
 use crate::pins::Reasons;
+use crate::prepared::{Alias, Coming, Shared};
 use crate::statement::{Acts, Effects};
 
 /// Entries that an empty queue keeps room for.
@@ -28,30 +29,52 @@ pub(crate) struct Statement {
 /// What the server owes an answer for.
 #[derive(Clone, Debug)]
 pub(crate) enum Expect {
-    /// A simple query. `begins`: it is a plain BEGIN, which fails only if it is cancelled.
+    /// A simple query. `begins`: it is a plain BEGIN, which fails only if it is cancelled. `frees`:
+    /// it deallocates what the client calls so.
     Query {
         effects: Effects,
         begins: bool,
         acts: Acts,
+        frees: Option<Arc<[u8]>>,
     },
     FunctionCall,
-    /// `unnamed`: it parses the unnamed statement. `ours`: the proxy put it in.
+    /// `unnamed`: it parses the unnamed statement. `ours`: the proxy put it in. `coming`: the one that
+    /// is shared. `alias`: it is refused as a duplicate.
     Parse {
         unnamed: Option<Arc<Statement>>,
         ours: bool,
+        coming: Option<Arc<Coming>>,
+        alias: Option<Alias>,
     },
     Bind {
         effects: Effects,
+        alias: Option<Alias>,
     },
-    Describe,
+    Describe {
+        alias: Option<Alias>,
+    },
+    /// A Describe of the proxy's own.
+    Learn(Arc<Coming>),
+    /// The same of the client's unnamed statement, which is to outlive its batch.
+    LearnUnnamed(Arc<Shared>),
+    /// A Parse of the proxy's own, of what the client calls so and under that name.
+    Own(Arc<[u8]>),
+    /// A message of the proxy's own that puts settings in place for a Parse: `done` says that it is done.
+    /// `back`: it puts things back as the client left them.
+    Aside {
+        done: u8,
+        back: bool,
+    },
     Execute {
         effects: Effects,
         acts: Acts,
     },
-    /// `unnamed`: it closes the unnamed statement. `ours`: the proxy put it in.
+    /// `unnamed`: it closes the unnamed statement. `ours`: the proxy put it in. `name`: it closes what
+    /// the client calls so.
     Close {
         unnamed: bool,
         ours: bool,
+        name: Option<Arc<[u8]>>,
     },
     /// A message that is whole and says nothing that a server understands: it refuses it unread.
     /// `extended`: up to the next Sync, as one of a batch.
@@ -84,6 +107,8 @@ pub(crate) enum Injected {
     Survey,
     /// `ROLLBACK`, `DISCARD ALL`, the init query.
     Reset,
+    /// A Sync behind a batch of ours that makes statements.
+    Statements,
 }
 
 /// What a message of the server's is to the entry at the front.
@@ -113,14 +138,21 @@ impl Expect {
     pub(crate) fn is_ours(&self) -> bool {
         matches!(
             self,
-            Self::Injected(_) | Self::Parse { ours: true, .. } | Self::Close { ours: true, .. }
+            Self::Injected(_)
+                | Self::Parse { ours: true, .. }
+                | Self::Learn(_)
+                | Self::LearnUnnamed(_)
+                | Self::Own(_)
+                | Self::Aside { .. }
+                | Self::Close { ours: true, .. }
         )
     }
 
     /// Whether an error in front of it in its batch keeps the server from reading it.
     pub(crate) fn is_extended(&self) -> bool {
         match self {
-            Self::Parse { .. } | Self::Bind { .. } | Self::Describe => true,
+            Self::Parse { .. } | Self::Own(_) | Self::Bind { .. } | Self::Aside { .. } => true,
+            Self::Describe { .. } | Self::Learn(_) | Self::LearnUnnamed(_) => true,
             Self::Execute { .. } | Self::Close { .. } => true,
             Self::Broken { extended } => *extended,
             Self::Query { .. } | Self::FunctionCall | Self::Sync { .. } => false,
@@ -132,8 +164,31 @@ impl Expect {
     pub(crate) fn touches_unnamed(&self) -> bool {
         match self {
             Self::Query { .. } => true,
-            Self::Parse { unnamed, ours } => unnamed.is_some() && !ours,
-            Self::Close { unnamed, ours } => *unnamed && !ours,
+            Self::Parse { unnamed, ours, .. } => unnamed.is_some() && !ours,
+            Self::Close { unnamed, ours, .. } => *unnamed && !ours,
+            _ => false,
+        }
+    }
+
+    /// The name in it that isn't the client's.
+    pub(crate) fn alias(&self) -> Option<&Alias> {
+        match self {
+            Self::Parse { alias, .. } | Self::Bind { alias, .. } => alias.as_ref(),
+            Self::Describe { alias } => alias.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether it is of ours and must not fail: what follows is built on it.
+    pub(crate) fn is_vital(&self) -> bool {
+        match self {
+            Self::Parse {
+                unnamed,
+                coming,
+                ours,
+                ..
+            } => *ours && unnamed.is_none() && coming.is_none(),
+            Self::Aside { back, .. } => *back,
             _ => false,
         }
     }
@@ -142,7 +197,7 @@ impl Expect {
     pub(crate) fn effects(&self) -> Effects {
         match self {
             Self::Query { effects, .. }
-            | Self::Bind { effects }
+            | Self::Bind { effects, .. }
             | Self::Execute { effects, .. } => *effects,
             Self::FunctionCall => Effects::WRITE,
             _ => Effects::NONE,
@@ -177,9 +232,14 @@ impl Expect {
                 _ => Not,
             },
             (Self::FunctionCall, backend::FUNCTION_CALL_RESPONSE) => Part,
-            (Self::Describe, backend::PARAMETER_DESCRIPTION) => Part,
-            (Self::Describe, backend::ROW_DESCRIPTION | backend::NO_DATA) => Whole,
-            (Self::Parse { .. }, backend::PARSE_COMPLETE) => Whole,
+            (Self::Describe { .. } | Self::Learn(_) | Self::LearnUnnamed(_), tag) => match tag {
+                backend::PARAMETER_DESCRIPTION => Part,
+                backend::ROW_DESCRIPTION | backend::NO_DATA => Whole,
+                _ => Not,
+            },
+            (Self::Aside { .. }, backend::DATA_ROW) => Part,
+            (Self::Aside { done, .. }, tag) if *done == tag => Whole,
+            (Self::Parse { .. } | Self::Own(_), backend::PARSE_COMPLETE) => Whole,
             (Self::Bind { .. }, backend::BIND_COMPLETE) => Whole,
             (Self::Close { .. }, backend::CLOSE_COMPLETE) => Whole,
             _ => Not,
@@ -193,9 +253,9 @@ impl Expect {
 pub(crate) struct Expected {
     entries: VecDeque<Expect>,
     requests: usize,
-    ours: usize,
     injected: usize,
     steering: usize,
+    acting: usize,
     remembered: usize,
 }
 
@@ -203,11 +263,6 @@ impl Expected {
     /// How many are requests of the client's.
     pub(crate) fn requests(&self) -> usize {
         self.requests
-    }
-
-    /// How many the proxy itself put in.
-    pub(crate) fn ours(&self) -> usize {
-        self.ours
     }
 
     /// How many are queries of the proxy's own.
@@ -218,6 +273,11 @@ impl Expected {
     /// How many may begin or end a transaction.
     pub(crate) fn steering(&self) -> usize {
         self.steering
+    }
+
+    /// How many may do something to settings.
+    pub(crate) fn acting(&self) -> usize {
+        self.acting
     }
 
     /// Bytes of the statements that are remembered in it.
@@ -320,11 +380,12 @@ impl Expected {
         };
         if expect.is_request() {
             add(&mut self.requests, 1);
-        } else if expect.is_ours() {
-            add(&mut self.ours, 1);
         }
         if expect.effects().steers() {
             add(&mut self.steering, 1);
+        }
+        if expect.acts().is_some() {
+            add(&mut self.acting, 1);
         }
         match expect {
             Expect::Injected(_) => add(&mut self.injected, 1),

@@ -27,6 +27,7 @@ mod message;
 mod name;
 mod params;
 mod pins;
+mod prepared;
 mod sequences;
 mod session;
 mod settings;

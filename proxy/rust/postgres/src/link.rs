@@ -12,8 +12,9 @@ use crate::expect::{Expect, Expected, Injected, Statement};
 use crate::fate;
 use crate::message::{build, frontend};
 use crate::params::Params;
+use crate::prepared::{Now, Shared, Table};
 use crate::sequences::Sequences;
-use crate::settings::Tracker;
+use crate::settings::{Settings, Tracker};
 use crate::startup;
 use crate::statement::{Act, Class, Dialect, Effects, Script};
 
@@ -125,6 +126,7 @@ pub struct Link {
     pub(crate) unnamed: Option<Arc<Statement>>,
     /// It has that one: nothing failed since that may have destroyed it.
     pub(crate) surely: bool,
+    pub(crate) prepared: Table,
 }
 
 impl Link {
@@ -160,6 +162,7 @@ impl Link {
             initialised,
             unnamed: None,
             surely: false,
+            prepared: Table::default(),
             params,
         }
     }
@@ -200,6 +203,21 @@ impl Link {
         self.leave = self.leave.max(leave);
     }
 
+    /// What the session has set that uses a statement, as far as that has a say in what it is.
+    pub(crate) fn now(&self, shared: &Shared) -> Now {
+        if shared.is_never_shaped() {
+            return Now::Known(Settings::none());
+        }
+        if self.initialised && self.settings.touched() {
+            // What a RESET comes back to isn't what the init query has set.
+            return Now::Blurred;
+        }
+        match self.settings.shaping().filter(|now| now.are_plain()) {
+            Some(now) => Now::Known(now),
+            None => Now::Blurred,
+        }
+    }
+
     /// Nothing is owed, in either direction.
     pub(crate) fn settled(&self) -> bool {
         self.expected.is_empty()
@@ -224,6 +242,8 @@ impl Link {
                     self.expected.fill_batch();
                     return;
                 }
+                // What follows a batch of ours is read.
+                Some(Expect::Injected(Injected::Statements)) => return,
                 Some(Expect::Injected(Injected::ApplicationName)) => self.name_failed(),
                 Some(Expect::Injected(Injected::Sequences)) => self.sequences.kept(),
                 Some(_) => {}
@@ -387,6 +407,7 @@ impl dbproxy_engine::Link for Link {
     }
 
     fn injecting(&self) -> bool {
-        self.expected.ours() > 0
+        // What of ours stands in a batch of the client's is answered to the client.
+        self.expected.injected() > 0
     }
 }

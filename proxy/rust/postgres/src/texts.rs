@@ -72,6 +72,19 @@ pub(crate) fn settings_refused(report: &Report<'_>, out: &mut Vec<u8>) {
     .write(out);
 }
 
+/// A statement can't be parsed on this connection under the settings that it was parsed under.
+pub(crate) fn apart(name: &[u8], out: &mut Vec<u8>) {
+    let message = format!(
+        "prepared statement \"{}\" was prepared under other settings and can't be prepared so here",
+        String::from_utf8_lossy(name)
+    );
+    Fault {
+        hint: "The proxy has changed this session's database connection. Prepare the statement again.",
+        ..Fault::error("0A000", &message)
+    }
+    .write(out);
+}
+
 /// What a server says of a message that has more in it than it should.
 pub(crate) const INVALID_FORMAT: Fault<'static> = Fault {
     severity: "ERROR",

@@ -55,7 +55,7 @@ fn a_statement_that_rolls_back_and_has_a_name_is_prepared_where_it_is_used() {
         execute(""),
         sync(),
     ]);
-    assert_eq!(bench.client(&rollback), "P:S_7 B E S");
+    assert_eq!(bench.client(&rollback), "P:dbproxy:1 D B E S");
     assert_eq!(bench.told(), "");
 }
 

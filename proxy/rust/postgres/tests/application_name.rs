@@ -35,7 +35,11 @@ fn the_name_waits_where_its_query_would_take_the_unnamed_statement() {
     let named = report("application_name", "shop");
     let listens = concat(&[complete("LISTEN"), ready(b'I')]);
     bench.server(&concat(&[complete("SET"), named, ready(b'I'), listens]));
-    bench.client(&concat(&[run("RESET ALL"), parse("", "SELECT 1"), sync()]));
+    bench.client(&concat(&[
+        run("RESET ALL"),
+        parse("", "SELECT date '2020-01-01'"),
+        sync(),
+    ]));
     let reset = concat(&[bare(b'1'), bare(b'2'), complete("RESET"), bare(b'1')]);
     let report = report("application_name", "");
     bench.server(&concat(&[reset, report, ready(b'I')]));

@@ -1,9 +1,9 @@
-//! The extended protocol: batches, pipelines, named statements. (The unnamed one: `unnamed.rs`.)
+//! The extended protocol: batches and pipelines. (Statements: `prepared.rs`, `unnamed.rs`.)
 
 mod common;
 
 use common::*;
-use dbproxy_engine::{CloseReason, PinReason, Release};
+use dbproxy_engine::{CloseReason, Release};
 
 #[test]
 fn a_batch_goes_as_one_and_frees_the_backend_at_its_sync() {
@@ -57,15 +57,6 @@ fn a_flush_is_a_request_too() {
     bench.client(&sync());
     bench.server(&concat(&[complete("SELECT 1"), ready(b'I')]));
     assert_eq!(bench.released, [Release::Clean]);
-}
-
-#[test]
-fn a_named_statement_pins() {
-    let mut bench = Bench::new();
-    bench.client(&concat(&[parse("s1", "SELECT 1"), sync()]));
-    bench.server(&concat(&[bare(b'1'), ready(b'I')]));
-    assert_eq!(bench.pin(), Some(PinReason::NamedStatement));
-    assert!(bench.released.is_empty());
 }
 
 #[test]

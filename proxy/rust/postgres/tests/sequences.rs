@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::prepared::parsed;
 use common::*;
 use dbproxy_engine::{KillReason, Link as _, PinReason, Release, Session as _, Steps};
 use dbproxy_postgres::Session;
@@ -218,7 +219,7 @@ fn currval_in_the_middle_of_a_batch_discards_before_the_batch() {
 fn a_begin_in_the_middle_of_a_batch_takes_nothing_from_it() {
     let mut second = behind_another();
     second.client(&concat(&[parse("", "SELECT 1"), sync()]));
-    second.server(&concat(&[bare(b'1'), ready(b'I')]));
+    second.server(&concat(&[parsed(&[], &["a"]), ready(b'I')]));
     // The batch begins with the statement that a query in front of it would destroy.
     let batch = concat(&[bind("", ""), execute(""), run("BEGIN"), sync()]);
     assert_eq!(second.client(&batch), "B E P B E S");

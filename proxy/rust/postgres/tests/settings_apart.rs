@@ -2,9 +2,10 @@
 
 mod common;
 
+use common::prepared::parsed;
 use common::sets::{does, elsewhere, set};
 use common::*;
-use dbproxy_engine::{Abandoned, KillReason, Link as _, Release, Session as _};
+use dbproxy_engine::{KillReason, Link as _, Release, Session as _};
 
 #[test]
 fn a_custom_setting_exists_for_who_made_it_whatever_its_value() {
@@ -115,19 +116,15 @@ fn a_replay_runs_under_nobodys_time_limit() {
 }
 
 #[test]
-fn a_custom_setting_of_a_named_statement_ends_its_backend_with_its_client() {
+fn a_custom_setting_of_a_named_statement_exists_for_who_made_it() {
     let mut bench = Bench::new();
-    bench.client(&concat(&[
-        parse("s", "SET my.tenant = 1"),
-        bind("", "s"),
-        execute(""),
-        sync(),
-    ]));
-    let done = concat(&[bare(b'1'), bare(b'2'), complete("SET"), ready(b'I')]);
-    bench.server(&done);
-    let mut link = bench.link.take().unwrap();
-    let left = bench.session.abandon(&mut link);
-    assert_eq!(left, Abandoned::Free(Release::Kill(KillReason::Pinned)));
+    let makes = parse("s", "SET my.tenant = 1");
+    bench.client(&concat(&[makes, bind("", "s"), execute(""), sync()]));
+    let run = concat(&[bare(b'2'), complete("SET"), ready(b'I')]);
+    bench.server(&concat(&[parsed(&[], &[]), run]));
+    assert_eq!(**bench.session.traces(), ["my.tenant".into()]);
+    let there = bench.idle.pop().unwrap();
+    assert_eq!(there.traces(), bench.session.traces());
 }
 
 #[test]
@@ -138,6 +135,7 @@ fn an_error_behind_a_discard_in_its_batch_leaves_unknown_what_is_set() {
     let discards = concat(&[parse("", "DISCARD ALL"), bind("", ""), execute("")]);
     bench.client(&concat(&[discards, bind("", "missing"), sync()]));
     let done = concat(&[bare(b'1'), bare(b'2'), complete("DISCARD ALL")]);
-    bench.server(&concat(&[done, error("ERROR", "26000"), ready(b'I')]));
+    bench.server(&done);
+    bench.server(&concat(&[error("ERROR", "26000"), ready(b'I')]));
     assert!(bench.pin().is_some());
 }

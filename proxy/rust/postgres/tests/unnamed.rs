@@ -2,15 +2,9 @@
 
 mod common;
 
+use common::prepared::parsed;
 use common::*;
 use dbproxy_engine::{PinReason, Release};
-
-#[test]
-fn an_unnamed_statement_that_waits_for_its_use_pins() {
-    let mut bench = Bench::new();
-    bench.client(&concat(&[parse("", "SELECT 1"), describe("S"), sync()]));
-    assert_eq!(bench.pin(), Some(PinReason::UnnamedStatement));
-}
 
 #[test]
 fn a_used_unnamed_statement_is_parsed_again_on_another_backend() {
@@ -32,8 +26,9 @@ fn the_replayed_parse_is_told_from_the_clients_own() {
     bench.server(&reply(b'I'));
     bench.idle = vec![link()];
     let batch = concat(&[parse("s", "SELECT 2"), bind("", ""), sync()]);
-    assert_eq!(bench.client(&batch), "P:s P B S");
-    let replies = concat(&[bare(b'1'), bare(b'1'), bare(b'2'), ready(b'I')]);
+    assert_eq!(bench.client(&batch), "P:dbproxy:1 D P B S");
+    let named = [bare(b'1'), message(b't', &[0, 0]), bare(b'n')];
+    let replies = concat(&[concat(&named), bare(b'1'), bare(b'2'), ready(b'I')]);
     assert_eq!(bench.server(&replies), "1 2 Z:I");
 }
 
@@ -97,17 +92,17 @@ fn a_client_that_uses_the_unnamed_statement_in_a_later_batch_is_waited_for() {
         sync(),
         use_it.clone(),
     ];
-    assert_eq!(bench.client(&concat(&batches)), "B P S");
+    assert_eq!(bench.client(&concat(&batches)), "B P D S");
     // The Parse was skipped: another's statement is still there.
     let failed = [error("ERROR", "26000"), ready(b'I')];
-    assert_eq!(after(&mut bench, &failed), "B P S C:S B E S");
+    assert_eq!(after(&mut bench, &failed), "B P D S C:S B E S");
 
     let mut bench = after_another(2);
     let close = message(b'C', b"Pp\0");
     let batches = [close, parse("", "SELECT 2"), sync(), use_it];
-    assert_eq!(bench.client(&concat(&batches)), "C:Pp P S");
-    let parsed = [bare(b'3'), bare(b'1'), ready(b'I')];
-    assert_eq!(after(&mut bench, &parsed), "C:Pp P S B E S");
+    assert_eq!(bench.client(&concat(&batches)), "C:Pp P D S");
+    let parsed = [bare(b'3'), parsed(&[], &["a"]), ready(b'I')];
+    assert_eq!(after(&mut bench, &parsed), "C:Pp P D S B E S");
 }
 
 #[test]
@@ -123,7 +118,7 @@ fn the_statement_that_a_failed_batch_left_is_used_behind_it() {
         bind("", ""),
         sync(),
     ];
-    assert_eq!(bench.client(&concat(&batches)), "B P S");
+    assert_eq!(bench.client(&concat(&batches)), "B P D S");
     after(&mut bench, &[error("ERROR", "26000"), ready(b'I')]);
     let again = concat(&[parse("", "SELECT 2"), bind("", ""), sync()]);
     assert!(bench.to_server.ends_with(&again));
@@ -148,9 +143,9 @@ fn a_parse_that_the_server_cannot_read_leaves_the_statement_before() {
     bench.server(&reply(b'I'));
     bench.idle = vec![link()];
     let batches = [parse("", "SELECT '\u{e4}'"), sync(), bind("", ""), sync()];
-    assert_eq!(bench.client(&concat(&batches)), "P S");
+    assert_eq!(bench.client(&concat(&batches)), "P D S");
     let failed = [error("ERROR", "22021"), ready(b'I')];
-    assert_eq!(after(&mut bench, &failed), "P S P B S");
+    assert_eq!(after(&mut bench, &failed), "P D S P B S");
 }
 
 #[test]
@@ -190,7 +185,7 @@ fn a_pinned_session_has_anothers_statement_closed_where_its_own_was_skipped() {
     let mut bench = after_another(2);
     let batches = [
         bind("", "missing"),
-        parse("s", "SELECT 1"),
+        parse("s", "SELECT setseed(0)"),
         parse("", "SELECT 2"),
         sync(),
         bind("", ""),

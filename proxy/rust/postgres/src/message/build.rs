@@ -70,3 +70,46 @@ pub(crate) fn close_unnamed(out: &mut Vec<u8>) {
         body.extend_from_slice(b"S\0");
     });
 }
+
+/// Parse. `types`: four bytes for each.
+pub(crate) fn parse(out: &mut Vec<u8>, name: &[u8], sql: &[u8], types: &[u8]) {
+    message(out, frontend::PARSE, |body| {
+        text(body, name);
+        text(body, sql);
+        body.extend_from_slice(&((types.len() / 4) as u16).to_be_bytes());
+        body.extend_from_slice(types);
+    });
+}
+
+/// Describe or Close of a statement.
+pub(crate) fn of_statement(out: &mut Vec<u8>, tag: u8, name: &[u8]) {
+    message(out, tag, |body| {
+        body.push(b'S');
+        text(body, name);
+    });
+}
+
+/// The same of a portal.
+pub(crate) fn of_portal(out: &mut Vec<u8>, tag: u8, name: &[u8]) {
+    message(out, tag, |body| {
+        body.push(b'P');
+        text(body, name);
+    });
+}
+
+/// Bind of a statement without parameters; results are texts.
+pub(crate) fn bind(out: &mut Vec<u8>, portal: &[u8], name: &[u8]) {
+    message(out, frontend::BIND, |body| {
+        text(body, portal);
+        text(body, name);
+        body.extend_from_slice(&[0; 6]);
+    });
+}
+
+/// Execute, to the end.
+pub(crate) fn execute(out: &mut Vec<u8>, portal: &[u8]) {
+    message(out, frontend::EXECUTE, |body| {
+        text(body, portal);
+        body.extend_from_slice(&[0; 4]);
+    });
+}

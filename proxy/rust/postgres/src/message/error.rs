@@ -95,6 +95,32 @@ pub(crate) fn report(body: &[u8]) -> Report<'_> {
     found
 }
 
+/// The message with another name in its text, if it is there whole and has it.
+pub(crate) fn renamed(body: &[u8], from: &[u8], to: &[u8]) -> Option<Vec<u8>> {
+    let mut reader = Reader::new(body);
+    let mut out = Vec::new();
+    let mut found = false;
+    build::message(&mut out, backend::ERROR_RESPONSE, |out| {
+        while let Ok(field @ 1..) = reader.u8() {
+            let Ok(value) = reader.cstr() else { break };
+            out.push(field);
+            let at = memchr::memmem::find(value, from).filter(|_| field == b'M');
+            let (head, tail) = match at {
+                Some(at) => (value.get(..at), value.get(at + from.len()..)),
+                None => (None, Some(value)),
+            };
+            if let Some(head) = head {
+                found = true;
+                out.extend_from_slice(head);
+                out.extend_from_slice(to);
+            }
+            build::text(out, tail.unwrap_or_default());
+        }
+        out.push(0);
+    });
+    (found && body.last() == Some(&0)).then_some(out)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

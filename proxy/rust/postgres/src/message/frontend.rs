@@ -76,19 +76,34 @@ pub(crate) fn function(body: &[u8]) -> Option<u32> {
     Reader::new(body).u32().ok()
 }
 
-/// The text of a Parse: behind its name and before the types of its parameters, of which there are
-/// as many as it says.
+/// The text of a Parse.
 pub(crate) fn statement(body: &[u8]) -> Option<&[u8]> {
+    parsed(body).map(|(_name, text, _types)| text)
+}
+
+/// Name and text of a Parse, and the types of its parameters, of which there are as many as it says,
+/// four bytes for each.
+pub(crate) fn parsed(body: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let mut reader = Reader::new(body);
-    let (_name, text) = (reader.cstr().ok()?, reader.cstr().ok()?);
+    let (name, text) = (reader.cstr().ok()?, reader.cstr().ok()?);
     let count = reader.u16().ok()?;
-    (reader.len() == 4 * usize::from(count)).then_some(text)
+    (reader.len() == 4 * usize::from(count)).then_some((name, text, reader.rest()))
 }
 
 /// The portal's and the statement's name in a Bind. What stands behind them depends on the statement.
 pub(crate) fn names(body: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut reader = Reader::new(body);
     Some((reader.cstr().ok()?, reader.cstr().ok()?))
+}
+
+/// How many parameters a Bind brings, as far as that has come.
+pub(crate) fn parameters(body: &[u8]) -> Option<u16> {
+    let mut reader = Reader::new(body);
+    reader.cstr().ok()?;
+    reader.cstr().ok()?;
+    let formats = reader.u16().ok()?;
+    reader.take(2 * usize::from(formats)).ok()?;
+    reader.u16().ok()
 }
 
 /// Kind (`S` or `P`) and name in a Describe or Close.

@@ -131,8 +131,20 @@ impl Session {
                 body.first().is_some_and(|byte| *byte != 0)
                     && frontend::statement(body).is_some_and(ends_transaction)
             }
+            frontend::BIND => self.used(tag, body).is_some_and(|text| {
+                ends_transaction(text) && !(self.failed == Virtual::Untold && commits(text))
+            }),
             _ => false,
         }
+    }
+
+    /// The text of the named statement that a message uses.
+    fn used(&self, tag: u8, body: &[u8]) -> Option<&[u8]> {
+        let name = match tag {
+            frontend::BIND => frontend::names(body)?.1,
+            _ => frontend::named(body).filter(|(kind, _)| *kind == b'S')?.1,
+        };
+        self.names.get(name).map(|(_, shared)| shared.text())
     }
 
     /// A message in a virtual aborted transaction.
@@ -141,9 +153,14 @@ impl Session {
         let text = match tag {
             frontend::QUERY => frontend::text(body),
             frontend::PARSE => frontend::statement(body),
+            frontend::BIND | frontend::DESCRIBE => self.used(tag, body),
             _ => None,
         };
-        if whole && self.failed == Virtual::Untold && text.is_some_and(commits) {
+        if whole
+            && self.failed == Virtual::Untold
+            && tag != frontend::DESCRIBE
+            && text.is_some_and(commits)
+        {
             self.refuse_commit(tag, out);
             return;
         }
@@ -172,7 +189,7 @@ impl Session {
             frontend::BIND if self.batch.rollback && of_unnamed => {
                 build::bare(&mut bytes, backend::BIND_COMPLETE);
             }
-            frontend::DESCRIBE if self.batch.rollback => {
+            frontend::DESCRIBE if self.batch.rollback || rolls_back => {
                 if body.first() == Some(&b'S') {
                     build::message(&mut bytes, backend::PARAMETER_DESCRIPTION, |body| {
                         body.extend_from_slice(&[0, 0]);
@@ -185,7 +202,12 @@ impl Session {
                 self.failed = Virtual::No;
                 build::complete(&mut bytes, "ROLLBACK");
             }
-            frontend::CLOSE => build::bare(&mut bytes, backend::CLOSE_COMPLETE),
+            frontend::CLOSE => {
+                if let Some((b'S', name)) = frontend::named(body) {
+                    self.names.remove(name);
+                }
+                build::bare(&mut bytes, backend::CLOSE_COMPLETE);
+            }
             _ => self.skip_aborted(&mut bytes),
         }
         say(bytes, out);

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use dbproxy_engine::{PinReason, Reader, Steps};
 
 use crate::expect::{Expect, Statement};
-use crate::link::{Leave, Link};
-use crate::message::{build, frontend};
+use crate::link::{Leave, Link, Status};
+use crate::message::{build, frontend, HEADER};
 use crate::statement::{Acts, Class, Effects};
 
-use super::forward::{commits, Run, Verdict};
+use super::forward::{commits, Verdict};
 use super::parameters;
+use super::run::Run;
 use super::{Session, Touched};
 
 /// A larger Parse is not remembered; the session pins instead.
@@ -34,7 +35,7 @@ impl Session {
     ) -> Verdict {
         let mut reader = Reader::new(body);
         // One that is too long to be here whole has a name.
-        let named = reader.cstr() != Ok(b"");
+        let name = reader.cstr();
         let class = match reader.cstr() {
             Ok(text) => run.memory.classify(text, link.dialect()),
             Err(_) => Class::unknown(PinReason::StatementTooLarge),
@@ -42,25 +43,20 @@ impl Session {
         if let Some(verdict) = self.judge(link, &class, run, out) {
             return verdict;
         }
-        let mut unnamed = None;
-        if !named {
-            let room = link.expected.remembered() <= MOST_REMEMBERED;
-            let kept = whole && body.len() <= LONGEST_REMEMBERED && room;
-            if !kept {
-                self.pin(PinReason::UnnamedStatement, link, out);
-            }
-            let statement = Arc::new(remembered(body, kept, &class));
-            self.batch.unnamed = Touched::Parsed(Arc::clone(&statement));
-            self.batch.used = false;
-            unnamed = Some(statement);
-        } else {
-            self.pin(PinReason::NamedStatement, link, out);
-            if class.acts.is_some() {
-                self.loses_settings(link, out);
-            }
+        if name != Ok(b"") {
+            let name = name.ok().filter(|_| whole);
+            return self.parse_named(link, name, (body, class), run, out);
         }
-        let ours = false;
-        link.expected.push(Expect::Parse { unnamed, ours });
+        let room = link.expected.remembered() <= MOST_REMEMBERED;
+        let kept = whole && body.len() <= LONGEST_REMEMBERED && room;
+        if !kept {
+            self.pin(PinReason::UnnamedStatement, link, out);
+        }
+        let statement = Arc::new(remembered(body, kept, &class));
+        self.batch.under = Some(Arc::clone(link.settings.now()));
+        self.batch.unnamed = Touched::Parsed(Arc::clone(&statement));
+        self.batch.used = false;
+        link.expected.push(parsing(statement, false));
         link.unsynced = true;
         Verdict::Forward
     }
@@ -73,17 +69,23 @@ impl Session {
         out: &mut Steps,
     ) -> Verdict {
         let names = frontend::names(body);
-        // Of names that are too long to be here whole the second may be empty.
-        if names.is_none_or(|(_portal, statement)| statement.is_empty()) {
-            self.use_unnamed(link, run, out);
+        if let Some(names) = names.filter(|(_, name)| !name.is_empty() || self.shares_unnamed(link))
+        {
+            return self.bind_named(link, names, run, out);
         }
         let (effects, acts) = match names {
             Some((_portal, b"")) => self.deeds_of_unnamed(),
             _ => (Effects::UNKNOWN, None),
         };
+        let acts = followed(body, Some(acts));
+        // Of names that are too long to be here whole the second may be empty.
+        if names.is_none_or(|(_portal, statement)| statement.is_empty()) {
+            self.use_unnamed(link, run, out);
+        }
         self.bound(link, body, acts, out);
         self.portal_commits |= commits(&effects);
-        link.expected.push(Expect::Bind { effects });
+        let alias = None;
+        link.expected.push(Expect::Bind { effects, alias });
         link.unsynced = true;
         Verdict::Forward
     }
@@ -95,11 +97,17 @@ impl Session {
         run: &mut Run<'_>,
         out: &mut Steps,
     ) -> Verdict {
-        let unnamed = frontend::named(body) == Some((b'S', b""));
+        let named = frontend::named(body);
+        if let Some((b'S', name)) = named {
+            if !name.is_empty() || self.shares_unnamed(link) {
+                return self.describe_named(link, name, run, out);
+            }
+        }
+        let unnamed = named == Some((b'S', b""));
         if unnamed && !matches!(self.batch.unnamed, Touched::Parsed(_)) {
             self.use_unnamed(link, run, out);
         }
-        link.expected.push(Expect::Describe);
+        link.expected.push(Expect::Describe { alias: None });
         link.unsynced = true;
         Verdict::Forward
     }
@@ -120,12 +128,21 @@ impl Session {
         Verdict::Forward
     }
 
-    pub(super) fn close_object(&mut self, link: &mut Link, body: &[u8]) -> Verdict {
-        let (unnamed, ours) = (frontend::named(body) == Some((b'S', b"")), false);
+    pub(super) fn close_object(
+        &mut self,
+        link: &mut Link,
+        body: &[u8],
+        run: &mut Run<'_>,
+        out: &mut Steps,
+    ) -> Verdict {
+        let unnamed = match frontend::named(body) {
+            Some((b'S', name @ [_, ..])) => return self.close_named(link, name, run, out),
+            named => named == Some((b'S', b"")),
+        };
         if unnamed {
             self.batch.unnamed = Touched::Closed;
         }
-        link.expected.push(Expect::Close { unnamed, ours });
+        link.expected.push(closing(unnamed, false));
         link.unsynced = true;
         Verdict::Forward
     }
@@ -151,30 +168,31 @@ impl Session {
         }
     }
 
-    /// A portal is bound, to a statement that does this to settings.
-    fn bound(&mut self, link: &mut Link, body: &[u8], acts: Acts, out: &mut Steps) {
-        let unnamed = frontend::names(body).is_some_and(|(portal, _)| portal.is_empty());
-        let acts = match acts {
-            Some(script) if unnamed => match parameters::fill(&script, body) {
-                Some(script) => {
-                    link.expects(&script);
-                    Some(script)
-                }
-                None => {
-                    self.loses_settings(link, out);
-                    None
-                }
-            },
-            Some(_) => {
-                self.loses_settings(link, out);
-                None
-            }
-            None => None,
-        };
-        if unnamed {
-            self.batch.bound = Some(acts);
+    /// A portal is bound, to a statement that does this to settings (`None`: what can't be followed).
+    pub(super) fn bound(
+        &mut self,
+        link: &mut Link,
+        body: &[u8],
+        acts: Option<Acts>,
+        out: &mut Steps,
+    ) {
+        if let Some(Some(script)) = &acts {
+            link.expects(script);
+        }
+        if acts.is_none() {
+            self.loses_settings(link, out);
+        }
+        if to_unnamed(body) {
+            self.batch.bound = Some(acts.flatten());
             self.batch.executed = false;
         }
+    }
+
+    /// Whether the batch at hand leaves a portal behind that may still set something.
+    pub(super) fn leaves_portal(&self, link: &Link) -> bool {
+        let open =
+            link.status != Status::Idle || link.done.steers() || link.expected.steering() > 0;
+        open && matches!(self.batch.bound, Some(Some(_))) && !self.batch.executed
     }
 
     /// What becomes of settings can't be followed.
@@ -183,6 +201,39 @@ impl Session {
         // A custom setting stays in the server process.
         link.left(Leave::Indelible);
         self.pin(PinReason::SessionSetting, link, out);
+    }
+
+    /// Whether the client uses an unnamed statement of an earlier batch that the backend at hand hasn't.
+    fn shares_unnamed(&self, link: &Link) -> bool {
+        let kept = matches!(self.batch.unnamed, Touched::Not) && self.names.get(b"").is_some();
+        let own = self.unnamed.as_ref();
+        kept && !own.is_some_and(|own| link.has_unnamed(own))
+    }
+
+    /// At the end of a batch that parsed the unnamed statement and didn't use it: what is it? The client
+    /// may use it on another backend.
+    pub(super) fn keep_unnamed(&mut self, link: &mut Link, run: &mut Run<'_>, out: &mut Steps) {
+        let Touched::Parsed(statement) = self.batch.unnamed.clone() else {
+            return;
+        };
+        if self.pins.for_good() {
+            return;
+        }
+        let body = statement.parse.get(HEADER..).unwrap_or_default();
+        let class = match frontend::statement(body) {
+            Some(text) => run.memory.classify(text, link.dialect()),
+            None => Class::unknown(PinReason::StatementTooLarge),
+        };
+        let before = self.batch.under.take();
+        let same = before.is_some_and(|before| Arc::ptr_eq(&before, link.settings.now()));
+        let under = self.shaping(link).filter(|_| same);
+        let Some(shared) = self.shareable(link, body, &class, under) else {
+            return self.pin(PinReason::UnnamedStatement, link, out);
+        };
+        let mut bytes = Vec::new();
+        build::of_statement(&mut bytes, frontend::DESCRIBE, b"");
+        link.expected.push(Expect::LearnUnnamed(shared.into()));
+        run.put(bytes, out);
     }
 
     /// The client uses its unnamed statement: sees to it that the backend has it, or has none.
@@ -208,8 +259,7 @@ impl Session {
             }
             (Some(_), _) => {
                 build::close_unnamed(&mut bytes);
-                let (unnamed, ours) = (true, true);
-                link.expected.push(Expect::Close { unnamed, ours });
+                link.expected.push(closing(true, true));
                 self.batch.unnamed = Touched::Closed;
             }
             (None, _) => return,
@@ -224,8 +274,41 @@ impl Session {
             self.batch.used = true;
         }
         self.batch.relies = false;
-        let (unnamed, ours) = (Some(own), true);
-        Expect::Parse { unnamed, ours }
+        parsing(own, true)
+    }
+}
+
+/// A Parse of the unnamed statement.
+fn parsing(statement: Arc<Statement>, ours: bool) -> Expect {
+    Expect::Parse {
+        unnamed: Some(statement),
+        ours,
+        coming: None,
+        alias: None,
+    }
+}
+
+/// A Close of no name that the client's map has.
+pub(super) fn closing(unnamed: bool, ours: bool) -> Expect {
+    let name = None;
+    Expect::Close {
+        unnamed,
+        ours,
+        name,
+    }
+}
+
+/// Whether a Bind is to the unnamed portal.
+fn to_unnamed(body: &[u8]) -> bool {
+    frontend::names(body).is_some_and(|(portal, _)| portal.is_empty())
+}
+
+/// What an execution of what is bound does to settings, if that can be followed: of one portal at a time.
+pub(super) fn followed(bind: &[u8], acts: Option<Acts>) -> Option<Acts> {
+    match acts? {
+        Some(script) if to_unnamed(bind) => parameters::fill(&script, bind).map(Some),
+        Some(_) => None,
+        None => Some(None),
     }
 }
 

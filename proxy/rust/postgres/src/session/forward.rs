@@ -1,17 +1,16 @@
 //! The client's bytes while it holds a backend: whole messages go on unchanged, as few ranges as
 //! possible; each one's effect on what the server owes is booked as it goes.
 
-use dbproxy_engine::{
-    CloseReason, KillReason, Leg, Link as _, Payload, PinReason, Release, Step, Steps,
-};
+use dbproxy_engine::{CloseReason, KillReason, Link as _, PinReason, Release, Step, Steps};
 
 use crate::expect::Expect;
 use crate::link::{CopyIn, Link, Status};
 use crate::message::{body, frontend, peek, Peek};
 use crate::statement::{Class, Effects, Memory};
 
+use super::run::{Run, Until};
 use super::sequences::called;
-use super::{Replaying, Session, Touched};
+use super::{Replaying, Session};
 
 /// The client isn't read on while it has as many requests unanswered.
 const MOST_UNANSWERED: usize = 1024;
@@ -32,46 +31,10 @@ pub(super) enum Verdict {
     Leave,
     /// It can't be run on this backend, and what precedes it can't be taken back.
     GiveUp,
-}
-
-/// The part of the input that is being collected into one send.
-pub(super) struct Run<'a> {
-    start: usize,
-    /// Where the message at hand begins.
-    pub at: usize,
-    /// The input from there on.
-    pub rest: &'a [u8],
-    /// Where the batch at hand begins, if it began in this input.
-    pub batch: Option<usize>,
-    /// Where bytes of our own were put in last, and as which step.
-    inserted: Option<(usize, usize)>,
-    pub memory: &'a mut Memory,
-}
-
-impl Run<'_> {
-    fn flush(&mut self, upto: usize, out: &mut Steps) {
-        if upto > self.start {
-            let range = self.start..upto;
-            out.push(Step::Send(Leg::Server, Payload::Range(range)));
-        }
-        self.start = upto;
-    }
-
-    /// Whether what stands at that position isn't sent yet.
-    pub(super) fn holds(&self, at: usize) -> bool {
-        at >= self.start
-    }
-
-    /// Puts bytes of our own before position `at`, and before those that were put there already.
-    pub(super) fn insert(&mut self, at: usize, bytes: Vec<u8>, out: &mut Steps) {
-        self.flush(at, out);
-        let step = match self.inserted {
-            Some((place, step)) if place == at => step,
-            _ => out.len(),
-        };
-        self.inserted = Some((at, step));
-        out.insert(step, Step::Send(Leg::Server, Payload::Bytes(bytes)));
-    }
+    /// So many of its bytes were replaced by others that are put in already.
+    Replaced(usize),
+    /// It is looked at again when all that is sent is answered, what of ours was put in too.
+    Hold,
 }
 
 impl Session {
@@ -135,17 +98,27 @@ impl Session {
             if tag == frontend::TERMINATE && link.owes() {
                 break;
             }
-            self.waits &= link.expected.requests() > 0;
-            if self.waits {
+            if self.waits.is_ahead(link) {
                 break;
             }
+            self.waits = Until::Now;
             let before = self.pins;
             let verdict = self.message(link, tag, (total, whole), &mut run, out);
             self.name_pin(before, link, (tag, body(rest, total)), out);
             match verdict {
                 Verdict::Wait => {
-                    self.waits = true;
+                    self.waits = Until::Requests;
                     break;
+                }
+                Verdict::Hold => {
+                    self.waits = Until::All;
+                    break;
+                }
+                Verdict::Replaced(bytes) => {
+                    run.start = run.at + bytes;
+                    self.fresh = false;
+                    self.streaming = total;
+                    link.sending = Some(tag);
                 }
                 Verdict::Forward => {
                     self.fresh = false;
@@ -234,14 +207,21 @@ impl Session {
         if !link.unsynced {
             run.batch = Some(run.at);
         }
+        let raw = link.copy_in == CopyIn::Active || link.skips() || self.batch.broken;
+        let understood = !whole || frontend::understood(tag, body);
+        if !raw && understood {
+            if let Some(verdict) = self.until_named(link, (tag, body), run, out) {
+                return verdict;
+            }
+        }
         match tag {
             frontend::COPY_DATA | frontend::COPY_DONE | frontend::COPY_FAIL => copy(link, tag),
-            frontend::SYNC => self.sync(link, out),
+            frontend::SYNC => self.sync(link, run, out),
             frontend::FLUSH if link.copy_in == CopyIn::Active => Verdict::Drop,
             frontend::TERMINATE => Verdict::Leave,
             _ if link.copy_in == CopyIn::Active => Verdict::Violation,
-            _ if link.skips() || self.batch.broken => Verdict::Forward,
-            _ if whole && !frontend::understood(tag, body) => self.broken(link, tag, out),
+            _ if raw => Verdict::Forward,
+            _ if !understood => self.broken(link, tag, out),
             frontend::FLUSH if link.unsynced => Verdict::Forward,
             frontend::FLUSH => Verdict::Drop,
             _ if self.waits_for_unnamed(link, tag, body) => Verdict::Wait,
@@ -252,7 +232,7 @@ impl Session {
             frontend::BIND => self.bind(link, body, run, out),
             frontend::DESCRIBE => self.describe(link, body, run, out),
             frontend::EXECUTE => self.execute(link, body),
-            _ => self.close_object(link, body),
+            _ => self.close_object(link, body, run, out),
         }
     }
 
@@ -278,9 +258,13 @@ impl Session {
         run: &mut Run<'_>,
         out: &mut Steps,
     ) -> Verdict {
-        let class = match frontend::text(body) {
-            Some(text) if whole => run.memory.classify(text, link.dialect()),
-            _ => Class::unknown(PinReason::StatementTooLarge),
+        let text = frontend::text(body).filter(|_| whole);
+        if let Some(verdict) = text.and_then(|text| self.deallocates(link, text, run, out)) {
+            return verdict;
+        }
+        let class = match text {
+            Some(text) => run.memory.classify(text, link.dialect()),
+            None => Class::unknown(PinReason::StatementTooLarge),
         };
         if let Some(verdict) = self.judge(link, &class, run, out) {
             return verdict;
@@ -292,6 +276,7 @@ impl Session {
             effects: class.effects,
             begins: begins(body),
             acts: class.acts,
+            frees: None,
         });
         link.unsynced = false;
         self.end_batch(link, out);
@@ -319,14 +304,13 @@ impl Session {
     }
 
     /// A Sync. During COPY the server throws it away, unless it has ended the COPY already.
-    fn sync(&mut self, link: &mut Link, out: &mut Steps) -> Verdict {
+    fn sync(&mut self, link: &mut Link, run: &mut Run<'_>, out: &mut Steps) -> Verdict {
         if link.copy_in == CopyIn::Active {
             link.swallowed += 1;
             return Verdict::Forward;
         }
-        let parsed = matches!(self.batch.unnamed, Touched::Parsed(_));
-        if parsed && !self.batch.used && !link.skips() {
-            self.pin(PinReason::UnnamedStatement, link, out);
+        if !self.batch.used && !link.skips() {
+            self.keep_unnamed(link, run, out);
         }
         let empty = !std::mem::replace(&mut link.unsynced, false);
         link.expected.push(Expect::Sync { empty });
@@ -336,9 +320,11 @@ impl Session {
 
     /// What comes next belongs to no batch yet. A portal that sets something, and wasn't executed, may be
     /// later.
-    fn end_batch(&mut self, link: &mut Link, out: &mut Steps) {
+    pub(super) fn end_batch(&mut self, link: &mut Link, out: &mut Steps) {
+        let leaves = self.leaves_portal(link);
         let batch = std::mem::take(&mut self.batch);
-        if matches!(batch.bound, Some(Some(_))) && !batch.executed {
+        self.renaming |= batch.forgets || !batch.names.is_empty();
+        if leaves {
             self.loses_settings(link, out);
         }
     }

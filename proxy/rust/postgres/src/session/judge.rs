@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use dbproxy_engine::{KillReason, Note, PinReason, Step, Steps};
 
+use super::copies::copy_in;
 use super::deeds::{carried_out, command, completed, makes_custom};
 use super::reports::report;
-use super::{fault, Session};
+use super::{fault, named_replies, Session};
 use crate::expect::{Expect, Fit, Injected};
 use crate::fate;
 use crate::link::{CopyIn, Leave, Link, Status};
@@ -34,13 +35,14 @@ pub(super) enum Verdict {
 }
 
 /// How much of a message must be there before it is judged.
-pub(super) fn needed(tag: u8, total: usize) -> usize {
+pub(super) fn needed(link: &Link, tag: u8, total: usize) -> usize {
     match tag {
+        backend::ROW_DESCRIPTION | backend::PARAMETER_DESCRIPTION => {
+            named_replies::needed(link, total)
+        }
         backend::DATA_ROW
         | backend::COPY_DATA
-        | backend::ROW_DESCRIPTION
         | backend::NOTICE_RESPONSE
-        | backend::PARAMETER_DESCRIPTION
         | backend::FUNCTION_CALL_RESPONSE => 0,
         backend::ERROR_RESPONSE => total.min(ERROR_HEAD),
         _ => total,
@@ -48,12 +50,15 @@ pub(super) fn needed(tag: u8, total: usize) -> usize {
 }
 
 pub(super) fn judge(
-    session: Option<&mut Session>,
+    mut session: Option<&mut Session>,
     link: &mut Link,
     tag: u8,
     body: &[u8],
     out: &mut Steps,
 ) -> Verdict {
+    if tag == backend::COMMAND_COMPLETE {
+        named_replies::completed(session.as_deref_mut(), link, body);
+    }
     match tag {
         backend::PARAMETER_STATUS => report(session, link, body),
         backend::NOTIFICATION_RESPONSE => match session {
@@ -68,6 +73,7 @@ pub(super) fn judge(
         backend::NOTICE_RESPONSE => unless_ours(link),
         // It is closed at the next ReadyForQuery.
         _ if link.ambiguous => Verdict::Pass,
+        _ if named_replies::learns(link) => named_replies::learn(session, link, tag, body),
         _ => match link.expected.front().map_or(Fit::Not, |one| one.fits(tag)) {
             Fit::Part => part(session, link, tag, body),
             Fit::Whole => whole(session, link, tag, body),
@@ -105,7 +111,10 @@ fn part(mut session: Option<&mut Session>, link: &mut Link, tag: u8, body: &[u8]
         }
         _ => {}
     }
-    unless_ours(link)
+    match named_replies::typed(link, tag) {
+        Some(bytes) => Verdict::Instead(bytes),
+        None => unless_ours(link),
+    }
 }
 
 /// The server runs what is at the front. If that is a query, it destroyed the unnamed statement first.
@@ -114,7 +123,7 @@ fn runs(session: Option<&mut Session>, link: &mut Link) {
     if let Some(Expect::Query { .. }) = link.expected.front() {
         link.unnamed = None;
         if let Some(session) = session {
-            session.unnamed = None;
+            session.has_unnamed(None);
         }
     }
 }
@@ -143,14 +152,30 @@ fn whole(mut session: Option<&mut Session>, link: &mut Link, tag: u8, body: &[u8
             ..
         } => {
             if let Some(session) = session.filter(|_| !ours) {
-                session.unnamed = Some(Arc::clone(&statement));
+                session.has_unnamed(Some(Arc::clone(&statement)));
             }
             link.unnamed = Some(statement);
             link.surely = true;
         }
+        Expect::Parse {
+            coming: Some(coming),
+            ..
+        } => {
+            if let Some(session) = session.filter(|_| !ours) {
+                named_replies::parsed(session, &coming);
+            }
+        }
+        Expect::Own(name)
+        | Expect::Close {
+            name: Some(name), ..
+        } => {
+            if let Some(session) = session {
+                session.names.remove(&name);
+            }
+        }
         Expect::Close { unnamed: true, .. } => {
             if let Some(session) = session.as_mut().filter(|_| !ours) {
-                session.unnamed = None;
+                session.has_unnamed(None);
             }
             link.unnamed = None;
         }
@@ -160,50 +185,6 @@ fn whole(mut session: Option<&mut Session>, link: &mut Link, tag: u8, body: &[u8
         Verdict::Drop
     } else {
         Verdict::Pass
-    }
-}
-
-/// CopyInResponse.
-fn copy_in(client: bool, link: &mut Link) -> Verdict {
-    if let Some(Expect::Injected(_)) = link.expected.front() {
-        return Verdict::Kill(KillReason::ResetFailed);
-    }
-    link.copy_in = CopyIn::Active;
-    read_ahead(link);
-    if !client && link.copy_in == CopyIn::Active {
-        // The rest of the data will never come.
-        return Verdict::Kill(KillReason::ClientLost);
-    }
-    Verdict::Pass
-}
-
-/// What was forwarded before the server asked for data: it throws away the Syncs in front of the
-/// data's end. Over any other message it fails the COPY, and what it then reads is its affair.
-fn read_ahead(link: &mut Link) {
-    let mut at = 1;
-    let mut swallowed = 0;
-    while let Some(next) = link.expected.get(at) {
-        match next {
-            Expect::Sync { .. } => {
-                link.expected.remove(at);
-                swallowed += 1;
-            }
-            Expect::CopyEnd { .. } => {
-                link.expected.pop_copy_end(at);
-                link.copy_in = CopyIn::Ending;
-                break;
-            }
-            _ => {
-                link.ambiguous = true;
-                at += 1;
-            }
-        }
-    }
-    link.swallowed += swallowed;
-    let extended = link.expected.front().is_some_and(Expect::is_extended);
-    if extended && swallowed > 0 && !link.expected.fill_batch() {
-        // A batch whose Sync was thrown away runs on into what follows it.
-        link.unsynced = true;
     }
 }
 
@@ -256,6 +237,21 @@ fn failure(
         Some(_) => return Verdict::Kill(KillReason::ResetFailed),
         None => {}
     }
+    if link.expected.front().is_some_and(Expect::is_vital) {
+        return Verdict::Kill(KillReason::ResetFailed);
+    }
+    if let Some(Expect::Learn(coming)) = link.expected.front() {
+        link.prepared.doom(coming.number);
+    }
+    if report.code == b"26000" {
+        named_replies::missing(link);
+    }
+    let front = link.expected.front();
+    let renamed = front.and_then(|one| named_replies::refused(one, &report, body));
+    if named_replies::is_own(link) {
+        named_replies::made_in_vain(session, link, &report, body);
+        return Verdict::Drop;
+    }
     link.fails_copy(report.is_of_copy_fail());
     let kept = link.settings.discarded() || fate::outlives_error(link);
     if link.settings.changed() && kept {
@@ -288,7 +284,7 @@ fn failure(
         }
         if let Some(session) = session.filter(|_| front.touches_unnamed() && !unread) {
             // The server dropped the former one before it failed.
-            session.unnamed = None;
+            session.has_unnamed(None);
         }
         if front.is_extended() {
             link.done = link.done.then(&front.effects());
@@ -302,7 +298,7 @@ fn failure(
     if cancelled && known {
         return Verdict::Instead(fault(&texts::LOST));
     }
-    Verdict::Pass
+    renamed.map_or(Verdict::Pass, Verdict::Instead)
 }
 
 fn ready(
@@ -327,7 +323,9 @@ fn ready(
     }
     let to_client = match link.expected.pop() {
         Some(Expect::Injected(why)) => {
-            link.unnamed = None;
+            if why != Injected::Statements {
+                link.unnamed = None;
+            }
             if let (Injected::Survey, Some(session)) = (why, session.as_deref_mut()) {
                 session.surveyed(complete, out);
             }
@@ -361,6 +359,10 @@ fn ready(
         let failed = std::mem::replace(&mut link.reported, false);
         let name = &link.application_name;
         link.settings.ready(status, failed, name, &link.params);
+        // A pinned client's backend is its own.
+        if status == Status::Idle && session.as_ref().is_none_or(|one| !one.pins.any()) {
+            link.prepared.clears();
+        }
     }
     link.status = status;
     if let Some(session) = session.as_deref_mut().filter(|_| status != Status::Idle) {

@@ -14,6 +14,7 @@ use crate::message::build;
 use crate::message::error::Fault;
 use crate::texts;
 
+use super::run::Until;
 use super::{fault, say, Batch, Session, Virtual};
 
 pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> Outcome {
@@ -58,9 +59,11 @@ pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> O
         (true, true) => Virtual::Told,
     };
     if link.expected.iter().any(Expect::touches_unnamed) {
-        session.unnamed = None;
+        session.has_unnamed(None);
     }
     session.batch = Batch::default();
+    session.renaming = false;
+    session.waits = Until::Now;
     session.portal_commits = false;
     Outcome::Stays
 }

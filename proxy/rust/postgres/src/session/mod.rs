@@ -6,15 +6,23 @@
 //! kept in the [`Link`], which outlives the client; here is what belongs to the client.
 
 mod alone;
+mod aside;
+mod copies;
 mod deeds;
 mod extended;
 mod forward;
 mod judge;
 mod lost;
+mod named;
+mod named_messages;
+mod named_replies;
+mod own_names;
 mod parameters;
+mod place;
 mod replay;
 mod replies;
 mod reports;
+mod run;
 mod sequences;
 mod survey;
 
@@ -31,9 +39,12 @@ use crate::message::error::Fault;
 use crate::message::{backend, build};
 use crate::params::Params;
 use crate::pins::Pins;
+use crate::prepared::{Change, Names, Now, Shared};
 use crate::settings::Settings;
 use crate::statement::{Acts, Memory};
 use crate::{name, texts};
+
+use run::Until;
 
 /// A transaction whose backend is gone, as the client sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,6 +81,8 @@ enum Touched {
 #[derive(Clone, Default, Debug)]
 struct Batch {
     unnamed: Touched,
+    /// What the session had set when it was parsed.
+    under: Option<Arc<Settings>>,
     /// It used the unnamed statement that it parsed.
     used: bool,
     /// It used the one that the backend had.
@@ -82,6 +95,13 @@ struct Batch {
     broken: bool,
     /// It parsed a ROLLBACK that ends the virtual transaction.
     rollback: bool,
+    /// What it does to the client's names, in order.
+    names: Vec<Change>,
+    /// It may deallocate them all.
+    forgets: bool,
+    /// It had this one prepared, and the server made something else of it, or said this.
+    tried: Option<(Arc<Shared>, Now)>,
+    said: Option<Arc<[u8]>>,
 }
 
 /// A logged-in client.
@@ -92,6 +112,8 @@ pub struct Session {
     /// The reports that the client knows.
     told: Arc<Params>,
     pins: Pins,
+    /// It has made a temporary object, so its search path begins with those.
+    shadows: bool,
     failed: Virtual,
     /// Extended messages are thrown away up to the next Sync.
     skipping: bool,
@@ -108,8 +130,7 @@ pub struct Session {
     nameless: bool,
     /// The client is in the middle of a request.
     begun: bool,
-    /// The next message waits until all before it are answered.
-    waits: bool,
+    waits: Until,
     /// Bytes of the input that are known to be whole messages of an unfinished request.
     scanned: usize,
     /// Bytes of a message that are still to be forwarded, or thrown away.
@@ -120,6 +141,13 @@ pub struct Session {
     batch: Batch,
     /// The unnamed statement that the client has, as far as that is answered.
     unnamed: Option<Arc<Statement>>,
+    /// Its shared statements, as far as that is answered; the unnamed one too, if it outlives its
+    /// batch. A batch before the one at hand changes them: `renaming`.
+    names: Names,
+    renaming: bool,
+    /// What its statements on its own backend do to settings, by their names; `None` where that isn't
+    /// certain.
+    own: Vec<(Arc<[u8]>, Option<Acts>)>,
 }
 
 impl Session {
@@ -156,13 +184,17 @@ impl Session {
             fresh: false,
             nameless: false,
             begun: false,
-            waits: false,
+            waits: Until::Now,
             scanned: 0,
             streaming: 0,
             swallowing: 0,
             portal_commits: false,
             batch: Batch::default(),
             unnamed: None,
+            names: Names::default(),
+            renaming: false,
+            shadows: false,
+            own: Vec::new(),
         }
     }
 
@@ -186,6 +218,12 @@ impl Session {
         if self.pins.add(reason) {
             out.push(Step::Note(Note::Pinned(reason, Box::default())));
         }
+    }
+
+    /// The client has this as its unnamed statement now.
+    fn has_unnamed(&mut self, statement: Option<Arc<Statement>>) {
+        self.unnamed = statement;
+        self.names.remove_unnamed();
     }
 
     fn status(&self) -> u8 {
@@ -241,6 +279,7 @@ impl dbproxy_engine::Session for Session {
 
     fn attach(&mut self, link: &mut Link, out: &mut Steps) {
         self.fresh = true;
+        self.waits = Until::Now;
         self.batch = Batch::default();
         if !self.replay(link, out) {
             self.tell_params(link, out);

@@ -61,7 +61,7 @@ pub(super) fn replies(
             Peek::NeedMore => break,
             Peek::Bad => return kill(KillReason::OutOfStep, flow, out),
         };
-        if rest.len() < needed(tag, total) {
+        if rest.len() < needed(link, tag, total) {
             break;
         }
         let body = body(rest, total);
@@ -122,7 +122,7 @@ pub(super) fn replies(
 fn behind(link: &mut Link, flow: &Flow<'_>, out: &mut Steps) -> Option<KillReason> {
     let rest = flow.input.get(flow.at..).filter(|rest| !rest.is_empty())?;
     if let Peek::Message { tag, total } = peek(rest, backend::longest_body) {
-        if rest.len() >= needed(tag, total) {
+        if rest.len() >= needed(link, tag, total) {
             if let Verdict::Kill(reason) = judge(None, link, tag, body(rest, total), out) {
                 return Some(reason);
             }

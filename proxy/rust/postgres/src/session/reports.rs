@@ -20,7 +20,7 @@ pub(super) fn report(mut session: Option<&mut Session>, link: &mut Link, body: &
         return Verdict::Kill(KillReason::OutOfStep);
     };
     if name == "application_name" {
-        if let Some(Expect::Injected(_)) = link.expected.front() {
+        if let Some(Expect::Injected(_) | Expect::Aside { .. }) = link.expected.front() {
             return Verdict::Drop;
         }
         // Every server cleans it to ASCII.
@@ -33,7 +33,10 @@ pub(super) fn report(mut session: Option<&mut Session>, link: &mut Link, body: &
     }
     let replaying = matches!(
         link.expected.front(),
-        Some(Expect::Injected(Injected::Settings { .. }))
+        Some(
+            Expect::Injected(Injected::Settings { .. } | Injected::Statements)
+                | Expect::Aside { .. }
+        )
     );
     // The session lets go of them meanwhile: each of many reports would copy them all.
     if let Some(session) = session.as_mut().filter(|_| !replaying) {

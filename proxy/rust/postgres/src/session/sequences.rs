@@ -14,7 +14,8 @@ use crate::link::{Link, Status};
 use crate::message::{frontend, peek, Peek};
 use crate::statement::{Class, State};
 
-use super::forward::{replaces_unnamed, Run, Verdict};
+use super::forward::{replaces_unnamed, Verdict};
+use super::run::Run;
 use super::Session;
 
 impl Session {
@@ -28,6 +29,12 @@ impl Session {
         run: &mut Run<'_>,
         out: &mut Steps,
     ) -> Option<Verdict> {
+        if let Some(reason) = class.pin.filter(|_| class.prepared) {
+            if let Some(verdict) = self.own_names(link, reason, run, out) {
+                return Some(verdict);
+            }
+        }
+        self.batch.forgets |= class.forgets;
         let others = link.sequences.of_others(self.id) && link.status != Status::Failed;
         if others && self.keeps_apart(link, class, run) {
             let sure = link.reads_next();
@@ -44,6 +51,12 @@ impl Session {
             }
         }
         self.may_unpin(class);
+        if class.pins.has(PinReason::TemporaryObject) && !self.shadows {
+            // The first of a session changes its search path; where a session before had some, the server
+            // sees no change.
+            self.shadows = true;
+            link.prepared.doom_all();
+        }
         for reason in class.pin.into_iter().chain(class.pins.iter()) {
             self.pin(reason, link, out);
         }
@@ -82,6 +95,16 @@ impl Session {
         run.batch.filter(|at| spared && run.holds(*at))
     }
 
+    /// A part of the batch at hand is sent before the rest is looked at: what others moved must be gone
+    /// before that, whatever the rest asks for.
+    pub(super) fn parts_batch(&mut self, link: &mut Link, run: &mut Run<'_>, out: &mut Steps) {
+        let others = link.sequences.of_others(self.id) && link.status != Status::Failed;
+        let sure = others && link.reads_next() && self.spares_unnamed(link, run);
+        if let Some(at) = self.before_batch(link, run).filter(|_| sure) {
+            self.discard(link, at, run, out);
+        }
+    }
+
     /// Puts a query of our own there. What the batch at hand uses of the backend's is parsed again.
     fn discard(&mut self, link: &mut Link, at: usize, run: &mut Run<'_>, out: &mut Steps) {
         let mut bytes = Vec::new();
@@ -109,14 +132,17 @@ fn is_open(mut rest: &[u8]) -> bool {
     true
 }
 
-/// Whether another text stands behind the message at the beginning of `rest`.
+/// Whether another text stands behind the message at the beginning of `rest`, or another statement is
+/// bound behind the one that it binds.
 fn goes_on(mut rest: &[u8]) -> bool {
+    let binds = rest.first() == Some(&frontend::BIND);
     let mut first = true;
     while let Peek::Message { tag, total } = peek(rest, frontend::longest_body) {
-        let text = matches!(
-            tag,
-            frontend::QUERY | frontend::PARSE | frontend::FUNCTION_CALL
-        );
+        let text = match tag {
+            frontend::QUERY | frontend::PARSE | frontend::FUNCTION_CALL => true,
+            frontend::BIND => binds,
+            _ => false,
+        };
         if text && !std::mem::replace(&mut first, false) {
             return true;
         }

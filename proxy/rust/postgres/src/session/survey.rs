@@ -49,6 +49,7 @@ impl Session {
             return;
         }
         if self.pins.settled() {
+            self.own.clear();
             self.tell_unpinned(out);
         }
         if self.pins.asks() {

@@ -5,6 +5,7 @@
 //! the session holds the one that its client is left with, the backend's [`Tracker`] follows what
 //! becomes of it in a transaction.
 
+mod inert;
 mod replay;
 pub(crate) mod traces;
 mod tracker;
@@ -13,7 +14,7 @@ use std::sync::{Arc, LazyLock};
 
 use crate::statement::Value;
 
-pub(crate) use replay::{literal, replay};
+pub(crate) use replay::{literal, local, replay};
 pub(crate) use tracker::Tracker;
 
 /// So many settings, and so many bytes of their names and values, are followed of one session.
@@ -28,7 +29,7 @@ pub(crate) const NAME: &str = "application_name";
 type Entry = (Arc<str>, Value);
 
 /// What a session has set, by name.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
+#[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Settings {
     entries: Box<[Entry]>,
 }
@@ -53,6 +54,16 @@ impl Settings {
         at.ok()
             .and_then(|at| self.entries.get(at))
             .map(|entry| &entry.1)
+    }
+
+    /// Whether each value is one that can be set again.
+    pub(crate) fn are_plain(&self) -> bool {
+        self.iter().all(|(_, value)| *value != Value::Reported)
+    }
+
+    /// Bytes of their names and values.
+    pub(crate) fn size(&self) -> usize {
+        self.iter().map(size).sum()
     }
 
     /// These, but that one. `None`: more than is followed.

@@ -73,116 +73,139 @@ const LIMITS: [&str; 3] = ["lock_timeout", "statement_timeout", "transaction_tim
 /// What makes a backend that has `from` have `to`; `None` if that is nothing. The name that a client
 /// goes by is set apart. `missing`: custom settings that must exist there.
 pub(crate) fn replay(from: &Settings, to: &Settings, missing: &[&str]) -> Option<Replay> {
-    let same = |name: &str| from.value(name) == to.value(name);
-    let plain = |name: &str| ![AUTHORIZATION, ROLE, NAME].contains(&name);
-    let gone = from.iter().map(|(name, _)| &**name);
-    let gone: Vec<&str> = gone
-        .filter(|name| plain(name) && to.value(name).is_none())
-        .collect();
-    let new = to.iter().filter(|(name, _)| plain(name) && !same(name));
-    let new: Vec<_> = new.collect();
-    let others = !gone.is_empty() || !new.is_empty();
-    let mut plan = Plan::default();
-    // Whoever it is has no say in what others set, and a new one has no role.
-    let leaves = from.value(AUTHORIZATION).is_some() && (others || !same(AUTHORIZATION));
-    let role = to.value(ROLE).filter(|_| same(AUTHORIZATION) && !others);
-    if leaves {
-        plan.add(AUTHORIZATION, None);
-    } else if from.value(ROLE).is_some() && role.is_none() {
-        plan.add(ROLE, None);
-    }
-    let bare = !plan.sql.is_empty();
-    // No time limit of either client's is for what the proxy runs.
-    let limited: Vec<&str> = LIMITS
-        .into_iter()
-        .filter(|name| from.value(name).is_some() && (others || bare || !same(name)))
-        .collect();
-    for name in &limited {
-        plan.add(name, None);
-    }
-    for name in gone.iter().filter(|name| !LIMITS.contains(name)) {
-        plan.add(name, None);
-    }
-    for name in missing.iter().filter(|name| to.value(name).is_none()) {
-        plan.add(name, None);
-    }
-    for (name, value) in new.iter().filter(|(name, _)| !LIMITS.contains(&&**name)) {
-        plan.add(name, Some(value));
-    }
-    for (name, again) in [(AUTHORIZATION, leaves), (ROLE, bare)] {
-        if let Some(value) = to.value(name).filter(|_| again || !same(name)) {
-            plan.add(name, Some(value));
-        }
-    }
-    for name in LIMITS {
-        let again = limited.contains(&name) || !same(name);
-        if let Some(value) = to.value(name).filter(|_| again) {
-            plan.add(name, Some(value));
-        }
-    }
-    (!plan.sql.is_empty()).then_some(Replay {
-        sql: plan.sql,
+    let plan = Plan::of(from, to, missing, false);
+    (!plan.statements.is_empty()).then(|| Replay {
+        sql: plan.statements.join(";"),
         awaited: plan.awaited,
     })
 }
 
+/// The statements that make a backend that has `from` have `to` up to the end of its transaction. Of
+/// `from` only is used which of its values are other than those.
+pub(crate) fn local(from: &Settings, to: &Settings) -> Vec<String> {
+    Plan::of(from, to, &[], true).statements
+}
+
 #[derive(Default)]
 struct Plan {
-    sql: String,
+    statements: Vec<String>,
+    local: bool,
     awaited: bool,
 }
 
 impl Plan {
+    fn of(from: &Settings, to: &Settings, missing: &[&str], local: bool) -> Self {
+        let same = |name: &str| from.value(name) == to.value(name);
+        let plain = |name: &str| ![AUTHORIZATION, ROLE, NAME].contains(&name);
+        let gone = from.iter().map(|(name, _)| &**name);
+        let gone: Vec<&str> = gone
+            .filter(|name| plain(name) && to.value(name).is_none())
+            .collect();
+        let new = to.iter().filter(|(name, _)| plain(name) && !same(name));
+        let new: Vec<_> = new.collect();
+        let others = !gone.is_empty() || !new.is_empty();
+        let mut plan = Self {
+            local,
+            ..Self::default()
+        };
+        // Whoever it is has no say in what others set, and a new one has no role.
+        let leaves = from.value(AUTHORIZATION).is_some() && (others || !same(AUTHORIZATION));
+        let role = to.value(ROLE).filter(|_| same(AUTHORIZATION) && !others);
+        if leaves {
+            plan.add(AUTHORIZATION, None);
+        } else if from.value(ROLE).is_some() && role.is_none() {
+            plan.add(ROLE, None);
+        }
+        let bare = !plan.statements.is_empty();
+        // No time limit of either client's is for what the proxy runs.
+        let limited: Vec<&str> = LIMITS
+            .into_iter()
+            .filter(|name| from.value(name).is_some() && (others || bare || !same(name)))
+            .collect();
+        for name in &limited {
+            plan.add(name, None);
+        }
+        for name in gone.iter().filter(|name| !LIMITS.contains(name)) {
+            plan.add(name, None);
+        }
+        for name in missing.iter().filter(|name| to.value(name).is_none()) {
+            plan.add(name, None);
+        }
+        for (name, value) in new.iter().filter(|(name, _)| !LIMITS.contains(&&**name)) {
+            plan.add(name, Some(value));
+        }
+        for (name, again) in [(AUTHORIZATION, leaves), (ROLE, bare)] {
+            if let Some(value) = to.value(name).filter(|_| again || !same(name)) {
+                plan.add(name, Some(value));
+            }
+        }
+        for name in LIMITS {
+            let again = limited.contains(&name) || !same(name);
+            if let Some(value) = to.value(name).filter(|_| again) {
+                plan.add(name, Some(value));
+            }
+        }
+        plan
+    }
+
     fn add(&mut self, name: &str, value: Option<&Value>) {
         self.awaited |= SURE.binary_search(&name).is_err();
-        if !self.sql.is_empty() {
-            self.sql.push(';');
-        }
+        let set = if self.local { "SET LOCAL " } else { "SET " };
+        let mut sql = String::new();
         match (name, value) {
-            (AUTHORIZATION, None) => self.sql.push_str("RESET SESSION AUTHORIZATION"),
+            (AUTHORIZATION, None) if self.local => {
+                sql.push_str("SET LOCAL SESSION AUTHORIZATION DEFAULT");
+            }
+            (AUTHORIZATION, None) => sql.push_str("RESET SESSION AUTHORIZATION"),
+            (_, None) if self.local => {
+                sql.push_str(set);
+                quoted(&mut sql, name);
+                sql.push_str(" TO DEFAULT");
+            }
             (_, None) => {
-                self.sql.push_str("RESET ");
-                self.name(name);
+                sql.push_str("RESET ");
+                quoted(&mut sql, name);
             }
             (_, Some(Value::Text(text))) if NAMES.contains(&name) => {
-                self.sql
-                    .extend(["SELECT pg_catalog.set_config('", name, "',"]);
-                literal(&mut self.sql, text);
-                self.sql.push_str(",false)");
+                sql.extend(["SELECT pg_catalog.set_config('", name, "',"]);
+                literal(&mut sql, text);
+                sql.push_str(if self.local { ",true)" } else { ",false)" });
             }
             (_, Some(Value::Items(items))) => {
-                self.set(name);
+                sql.push_str(set);
+                quoted(&mut sql, name);
+                sql.push_str(" TO ");
                 for (index, item) in items.iter().enumerate() {
                     if index > 0 {
-                        self.sql.push(',');
+                        sql.push(',');
                     }
-                    literal(&mut self.sql, item);
+                    literal(&mut sql, item);
                 }
             }
             (_, Some(Value::Text(text))) => {
-                self.set(name);
-                literal(&mut self.sql, text);
+                sql.push_str(set);
+                quoted(&mut sql, name);
+                sql.push_str(" TO ");
+                literal(&mut sql, text);
             }
             // Outside of a transaction every value is known.
-            (_, Some(Value::Reported)) => self.awaited = true,
+            (_, Some(Value::Reported)) => {
+                self.awaited = true;
+                return;
+            }
         }
+        self.statements.push(sql);
     }
+}
 
-    fn set(&mut self, name: &str) {
-        self.sql.push_str("SET ");
-        self.name(name);
-        self.sql.push_str(" TO ");
+/// A part of a custom setting's name may be a keyword.
+fn quoted(sql: &mut String, name: &str) {
+    if !name.contains('.') {
+        return sql.push_str(name);
     }
-
-    /// A part of a custom setting's name may be a keyword.
-    fn name(&mut self, name: &str) {
-        if !name.contains('.') {
-            return self.sql.push_str(name);
-        }
-        for (index, part) in name.split('.').enumerate() {
-            let dot = if index > 0 { "." } else { "" };
-            self.sql.extend([dot, "\"", part, "\""]);
-        }
+    for (index, part) in name.split('.').enumerate() {
+        let dot = if index > 0 { "." } else { "" };
+        sql.extend([dot, "\"", part, "\""]);
     }
 }
 
@@ -293,6 +316,29 @@ mod tests {
             made.sql,
             "RESET \"my\".\"tenant\";SET \"my\".\"user\" TO '1'"
         );
+    }
+
+    #[test]
+    fn what_is_for_a_transaction_only_is_set_statement_by_statement() {
+        let from = settings(&[("role", "a"), ("geqo", "off"), ("my.own", "1")]);
+        let path = Value::Text("a, b".into());
+        let to = settings(&[("session_authorization", "c"), ("jit", "off")]);
+        let to = to.with(&"search_path".into(), &path).unwrap();
+        let expected = [
+            "SET LOCAL role TO DEFAULT",
+            "SET LOCAL geqo TO DEFAULT",
+            "SET LOCAL \"my\".\"own\" TO DEFAULT",
+            "SET LOCAL jit TO 'off'",
+            "SELECT pg_catalog.set_config('search_path','a, b',true)",
+            "SET LOCAL session_authorization TO 'c'",
+        ];
+        assert_eq!(local(&from, &to), expected);
+        let back = local(&to, &settings(&[("jit", "off")]));
+        let expected = [
+            "SET LOCAL SESSION AUTHORIZATION DEFAULT",
+            "SET LOCAL search_path TO DEFAULT",
+        ];
+        assert_eq!(back, expected);
     }
 
     #[test]

@@ -10,10 +10,14 @@ use crate::link::Status;
 use crate::params::Params;
 use crate::statement::{Act, Value};
 
+use super::inert::shapes;
 use super::{Settings, AUTHORIZATION, NAME, ROLE};
 
 /// More open savepoints are not followed.
 const DEEPEST: usize = 256;
+
+/// A value of it has parts: those that aren't set stay as they were.
+const STYLE: &str = "datestyle";
 
 /// The settings that a backend has beyond those that it logged in with.
 #[derive(Clone, Debug)]
@@ -27,6 +31,8 @@ pub(crate) struct Tracker {
     bared: bool,
     /// Some values are not yet as the server shows them.
     raw: bool,
+    /// Those with a value for the transaction only, which isn't kept here.
+    locals: Vec<Arc<str>>,
     /// A DISCARD ALL is done in the request at hand, which newer servers commit at once.
     discarded: bool,
     /// Not all is known any more: the backend must not be shared as it is.
@@ -41,6 +47,7 @@ impl Default for Tracker {
             savepoints: Vec::new(),
             bared: false,
             raw: false,
+            locals: Vec::new(),
             discarded: false,
             lost: false,
         }
@@ -61,6 +68,29 @@ impl Tracker {
     /// What it has outside of a transaction, if all of it can be set again.
     pub(crate) fn known(&self) -> Option<&Arc<Settings>> {
         (!self.raw).then_some(&self.committed)
+    }
+
+    /// What a text is parsed under that the server reads now. Values that only the server knows are
+    /// `Reported`; `None` if it isn't known which those are.
+    pub(crate) fn shaping(&self) -> Option<Arc<Settings>> {
+        if self.lost {
+            return None;
+        }
+        let mut settings = match self.current.iter().all(|(name, _)| shapes(name)) {
+            true => Arc::clone(&self.current),
+            false => self.current.only(shapes).into(),
+        };
+        let merged = self.raw && self.current.value(STYLE) != self.committed.value(STYLE);
+        let merged = merged.then(|| STYLE.into());
+        for name in self
+            .locals
+            .iter()
+            .chain(&merged)
+            .filter(|name| shapes(name))
+        {
+            settings = settings.with(name, &Value::Reported)?.into();
+        }
+        Some(settings)
     }
 
     /// Whether the request or transaction at hand has changed something.
@@ -120,7 +150,14 @@ impl Tracker {
                 self.keep(|_| false);
                 self.discarded = true;
             }
-            Act::Local(_) => {}
+            Act::Local(name) if self.locals.contains(name) => {}
+            Act::Local(_) if self.locals.len() >= super::MOST => self.lost = true,
+            Act::Local(name) => {
+                self.locals.push(Arc::clone(name));
+                if **name == *AUTHORIZATION {
+                    self.locals.push(ROLE.into());
+                }
+            }
             // It was to be said with its parameters.
             Act::Config(_) => self.lost = true,
             Act::Commit if tag != b"ROLLBACK" => self.commit(),
@@ -198,6 +235,7 @@ impl Tracker {
             self.committed = Arc::clone(&self.current);
         }
         self.savepoints.clear();
+        self.locals.clear();
     }
 
     fn roll_back(&mut self) {
@@ -205,6 +243,7 @@ impl Tracker {
             self.current = Arc::clone(&self.committed);
         }
         self.savepoints.clear();
+        self.locals.clear();
     }
 
     fn find(&self, name: &str) -> Option<usize> {

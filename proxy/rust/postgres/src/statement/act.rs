@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 /// The value of a setting, as it can be set again.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Value {
     /// The items of a list, or the one of any other setting.
     Items(Box<[Box<str>]>),

@@ -6,6 +6,7 @@ use crate::pins::Reasons;
 
 use super::act::Acts;
 use super::effects::Effects;
+use super::literals::Reading;
 
 /// What a text means.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -15,6 +16,12 @@ pub(crate) struct Class {
     /// Binds the session to its backend: the first reason, and all of them.
     pub pin: Option<PinReason>,
     pub pins: Reasons,
+    /// Speaks of prepared statements by their names.
+    pub prepared: bool,
+    /// May deallocate them all.
+    pub forgets: bool,
+    /// May change settings in a way that isn't followed.
+    pub unsettles: bool,
     /// Asks for `currval` or `lastval`.
     pub sequences: bool,
     /// May change data (so, move sequences too).
@@ -27,6 +34,8 @@ pub(crate) struct Class {
     pub ends: Reasons,
     /// What it does to settings, and to the transaction that keeps them.
     pub acts: Acts,
+    /// What its literals depend on.
+    pub reading: Reading,
 }
 
 impl Class {
@@ -36,12 +45,16 @@ impl Class {
             effects: Effects::UNKNOWN,
             pin: Some(reason),
             pins: Reasons::of(&[reason]),
+            prepared: true,
+            forgets: true,
+            unsettles: true,
             sequences: true,
             writes: true,
             dirty: true,
             indelible: true,
             ends: Reasons::SURVEYED,
             acts: None,
+            reading: Reading::Moment,
         }
     }
 
@@ -50,6 +63,7 @@ impl Class {
         if rules.excludes_settings && self.pins.has(PinReason::SessionSetting) {
             self.pins = self.pins.without(Reasons::of(&[PinReason::SessionSetting]));
             self.pin = self.pins.iter().next();
+            self.unsettles = false;
         }
         if rules.longest_statement.is_some_and(|most| length > most) {
             self.pin(PinReason::StatementTooLarge);
@@ -66,11 +80,13 @@ impl Class {
         self.pins = self.pins.and(Reasons::of(&[reason]));
         match reason {
             PinReason::SequenceState => self.sequences = true,
+            PinReason::SqlPrepare => self.prepared = true,
             // Of a setting that isn't followed the name stays in the server process.
-            PinReason::ServerProcess
-            | PinReason::SessionFunction
-            | PinReason::SessionSetting
-            | PinReason::Unclassified => self.indelible = true,
+            PinReason::SessionSetting | PinReason::Unclassified => {
+                self.indelible = true;
+                self.unsettles = true;
+            }
+            PinReason::ServerProcess | PinReason::SessionFunction => self.indelible = true,
             _ => {}
         }
     }

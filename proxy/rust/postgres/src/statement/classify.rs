@@ -8,6 +8,7 @@ use super::act::{Act, Script};
 use super::class::{Class, Kind};
 use super::effects::Effects;
 use super::lexer::{Lexer, Token};
+use super::literals::reading;
 use super::scan::{Lower, Scan};
 use super::setting;
 
@@ -41,6 +42,7 @@ pub(crate) fn classify(text: &[u8], dialect: Dialect) -> Class {
     };
     Class {
         acts: (!script.acts.is_empty()).then(|| script.into()),
+        reading: reading(text, dialect.literal_backslashes),
         ..classifier.class
     }
 }
@@ -147,6 +149,7 @@ impl<'a> Classifier<'a> {
             }
             b"set" => self.follow(setting::set(&self.lexer)),
             b"reset" => self.follow(setting::reset(&self.lexer)),
+            b"deallocate" if self.deallocates_all() => Kind::Neutral,
             b"execute" | b"deallocate" => self.pinning(PinReason::SqlPrepare),
             b"listen" => self.pinning(PinReason::Listen),
             b"unlisten" => self.ending(PinReason::Listen, Kind::Neutral),
@@ -162,6 +165,18 @@ impl<'a> Classifier<'a> {
     fn ending(&mut self, reason: PinReason, kind: Kind) -> Kind {
         self.class.ends(reason);
         kind
+    }
+
+    /// `DEALLOCATE [PREPARE] ALL`.
+    fn deallocates_all(&mut self) -> bool {
+        let mut lexer = self.lexer.clone();
+        let mut next = lexer.next();
+        if matches!(next, Some(Token::Word(word)) if word.eq_ignore_ascii_case(b"prepare")) {
+            next = lexer.next();
+        }
+        let all = matches!(next, Some(Token::Word(word)) if word.eq_ignore_ascii_case(b"all"));
+        self.class.forgets |= all;
+        all
     }
 
     fn pinning(&mut self, reason: PinReason) -> Kind {
@@ -224,6 +239,7 @@ impl<'a> Classifier<'a> {
     fn discard(&mut self) -> Kind {
         match self.ahead().0.as_bytes() {
             b"all" => {
+                self.class.forgets = true;
                 self.class.ends = Reasons::SURVEYED;
                 self.acts.push((self.number, Act::DiscardAll));
             }

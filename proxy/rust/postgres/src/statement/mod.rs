@@ -13,9 +13,11 @@ mod digest;
 mod effects;
 mod functions;
 mod lexer;
+mod literals;
 #[cfg(feature = "measuring")]
 pub mod measure;
 mod memory;
+mod names;
 mod scan;
 mod setting;
 mod sources;
@@ -28,4 +30,6 @@ pub(crate) use class::Class;
 pub(crate) use classify::{classify, Dialect};
 pub(crate) use digest::digest;
 pub(crate) use effects::{Effects, State};
+pub(crate) use literals::Reading;
 pub use memory::Memory;
+pub(crate) use names::deallocated;

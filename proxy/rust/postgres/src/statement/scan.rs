@@ -150,6 +150,9 @@ impl<'a> Scan<'a> {
         if starts(b"pg_temp") {
             class.pin(PinReason::TemporaryObject);
         }
+        if starts(b"pg_prepared_statement") {
+            class.pin(PinReason::SqlPrepare);
+        }
         self.settings_view |= starts(b"pg_settings");
     }
 

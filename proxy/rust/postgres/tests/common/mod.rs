@@ -3,6 +3,7 @@
 #![allow(dead_code)] // Each test file uses its own part of this.
 
 pub mod door;
+pub mod prepared;
 pub mod sets;
 mod shown;
 

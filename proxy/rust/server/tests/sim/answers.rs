@@ -10,6 +10,9 @@ pub fn differ(
     error: Option<&(String, String)>,
     witness: &Witness,
 ) -> Option<String> {
+    if error.is_some_and(|(code, _)| code == "0A000") {
+        return Some(format!("{expect:?}: {error:?}"));
+    }
     let token = expect.tokens.first()?;
     let own_error = error.is_some_and(|(_, text)| !text.starts_with("db:"));
     let produced = witness.produced.get(token).map(|p| p.bytes.as_slice());

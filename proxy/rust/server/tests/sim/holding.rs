@@ -55,7 +55,13 @@ impl Holding {
                 self.session = session.map(Into::into);
             }
             Kind::Unlock => self.locks -= 1,
-            Kind::Declare => self.cursor = Cursor::New,
+            Kind::Declare => {
+                if self.is_empty() {
+                    // No row says which session it is in.
+                    self.session = None;
+                }
+                self.cursor = Cursor::New;
+            }
             Kind::Close => self.cursor = Cursor::None,
             Kind::Fetch => self.session = session.map(Into::into),
             _ => {}
@@ -70,10 +76,11 @@ impl Holding {
 }
 
 impl Kind {
-    /// Whether it may bind the session to its backend.
+    /// Whether it may bind the session to its backend, or what is parsed behind it may.
     pub fn pins(self) -> bool {
         let binds = [Self::State, Self::Sequence, Self::Lock, Self::TryLock];
-        binds.contains(&self) || self == Self::Declare
+        let others = [Self::SetLocal, Self::Declare];
+        binds.contains(&self) || others.contains(&self)
     }
 }
 

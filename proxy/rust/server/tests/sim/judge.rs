@@ -21,6 +21,7 @@ pub struct Judge {
     inserted: Option<Token>,
     /// The answer since the last ReadyForQuery.
     heard: Vec<u8>,
+    parsed: usize,
     rows: Option<String>,
     tag: String,
     error: Option<(String, String)>,
@@ -46,6 +47,7 @@ impl Judge {
             backend: None,
             inserted: None,
             heard: Vec::new(),
+            parsed: 0,
             rows: None,
             tag: String::new(),
             error: None,
@@ -62,6 +64,11 @@ impl Judge {
     /// A new connection of the same client.
     pub fn begin(&mut self) {
         *self = Self::new(self.id);
+    }
+
+    /// What its client has set.
+    pub fn setting(&self) -> &str {
+        self.setting.now()
     }
 
     pub fn mood(&self) -> Mood {
@@ -126,7 +133,11 @@ impl Judge {
     /// Takes in a message; true when the database waits for COPY data.
     pub fn hear(&mut self, message: &[u8], witness: &mut Witness) -> bool {
         match message[0] {
-            b'S' | b'N' => return false,
+            b'S' | b'N' | b'3' => return false,
+            b'1' => {
+                self.parsed += 1;
+                return false;
+            }
             b'A' => {
                 let owner = String::from_utf8_lossy(message).into_owned();
                 let ours = owner.split('\0').any(|text| self.is_mine(text));
@@ -279,6 +290,10 @@ impl Judge {
         self.exposed = self.exposed.saturating_sub(1);
         witness.answered += 1;
         let error = self.error.take();
+        let parsed = std::mem::take(&mut self.parsed);
+        if parsed > expect.parses || parsed < expect.parses && error.is_none() {
+            self.fault(witness, format!("{expect:?}: {parsed} were parsed"));
+        }
         let heard = std::mem::take(&mut self.heard);
         if let Some(text) = answers::differ(&expect, &heard, error.as_ref(), witness) {
             self.fault(witness, text);

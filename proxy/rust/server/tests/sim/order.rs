@@ -33,6 +33,8 @@ struct Client {
     holds: bool,
     unanswered: u32,
     in_transaction: bool,
+    /// A part of its batch is answered.
+    served: bool,
     /// It was told goodbye: what it says after that waits for nothing.
     over: bool,
 }
@@ -201,8 +203,10 @@ impl Queue {
                 b'Z' => {
                     client.unanswered = client.unanswered.saturating_sub(1);
                     client.in_transaction = message[5] != b'I';
+                    client.served = false;
                 }
                 b'E' => client.over |= is_fatal(&message),
+                b'1' | b'3' => client.served = true,
                 _ => continue,
             }
             // It was forwarded, or it never will be.
@@ -257,7 +261,7 @@ impl Database {
 impl Client {
     /// It has a connection, or asked for one.
     fn is_busy(&self) -> bool {
-        self.unanswered > 0 || self.in_transaction || self.holds
+        self.unanswered > 0 || self.in_transaction || self.holds || self.served
     }
 
     /// Takes note of a message; true when it completes a request.

@@ -1,17 +1,24 @@
 //! What a scripted client may ask for next, and what it must be told.
 
+use std::collections::BTreeMap;
+
 use dbproxy_driver::sim::Random;
 
 use crate::holding::Holding;
 use crate::wire;
-use crate::witness::Token;
+use crate::witness::{Token, PER_CLIENT};
 
 /// What one answer, up to its ReadyForQuery, is an answer to.
 #[derive(Clone, Debug)]
 pub struct Expect {
     pub tokens: Vec<Token>,
     pub kind: Kind,
+    /// Parse messages in the request.
+    pub parses: usize,
 }
+
+/// What a client calls its statements, and what it had set when it parsed them.
+pub type Names = BTreeMap<&'static str, Option<String>>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -34,6 +41,8 @@ pub enum Kind {
     /// Gives its setting that token as its value, or none.
     Set,
     Reset,
+    /// The same for the transaction only.
+    SetLocal,
     /// Asks what its own last insert moved the sequence to.
     Sequence,
     /// What binds it to its session, and what may unbind it.
@@ -65,10 +74,15 @@ pub struct Script<'a> {
     pub random: &'a mut Random,
     pub next_token: &'a mut Token,
     pub writes: bool,
-    /// The named statement was prepared.
-    pub prepared: &'a mut bool,
+    /// What was parsed, so far as nothing was refused.
+    pub names: &'a mut Names,
+    /// What the client has set.
+    setting: &'a str,
     /// What the client holds.
     pub holding: &'a Holding,
+    /// Parsed by a request that isn't answered: if it is refused, the client has what it had.
+    unsure: Vec<&'static str>,
+    parses: usize,
     bytes: Vec<u8>,
     expects: Vec<Expect>,
 }
@@ -78,15 +92,18 @@ impl<'a> Script<'a> {
         random: &'a mut Random,
         next_token: &'a mut Token,
         writes: bool,
-        (prepared, holding): (&'a mut bool, &'a Holding),
+        (names, (setting, holding)): (&'a mut Names, (&'a str, &'a Holding)),
     ) -> Self {
         let (bytes, expects) = (Vec::new(), Vec::new());
         Self {
             random,
             next_token,
             writes,
-            prepared,
+            names,
+            setting,
             holding,
+            unsure: Vec::new(),
+            parses: 0,
             bytes,
             expects,
         }
@@ -104,7 +121,9 @@ impl<'a> Script<'a> {
             (Mood::Transaction, 50..=59) => self.copy_in(),
             (Mood::Transaction, 60..=76) => self.write(),
             (Mood::Transaction, 77..=81) => self.last_value(),
-            (Mood::Transaction, 82..=87) => self.set(),
+            (Mood::Transaction, 82..=84) => self.set(),
+            (Mood::Transaction, 85..=87) => self.set_local(),
+            (Mood::Transaction, 88..=93) => self.named(),
             (Mood::Transaction, 94..=97) => self.hold(mood),
             (Mood::Transaction, _) => self.read(),
             (Mood::Idle, 0..=24) => self.plain("BEGIN", Kind::Begin),
@@ -115,15 +134,16 @@ impl<'a> Script<'a> {
             (Mood::Idle, 55..=59) => self.sleep(),
             (Mood::Idle, 60..=62) => self.big(),
             (Mood::Idle, 63..=64) => self.state(),
-            (Mood::Idle, 65..=67) => self.named(),
+            (Mood::Idle, 65..=67 | 85..=92) => self.named(),
             (Mood::Idle, 93..=96) => self.hold(mood),
             (Mood::Idle, 68) => self.last_value(),
             (Mood::Idle, 69..=71) => self.call(),
             (Mood::Idle, 72..=79) => {
                 for _ in 0..self.random.between(2, 6) {
-                    match self.random.below(4) {
+                    match self.random.below(5) {
                         0 => self.write(),
                         1 => self.broken(),
+                        2 => self.named(),
                         _ => self.read(),
                     }
                 }
@@ -160,7 +180,12 @@ impl<'a> Script<'a> {
     }
 
     pub fn expect(&mut self, tokens: Vec<Token>, kind: Kind) {
-        self.expects.push(Expect { tokens, kind });
+        let parses = std::mem::take(&mut self.parses);
+        self.expects.push(Expect {
+            tokens,
+            kind,
+            parses,
+        });
     }
 
     fn plain(&mut self, sql: &str, kind: Kind) {
@@ -174,7 +199,7 @@ impl<'a> Script<'a> {
     }
 
     pub fn extended(&mut self, sql: &str, rows: bool) {
-        self.bytes.extend(wire::parse("", sql));
+        self.parse("", sql);
         self.bytes.extend(wire::bind("", None));
         if rows {
             self.bytes.extend(wire::describe_portal());
@@ -270,8 +295,8 @@ impl<'a> Script<'a> {
     fn set(&mut self) {
         let token = self.token();
         let (sql, kind) = match self.random.one_in(4) {
-            true => (format!("RESET work_mem /* t{token} */"), Kind::Reset),
-            false => (format!("SET work_mem = 't{token}'"), Kind::Set),
+            true => (format!("RESET geqo_threshold /* t{token} */"), Kind::Reset),
+            false => (format!("SET geqo_threshold = 't{token}'"), Kind::Set),
         };
         if self.random.one_in(2) {
             self.simple(&sql);
@@ -280,6 +305,12 @@ impl<'a> Script<'a> {
             self.sync();
         }
         self.expect(vec![token], kind);
+    }
+
+    fn set_local(&mut self) {
+        let token = self.token();
+        self.simple(&format!("SET LOCAL geqo_threshold = 't{token}'"));
+        self.expect(vec![token], Kind::SetLocal);
     }
 
     fn call(&mut self) {
@@ -303,17 +334,52 @@ impl<'a> Script<'a> {
         self.expect(vec![token], Kind::Sequence);
     }
 
+    fn parse(&mut self, name: &str, sql: &str) {
+        self.parses += 1;
+        self.bytes.extend(wire::parse(name, sql));
+    }
+
+    /// A named statement, whose text all clients have or only this one; closed and deallocated now
+    /// and then.
     fn named(&mut self) {
-        let token = self.token();
-        if !std::mem::replace(self.prepared, true) {
-            self.bytes.extend(wire::parse("s", "SELECT $1"));
+        match self.random.below(12) {
+            0 => {
+                self.names.clear();
+                self.simple("DEALLOCATE ALL");
+                return self.expect(Vec::new(), Kind::Read);
+            }
+            1 if self.names.remove("s1").is_some() => {
+                self.simple("DEALLOCATE s1");
+                return self.expect(Vec::new(), Kind::Read);
+            }
+            _ => {}
         }
-        self.bytes
-            .extend(wire::bind("s", Some(&format!("t{token}"))));
+        let token = self.token();
+        let writes = self.writes && self.random.one_in(3);
+        let (name, sql) = match writes {
+            true => ("w", "INSERT INTO t VALUES ($1)"),
+            false => ("s1", "SELECT $1"),
+        };
+        let sure = !self.unsure.contains(&name);
+        if !self.names.contains_key(name) {
+            self.unsure.push(name);
+            let owner = format!(" /* of {} */", token / PER_CLIENT);
+            let owner = if self.random.one_in(2) { &owner } else { "" };
+            let shaped = self.random.one_in(2);
+            let literal = if shaped { " RETURNING '1'" } else { "" };
+            self.bytes.extend(wire::close(name));
+            self.parse(name, &format!("{sql}{owner}{literal}"));
+            self.names.insert(name, shaped.then(|| self.setting.into()));
+        }
+        let mut parameter = format!("t{token}");
+        if let Some(Some(under)) = self.names.get(name).filter(|_| sure) {
+            parameter.push_str(&format!(" under {}", under.replace('t', "u")));
+        }
+        self.bytes.extend(wire::bind(name, Some(&parameter)));
         self.bytes.extend(wire::describe_portal());
         self.bytes.extend(wire::execute());
         self.sync();
-        self.expect(vec![token], Kind::Read);
+        self.expect(vec![token], if writes { Kind::Write } else { Kind::Read });
     }
 
     fn copy_in(&mut self) {

@@ -61,6 +61,11 @@ pub fn bind(name: &str, parameter: Option<&str>) -> Vec<u8> {
     message(b'B', &body)
 }
 
+/// Of a statement.
+pub fn close(name: &str) -> Vec<u8> {
+    message(b'C', &[b"S", name.as_bytes(), b"\0"].concat())
+}
+
 pub fn describe_portal() -> Vec<u8> {
     message(b'D', b"P\0")
 }

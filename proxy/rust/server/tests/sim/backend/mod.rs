@@ -4,6 +4,7 @@
 //! the value of its one setting, so that a client can tell another's rows or state from its own.
 
 mod holding;
+mod prepared;
 mod statements;
 
 use holding::Holding;
@@ -14,7 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use dbproxy_driver::Time;
 
 use crate::wire;
-use crate::witness::{token_in, Token, Witness};
+use crate::witness::{Token, Witness};
 
 /// The columns of every result.
 const COLUMNS: [&str; 4] = ["session", "token", "owner", "setting"];
@@ -58,13 +59,18 @@ pub struct Session {
     /// The setting, and what a ROLLBACK makes it again.
     setting: String,
     committed: String,
+    /// What the end of its transaction makes it again, and what a savepoint keeps.
+    outside: Option<String>,
+    savepoint: Option<(String, Option<String>)>,
     listening: bool,
     holding: Holding,
     /// Whose insert moved the sequence of the table last.
     sequence: Option<Token>,
     /// The init query ran since the last DISCARD.
     initialised: bool,
-    statements: BTreeMap<String, String>,
+    statements: BTreeMap<String, prepared::Statement>,
+    /// Clients aren't told of what is bound.
+    aside: bool,
     portal: Option<(String, Option<String>)>,
     /// After an error in the extended protocol.
     skipping: bool,
@@ -103,11 +109,14 @@ impl Session {
             owner: "-".into(),
             setting: "-".into(),
             committed: "-".into(),
+            outside: None,
+            savepoint: None,
             listening: false,
             holding: Holding::default(),
             sequence: None,
             initialised: false,
             statements: BTreeMap::new(),
+            aside: false,
             portal: None,
             skipping: false,
             copying_in: None,
@@ -295,13 +304,16 @@ impl Session {
             b'd' | b'c' | b'f' => self.copy_data(message, witness),
             _ if self.skipping || self.copying_in.is_some() => {}
             b'P' => {
-                let name = wire::text_at(body).to_owned();
-                let sql = wire::text_at(&body[name.len() + 1..]).to_owned();
-                self.begin(token_in(&sql), witness);
-                self.statements.insert(name, sql);
-                self.emit(wire::message(b'1', &[]));
+                self.parse(body, witness);
+            }
+            b'C' => {
+                if body.first() == Some(&b'S') {
+                    self.statements.remove(wire::text_at(&body[1..]));
+                }
+                self.out.extend(wire::message(b'3', &[]));
             }
             b'B' => self.bind(body, witness),
+            b'D' if body.first() == Some(&b'S') => self.describe(wire::text_at(&body[1..])),
             b'D' => self.emit(wire::row_description(&COLUMNS)),
             b'E' => self.execute(now, read_only, witness),
             b'H' => {}
@@ -311,24 +323,6 @@ impl Session {
             }
         }
         true
-    }
-
-    fn bind(&mut self, body: &[u8], witness: &mut Witness) {
-        let name = wire::text_at(&body[1..]).to_owned();
-        let Some(sql) = self.statements.get(&name).cloned() else {
-            self.fail("26000", "db: no such prepared statement");
-            self.skipping = true;
-            return;
-        };
-        let at = 1 + name.len() + 1 + 2;
-        let count = body.get(at..at + 2) == Some(&[0, 1]);
-        let parameter = count.then(|| {
-            let end = body.len() - 2;
-            String::from_utf8_lossy(&body[at + 6..end]).into_owned()
-        });
-        self.begin(parameter.as_deref().and_then(token_in), witness);
-        self.portal = Some((sql, parameter));
-        self.emit(wire::message(b'2', &[]));
     }
 
     fn execute(&mut self, now: Time, read_only: bool, witness: &mut Witness) {
@@ -341,8 +335,12 @@ impl Session {
             Some(parameter) => sql.replace("$1", &format!("'{parameter}'")),
             None => sql,
         };
+        let told = self.batch.len();
         if !self.run(&sql, false, now, read_only, witness) {
             self.skipping = true;
+        }
+        if self.aside {
+            self.batch.truncate(told);
         }
     }
 

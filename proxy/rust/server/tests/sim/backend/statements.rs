@@ -11,7 +11,7 @@ use crate::witness::{token_in, tokens_in, Token, Witness};
 pub const INIT_QUERY: &str = "SET app.init = 'on'";
 
 /// How the proxy sets the setting again; clients write it otherwise.
-const REPLAY: &str = "SET work_mem TO ";
+const REPLAYS: [&str; 2] = ["SET geqo_threshold TO ", "SET LOCAL geqo_threshold TO "];
 
 impl Session {
     pub(super) fn run(
@@ -23,7 +23,8 @@ impl Session {
         witness: &mut Witness,
     ) -> bool {
         // What the proxy sets again is no request of anybody's.
-        let token = token_in(sql).filter(|_| !sql.starts_with(REPLAY));
+        let again = REPLAYS.iter().any(|replay| sql.starts_with(replay));
+        let token = token_in(sql).filter(|_| !again);
         self.begin(token, witness);
         let verb = sql.split_whitespace().next().unwrap_or_default();
         if self.status == Status::Failed && !matches!(verb, "ROLLBACK" | "COMMIT") {
@@ -95,6 +96,13 @@ impl Session {
                 self.rows(about, rows, described);
                 self.complete(&format!("SELECT {rows}"))
             }
+            "DEALLOCATE" if sql != "DEALLOCATE ALL" => {
+                let name = sql.trim_start_matches("DEALLOCATE ").trim_matches('"');
+                match self.statements.remove(name) {
+                    Some(_) => self.complete("DEALLOCATE"),
+                    None => self.fail("26000", "db: no such prepared statement"),
+                }
+            }
             _ => match self.control(verb, sql, token, witness) {
                 Some(tag) => self.complete(&tag),
                 None => {
@@ -123,9 +131,15 @@ impl Session {
                 self.status = Status::Idle;
                 self.reads_only = false;
             }
+            "SAVEPOINT" => self.savepoint = Some((self.setting.clone(), self.outside.clone())),
+            "ROLLBACK" if sql.starts_with("ROLLBACK TO ") => {
+                (self.setting, self.outside) = self.savepoint.clone()?;
+            }
+            "RELEASE" => self.savepoint = None,
             "COMMIT" | "ROLLBACK" => {
                 self.writes.clear();
                 self.holding.ended(false);
+                self.outside = None;
                 self.setting = self.committed.clone();
                 self.status = Status::Idle;
                 self.reads_only = false;
@@ -134,11 +148,20 @@ impl Session {
             // The proxy's own: what clients call themselves is nobody's state.
             "SET" | "RESET" if sql.contains("application_name") => {}
             "SET" if sql == INIT_QUERY => self.initialised = true,
-            "SET" if sql.starts_with("SET work_mem ") => {
+            "SET" if sql.starts_with("SET LOCAL geqo_threshold ") => {
+                let value = sql.split('\'').nth(1).unwrap_or("-").to_owned();
+                let before = std::mem::replace(&mut self.setting, value);
+                self.outside.get_or_insert(before);
+            }
+            "SET" if sql.starts_with("SET geqo_threshold ") => {
                 let value = sql.split('\'').nth(1);
                 self.setting = value.unwrap_or_default().into();
+                self.outside = None;
             }
-            "RESET" if sql.starts_with("RESET work_mem") => self.setting = "-".into(),
+            "RESET" if sql.starts_with("RESET geqo_threshold") => {
+                self.setting = "-".into();
+                self.outside = None;
+            }
             "SET" | "LISTEN" => {
                 self.owner = token.map_or("proxy".into(), |token| format!("t{token}"));
                 self.listening |= verb == "LISTEN";
@@ -147,10 +170,15 @@ impl Session {
                 self.sequence = None;
                 return Some("DISCARD SEQUENCES".into());
             }
+            "DEALLOCATE" => {
+                self.statements.clear();
+                return Some("DEALLOCATE ALL".into());
+            }
             "DISCARD" => {
                 self.sequence = None;
                 self.owner = "-".into();
                 self.setting = "-".into();
+                self.outside = None;
                 self.listening = false;
                 self.holding = Holding::default();
                 self.initialised = false;
@@ -256,6 +284,9 @@ impl Session {
     }
 
     pub(super) fn commit(&mut self, witness: &mut Witness) {
+        if let Some(outside) = self.outside.take() {
+            self.setting = outside;
+        }
         self.committed = self.setting.clone();
         self.holding.ended(true);
         for token in self.writes.drain(..) {

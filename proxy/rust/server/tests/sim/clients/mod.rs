@@ -12,7 +12,7 @@ use dbproxy_driver::sim::{Network, Random, SimDriver};
 use dbproxy_driver::{Buffer, Driver, Duration, Event, Time, Token};
 
 use crate::judge::Judge;
-use crate::script::{Kind, Mood, Script};
+use crate::script::{Kind, Mood, Names, Script};
 use crate::wire;
 use crate::witness::{Class, Witness, PER_CLIENT};
 
@@ -47,7 +47,7 @@ struct Client {
     asked_at: Time,
     requests_left: u64,
     next_token: u64,
-    prepared: bool,
+    names: Names,
     misbehaves: bool,
     /// It only reads, and asks on before it is answered.
     pipelines: bool,
@@ -119,7 +119,7 @@ impl Clients {
             asked_at: Time::default(),
             requests_left: requests,
             next_token: id * PER_CLIENT,
-            prepared: false,
+            names: Names::new(),
             misbehaves,
             pipelines: false,
             stutters: false,
@@ -237,7 +237,7 @@ impl Clients {
         client.stage = Stage::Away;
         client.socket = None;
         client.key = None;
-        client.prepared = false;
+        client.names.clear();
         client.stutters = false;
         client.reads_again_at = None;
         client.leaving = false;
@@ -278,7 +278,7 @@ impl Clients {
         }
         if message[0] == b'E' {
             // What was refused was not parsed.
-            client.prepared = false;
+            client.names.clear();
         }
         let mut witness = self.witness.borrow_mut();
         if client.judge.hear(message, &mut witness) {
@@ -337,8 +337,8 @@ impl Clients {
         };
         client.requests_left = client.requests_left.saturating_sub(1);
         let (random, token) = (&mut self.random, &mut client.next_token);
-        let has = (&mut client.prepared, client.judge.holding());
-        let script = Script::new(random, token, client.class.writes, has);
+        let has = (client.judge.setting(), client.judge.holding());
+        let script = Script::new(random, token, client.class.writes, (&mut client.names, has));
         let mut request = match client.pipelines {
             true => script.only_reads(),
             false => script.next(client.judge.mood()),

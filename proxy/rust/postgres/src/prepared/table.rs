@@ -1,0 +1,206 @@
+//! The statements that one backend has under names of ours.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use super::Shared;
+use crate::settings::Settings;
+
+/// A backend keeps as many, by number and by bytes of what is known of them; a server's own plan of
+/// one takes some tens of kilobytes. The one that was used longest ago is closed first.
+const MOST: usize = 500;
+const MOST_BYTES: usize = 2 * 1024 * 1024;
+
+/// A server plans a statement, and may analyse it again, under the settings of whoever uses it: a shared
+/// one serves only sessions that have the same.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Key {
+    shared: Arc<Shared>,
+    now: Arc<Settings>,
+}
+
+impl Key {
+    fn size(&self) -> usize {
+        self.shared.size() + self.now.size()
+    }
+}
+
+/// That of the statement: few are used under several settings.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.shared.hash(state);
+    }
+}
+
+/// What a session has set that uses a statement.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Now {
+    Known(Arc<Settings>),
+    /// The server alone knows. What is used so serves nobody else.
+    Blurred,
+}
+
+#[derive(Debug)]
+struct Entry {
+    number: u64,
+    /// When it was used last.
+    used: u64,
+}
+
+/// What a backend has.
+#[derive(Default, Debug)]
+pub(crate) struct Table {
+    entries: HashMap<Key, Entry, BuildHasherDefault<DefaultHasher>>,
+    /// Those that were parsed in the transaction at hand under what the server alone knows.
+    blurred: Vec<(Arc<Shared>, u64)>,
+    bytes: usize,
+    clock: u64,
+    numbers: u64,
+    /// Numbers of those that are still there and that nobody will use again.
+    doomed: Vec<u64>,
+    /// So are all up to this one whose answers are still to come.
+    doomed_up_to: u64,
+    /// ParameterDescription of the one that is being described.
+    types: Box<[u8]>,
+}
+
+impl Table {
+    /// A number that was never given before.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    /// The number of that statement, if it is there, for a session that has set that.
+    pub(crate) fn find(&mut self, shared: &Arc<Shared>, now: &Now) -> Option<u64> {
+        let Now::Known(now) = now else {
+            let mut blurred = self.blurred.iter();
+            return blurred
+                .find(|(known, _)| known == shared)
+                .map(|(_, number)| *number);
+        };
+        self.clock += 1;
+        let entry = self.entries.get_mut(&key(shared, now))?;
+        entry.used = self.clock;
+        Some(entry.number)
+    }
+
+    /// The transaction is over: what was parsed under its settings nobody uses again.
+    pub(crate) fn clears(&mut self) {
+        if !self.blurred.is_empty() {
+            let blurred = self.blurred.drain(..).map(|(_, number)| number);
+            self.doomed.extend(blurred);
+        }
+    }
+
+    /// Nobody uses the one with that number again, if it is there.
+    pub(crate) fn doom(&mut self, number: u64) {
+        self.blurred.retain(|(_, known)| *known != number);
+        let mut entries = self.entries.iter();
+        let key = entries.find(|(_, entry)| entry.number == number);
+        if let Some(key) = key.map(|(key, _)| key.clone()) {
+            self.entries.remove(&key);
+            self.bytes -= key.size();
+        }
+        self.doomed.push(number);
+    }
+
+    /// Names in all of them may mean something else from here on, without the server's noticing.
+    pub(crate) fn doom_all(&mut self) {
+        self.doomed = self.take();
+        self.doomed_up_to = self.numbers;
+    }
+
+    /// The types of the parameters of what is being described.
+    pub(crate) fn described(&mut self, types: &[u8]) {
+        self.types = types.into();
+    }
+
+    /// Those of what is described.
+    pub(crate) fn types(&mut self) -> Box<[u8]> {
+        std::mem::take(&mut self.types)
+    }
+
+    /// A statement is there now, for sessions that have set that. Answers what stands for it here.
+    pub(crate) fn insert(&mut self, number: u64, shared: Shared, now: &Now) -> Arc<Shared> {
+        self.clock += 1;
+        let used = self.clock;
+        let shared = Arc::new(shared);
+        if number <= self.doomed_up_to {
+            self.doomed.push(number);
+            return shared;
+        }
+        let Now::Known(now) = now else {
+            let (same, others) = self
+                .blurred
+                .drain(..)
+                .partition(|(known, _)| *known == shared);
+            let same: Vec<(Arc<Shared>, u64)> = same;
+            self.doomed
+                .extend(same.into_iter().map(|(_, number)| number));
+            self.blurred = others;
+            self.blurred.push((Arc::clone(&shared), number));
+            return shared;
+        };
+        let key = key(&shared, now);
+        let known = self.entries.get_key_value(&key);
+        if let Some(known) = known.map(|(known, _)| known.clone()) {
+            if let Some(entry) = self.entries.get_mut(&known) {
+                self.doomed.push(entry.number);
+                *entry = Entry { number, used };
+            }
+            return known.shared;
+        }
+        self.bytes += key.size();
+        self.entries.insert(key, Entry { number, used });
+        shared
+    }
+
+    /// What is to be closed, so that there is room for one more. From here on nobody finds it.
+    pub(crate) fn surplus(&mut self) -> Vec<u64> {
+        while self.entries.len() >= MOST || self.bytes >= MOST_BYTES {
+            let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.used);
+            let Some(oldest) = oldest.map(|(key, _)| key.clone()) else {
+                break;
+            };
+            if let Some(entry) = self.entries.remove(&oldest) {
+                self.bytes -= oldest.size();
+                self.doomed.push(entry.number);
+            }
+        }
+        // Those of a pinned client outlive their transactions.
+        let mut size: usize = self.blurred.iter().map(|(shared, _)| shared.size()).sum();
+        while self.blurred.len() >= MOST || size >= MOST_BYTES {
+            let (shared, number) = self.blurred.remove(0);
+            size -= shared.size();
+            self.doomed.push(number);
+        }
+        std::mem::take(&mut self.doomed)
+    }
+
+    /// Takes all out.
+    pub(crate) fn take(&mut self) -> Vec<u64> {
+        let mut numbers = std::mem::take(&mut self.doomed);
+        numbers.extend(self.entries.values().map(|entry| entry.number));
+        numbers.extend(self.blurred.iter().map(|(_, number)| number));
+        numbers.sort_unstable();
+        self.clear();
+        numbers
+    }
+
+    /// They are all gone.
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+        self.blurred.clear();
+        self.doomed.clear();
+        self.bytes = 0;
+    }
+}
+
+fn key(shared: &Arc<Shared>, now: &Arc<Settings>) -> Key {
+    Key {
+        shared: Arc::clone(shared),
+        now: Arc::clone(now),
+    }
+}

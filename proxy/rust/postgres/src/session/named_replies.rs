@@ -1,0 +1,230 @@
+//! What the server's answers say about prepared statements: which the client has, which the backend,
+//! and by what name the client knows the one that an error tells of.
+
+use std::sync::Arc;
+
+use dbproxy_engine::{KillReason, Reader};
+
+use crate::expect::{Expect, Injected};
+use crate::link::Link;
+use crate::message::error::{Fault, Report};
+use crate::message::{backend, build, error};
+use crate::prepared::{Alias, Coming, Refusal, Rows, Shared};
+use crate::texts;
+
+use super::judge::Verdict;
+use super::Session;
+
+/// The longest description that a server makes has as many types, or the names of 1,664 columns.
+const LONGEST_DESCRIPTION: usize = 512 * 1024;
+
+/// Whether what comes next answers a Describe of ours.
+pub(super) fn learns(link: &Link) -> bool {
+    matches!(
+        link.expected.front(),
+        Some(Expect::Learn(_) | Expect::LearnUnnamed(_))
+    )
+}
+
+/// How much of a description is waited for: all of it, if it answers a question of ours.
+pub(super) fn needed(link: &Link, total: usize) -> usize {
+    if learns(link) {
+        total.min(LONGEST_DESCRIPTION)
+    } else {
+        0
+    }
+}
+
+/// A part of the answer to a Describe of ours.
+pub(super) fn learn(
+    session: Option<&mut Session>,
+    link: &mut Link,
+    tag: u8,
+    body: &[u8],
+) -> Verdict {
+    let rows = match tag {
+        backend::PARAMETER_DESCRIPTION => {
+            let mut reader = Reader::new(body);
+            let count = reader.u16().map(usize::from);
+            if count.map(|count| 4 * count) != Ok(reader.len()) {
+                return Verdict::Kill(KillReason::OutOfStep);
+            }
+            link.prepared.described(reader.rest());
+            return Verdict::Drop;
+        }
+        backend::NO_DATA => Some(Rows::None),
+        backend::ROW_DESCRIPTION => Rows::described(body),
+        _ => None,
+    };
+    let Some(rows) = rows else {
+        return Verdict::Kill(KillReason::OutOfStep);
+    };
+    let types = link.prepared.types();
+    match link.expected.pop() {
+        Some(Expect::Learn(coming)) => {
+            let shared = coming.shared.described(&types, rows);
+            let shared = link.prepared.insert(coming.number, shared, &coming.now);
+            if let (Some(session), Some(name)) = (session, &coming.name) {
+                let known = session.names.get(name);
+                if known.is_some_and(|(_, known)| Arc::ptr_eq(known, &coming.shared)) {
+                    session.names.set(name, shared);
+                }
+            }
+        }
+        Some(Expect::LearnUnnamed(shared)) => {
+            if let Some(session) = session {
+                let shared = shared.described(&types, rows);
+                session.names.set(&[].into(), shared.into());
+            }
+        }
+        _ => return Verdict::Kill(KillReason::OutOfStep),
+    }
+    Verdict::Drop
+}
+
+/// Whether what fails is a batch of ours, of which the client hears nothing.
+pub(super) fn is_own(link: &Link) -> bool {
+    let mut batch = link.expected.iter().skip_while(|one| one.is_extended());
+    let ends = matches!(batch.next(), Some(Expect::Injected(Injected::Statements)));
+    ends && link.expected.front().is_some_and(Expect::is_ours)
+}
+
+/// A batch of ours has failed: what the client is told if it uses the statement that was to be made.
+pub(super) fn made_in_vain(
+    session: Option<&mut Session>,
+    link: &mut Link,
+    report: &Report<'_>,
+    body: &[u8],
+) {
+    if let Some(session) = session {
+        let mut bytes = Vec::new();
+        match link.expected.front() {
+            Some(Expect::Aside { .. }) => texts::settings_refused(report, &mut bytes),
+            _ if body.ends_with(b"\0\0") => {
+                build::message(&mut bytes, backend::ERROR_RESPONSE, |out| {
+                    out.extend_from_slice(body);
+                })
+            }
+            // It is longer than what was waited for.
+            _ => changed(&mut bytes),
+        }
+        session.batch.said = Some(bytes.into());
+    }
+    link.skip_to_sync();
+}
+
+/// The server says that it hasn't a statement: somebody took it away.
+pub(super) fn missing(link: &mut Link) {
+    let alias = link.expected.front().and_then(Expect::alias);
+    let ours = alias.filter(|alias| alias.instead_of.is_none());
+    if let Some(number) = ours.and_then(|alias| alias.number) {
+        link.prepared.doom(number);
+    }
+}
+
+/// A client's Parse succeeded.
+pub(super) fn parsed(session: &mut Session, coming: &Coming) {
+    if let Some(name) = &coming.name {
+        session.names.set(name, Arc::clone(&coming.shared));
+    }
+}
+
+/// A statement ended: it may have taken prepared ones away.
+pub(super) fn completed(session: Option<&mut Session>, link: &mut Link, tag: &[u8]) {
+    match (tag, link.expected.front()) {
+        (b"DEALLOCATE ALL\0" | b"DISCARD ALL\0", front) => {
+            let ours = front.is_some_and(Expect::is_ours);
+            link.prepared.clear();
+            if let Some(session) = session.filter(|_| !ours) {
+                session.names.clear();
+                // Those of its batch were parsed before it: behind it nothing is read yet.
+                session.batch.names.clear();
+            }
+        }
+        (
+            b"DEALLOCATE\0",
+            Some(Expect::Query {
+                frees: Some(name), ..
+            }),
+        ) => {
+            if let Some(session) = session {
+                session.names.remove(name);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What the client is told instead of an error that tells of a name of ours, or of settings that
+/// can't be put in place for a Parse.
+pub(super) fn refused(front: &Expect, report: &Report<'_>, body: &[u8]) -> Option<Vec<u8>> {
+    if let Expect::Aside { .. } = front {
+        let mut bytes = Vec::new();
+        texts::settings_refused(report, &mut bytes);
+        return Some(bytes);
+    }
+    let alias = front.alias()?;
+    match (&alias.instead_of, &alias.refusal) {
+        (Some(shared), Some(refusal)) if report.code == b"26000" => {
+            let mut bytes = Vec::new();
+            match refusal {
+                Refusal::Supplies(supplies) => miscounted(&mut bytes, alias, *supplies, shared),
+                Refusal::Said(error) => bytes.extend_from_slice(error),
+                Refusal::Apart => texts::apart(&alias.theirs, &mut bytes),
+                Refusal::Changed => {
+                    if let Expect::Describe { .. } = front {
+                        types(&mut bytes, shared);
+                    }
+                    changed(&mut bytes);
+                }
+            }
+            Some(bytes)
+        }
+        _ => error::renamed(body, &alias.ours(), &alias.theirs),
+    }
+}
+
+/// The types of the client's statement, instead of those of another that is described for it.
+pub(super) fn typed(link: &Link, tag: u8) -> Option<Vec<u8>> {
+    let alias = link.expected.front().and_then(Expect::alias);
+    let shared = alias.and_then(|alias| alias.instead_of.as_ref());
+    let shared = shared.filter(|_| tag == backend::PARAMETER_DESCRIPTION)?;
+    let mut bytes = Vec::new();
+    types(&mut bytes, shared);
+    Some(bytes)
+}
+
+fn types(bytes: &mut Vec<u8>, shared: &Shared) {
+    build::message(bytes, backend::PARAMETER_DESCRIPTION, |body| {
+        let types = shared.types();
+        body.extend_from_slice(&((types.len() / 4) as u16).to_be_bytes());
+        body.extend_from_slice(types);
+    });
+}
+
+/// What a server says of a Bind with another number of parameters than its statement has.
+fn miscounted(bytes: &mut Vec<u8>, alias: &Alias, supplies: u16, shared: &Shared) {
+    let name = String::from_utf8_lossy(&alias.theirs);
+    let needs = shared.types().len() / 4;
+    let text = format!(
+        "bind message supplies {supplies} parameters, but prepared statement \"{name}\" requires {needs}"
+    );
+    Fault::error("08P01", &text).write(bytes);
+}
+
+/// What a server says of a statement whose columns have changed. Drivers know it by its routine.
+fn changed(bytes: &mut Vec<u8>) {
+    build::message(bytes, backend::ERROR_RESPONSE, |body| {
+        for field in [
+            "SERROR",
+            "VERROR",
+            "C0A000",
+            "Mcached plan must not change result type",
+            "Fplancache.c",
+            "RRevalidateCachedQuery",
+        ] {
+            build::text(body, field.as_bytes());
+        }
+        body.push(0);
+    });
+}

@@ -1,0 +1,117 @@
+//! Sees to it that the backend at hand has a client's shared statements. For `named` and `own_names`.
+
+use std::sync::Arc;
+
+use dbproxy_engine::Steps;
+
+use crate::link::{Link, Status};
+use crate::message::{build, frontend};
+use crate::prepared::{Alias, Coming, Now, Refusal, Shared};
+
+use super::aside::Aside;
+use super::forward::Verdict;
+use super::named::Meant;
+use super::named_messages::{close_surplus, parse};
+use super::run::Run;
+use super::Session;
+
+/// Where a statement is that is used.
+enum Place {
+    /// On this backend, by that number.
+    Here(u64),
+    /// It can't be.
+    Nowhere(Refusal),
+    /// This is done first.
+    Coming(Verdict),
+}
+
+impl Session {
+    /// The name of ours for what the client uses; or what is done first.
+    pub(super) fn alias(
+        &mut self,
+        meant: Meant,
+        link: &mut Link,
+        run: &mut Run<'_>,
+        out: &mut Steps,
+    ) -> Result<Alias, Verdict> {
+        match meant {
+            Meant::Coming(name, coming) => Ok(Alias::of(coming.number, &name)),
+            Meant::Known(name, shared) => match self.place(&name, &shared, link, run, out) {
+                Place::Here(number) => Ok(Alias::of(number, &name)),
+                Place::Nowhere(refusal) => Ok(Alias::refused(&name, shared, refusal)),
+                Place::Coming(verdict) => Err(verdict),
+            },
+        }
+    }
+
+    fn place(
+        &mut self,
+        name: &Arc<[u8]>,
+        shared: &Arc<Shared>,
+        link: &mut Link,
+        run: &mut Run<'_>,
+        out: &mut Steps,
+    ) -> Place {
+        if link.expected.acting() > 0 && link.unsynced {
+            if let Some(verdict) = self.until_answered(link, run, out) {
+                return Place::Coming(verdict);
+            }
+        }
+        let now = link.now(shared);
+        if let Some(number) = link.prepared.find(shared, &now) {
+            return Place::Here(number);
+        }
+        let this = (Arc::clone(shared), now);
+        if self.batch.tried.as_ref() == Some(&this) {
+            let said = self.batch.said.take();
+            return Place::Nowhere(said.map_or(Refusal::Changed, Refusal::Said));
+        }
+        if link.expected.acting() > 0 {
+            if let Some(verdict) = self.until_answered(link, run, out) {
+                return Place::Coming(verdict);
+            }
+        }
+        let Some(aside) = Aside::of(link, shared.under(), false) else {
+            return Place::Nowhere(Refusal::Apart);
+        };
+        self.batch.tried = Some(this);
+        self.batch.said = None;
+        if !aside.alone {
+            self.parts_batch(link, run, out);
+        }
+        let mut bytes = Vec::new();
+        close_surplus(link, &mut bytes);
+        let name = (!shared.is_described()).then(|| Arc::clone(name));
+        let now = link.now(shared);
+        make(link, shared, name, &aside, now, &mut bytes);
+        if !aside.alone {
+            build::bare(&mut bytes, frontend::FLUSH);
+        }
+        run.put(bytes, out);
+        if aside.alone {
+            run.seal();
+            // As before, nothing of the client's is under way.
+            self.fresh |= !self.pins.any() && link.status == Status::Idle;
+        }
+        Place::Coming(Verdict::Hold)
+    }
+}
+
+fn make(
+    link: &mut Link,
+    shared: &Arc<Shared>,
+    name: Option<Arc<[u8]>>,
+    aside: &Aside,
+    now: Now,
+    bytes: &mut Vec<u8>,
+) {
+    aside.around(link, bytes, |link, bytes| {
+        let coming = Coming {
+            number: link.prepared.number(),
+            name,
+            shared: Arc::clone(shared),
+            now,
+        };
+        parse(link, coming, true, bytes);
+    });
+}
