@@ -1,7 +1,8 @@
 """Whatever a client says, it is answered as the database itself would answer.
 
 Random scripts (statements.py) run by one client alone on the database, then by many at once
-through few connections of the proxy. `FIRST_SEED` and `SEEDS` choose others, and more.
+through few connections of the proxy. `FIRST_SEED` and `SEEDS` choose others, and more;
+`CONNECTIONS` how many connections there are.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from tests.raw_client import ClosedError, Message, RawClient
 from tests.servers import HOST, PASSWORDS, Postgres, wait_until
 
 CLIENTS = 6
-CONNECTIONS = 3
+CONNECTIONS = int(os.environ.get("CONNECTIONS", "3"))
 FIRST_SEED = int(os.environ.get("FIRST_SEED", "1"))
 REFUSED = b"was prepared under other settings"
 """Where the proxy can't do as the database does it says so (docs/pinning.md)."""
@@ -45,7 +46,7 @@ def pair(postgres_template: Path, authority: Authority) -> Iterator[tuple[Postgr
             for client in range(CLIENTS):
                 connection.execute(SCHEMA.replace("{c}", str(client)))
         proxy = proxies(server, start=False)
-        share = 100 * (CONNECTIONS + 1) // (CONNECTIONS + CLIENTS)
+        share = (100 * (CONNECTIONS + 1) - 1) // (CONNECTIONS + CLIENTS)
         proxy.write_pool(maxConnectionsPercent=share)
         yield server, proxy.start()
     finally:

@@ -69,10 +69,10 @@ fn another_backend_parses_it_first_with_all_types_and_answers_the_same() {
 
 #[test]
 fn a_statement_that_another_client_parsed_there_is_used() {
+    let mut first = prepared();
     let mut second = Bench::named("", 2);
     second.client(&concat(&[parse("other", "SELECT 1"), sync()]));
     second.server(&concat(&[parsed(&[], &["a"]), ready(b'I')]));
-    let mut first = prepared();
     first.idle = std::mem::take(&mut second.idle);
     first.client(&concat(&[bind("", "s1"), sync()]));
     assert_eq!(named(&first.to_server), "B::dbproxy:1 S");

@@ -181,13 +181,13 @@ fn a_timeout_of_the_transaction_leaves_its_statements_shared() {
 
 #[test]
 fn a_parse_waits_until_it_is_known_what_it_is_parsed_under() {
+    let mut other = prepared_by(2);
     let mut bench = Bench::new();
     let parses = concat(&[parse("s1", "SELECT 1"), sync()]);
     bench.client(&concat(&[query("SET search_path = a"), parses]));
     assert_eq!(sent(&bench), "Q:SET search_path = a");
     bench.server(&concat(&[error("ERROR", "22023"), ready(b'I')]));
     bench.server(&concat(&[parsed(&[], &["a"]), ready(b'I')]));
-    let mut other = prepared_by(2);
     other.idle = std::mem::take(&mut bench.idle);
     other.client(&uses());
     assert_eq!(sent(&other), "B::dbproxy:1 E: S", "nothing was set");
@@ -368,4 +368,27 @@ fn what_begins_or_ends_a_transaction_is_the_same_under_all_settings() {
     bench.server(&concat(&[parsed(&[], &[]), ready(b'I')]));
     bench.client(&uses());
     assert_eq!(sent(&bench), "B::dbproxy:2 E: S");
+}
+
+#[test]
+fn what_a_trigger_sets_for_a_transaction_is_not_taken_for_what_the_session_has() {
+    let mut bench = dated();
+    bench.idle = vec![link()];
+    bench.client(&query("BEGIN; INSERT INTO t VALUES (1)"));
+    let begun = concat(&[complete("BEGIN"), complete("INSERT 0 1")]);
+    let set = report("DateStyle", "ISO, DMY");
+    bench.server(&concat(&[begun, set, ready(b'T')]));
+    bench.client(&uses());
+    assert!(sent(&bench).contains("[SAVEPOINT \"dbproxy:aside\"]"));
+    assert!(sent(&bench).contains("[RESET ALL]"), "{}", sent(&bench));
+}
+
+#[test]
+fn what_a_function_sets_for_good_is_shown_to_nobody_else() {
+    let mut bench = Bench::new();
+    bench.client(&query("SELECT f()"));
+    let set = report("DateStyle", "ISO, DMY");
+    bench.server(&concat(&[complete("SELECT 1"), set, ready(b'I')]));
+    let released = bench.released.last();
+    assert!(matches!(released, Some(Release::Kill(_))), "{released:?}");
 }

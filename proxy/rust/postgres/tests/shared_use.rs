@@ -16,6 +16,7 @@ fn ran() -> Vec<u8> {
 
 #[test]
 fn who_has_set_something_since_uses_a_statement_of_its_own() {
+    let mut second = dated_by(2);
     let mut first = dated();
     first.client(&query("SET extra_float_digits = -10"));
     first.server(&concat(&[complete("SET"), ready(b'I')]));
@@ -24,7 +25,6 @@ fn who_has_set_something_since_uses_a_statement_of_its_own() {
     first.server(&concat(&[aside(1), parsed(&[], &["a"]), ready(b'I')]));
     assert!(named(&first.to_server).ends_with("B::dbproxy:2 E: S"));
     first.server(&ran());
-    let mut second = dated_by(2);
     second.idle = std::mem::take(&mut first.idle);
     second.client(&uses());
     assert!(named(&second.to_server).ends_with("B::dbproxy:1 E: S"));
@@ -36,6 +36,7 @@ fn who_has_set_something_since_uses_a_statement_of_its_own() {
 
 #[test]
 fn what_is_used_under_a_setting_of_a_transaction_is_parsed_for_it_alone() {
+    let mut second = prepared_by(2);
     let mut first = prepared();
     first.client(&query("BEGIN; SET LOCAL extra_float_digits = -10"));
     first.server(&concat(&[complete("BEGIN"), complete("SET"), ready(b'T')]));
@@ -50,7 +51,6 @@ fn what_is_used_under_a_setting_of_a_transaction_is_parsed_for_it_alone() {
     first.server(&concat(&[bare(b'2'), complete("SELECT 1"), ready(b'T')]));
     first.client(&query("COMMIT"));
     first.server(&concat(&[complete("COMMIT"), ready(b'I')]));
-    let mut second = prepared_by(2);
     second.idle = std::mem::take(&mut first.idle);
     second.client(&uses());
     assert_eq!(named(&second.to_server), "B::dbproxy:1 E: S");
@@ -221,4 +221,25 @@ fn what_a_pinned_client_parses_under_settings_of_its_transactions_is_bounded() {
         bench.server(&concat(&[complete("COMMIT"), ready(b'I')]));
     }
     assert_eq!(bench.pin(), Some(PinReason::TemporaryObject));
+}
+
+#[test]
+fn who_parses_later_is_not_served_by_what_was_parsed_before() {
+    let mut first = prepared();
+    let old = std::mem::replace(&mut first.idle, vec![link()]);
+    let mut second = Bench::named("", 2);
+    second.client(&concat(&[parse("s1", "SELECT 1"), sync()]));
+    second.server(&concat(&[parsed(&[], &["a"]), ready(b'I')]));
+    let new = std::mem::replace(&mut second.idle, old);
+    second.client(&uses());
+    assert_eq!(
+        named(&second.to_server),
+        "P:dbproxy:2 D:S:dbproxy:2 H",
+        "a table may have come to stand in front of another since"
+    );
+    second.server(&parsed(&[], &["a"]));
+    second.server(&ran());
+    first.idle = new;
+    first.client(&uses());
+    assert_eq!(named(&first.to_server), "B::dbproxy:1 E: S");
 }

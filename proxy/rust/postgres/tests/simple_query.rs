@@ -124,7 +124,6 @@ fn reports_in_another_encoding_are_passed_on_as_they_are() {
     let reply = concat(&[jose, complete("SELECT 1"), ready(b'I')]);
     bench.server(&reply);
     assert_eq!(bench.to_client, reply);
-    assert_eq!(bench.released, [Release::Clean]);
 }
 
 #[test]

@@ -7,19 +7,22 @@
 //! depend on settings, those that it was parsed under. A server analyses a statement again when the
 //! search path or a table is another by then, and plans it, under the settings of that moment: so
 //! each of ours serves only sessions of the same settings. PostgreSQL fixes types and columns when
-//! it parses and goes by them after a DDL; that is why a client's own Parse always goes to the server (only it knows what the
-//! text means now), and why what it made of it is asked for by a Describe of ours before the
-//! statement is shared.
+//! it parses and goes by them after a DDL; that is why a client's own Parse always goes to the
+//! server (only it knows what the text means now), why what it made of it is asked for by a Describe
+//! of ours before the statement is shared, and why nobody is served by what was parsed before its
+//! own Parse was answered.
 //!
 //! `session::named` rewrites the messages; [`Table`] belongs to the `Link`, [`Names`] to the session.
 
+mod age;
 mod names;
 mod shared;
 mod table;
 
 use std::sync::Arc;
 
-pub(crate) use names::{same, significant, Names, SIGNIFICANT};
+pub(crate) use age::{Parsed, Tick};
+pub(crate) use names::{same, significant, Known, Names, SIGNIFICANT};
 pub(crate) use shared::{Rows, Shaped, Shared};
 pub(crate) use table::{Now, Table};
 
@@ -51,6 +54,7 @@ pub(crate) struct Coming {
     pub shared: Arc<Shared>,
     /// What the session has set that it is parsed for.
     pub now: Now,
+    pub sent: Tick,
 }
 
 /// What becomes of a name; `None` where it is closed.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Shared;
+use super::{Parsed, Shared};
 
 /// As much of a name counts for PostgreSQL.
 pub(crate) const SIGNIFICANT: usize = 63;
@@ -22,11 +22,18 @@ pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
     significant(one) == significant(other)
 }
 
+/// What a name stands for.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub shared: Arc<Shared>,
+    pub parsed: Parsed,
+}
+
 /// A client's shared statements by name.
 #[derive(Default, Debug)]
 pub(crate) struct Names {
     /// In order of the names.
-    list: Vec<(Arc<[u8]>, Arc<Shared>)>,
+    list: Vec<(Arc<[u8]>, Known)>,
     bytes: usize,
 }
 
@@ -36,26 +43,26 @@ impl Names {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<[u8]>, &Arc<Shared>)> {
-        self.list.iter().map(|(name, shared)| (name, shared))
+        self.list.iter().map(|(name, known)| (name, &known.shared))
     }
 
-    pub(crate) fn get(&self, name: &[u8]) -> Option<(&Arc<[u8]>, &Arc<Shared>)> {
+    pub(crate) fn get(&self, name: &[u8]) -> Option<(&Arc<[u8]>, &Known)> {
         let at = self.place(name).ok()?;
-        self.list.get(at).map(|(name, shared)| (name, shared))
+        self.list.get(at).map(|(name, known)| (name, known))
     }
 
-    pub(crate) fn set(&mut self, name: &Arc<[u8]>, shared: Arc<Shared>) {
+    pub(crate) fn set(&mut self, name: &Arc<[u8]>, known: Known) {
         self.remove(name);
-        self.bytes += cost(name, &shared);
+        self.bytes += cost(name, &known.shared);
         if let Err(at) = self.place(name) {
-            self.list.insert(at, (Arc::clone(name), shared));
+            self.list.insert(at, (Arc::clone(name), known));
         }
     }
 
     pub(crate) fn remove(&mut self, name: &[u8]) {
         if let Ok(at) = self.place(name) {
-            let (name, shared) = self.list.remove(at);
-            self.bytes -= cost(&name, &shared);
+            let (name, known) = self.list.remove(at);
+            self.bytes -= cost(&name, &known.shared);
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use super::Shared;
+use super::{Coming, Known, Shared, Tick};
 use crate::settings::Settings;
 
 /// A backend keeps as many, by number and by bytes of what is known of them; a server's own plan of
@@ -46,6 +46,8 @@ struct Entry {
     number: u64,
     /// When it was used last.
     used: u64,
+    /// When its Parse was sent.
+    sent: Tick,
 }
 
 /// What a backend has.
@@ -53,7 +55,7 @@ struct Entry {
 pub(crate) struct Table {
     entries: HashMap<Key, Entry, BuildHasherDefault<DefaultHasher>>,
     /// Those that were parsed in the transaction at hand under what the server alone knows.
-    blurred: Vec<(Arc<Shared>, u64)>,
+    blurred: Vec<(Arc<Shared>, Entry)>,
     bytes: usize,
     clock: u64,
     numbers: u64,
@@ -72,31 +74,35 @@ impl Table {
         self.numbers
     }
 
-    /// The number of that statement, if it is there, for a session that has set that.
-    pub(crate) fn find(&mut self, shared: &Arc<Shared>, now: &Now) -> Option<u64> {
-        let Now::Known(now) = now else {
-            let mut blurred = self.blurred.iter();
-            return blurred
-                .find(|(known, _)| known == shared)
-                .map(|(_, number)| *number);
-        };
+    /// The number of what serves a client's statement here, for a session that has set that.
+    pub(crate) fn find(&mut self, known: &Known, now: &Now) -> Option<u64> {
         self.clock += 1;
-        let entry = self.entries.get_mut(&key(shared, now))?;
+        let entry = match now {
+            Now::Known(now) => self.entries.get_mut(&key(&known.shared, now))?,
+            Now::Blurred => {
+                let mut blurred = self.blurred.iter_mut();
+                let same = blurred.find(|(shared, _)| *shared == known.shared);
+                same.map(|(_, entry)| entry)?
+            }
+        };
         entry.used = self.clock;
-        Some(entry.number)
+        known
+            .parsed
+            .is_served_by(entry.sent)
+            .then_some(entry.number)
     }
 
     /// The transaction is over: what was parsed under its settings nobody uses again.
     pub(crate) fn clears(&mut self) {
         if !self.blurred.is_empty() {
-            let blurred = self.blurred.drain(..).map(|(_, number)| number);
+            let blurred = self.blurred.drain(..).map(|(_, entry)| entry.number);
             self.doomed.extend(blurred);
         }
     }
 
     /// Nobody uses the one with that number again, if it is there.
     pub(crate) fn doom(&mut self, number: u64) {
-        self.blurred.retain(|(_, known)| *known != number);
+        self.blurred.retain(|(_, entry)| entry.number != number);
         let mut entries = self.entries.iter();
         let key = entries.find(|(_, entry)| entry.number == number);
         if let Some(key) = key.map(|(key, _)| key.clone()) {
@@ -123,37 +129,36 @@ impl Table {
     }
 
     /// A statement is there now, for sessions that have set that. Answers what stands for it here.
-    pub(crate) fn insert(&mut self, number: u64, shared: Shared, now: &Now) -> Arc<Shared> {
+    pub(crate) fn insert(&mut self, coming: &Coming, shared: Shared) -> Arc<Shared> {
         self.clock += 1;
-        let used = self.clock;
         let shared = Arc::new(shared);
-        if number <= self.doomed_up_to {
-            self.doomed.push(number);
+        if coming.number <= self.doomed_up_to {
+            self.doomed.push(coming.number);
             return shared;
         }
-        let Now::Known(now) = now else {
-            let (same, others) = self
-                .blurred
-                .drain(..)
-                .partition(|(known, _)| *known == shared);
-            let same: Vec<(Arc<Shared>, u64)> = same;
-            self.doomed
-                .extend(same.into_iter().map(|(_, number)| number));
-            self.blurred = others;
-            self.blurred.push((Arc::clone(&shared), number));
+        let entry = Entry {
+            number: coming.number,
+            used: self.clock,
+            sent: coming.sent,
+        };
+        let Now::Known(now) = &coming.now else {
+            let mut blurred = self.blurred.iter_mut();
+            match blurred.find(|(known, _)| *known == shared) {
+                Some((_, known)) => self.doomed.push(std::mem::replace(known, entry).number),
+                None => self.blurred.push((Arc::clone(&shared), entry)),
+            }
             return shared;
         };
         let key = key(&shared, now);
         let known = self.entries.get_key_value(&key);
         if let Some(known) = known.map(|(known, _)| known.clone()) {
-            if let Some(entry) = self.entries.get_mut(&known) {
-                self.doomed.push(entry.number);
-                *entry = Entry { number, used };
+            if let Some(before) = self.entries.insert(known.clone(), entry) {
+                self.doomed.push(before.number);
             }
             return known.shared;
         }
         self.bytes += key.size();
-        self.entries.insert(key, Entry { number, used });
+        self.entries.insert(key, entry);
         shared
     }
 
@@ -172,9 +177,9 @@ impl Table {
         // Those of a pinned client outlive their transactions.
         let mut size: usize = self.blurred.iter().map(|(shared, _)| shared.size()).sum();
         while self.blurred.len() >= MOST || size >= MOST_BYTES {
-            let (shared, number) = self.blurred.remove(0);
+            let (shared, entry) = self.blurred.remove(0);
             size -= shared.size();
-            self.doomed.push(number);
+            self.doomed.push(entry.number);
         }
         std::mem::take(&mut self.doomed)
     }
@@ -183,7 +188,7 @@ impl Table {
     pub(crate) fn take(&mut self) -> Vec<u64> {
         let mut numbers = std::mem::take(&mut self.doomed);
         numbers.extend(self.entries.values().map(|entry| entry.number));
-        numbers.extend(self.blurred.iter().map(|(_, number)| number));
+        numbers.extend(self.blurred.iter().map(|(_, entry)| entry.number));
         numbers.sort_unstable();
         self.clear();
         numbers

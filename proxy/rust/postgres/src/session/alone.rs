@@ -144,7 +144,7 @@ impl Session {
             frontend::BIND => frontend::names(body)?.1,
             _ => frontend::named(body).filter(|(kind, _)| *kind == b'S')?.1,
         };
-        self.names.get(name).map(|(_, shared)| shared.text())
+        self.names.get(name).map(|(_, known)| known.shared.text())
     }
 
     /// A message in a virtual aborted transaction.

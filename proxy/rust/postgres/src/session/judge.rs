@@ -359,6 +359,10 @@ fn ready(
         let failed = std::mem::replace(&mut link.reported, false);
         let name = &link.application_name;
         link.settings.ready(status, failed, name, &link.params);
+        if status == Status::Idle && link.settings.is_strange() {
+            // A function or trigger has set something for good, which nobody is to be shown.
+            link.left(Leave::Indelible);
+        }
         // A pinned client's backend is its own.
         if status == Status::Idle && session.as_ref().is_none_or(|one| !one.pins.any()) {
             link.prepared.clears();

@@ -17,7 +17,9 @@ use dbproxy_engine::{PinReason, Steps};
 use crate::expect::Expect;
 use crate::link::{Link, Status};
 use crate::message::{build, frontend, HEADER};
-use crate::prepared::{is_reserved, same, Alias, Coming, Refusal, Shaped, Shared, EMPTY};
+use crate::prepared::{
+    is_reserved, same, Alias, Coming, Known, Refusal, Shaped, Shared, Tick, EMPTY,
+};
 use crate::settings::Settings;
 use crate::statement::{Acts, Class, Effects, Reading};
 
@@ -38,7 +40,7 @@ const MOST_OWN: usize = 64;
 pub(super) enum Meant {
     /// Parsed in the same batch.
     Coming(Arc<[u8]>, Arc<Coming>),
-    Known(Arc<[u8]>, Arc<Shared>),
+    Known(Arc<[u8]>, Known),
 }
 
 impl Session {
@@ -101,8 +103,8 @@ impl Session {
             }
             Some((_, None)) => None,
             None => {
-                let (known, shared) = self.names.get(name)?;
-                Some(Meant::Known(Arc::clone(known), Arc::clone(shared)))
+                let (name, known) = self.names.get(name)?;
+                Some(Meant::Known(Arc::clone(name), known.clone()))
             }
         }
     }
@@ -132,6 +134,7 @@ impl Session {
             number: link.prepared.number(),
             name: Some(Arc::clone(&name)),
             now: link.now(&shared),
+            sent: Tick::now(),
             shared: Arc::new(shared),
         };
         let coming = parse(link, coming, false, &mut bytes);
@@ -204,10 +207,10 @@ impl Session {
     ) -> Verdict {
         let (alias, class) = match self.meant(name) {
             Some(meant) if waits(&meant, link) => return Verdict::Wait,
-            Some(Meant::Known(name, shared)) if miscounts(link, &shared, run.rest) => {
+            Some(Meant::Known(name, known)) if miscounts(link, &known, run.rest) => {
                 let supplied = frontend::parameters(body(run.rest)).unwrap_or_default();
                 let refusal = Refusal::Supplies(supplied);
-                (Some(Alias::refused(&name, shared, refusal)), None)
+                (Some(Alias::refused(&name, known.shared, refusal)), None)
             }
             Some(meant) => {
                 let class = class(&meant, link, run);
@@ -264,11 +267,11 @@ impl Session {
     ) -> Verdict {
         let alias = match self.meant(name) {
             Some(meant) if waits(&meant, link) => return Verdict::Wait,
-            Some(Meant::Known(name, shared)) if tells_by_itself(link, &shared) => {
+            Some(Meant::Known(name, known)) if tells_by_itself(link, &known) => {
                 let mut bytes = Vec::new();
                 parse_empty(link, &mut bytes);
                 run.put(bytes, out);
-                Some(Alias::of(EMPTY, &name).instead_of(shared))
+                Some(Alias::of(EMPTY, &name).instead_of(known.shared))
             }
             Some(meant) => match self.alias(meant, link, run, out) {
                 Ok(alias) => Some(alias),
@@ -322,28 +325,28 @@ fn fetches(text: &[u8]) -> bool {
 fn waits(meant: &Meant, link: &mut Link) -> bool {
     match meant {
         Meant::Coming(..) => false,
-        Meant::Known(_, shared) => {
-            let now = link.now(shared);
-            let sure = link.expected.acting() == 0 && link.prepared.find(shared, &now).is_some();
+        Meant::Known(_, known) => {
+            let sure = link.expected.acting() == 0 && is_here(link, known);
             link.expected.requests() > 0 && !sure
         }
     }
 }
 
-fn is_here(link: &mut Link, shared: &Arc<Shared>) -> bool {
-    let now = link.now(shared);
-    link.prepared.find(shared, &now).is_some()
+fn is_here(link: &mut Link, known: &Known) -> bool {
+    let now = link.now(&known.shared);
+    link.prepared.find(known, &now).is_some()
 }
 
 /// Whether a failed transaction would refuse a Bind for its number of parameters, and can't parse the
 /// statement that it is of.
-fn miscounts(link: &mut Link, shared: &Arc<Shared>, rest: &[u8]) -> bool {
+fn miscounts(link: &mut Link, known: &Known, rest: &[u8]) -> bool {
+    let shared = &known.shared;
     let needed = shared.types().len() / 4;
     let supplied = frontend::parameters(body(rest)).map(usize::from);
     link.status == Status::Failed
         && shared.is_described()
         && supplied.is_some_and(|supplied| supplied != needed)
-        && !is_here(link, shared)
+        && !is_here(link, known)
 }
 
 fn body(message: &[u8]) -> &[u8] {
@@ -351,15 +354,15 @@ fn body(message: &[u8]) -> &[u8] {
 }
 
 /// Whether a failed transaction would describe a statement and can't parse it: one without columns.
-fn tells_by_itself(link: &mut Link, shared: &Arc<Shared>) -> bool {
+fn tells_by_itself(link: &mut Link, known: &Known) -> bool {
     let failed = link.status == Status::Failed && link.expected.requests() == 0;
-    failed && shared.has_no_columns() && !is_here(link, shared)
+    failed && known.shared.has_no_columns() && !is_here(link, known)
 }
 
 fn class(meant: &Meant, link: &Link, run: &mut Run<'_>) -> Class {
     let shared = match meant {
         Meant::Coming(_, coming) => &coming.shared,
-        Meant::Known(_, shared) => shared,
+        Meant::Known(_, known) => &known.shared,
     };
     let dialect = link.dialect();
     match shared.class(dialect) {

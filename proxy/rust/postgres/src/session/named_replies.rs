@@ -9,7 +9,7 @@ use crate::expect::{Expect, Injected};
 use crate::link::Link;
 use crate::message::error::{Fault, Report};
 use crate::message::{backend, build, error};
-use crate::prepared::{Alias, Coming, Refusal, Rows, Shared};
+use crate::prepared::{Alias, Coming, Known, Parsed, Refusal, Rows, Shared, Tick};
 use crate::texts;
 
 use super::judge::Verdict;
@@ -63,18 +63,20 @@ pub(super) fn learn(
     match link.expected.pop() {
         Some(Expect::Learn(coming)) => {
             let shared = coming.shared.described(&types, rows);
-            let shared = link.prepared.insert(coming.number, shared, &coming.now);
+            let shared = link.prepared.insert(&coming, shared);
             if let (Some(session), Some(name)) = (session, &coming.name) {
-                let known = session.names.get(name);
-                if known.is_some_and(|(_, known)| Arc::ptr_eq(known, &coming.shared)) {
-                    session.names.set(name, shared);
+                let known = session.names.get(name).map(|(_, known)| known.clone());
+                if let Some(known) = known.filter(|one| Arc::ptr_eq(&one.shared, &coming.shared)) {
+                    session.names.set(name, Known { shared, ..known });
                 }
             }
         }
         Some(Expect::LearnUnnamed(shared)) => {
             if let Some(session) = session {
                 let shared = shared.described(&types, rows);
-                session.names.set(&[].into(), shared.into());
+                let parsed = Parsed::at(Tick::now());
+                let shared = shared.into();
+                session.names.set(&[].into(), Known { shared, parsed });
             }
         }
         _ => return Verdict::Kill(KillReason::OutOfStep),
@@ -125,7 +127,11 @@ pub(super) fn missing(link: &mut Link) {
 /// A client's Parse succeeded.
 pub(super) fn parsed(session: &mut Session, coming: &Coming) {
     if let Some(name) = &coming.name {
-        session.names.set(name, Arc::clone(&coming.shared));
+        let known = Known {
+            shared: Arc::clone(&coming.shared),
+            parsed: Parsed::at(coming.sent),
+        };
+        session.names.set(name, known);
     }
 }
 

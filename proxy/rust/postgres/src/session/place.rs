@@ -6,7 +6,7 @@ use dbproxy_engine::Steps;
 
 use crate::link::{Link, Status};
 use crate::message::{build, frontend};
-use crate::prepared::{Alias, Coming, Now, Refusal, Shared};
+use crate::prepared::{Alias, Coming, Known, Now, Refusal, Shared, Tick};
 
 use super::aside::Aside;
 use super::forward::Verdict;
@@ -36,9 +36,9 @@ impl Session {
     ) -> Result<Alias, Verdict> {
         match meant {
             Meant::Coming(name, coming) => Ok(Alias::of(coming.number, &name)),
-            Meant::Known(name, shared) => match self.place(&name, &shared, link, run, out) {
+            Meant::Known(name, known) => match self.place(&name, &known, link, run, out) {
                 Place::Here(number) => Ok(Alias::of(number, &name)),
-                Place::Nowhere(refusal) => Ok(Alias::refused(&name, shared, refusal)),
+                Place::Nowhere(refusal) => Ok(Alias::refused(&name, known.shared, refusal)),
                 Place::Coming(verdict) => Err(verdict),
             },
         }
@@ -47,7 +47,7 @@ impl Session {
     fn place(
         &mut self,
         name: &Arc<[u8]>,
-        shared: &Arc<Shared>,
+        known: &Known,
         link: &mut Link,
         run: &mut Run<'_>,
         out: &mut Steps,
@@ -57,8 +57,9 @@ impl Session {
                 return Place::Coming(verdict);
             }
         }
+        let shared = &known.shared;
         let now = link.now(shared);
-        if let Some(number) = link.prepared.find(shared, &now) {
+        if let Some(number) = link.prepared.find(known, &now) {
             return Place::Here(number);
         }
         let this = (Arc::clone(shared), now);
@@ -111,6 +112,7 @@ fn make(
             name,
             shared: Arc::clone(shared),
             now,
+            sent: Tick::now(),
         };
         parse(link, coming, true, bytes);
     });

@@ -42,6 +42,13 @@ pub(super) fn report(mut session: Option<&mut Session>, link: &mut Link, body: &
     if let Some(session) = session.as_mut().filter(|_| !replaying) {
         session.told = Arc::default();
     }
+    if !replaying && !link.reported {
+        // What an error undoes is reported too.
+        let mut known = link.params.iter();
+        let before = known.find(|(known, _)| *known == name);
+        let before = before.map_or(&[][..], |(_, value)| value);
+        link.settings.reports(name, before, value);
+    }
     if Arc::make_mut(&mut link.params).set(name, value).is_err() {
         return Verdict::Kill(KillReason::OutOfStep);
     }

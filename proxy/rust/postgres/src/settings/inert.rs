@@ -14,6 +14,7 @@ static INERT: &[&str] = &[
     "default_transaction_read_only",
     "idle_in_transaction_session_timeout",
     "idle_session_timeout",
+    "in_hot_standby",
     "lock_timeout",
     "maintenance_work_mem",
     "statement_timeout",

@@ -35,6 +35,11 @@ pub(crate) struct Tracker {
     locals: Vec<Arc<str>>,
     /// A DISCARD ALL is done in the request at hand, which newer servers commit at once.
     discarded: bool,
+    /// What the server reported that no statement explains, and what it was before: a trigger or
+    /// function has set it.
+    strange: Vec<(Box<str>, Box<[u8]>)>,
+    /// Something was done in the request at hand that may change reports.
+    explained: bool,
     /// Not all is known any more: the backend must not be shared as it is.
     lost: bool,
 }
@@ -49,6 +54,8 @@ impl Default for Tracker {
             raw: false,
             locals: Vec::new(),
             discarded: false,
+            strange: Vec::new(),
+            explained: false,
             lost: false,
         }
     }
@@ -73,7 +80,7 @@ impl Tracker {
     /// What a text is parsed under that the server reads now. Values that only the server knows are
     /// `Reported`; `None` if it isn't known which those are.
     pub(crate) fn shaping(&self) -> Option<Arc<Settings>> {
-        if self.lost {
+        if self.lost || !self.strange.is_empty() {
             return None;
         }
         let mut settings = match self.current.iter().all(|(name, _)| shapes(name)) {
@@ -118,6 +125,27 @@ impl Tracker {
         self.lost = true;
     }
 
+    /// Whether the server has reported something that no statement explains.
+    pub(crate) fn is_strange(&self) -> bool {
+        !self.strange.is_empty()
+    }
+
+    /// The server reports a setting, in front of an answer's end.
+    pub(crate) fn reports(&mut self, name: &str, before: &[u8], now: &[u8]) {
+        let name = name.to_ascii_lowercase();
+        if let Some(at) = self.strange.iter().position(|(known, _)| **known == *name) {
+            if self
+                .strange
+                .get(at)
+                .is_some_and(|(_, known)| **known == *now)
+            {
+                self.strange.swap_remove(at);
+            }
+        } else if !self.explained && !self.lost && before != now && shapes(&name) {
+            self.strange.push((name.into(), before.into()));
+        }
+    }
+
     /// It is sent what makes it have these.
     pub(crate) fn replayed(&mut self, settings: &Arc<Settings>) {
         *self = Self {
@@ -129,6 +157,7 @@ impl Tracker {
 
     /// A statement is complete; `tag` is its command tag.
     pub(crate) fn done(&mut self, act: &Act, tag: &[u8]) {
+        self.explained = true;
         self.bared |= matches!(act, Act::Reset(_) | Act::ResetAll | Act::DiscardAll);
         match act {
             Act::Set(name, value) => {
@@ -186,6 +215,7 @@ impl Tracker {
     /// A request is answered. `failed`: with an error, that undid it if no transaction is open.
     pub(crate) fn ready(&mut self, status: Status, failed: bool, name: &str, params: &Params) {
         self.discarded = false;
+        self.explained = false;
         if status != Status::Idle {
             return;
         }
