@@ -78,6 +78,20 @@ def test_a_new_client_is_told_of_no_other_clients_settings(proxy: Proxy) -> None
         assert one.info.parameter_status("TimeZone") == "Asia/Tokyo"
 
 
+def test_a_limit_of_transactions_goes_with_its_client_where_servers_have_it(
+    make_postgres: PostgresFactory, make_proxy: ProxyFactory
+) -> None:
+    server = make_postgres(max_connections=6)
+    if int(server.value("SHOW server_version_num")) < 170_000:
+        pytest.skip("PostgreSQL has transaction_timeout since 17")
+    proxy = make_proxy(server)
+    with proxy.connect() as one, proxy.connect() as two:
+        one.execute("SET transaction_timeout = '7min'")
+        for _ in range(2):
+            assert shown(two, "SHOW transaction_timeout") == "0"
+            assert shown(one, "SHOW transaction_timeout") == "7min"
+
+
 def exists(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
     return shown(connection, "SELECT current_setting('my.tenant', true)") is not None
 
