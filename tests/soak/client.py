@@ -121,10 +121,17 @@ class Client:
 
     def ask(self, sql: str) -> Answer:
         """A statement's answer; one that a killed backend undid is asked again."""
+        return self.repeat(lambda: self.session.ask(sql))
+
+    def exchange(self, data: bytes, said: str) -> Answer:
+        """The same of any request that may be made twice."""
+        return self.repeat(lambda: self.session.exchange(data, said))
+
+    def repeat(self, request: Callable[[], Answer]) -> Answer:
         alone = self.session.status == "I"
         while True:
             try:
-                return self.session.ask(sql)
+                return request()
             except RefusedError as refused:
                 if str(refused) != "40001" or not alone or self.session.status != "I":
                     raise

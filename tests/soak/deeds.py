@@ -164,17 +164,18 @@ def prepare(client: Client) -> None:
     """Statements of names that others use as well."""
     texts = [f"SELECT '{client.tag}', {number}" for number in range(3)]
     for number, text in enumerate(texts):
-        client.session.exchange(parse(text, f"s{number}") + SYNC, f"s{number}: {text}")
+        data = close_statement(f"s{number}") + parse(text, f"s{number}") + SYNC
+        client.exchange(data, f"s{number}: {text}")
     client.ask(f"PREPARE q AS SELECT '{client.tag}', 'q'")
     for _ in range(client.random.randint(1, 6)):
         number = client.random.randrange(len(texts))
         data = bind(f"s{number}") + execute() + SYNC
-        client.expect(client.session.exchange(data, f"s{number}").rows, [(client.tag, str(number))])
+        client.expect(client.exchange(data, f"s{number}").rows, [(client.tag, str(number))])
         client.expect(client.ask("EXECUTE q").rows, [(client.tag, "q")])
         client.check()
     if client.random.random() < 0.5:
         closes = b"".join(close_statement(f"s{number}") for number in range(len(texts)))
-        client.session.exchange(closes + SYNC, "close them")
+        client.exchange(closes + SYNC, "close them")
         client.ask("DEALLOCATE q")
     else:
         client.reset("DISCARD ALL")
