@@ -173,7 +173,11 @@ DEFAULTS: dict[str, tuple[Object, Object]] = {
     "a group": (
         group(),
         {
-            "connectionPoolConfig": {"maxConnectionsPercent": 100, "connectionBorrowTimeout": 120},
+            "connectionPoolConfig": {
+                "maxConnectionsPercent": 100,
+                "minIdleConnectionsPercent": 0,
+                "connectionBorrowTimeout": 120,
+            },
             "tls": {"mode": "PREFERRED"},
         },
     ),
