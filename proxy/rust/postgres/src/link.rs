@@ -12,9 +12,9 @@ use crate::expect::{Expect, Expected, Injected, Statement};
 use crate::fate;
 use crate::message::{build, frontend};
 use crate::params::Params;
-use crate::prepared::{Now, Shared, Table};
+use crate::prepared::Table;
 use crate::sequences::Sequences;
-use crate::settings::{Settings, Tracker};
+use crate::settings::Tracker;
 use crate::startup;
 use crate::statement::{Act, Class, Dialect, Effects, Script};
 
@@ -201,21 +201,6 @@ impl Link {
     /// It is left in this state at least.
     pub(crate) fn left(&mut self, leave: Leave) {
         self.leave = self.leave.max(leave);
-    }
-
-    /// What the session has set that uses a statement, as far as that has a say in what it is.
-    pub(crate) fn now(&self, shared: &Shared) -> Now {
-        if shared.is_never_shaped() {
-            return Now::Known(Settings::none());
-        }
-        if self.initialised && self.settings.touched() {
-            // What a RESET comes back to isn't what the init query has set.
-            return Now::Blurred;
-        }
-        match self.settings.shaping().filter(|now| now.are_plain()) {
-            Some(now) => Now::Known(now),
-            None => Now::Blurred,
-        }
     }
 
     /// Nothing is owed, in either direction.

@@ -28,6 +28,7 @@ use super::forward::{commits, Verdict};
 use super::named_messages::{
     close_surplus, parse, parse_as_it_is, parse_empty, parse_twice, rebound, replace,
 };
+use super::place::now;
 use super::run::Run;
 use super::Session;
 
@@ -133,7 +134,7 @@ impl Session {
         let coming = Coming {
             number: link.prepared.number(),
             name: Some(Arc::clone(&name)),
-            now: link.now(&shared),
+            now: now(link, &shared),
             sent: Tick::now(),
             shared: Arc::new(shared),
         };
@@ -333,7 +334,7 @@ fn waits(meant: &Meant, link: &mut Link) -> bool {
 }
 
 fn is_here(link: &mut Link, known: &Known) -> bool {
-    let now = link.now(&known.shared);
+    let now = now(link, &known.shared);
     link.prepared.find(known, &now).is_some()
 }
 

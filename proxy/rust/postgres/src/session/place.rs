@@ -7,6 +7,7 @@ use dbproxy_engine::Steps;
 use crate::link::{Link, Status};
 use crate::message::{build, frontend};
 use crate::prepared::{Alias, Coming, Known, Now, Refusal, Shared, Tick};
+use crate::settings::Settings;
 
 use super::aside::Aside;
 use super::forward::Verdict;
@@ -58,11 +59,11 @@ impl Session {
             }
         }
         let shared = &known.shared;
-        let now = link.now(shared);
+        let now = now(link, shared);
         if let Some(number) = link.prepared.find(known, &now) {
             return Place::Here(number);
         }
-        let this = (Arc::clone(shared), now);
+        let this = (Arc::clone(shared), now.clone());
         if self.batch.tried.as_ref() == Some(&this) {
             let said = self.batch.said.take();
             return Place::Nowhere(said.map_or(Refusal::Changed, Refusal::Said));
@@ -83,8 +84,16 @@ impl Session {
         let mut bytes = Vec::new();
         close_surplus(link, &mut bytes);
         let name = (!shared.is_described()).then(|| Arc::clone(name));
-        let now = link.now(shared);
-        make(link, shared, name, &aside, now, &mut bytes);
+        aside.around(link, &mut bytes, |link, bytes| {
+            let coming = Coming {
+                number: link.prepared.number(),
+                name,
+                shared: Arc::clone(shared),
+                now,
+                sent: Tick::now(),
+            };
+            parse(link, coming, true, bytes);
+        });
         if !aside.alone {
             build::bare(&mut bytes, frontend::FLUSH);
         }
@@ -98,22 +107,17 @@ impl Session {
     }
 }
 
-fn make(
-    link: &mut Link,
-    shared: &Arc<Shared>,
-    name: Option<Arc<[u8]>>,
-    aside: &Aside,
-    now: Now,
-    bytes: &mut Vec<u8>,
-) {
-    aside.around(link, bytes, |link, bytes| {
-        let coming = Coming {
-            number: link.prepared.number(),
-            name,
-            shared: Arc::clone(shared),
-            now,
-            sent: Tick::now(),
-        };
-        parse(link, coming, true, bytes);
-    });
+/// What the session has set that uses a statement, as far as that has a say in what it is.
+pub(super) fn now(link: &Link, shared: &Shared) -> Now {
+    if shared.is_never_shaped() {
+        return Now::Known(Settings::none());
+    }
+    if link.initialised && link.settings.touched() {
+        // What a RESET comes back to isn't what the init query has set.
+        return Now::Blurred;
+    }
+    match link.settings.shaping().filter(|now| now.are_plain()) {
+        Some(now) => Now::Known(now),
+        None => Now::Blurred,
+    }
 }
