@@ -139,3 +139,18 @@ fn an_error_behind_a_discard_in_its_batch_leaves_unknown_what_is_set() {
     bench.server(&concat(&[error("ERROR", "26000"), ready(b'I')]));
     assert!(bench.pin().is_some());
 }
+
+#[test]
+fn no_setting_is_followed_behind_a_discard_all_that_a_rollback_follows() {
+    let mut bench = Bench::new();
+    bench.client(&query("SET work_mem = '5MB'"));
+    bench.server(&concat(&[complete("SET"), ready(b'I')]));
+    bench.client(&concat(&[run("DISCARD ALL"), run("ROLLBACK"), sync()]));
+    let done = |tag| concat(&[bare(b'1'), bare(b'2'), complete(tag)]);
+    bench.server(&concat(&[
+        done("DISCARD ALL"),
+        done("ROLLBACK"),
+        ready(b'I'),
+    ]));
+    assert_eq!(bench.pin(), Some(dbproxy_engine::PinReason::SessionSetting));
+}

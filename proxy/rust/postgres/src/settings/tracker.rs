@@ -190,6 +190,8 @@ impl Tracker {
             // It was to be said with its parameters.
             Act::Config(_) => self.lost = true,
             Act::Commit if tag != b"ROLLBACK" => self.commit(),
+            // Newer servers have committed it by then.
+            Act::Commit | Act::Rollback if self.discarded => self.lose(),
             Act::Commit | Act::Rollback => self.roll_back(),
             Act::Savepoint(_) if self.savepoints.len() >= DEEPEST => self.lost = true,
             Act::Savepoint(name) => {
