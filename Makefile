@@ -119,6 +119,7 @@ soak: python ## Have tens of clients do everything at once for ten minutes (SOAK
 bench: python ## Measure this proxy beside direct PostgreSQL and PgBouncer (BENCH_ROUNDS, BENCH_SECONDS)
 	@$(NODE) require build database
 	@$(NODE) install
+	@$(NODE) peers
 	@$(BIN)/python -m tests.bench
 
 .PHONY: bench-operator

@@ -23,8 +23,9 @@ from tests.bench.contenders import MAX_CONNECTIONS
 from tests.bench.load import LoadError
 from tests.bench.results import machine
 from tests.certificates import make_authority
+from tests.cluster.node import peers
 from tests.fix_postgres import PostgresFactory, make_template
-from tests.servers import new_home
+from tests.servers import binaries, new_home
 
 OUTPUT = Path("build/bench.json")
 
@@ -51,8 +52,8 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def version(program: str) -> str:
-    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+def version(*command: str | Path) -> str:
+    done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
     return done.stdout.splitlines()[0]
 
 
@@ -70,15 +71,15 @@ def bench(arguments: argparse.Namespace) -> None:
     about = machine() | {
         "rounds": arguments.rounds,
         "seconds": arguments.seconds,
-        "pgbouncer": version("pgbouncer"),
-        "pgbench": version("pgbench"),
+        "pgbouncer": version(*peers.pgbouncer().command),
+        "pgbench": version(binaries() / "pgbench"),
     }
     with ExitStack() as stack:
         certificates = Path(tempfile.mkdtemp(prefix="dbproxy-bench-"))
         stack.callback(shutil.rmtree, certificates, ignore_errors=True)
         template = new_home("template")
         stack.callback(shutil.rmtree, template, ignore_errors=True)
-        say("a PostgreSQL server for all")
+        say(f"a PostgreSQL server for all; the peer is {about['pgbouncer']}")
         make_template(template)
         authority = make_authority(certificates)
         make_postgres = PostgresFactory(template)

@@ -12,12 +12,12 @@ import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from tests.certificates import Authority
+from tests.cluster.node import peers
 from tests.fix_proxy import Proxy
 from tests.servers import (
     DATABASE,
@@ -41,14 +41,6 @@ MAX_CONNECTIONS = POOLABLE + NOT_POOLED
 PROCESS_CLOCK = 2
 
 POSTGRESQL, PGBOUNCER, DBPROXY = "PostgreSQL", "PgBouncer", "DBProxy"
-
-
-@dataclass(frozen=True)
-class Pool:
-    """How many server connections; `sessions` makes PgBouncer keep one per client."""
-
-    size: int
-    sessions: bool = False
 
 
 class Contender(ABC):
@@ -108,12 +100,13 @@ class Direct(Contender):
 
 
 class PgBouncer(Contender):
-    """Debian's PgBouncer, which has the server's own SCRAM verifier of the user."""
+    """The newest PgBouncer that is here, which has the server's own SCRAM verifier of the user."""
 
     name = PGBOUNCER
 
-    def __init__(self, server: Postgres, authority: Authority, pool: Pool) -> None:
+    def __init__(self, server: Postgres, authority: Authority, pool: int) -> None:
         self.port = free_port()
+        self._program = peers.pgbouncer()
         self._home = new_home("pgbouncer")
         self._process: subprocess.Popen[bytes] | None = None
         self._write_users(server)
@@ -121,11 +114,8 @@ class PgBouncer(Contender):
         own(self._home)
 
     def start(self) -> PgBouncer:
-        program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
-        if program is None:
-            raise FileNotFoundError("pgbouncer is not installed")
         self._process = subprocess.Popen(
-            [program, "-q", str(self._home / "pgbouncer.ini")],
+            [*self._program.command, "-q", str(self._home / "pgbouncer.ini")],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -133,6 +123,11 @@ class PgBouncer(Contender):
         )
         self.wait_answers()
         return self
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Its version, as (1, 24)."""
+        return self._program.version
 
     @property
     def pid(self) -> int:
@@ -149,7 +144,7 @@ class PgBouncer(Contender):
         verifier = server.value("SELECT rolpassword FROM pg_authid WHERE rolname = %s", USER)
         (self._home / "users").write_text(f'"{USER}" "{verifier}"\n')
 
-    def _write_settings(self, server: Postgres, authority: Authority, pool: Pool) -> None:
+    def _write_settings(self, server: Postgres, authority: Authority, pool: int) -> None:
         for path in (authority.certificate, authority.key):
             shutil.copy(path, self._home)
         settings = {
@@ -161,8 +156,8 @@ class PgBouncer(Contender):
             "logfile": self._home / "log",
             "log_connections": 0,
             "log_disconnections": 0,
-            "pool_mode": "session" if pool.sessions else "transaction",
-            "default_pool_size": pool.size,
+            "pool_mode": "transaction",
+            "default_pool_size": pool,
             "max_client_conn": 10_000,
             "ignore_startup_parameters": "extra_float_digits",
             "client_tls_sslmode": "allow",
@@ -184,12 +179,12 @@ class DBProxy(Contender):
 
     name = DBPROXY
 
-    def __init__(self, server: Postgres, authority: Authority, pool: Pool) -> None:
+    def __init__(self, server: Postgres, authority: Authority, pool: int) -> None:
         self._proxy = Proxy(Path(tempfile.mkdtemp(prefix="dbproxy-bench-")), [server], authority)
         self._proxy.workers = None
         self.port = self._proxy.port
-        percent, rest = divmod(pool.size * 100, POOLABLE)
-        assert rest == 0, f"{pool.size} is no whole percent of {POOLABLE}"
+        percent, rest = divmod(pool * 100, POOLABLE)
+        assert rest == 0, f"{pool} is no whole percent of {POOLABLE}"
         limits: dict[str, Any] = {
             "maxConnectionsPercent": percent,
             "maxIdleConnectionsPercent": percent,

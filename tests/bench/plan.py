@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from itertools import chain
 
 from tests.bench import load
-from tests.bench.contenders import PGBOUNCER, Contender, DBProxy, Direct, PgBouncer, Pool
+from tests.bench.contenders import Contender, DBProxy, Direct, PgBouncer
 from tests.bench.load import Work
 from tests.bench.results import Measure, Results, percentile
 from tests.certificates import Authority
+from tests.cluster.node import peers
 from tests.servers import Postgres
 
 Say = Callable[[str], None]
@@ -36,23 +37,30 @@ Figures = Iterator[tuple[Measure, float | None]]
 class Row:
     """One kind of load; its name is what `--only` takes.
 
-    `most`: so many times what the row `simple` takes. `alone`: PgBouncer can't do it.
+    `goal`: the highest ratio to PgBouncer's CPU time; `most`: so many times what our own row
+    `simple` takes. `bouncer`: the first version of PgBouncer that can do it, None where none can.
     """
 
     name: str
     work: Work
+    goal: float | None = None
     most: float | None = None
-    alone: bool = False
+    bouncer: tuple[int, ...] | None = ()
+
+    def suits(self, contender: Contender) -> bool:
+        """Whether it can do this."""
+        if not isinstance(contender, PgBouncer):
+            return True
+        return self.bouncer is not None and contender.version >= self.bouncer
 
     def run(self, contender: Contender, seconds: int) -> load.Run:
         return load.pgbench_for(contender, self.work, seconds)
 
     def figures(self, run: load.Run) -> Figures:
         """What one run of this row tells."""
-        label = self.name.replace("-tls", ", TLS").replace("sessions", "prepared, pool 16*")
-        goal = 1.0 if self.name == "simple" else None
+        label = self.name.replace("-tls", ", TLS")
         yield Measure("throughput, 16 clients, pool 8", label, "queries/s"), run.rate
-        yield Measure("proxy CPU per query", label, "µs", goal=goal, most=self.most), run.cpu
+        yield Measure("proxy CPU per query", label, "µs", goal=self.goal, most=self.most), run.cpu
 
 
 class LogInRow(Row):
@@ -82,32 +90,26 @@ class LatencyRow(Row):
 class Group:
     """Rows that run on the same contenders."""
 
-    pool: Pool
+    pool: int
     rows: tuple[Row, ...]
 
 
 MEMORY = "memory"
+PREPARED = Row("prepared", Work(16, "prepared"), goal=1.0, most=1.1, bouncer=peers.KNOWS_STATEMENTS)
 GROUPS = (
     Group(
-        Pool(8),
+        8,
         (
-            Row("simple", Work(16)),
+            Row("simple", Work(16), goal=1.0),
             Row("simple-tls", Work(16, tls=True)),
             Row("extended", Work(16, "extended")),
             Row("extended-tls", Work(16, "extended", tls=True)),
-            Row("prepared", Work(16, "prepared"), most=1.1, alone=True),
-            Row("settings", Work(16, script=load.SETTINGS), most=1.5, alone=True),
+            PREPARED,
+            Row("settings", Work(16, script=load.SETTINGS), most=1.5, bouncer=None),
             LogInRow("log-in", Work(1)),
         ),
     ),
-    Group(
-        Pool(16, sessions=True),
-        (
-            Row("sessions", Work(16, "prepared")),
-            Row("sessions-tls", Work(16, "prepared", tls=True)),
-        ),
-    ),
-    Group(Pool(20), (LatencyRow("latency", Work(200)),)),
+    Group(20, (LatencyRow("latency", Work(200)),)),
 )
 NAMES = (*(row.name for group in GROUPS for row in group.rows), MEMORY)
 
@@ -133,9 +135,8 @@ class Bench:
             self._run_memory(results)
         return results
 
-    def _run_group(self, pool: Pool, rows: list[Row], results: Results) -> None:
-        pooling = ", sessions" if pool.sessions else ""
-        self.say(f"PostgreSQL, PgBouncer and DBProxy with a pool of {pool.size}{pooling}")
+    def _run_group(self, pool: int, rows: list[Row], results: Results) -> None:
+        self.say(f"PostgreSQL, PgBouncer and DBProxy with a pool of {pool}")
         with ExitStack() as stack:
             contenders = self._start(stack, pool)
             for contender in contenders:
@@ -150,7 +151,7 @@ class Bench:
         told = {}
         first = number % len(contenders)
         for contender in chain(contenders[first:], contenders[:first]):
-            if row.alone and contender.name == PGBOUNCER:
+            if not row.suits(contender):
                 continue
             run = row.run(contender, self.seconds)
             for measure, figure in row.figures(run):
@@ -166,7 +167,7 @@ class Bench:
         self.say(f"{count:,} idle clients, a fresh process each time")
         for number in range(min(self.rounds, MEMORY_ROUNDS)):
             with ExitStack() as stack:
-                for contender in self._start(stack, Pool(8)):
+                for contender in self._start(stack, 8):
                     if contender.pid is None:
                         continue
                     memory = load.idle_clients(contender, count, sets=False)
@@ -175,13 +176,13 @@ class Bench:
                     told = f"{memory.per_client / 1_000:.2f} kB each"
                     self.say(f"  memory {number + 1}: {contender.name} {told}")
             with ExitStack() as stack:
-                proxy = self._start(stack, Pool(8))[-1]
+                proxy = self._start(stack, 8)[-1]
                 memory = load.idle_clients(proxy, count, sets=True)
                 results.add(WITH_STATE, proxy.name, memory.per_client / 1_000)
                 told = f"{memory.per_client / 1_000:.2f} kB each with settings and statements"
                 self.say(f"  memory {number + 1}: {proxy.name} {told}")
 
-    def _start(self, stack: ExitStack, pool: Pool) -> list[Contender]:
+    def _start(self, stack: ExitStack, pool: int) -> list[Contender]:
         bouncer = PgBouncer(self.server, self.authority, pool)
         stack.callback(bouncer.close)
         proxy = DBProxy(self.server, self.authority, pool)

@@ -19,8 +19,7 @@ NAMES = (POSTGRESQL, PGBOUNCER, DBPROXY)
 NOTES = (
     "Medians over all rounds; the contenders take turns in each. Ratio: DBProxy / PgBouncer.",
     "Throughput: higher is better. Everything else: lower is better.",
-    "* a pool of 16, one connection per client: PgBouncer's transaction pooling knows no named",
-    "  statements before 1.21, and no settings of its clients. It pools sessions there.",
+    "PgBouncer has no figure where it can't do that: settings, and before 1.21 named statements.",
 )
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from . import binaries, console, databases, images, kind, local, packages, paths, python
+from . import binaries, console, databases, images, kind, local, packages, paths, peers, python
 
 COMMANDS = {
     "up": "start the cluster, or find it running",
@@ -15,6 +15,7 @@ COMMANDS = {
     "images": "build what changed and put it into the cluster (all, or those named)",
     "venv": "make the Python environment for tests and lint",
     "core": "build the engine and link it into proxy/dbproxy",
+    "peers": "fetch a PgBouncer that knows prepared statements, where that can be had",
     "databases": "fetch PostgreSQL servers of other majors (all, or those named)",
     "status": "say which of its processes run",
     "stop-apiserver": "take the API server away (a fault for tests)",
@@ -44,6 +45,7 @@ def main() -> None:
         "images": lambda: images.make(words),
         "venv": python.venv,
         "core": python.core,
+        "peers": peers.ensure,
         "databases": lambda: databases.ensure(words),
         "install": lambda: packages.install(packages.TESTS),
     }

@@ -21,6 +21,7 @@ TARGET = CACHE / "target"
 CORE = CACHE / "core"
 # One folder a major: bin, lib, share.
 DATABASES = CACHE / "postgresql"
+PGBOUNCER = CACHE / "pgbouncer"
 
 PKI = CLUSTER / "pki"
 ETC = CLUSTER / "etc"
