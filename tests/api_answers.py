@@ -60,7 +60,12 @@ class Api:
                     line = await asyncio.wait_for(response.content.readline(), 20)
                     self.told.append(self.plain(json.loads(line)))
 
-            yield events
+            try:
+                yield events
+            finally:
+                # Over TLS an orderly close waits for the server's, perhaps beyond the test's loop.
+                if response.connection is not None and response.connection.transport is not None:
+                    response.connection.transport.abort()
 
     def plain(self, value: Any) -> Any:
         """Versions become those of the first, second, … that was seen."""
