@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::message::backend;
 use crate::pins::Reasons;
-use crate::prepared::{Alias, Coming, Shared};
+use crate::prepared::{Alias, Coming, Frees, Shared};
 use crate::statement::{Acts, Effects};
 
 /// Entries that an empty queue keeps room for.
@@ -30,12 +30,12 @@ pub(crate) struct Statement {
 #[derive(Clone, Debug)]
 pub(crate) enum Expect {
     /// A simple query. `begins`: it is a plain BEGIN, which fails only if it is cancelled. `frees`:
-    /// it deallocates what the client calls so.
+    /// what it deallocates of the client's; on the server it does so with something else.
     Query {
         effects: Effects,
         begins: bool,
         acts: Acts,
-        frees: Option<Arc<[u8]>>,
+        frees: Option<Frees>,
     },
     FunctionCall,
     /// `unnamed`: it parses the unnamed statement. `ours`: the proxy put it in. `coming`: the one that

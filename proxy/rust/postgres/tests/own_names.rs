@@ -147,3 +147,48 @@ fn a_part_of_another_word_is_no_name() {
     bench.client(&query("PREPARE s12 AS SELECT 1"));
     assert_eq!(named(&bench.to_server), "Q:PREPARE s12 AS SELECT 1");
 }
+
+/// What the server is sent for DEALLOCATE ALL, and what it answers to the messages before.
+const DEALLOCATES_EMPTY: &str = "C:S:dbproxy:0 P:dbproxy:0 S Q:DEALLOCATE \"dbproxy:0\"";
+
+fn emptied() -> Vec<u8> {
+    concat(&[bare(b'3'), bare(b'1'), ready(b'I')])
+}
+
+#[test]
+fn deallocate_all_takes_the_clients_names_and_no_statement_of_the_backend() {
+    let mut bench = prepared();
+    bench.client(&concat(&[
+        query("DEALLOCATE ALL"),
+        parse("s1", "SELECT 2"),
+        sync(),
+    ]));
+    assert_eq!(named(&bench.to_server), DEALLOCATES_EMPTY);
+    let reply = concat(&[emptied(), complete("DEALLOCATE"), ready(b'I')]);
+    assert_eq!(bench.server(&reply), "C:DEALLOCATE ALL Z:I");
+    let parsed = format!("{DEALLOCATES_EMPTY} P:dbproxy:2 D:S:dbproxy:2 S");
+    assert_eq!(named(&bench.to_server), parsed);
+    assert_eq!(bench.pin(), None);
+}
+
+#[test]
+fn deallocate_all_takes_everything_where_something_may_be_the_clients_own() {
+    for sql in ["SELECT pg_advisory_lock(1)", "DO $$ begin end $$"] {
+        let mut bench = prepared();
+        bench.client(&query("BEGIN"));
+        bench.server(&concat(&[complete("BEGIN"), ready(b'T')]));
+        bench.client(&query(sql));
+        bench.server(&concat(&[complete("X"), ready(b'T')]));
+        bench.client(&query("DEALLOCATE ALL"));
+        assert_eq!(bench.to_server, query("DEALLOCATE ALL"), "{sql}");
+    }
+}
+
+#[test]
+fn deallocate_all_that_failed_takes_nothing() {
+    let mut bench = prepared();
+    bench.client(&query("DEALLOCATE ALL"));
+    bench.server(&concat(&[emptied(), error("ERROR", "25P02"), ready(b'I')]));
+    bench.client(&concat(&[bind("", "s1"), sync()]));
+    assert_eq!(named(&bench.to_server), "B::dbproxy:1 S");
+}

@@ -60,6 +60,13 @@ pub(crate) struct Coming {
 /// What becomes of a name; `None` where it is closed.
 pub(crate) type Change = (Arc<[u8]>, Option<Arc<Coming>>);
 
+/// Which of a client's names a deallocation takes that is done for the client alone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Frees {
+    All,
+    Name(Arc<[u8]>),
+}
+
 /// Why a use of a statement is refused, where no server does it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Refusal {

@@ -111,7 +111,7 @@ fn part(mut session: Option<&mut Session>, link: &mut Link, tag: u8, body: &[u8]
         }
         _ => {}
     }
-    match named_replies::typed(link, tag) {
+    match named_replies::of_theirs(link, tag) {
         Some(bytes) => Verdict::Instead(bytes),
         None => unless_ours(link),
     }

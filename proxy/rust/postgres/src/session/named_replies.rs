@@ -9,7 +9,7 @@ use crate::expect::{Expect, Injected};
 use crate::link::Link;
 use crate::message::error::{Fault, Report};
 use crate::message::{backend, build, error};
-use crate::prepared::{Alias, Coming, Known, Parsed, Refusal, Rows, Shared, Tick};
+use crate::prepared::{Alias, Coming, Frees, Known, Parsed, Refusal, Rows, Shared, Tick};
 use crate::texts;
 
 use super::judge::Verdict;
@@ -150,11 +150,14 @@ pub(super) fn completed(session: Option<&mut Session>, link: &mut Link, tag: &[u
         (
             b"DEALLOCATE\0",
             Some(Expect::Query {
-                frees: Some(name), ..
+                frees: Some(frees), ..
             }),
         ) => {
             if let Some(session) = session {
-                session.names.remove(name);
+                match frees {
+                    Frees::All => session.names.clear(),
+                    Frees::Name(name) => session.names.remove(name),
+                }
             }
         }
         _ => {}
@@ -190,9 +193,22 @@ pub(super) fn refused(front: &Expect, report: &Report<'_>, body: &[u8]) -> Optio
     }
 }
 
-/// The types of the client's statement, instead of those of another that is described for it.
-pub(super) fn typed(link: &Link, tag: u8) -> Option<Vec<u8>> {
-    let alias = link.expected.front().and_then(Expect::alias);
+/// What the client is told of its own statements, where the server has told of what stands for them.
+pub(super) fn of_theirs(link: &Link, tag: u8) -> Option<Vec<u8>> {
+    let front = link.expected.front();
+    let frees_all = matches!(
+        front,
+        Some(Expect::Query {
+            frees: Some(Frees::All),
+            ..
+        })
+    );
+    if frees_all && tag == backend::COMMAND_COMPLETE {
+        let mut bytes = Vec::new();
+        build::complete(&mut bytes, "DEALLOCATE ALL");
+        return Some(bytes);
+    }
+    let alias = front.and_then(Expect::alias);
     let shared = alias.and_then(|alias| alias.instead_of.as_ref());
     let shared = shared.filter(|_| tag == backend::PARAMETER_DESCRIPTION)?;
     let mut bytes = Vec::new();

@@ -1,6 +1,6 @@
 //! Statements that SQL speaks of by their names.
 //!
-//! `DEALLOCATE name` alone is done for the client's name. Any other text that names one, or may
+//! `DEALLOCATE name` or `ALL` alone is done for the client's names. Any other text that names one, or may
 //! (`PREPARE`, `EXECUTE`, `pg_prepared_statements`), finds the client's own names on a backend of its
 //! own: they are made there before it.
 
@@ -9,10 +9,10 @@ use std::sync::Arc;
 use dbproxy_engine::{PinReason, Steps};
 
 use crate::expect::Expect;
-use crate::link::{Link, Status};
+use crate::link::{Leave, Link, Status};
 use crate::message::{build, frontend, peek, Peek, HEADER};
-use crate::prepared::{self, is_reserved, significant, EMPTY, PREFIX, SIGNIFICANT};
-use crate::statement::{deallocated, Effects};
+use crate::prepared::{self, is_reserved, significant, Frees, EMPTY, PREFIX, SIGNIFICANT};
+use crate::statement::{deallocated, Deallocated, Effects};
 
 use super::aside::{sync, Aside};
 use super::extended::closing;
@@ -22,8 +22,8 @@ use super::run::Run;
 use super::Session;
 
 impl Session {
-    /// What is done with a Query that deallocates one statement; `None` if it is another one. The
-    /// server deallocates an empty statement, if the client has the one that it names.
+    /// What is done with a Query that deallocates the client's statements; `None` if it is another one.
+    /// The server deallocates an empty statement instead, unless the client hasn't the one that it names.
     pub(super) fn deallocates(
         &mut self,
         link: &mut Link,
@@ -31,7 +31,7 @@ impl Session {
         run: &mut Run<'_>,
         out: &mut Steps,
     ) -> Option<Verdict> {
-        let name = deallocated(text).filter(|name| !is_reserved(name))?;
+        let freed = deallocated(text).filter(|freed| self.frees_alone(freed, link))?;
         if self.renaming && link.expected.requests() > 0 {
             return Some(Verdict::Wait);
         }
@@ -40,7 +40,12 @@ impl Session {
                 return Some(verdict);
             }
         }
-        let known = self.meant(&name).is_some();
+        let frees = match freed {
+            Deallocated::All => Some(Frees::All),
+            Deallocated::Name(name) if self.meant(&name).is_none() => None,
+            Deallocated::Name(name) => Some(Frees::Name(name.into())),
+        };
+        let known = frees.is_some();
         let synced = !link.unsynced;
         if known {
             let mut bytes = Vec::new();
@@ -52,12 +57,11 @@ impl Session {
             build::query(&mut bytes, sql.as_bytes());
             run.put(bytes, out);
         }
-        let name: Arc<[u8]> = name.into();
         link.expected.push(Expect::Query {
             effects: Effects::NONE,
             begins: false,
             acts: None,
-            frees: known.then(|| Arc::clone(&name)),
+            frees,
         });
         link.unsynced = false;
         self.end_batch(link, out);
@@ -67,6 +71,15 @@ impl Session {
         } else {
             Verdict::Forward
         })
+    }
+
+    /// Whether what is deallocated is the client's name, or all of them, and nothing that may be on the
+    /// backend under its own name.
+    fn frees_alone(&self, freed: &Deallocated, link: &Link) -> bool {
+        match freed {
+            Deallocated::All => link.leave == Leave::Clean,
+            Deallocated::Name(name) => !is_reserved(name),
+        }
     }
 
     /// Makes those of the client's statements under their own names of which a text may speak. Answers

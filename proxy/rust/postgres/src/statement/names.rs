@@ -1,13 +1,20 @@
-//! The name of the statement that a text deallocates.
+//! The statements that a text deallocates.
 
 use super::lexer::{Lexer, Token};
 
 /// As much of a name counts for PostgreSQL; a longer one is cut by characters.
 const SIGNIFICANT: usize = 63;
 
-/// What `DEALLOCATE [PREPARE] name` names, if the text is that, and surely: not a keyword, and nothing
-/// that depends on the encoding. The name is as PostgreSQL makes it.
-pub(crate) fn deallocated(text: &[u8]) -> Option<Vec<u8>> {
+/// Which of its client's statements a text deallocates.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Deallocated {
+    All,
+    Name(Vec<u8>),
+}
+
+/// What `DEALLOCATE [PREPARE] name` or `ALL` speaks of, if the text is that, and surely: not a keyword,
+/// and nothing that depends on the encoding. The name is as PostgreSQL makes it.
+pub(crate) fn deallocated(text: &[u8]) -> Option<Deallocated> {
     if !text.is_ascii() {
         return None;
     }
@@ -25,13 +32,17 @@ pub(crate) fn deallocated(text: &[u8]) -> Option<Vec<u8>> {
     while end == Some(Token::Semicolon) {
         end = lexer.next();
     }
+    if end.is_some() || lexer.unsure() {
+        return None;
+    }
     let name = match name {
+        Token::Word(word) if word.eq_ignore_ascii_case(b"all") => return Some(Deallocated::All),
         Token::Quoted(name) => unquoted(name),
         Token::Word(word) if is_no_keyword(word) => word.to_ascii_lowercase(),
         _ => return None,
     };
-    let sure = end.is_none() && !lexer.unsure() && (1..=SIGNIFICANT).contains(&name.len());
-    sure.then_some(name)
+    let sure = (1..=SIGNIFICANT).contains(&name.len());
+    sure.then_some(Deallocated::Name(name))
 }
 
 /// Drivers give names with a number in them, and no keyword has a digit, or one letter.
@@ -64,18 +75,24 @@ mod tests {
             ("DEALLOCATE \"a\"\"\"\"b\"", "a\"\"b"),
             ("deallocate s", "s"),
         ] {
-            assert_eq!(
-                deallocated(text.as_bytes()).as_deref(),
-                Some(name.as_bytes())
-            );
+            let name = Deallocated::Name(name.into());
+            assert_eq!(deallocated(text.as_bytes()), Some(name));
+        }
+    }
+
+    #[test]
+    fn all_of_them_have_no_name() {
+        for text in ["DEALLOCATE ALL", "deallocate prepare All; -- gone"] {
+            assert_eq!(deallocated(text.as_bytes()), Some(Deallocated::All));
         }
     }
 
     #[test]
     fn what_is_not_surely_one_name_is_none() {
         for text in [
-            "DEALLOCATE ALL",
-            "DEALLOCATE PREPARE ALL",
+            "DEALLOCATE ALL; SELECT 1",
+            "SELECT 1; DEALLOCATE ALL",
+            "DEALLOCATE ALL s1",
             "DEALLOCATE prepare",
             "DEALLOCATE select",
             "DEALLOCATE current_date",
