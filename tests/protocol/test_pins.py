@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, LiteralString
 
 import psycopg
@@ -130,6 +131,47 @@ def test_is_unbound_by_discard_all(proxy: Proxy) -> None:
         assert not is_pinned(proxy, client)
         with pytest.raises(psycopg.errors.InvalidSqlStatementName):
             client.execute("EXECUTE mine")
+
+
+@pytest.mark.parametrize(
+    ("makes", "drops"),
+    [
+        (["SELECT 1; PREPARE mine AS SELECT 1"], ["DEALLOCATE mine"]),
+        ([f"SELECT 1; PREPARE {name} AS SELECT 1" for name in "ab"], ["DEALLOCATE ALL"]),
+        (["SELECT 1; PREPARE a (int) AS SELECT $1"], ["EXECUTE a(1)", "DEALLOCATE a"]),
+        (["BEGIN; PREPARE mine AS SELECT 1"], ["ROLLBACK", "DEALLOCATE PREPARE mine"]),
+        (
+            ["SELECT 1; PREPARE mine AS SELECT 1"],
+            ["DO $$ BEGIN EXECUTE 'DEALLOCATE mine'; END $$", "DEALLOCATE ALL"],
+        ),
+    ],
+)
+def test_is_unbound_when_its_last_statement_is_deallocated(
+    proxy: Proxy, makes: list[str], drops: list[str]
+) -> None:
+    with proxy.connect(prepare_threshold=None) as client:
+        for text in makes:
+            client.execute(text.encode())
+        assert is_pinned(proxy, client)
+        for text in drops:
+            client.execute(text.encode())
+        assert not is_pinned(proxy, client)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "EXECUTE nobody",
+        "PREPARE mine AS bogus",
+        "SELECT 1; DEALLOCATE nobody",
+        "TABLE pg_prepared_statements",
+    ],
+)
+def test_is_not_bound_by_a_text_that_leaves_no_statement(proxy: Proxy, text: LiteralString) -> None:
+    with proxy.connect(prepare_threshold=None) as client:
+        with contextlib.suppress(psycopg.Error):
+            client.execute(text)
+        assert not is_pinned(proxy, client)
 
 
 def test_stays_bound_by_what_the_server_cannot_be_asked_about(proxy: Proxy) -> None:

@@ -1,11 +1,20 @@
-"""Statements that SQL speaks of by their names are their client's own, and answered as by PostgreSQL."""
+"""What SQL says of statements by their names is of their client's own, as in PostgreSQL."""
 
 from __future__ import annotations
 
 import pytest
 from tests.fix_postgres import PostgresFactory
 from tests.fix_proxy import Proxy, ProxyFactory
-from tests.raw_client import SYNC, Message, RawClient, bind, describe, execute, message, parse, query
+from tests.raw_client import (
+    SYNC,
+    Message,
+    RawClient,
+    bind,
+    describe,
+    execute,
+    parse,
+    query,
+)
 from tests.servers import HOST, PASSWORDS, Postgres
 
 Requests = list[bytes]
@@ -95,9 +104,7 @@ def test_deallocating_is_answered_as_by_the_database(
 
 
 @pytest.mark.parametrize("text", ["DEALLOCATE ALL", "deallocate prepare all;", 'DEALLOCATE "s"'])
-def test_what_one_client_deallocates_others_keep(
-    server: Postgres, proxy: Proxy, text: str
-) -> None:
+def test_what_one_client_deallocates_others_keep(server: Postgres, proxy: Proxy, text: str) -> None:
     shared = parse("select 5, 'shared'", "s") + SYNC
     with client(proxy.port) as one, client(proxy.port) as other:
         told(one, [shared, used("s")])

@@ -6,24 +6,27 @@
 use dbproxy_engine::PinReason;
 
 /// What the server is asked about, in the order of the statements of [`SURVEY`].
-const ASKED: [PinReason; 4] = [
+const ASKED: [PinReason; 6] = [
     PinReason::AdvisoryLock,
     PinReason::HeldCursor,
     PinReason::Listen,
     PinReason::TemporaryObject,
+    PinReason::SqlPrepare,
+    PinReason::NamedStatement,
 ];
 
-/// What DISCARD ALL ends that the server isn't asked about.
-const DISCARDED: Reasons = Reasons::of(&[
-    PinReason::NamedStatement,
-    PinReason::SqlPrepare,
+/// Of whom these bind the names of statements are on the backend as its own.
+pub(crate) const NAMES: Reasons = Reasons::of(&[PinReason::NamedStatement, PinReason::SqlPrepare]);
+
+/// What DISCARD ALL ends, besides what the server says is gone.
+const DISCARDED: Reasons = NAMES.and(Reasons::of(&[
     PinReason::UnnamedStatement,
     PinReason::SequenceState,
-]);
+]));
 
 /// Asks a server outside of a transaction what its session holds: a statement for each reason, which
 /// has a row if there is any. No name in it depends on the client's settings. What is in a schema
-/// depends on it in the catalog, whatever it is.
+/// depends on it in the catalog, whatever it is; statements of the proxy's own are nobody's.
 pub(crate) const SURVEY: &str = "\
     SELECT FROM pg_catalog.pg_lock_status() AS l \
     WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory' \
@@ -32,7 +35,11 @@ pub(crate) const SURVEY: &str = "\
     SELECT FROM pg_catalog.pg_listening_channels() LIMIT 1;\
     SELECT FROM pg_catalog.pg_depend AS d \
     WHERE d.refclassid OPERATOR(pg_catalog.=) 2615::pg_catalog.oid \
-    AND d.refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema() LIMIT 1";
+    AND d.refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema() LIMIT 1;\
+    SELECT FROM pg_catalog.pg_prepared_statement() AS s \
+    WHERE s.from_sql AND s.name OPERATOR(pg_catalog.!~~) 'dbproxy:%' LIMIT 1;\
+    SELECT FROM pg_catalog.pg_prepared_statement() AS s \
+    WHERE NOT s.from_sql AND s.name OPERATOR(pg_catalog.!~~) 'dbproxy:%' LIMIT 1";
 
 /// How the server answers a statement of the survey that found nothing.
 const NOTHING: &[u8] = b"SELECT 0\0";
@@ -55,7 +62,7 @@ impl Reasons {
         Self(set)
     }
 
-    pub(crate) fn and(self, others: Self) -> Self {
+    pub(crate) const fn and(self, others: Self) -> Self {
         Self(self.0 | others.0)
     }
 
@@ -118,13 +125,19 @@ impl Pins {
         !self.all.without(Reasons::SURVEYED).is_empty()
     }
 
+    /// Whether the client's new names of statements are those that its backend knows.
+    pub(crate) fn names_are_own(&self) -> bool {
+        self.for_good() || self.all.has_any(NAMES)
+    }
+
     /// Adds a reason; answers whether it is the first.
     pub(crate) fn add(&mut self, reason: PinReason) -> bool {
         let added = Reasons::of(&[reason]);
         let new = !self.all.has(reason);
         self.fresh |= new;
-        // A lock may be refused by an answer that is no error.
-        self.due |= new && reason == PinReason::AdvisoryLock;
+        // A lock may be refused by an answer that is no error, and a text that speaks of statements
+        // may leave none behind.
+        self.due |= new && matches!(reason, PinReason::AdvisoryLock | PinReason::SqlPrepare);
         self.all = self.all.and(added);
         self.since_asked = self.since_asked.and(added);
         self.since_discard = self.since_discard.and(added);
@@ -260,10 +273,10 @@ mod tests {
         let mut pins = pinned(&[AdvisoryLock]);
         assert!(pins.asks());
         pins.add(AdvisoryLock);
-        for number in 0..4 {
+        for number in 0..ASKED.len() as u16 {
             pins.answered(number, NOTHING);
         }
-        pins.surveyed(4);
+        pins.surveyed(ASKED.len() as u16);
         assert!(pins.any());
     }
 

@@ -192,3 +192,10 @@ fn deallocate_all_that_failed_takes_nothing() {
     bench.client(&concat(&[bind("", "s1"), sync()]));
     assert_eq!(named(&bench.to_server), "B::dbproxy:1 S");
 }
+
+#[test]
+fn who_gives_a_name_that_looks_like_ours_is_pinned_for_good() {
+    let mut bench = prepared();
+    bench.client(&query("PREPARE \"dbproxy:1\" AS SELECT 1"));
+    assert_eq!(bench.pin(), Some(PinReason::Unclassified));
+}

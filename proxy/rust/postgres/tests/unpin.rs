@@ -6,13 +6,13 @@ use common::*;
 use dbproxy_engine::{Abandoned, Note, PinReason, Release, Session as _};
 
 /// The answers to the survey: how many rows each of its statements has, then ReadyForQuery.
-fn found(rows: [u8; 4]) -> Vec<u8> {
+fn found(rows: [u8; 6]) -> Vec<u8> {
     let answers = rows.map(|rows| complete(&format!("SELECT {rows}")));
     concat(&[answers.concat(), ready(b'I')])
 }
 
 fn nothing() -> Vec<u8> {
-    found([0; 4])
+    found([0; 6])
 }
 
 /// A client whose lock the server has confirmed.
@@ -22,9 +22,19 @@ fn holder() -> Bench {
     bench.to_server.clear();
     bench.server(&concat(&[complete("SELECT 1"), ready(b'I')]));
     assert!(is_survey(&bench), "{}", show(&bench.to_server));
-    assert_eq!(bench.server(&found([1, 0, 0, 0])), "");
+    assert_eq!(bench.server(&found([1, 0, 0, 0, 0, 0])), "");
     assert!(bench.link.is_some());
     bench.to_server.clear();
+    bench
+}
+
+/// A client who has a statement of SQL's, as the server has confirmed.
+fn preparer() -> Bench {
+    let mut bench = Bench::new();
+    does(&mut bench, "PREPARE p AS SELECT 1", "PREPARE");
+    assert!(is_survey(&bench));
+    bench.server(&found([0, 0, 0, 0, 1, 0]));
+    assert!(bench.session.pinned() && bench.released.is_empty());
     bench
 }
 
@@ -74,7 +84,7 @@ fn it_is_kept_for_what_is_left() {
     does(&mut bench, "CREATE TEMP TABLE t (a int)", "CREATE TABLE");
     assert_eq!(show(&bench.to_server), "", "nothing was to be doubted");
     does(&mut bench, "SELECT pg_advisory_unlock(1)", "SELECT 1");
-    bench.server(&found([0, 0, 0, 1]));
+    bench.server(&found([0, 0, 0, 1, 0, 0]));
     assert!(bench.released.is_empty());
     let left = PinReason::TemporaryObject;
     assert_eq!(bench.notes.last(), Some(&Note::Unpinned(Some(left))));
@@ -146,10 +156,8 @@ fn the_unnamed_statement_is_parsed_again_where_the_survey_took_it() {
 }
 
 #[test]
-fn discard_all_ends_what_the_server_is_not_asked_about() {
-    let mut bench = Bench::new();
-    does(&mut bench, "PREPARE p AS SELECT 1", "PREPARE");
-    assert!(bench.session.pinned());
+fn discard_all_ends_what_is_there_without_asking() {
+    let mut bench = preparer();
     does(&mut bench, "DISCARD ALL", "DISCARD ALL");
     assert_eq!(bench.released, [Release::Reset]);
     assert_eq!(bench.notes.last(), Some(&Note::Unpinned(None)));
@@ -157,12 +165,57 @@ fn discard_all_ends_what_the_server_is_not_asked_about() {
 
 #[test]
 fn a_discard_all_that_fails_or_cannot_help_ends_nothing() {
-    let mut bench = Bench::new();
-    does(&mut bench, "PREPARE p AS SELECT 1", "PREPARE");
+    let mut bench = preparer();
     bench.client(&query("DISCARD ALL"));
     bench.server(&concat(&[error("ERROR", "57014"), ready(b'I')]));
     assert!(bench.session.pinned());
     does(&mut bench, "SELECT setseed(0)", "SELECT 1");
     does(&mut bench, "DISCARD ALL", "DISCARD ALL");
     assert!(bench.session.pinned() && bench.released.is_empty());
+}
+
+#[test]
+fn deallocating_or_closing_a_statement_has_the_server_asked() {
+    for (sql, tag) in [
+        ("DEALLOCATE p", "DEALLOCATE"),
+        ("DEALLOCATE pp", "DEALLOCATE"),
+        ("DEALLOCATE ALL", "DEALLOCATE ALL"),
+        ("SELECT 1; DEALLOCATE p", "DEALLOCATE"),
+    ] {
+        let mut bench = preparer();
+        does(&mut bench, sql, tag);
+        assert!(is_survey(&bench), "{sql}");
+        bench.server(&nothing());
+        assert_eq!(bench.released, [Release::Reset], "{sql}");
+    }
+    let mut bench = preparer();
+    bench.client(&concat(&[message(b'C', b"Sp\0"), sync()]));
+    bench.to_server.clear();
+    bench.server(&concat(&[bare(b'3'), ready(b'I')]));
+    assert!(is_survey(&bench));
+}
+
+#[test]
+fn a_text_that_speaks_of_statements_and_leaves_none_binds_nobody() {
+    let mut bench = Bench::new();
+    bench.client(&query("EXECUTE nobody"));
+    bench.to_server.clear();
+    bench.server(&concat(&[error("ERROR", "26000"), ready(b'I')]));
+    assert!(is_survey(&bench));
+    bench.server(&nothing());
+    assert!(!bench.session.pinned());
+}
+
+#[test]
+fn while_it_has_statements_of_its_own_new_names_are_too() {
+    let mut bench = preparer();
+    bench.client(&concat(&[parse("n", "SELECT 1"), sync()]));
+    assert_eq!(show(&bench.to_server), "P:n S");
+    bench.to_server.clear();
+    bench.server(&concat(&[bare(b'1'), ready(b'I')]));
+    does(&mut bench, "DEALLOCATE p", "DEALLOCATE");
+    bench.server(&found([0, 0, 0, 0, 0, 1]));
+    assert!(bench.session.pinned());
+    let left = PinReason::NamedStatement;
+    assert_eq!(bench.notes.last(), Some(&Note::Unpinned(Some(left))));
 }

@@ -216,7 +216,7 @@ impl Session {
         let Touched::Parsed(statement) = self.batch.unnamed.clone() else {
             return;
         };
-        if self.pins.for_good() {
+        if self.pins.names_are_own() {
             return;
         }
         let body = statement.parse.get(HEADER..).unwrap_or_default();

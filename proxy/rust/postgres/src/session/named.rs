@@ -17,6 +17,7 @@ use dbproxy_engine::{PinReason, Steps};
 use crate::expect::Expect;
 use crate::link::{Link, Status};
 use crate::message::{build, frontend, HEADER};
+use crate::pins::NAMES;
 use crate::prepared::{
     is_reserved, same, Alias, Coming, Known, Refusal, Shaped, Shared, Tick, EMPTY,
 };
@@ -146,7 +147,7 @@ impl Session {
 
     /// What a text is parsed under that is read now, if that is known and can be set again.
     pub(super) fn shaping(&self, link: &Link) -> Option<Arc<Settings>> {
-        let known = !self.pins.for_good() && link.expected.acting() == 0;
+        let known = !self.pins.names_are_own() && link.expected.acting() == 0;
         let under = known.then(|| link.settings.shaping()).flatten();
         under.filter(|under| under.are_plain())
     }
@@ -159,7 +160,7 @@ impl Session {
         class: &Class,
         under: Option<Arc<Settings>>,
     ) -> Option<Shared> {
-        if self.pins.for_good() {
+        if self.pins.names_are_own() {
             return None;
         }
         let (_, text, types) = frontend::parsed(body)?;
@@ -298,6 +299,7 @@ impl Session {
         if self.renaming || self.meant(name).is_some() {
             self.batch.names.push((Arc::clone(&known), None));
         }
+        self.pins.may_end(NAMES);
         link.expected.push(Expect::Close {
             unnamed: false,
             ours: false,

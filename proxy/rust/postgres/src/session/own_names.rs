@@ -11,6 +11,7 @@ use dbproxy_engine::{PinReason, Steps};
 use crate::expect::Expect;
 use crate::link::{Leave, Link, Status};
 use crate::message::{build, frontend, peek, Peek, HEADER};
+use crate::pins::NAMES;
 use crate::prepared::{self, is_reserved, significant, Frees, EMPTY, PREFIX, SIGNIFICANT};
 use crate::statement::{deallocated, Deallocated, Effects};
 
@@ -45,6 +46,7 @@ impl Session {
             Deallocated::Name(name) if self.meant(&name).is_none() => None,
             Deallocated::Name(name) => Some(Frees::Name(name.into())),
         };
+        self.pins.may_end(NAMES);
         let known = frees.is_some();
         let synced = !link.unsynced;
         if known {
@@ -102,6 +104,10 @@ impl Session {
             // Nothing is prepared now, and nothing executed, unless it ends the transaction first.
             let lost = !self.names.is_empty() && !self.pins.any() && text.goes_on();
             return lost.then_some(Verdict::GiveUp);
+        }
+        if text.reserved {
+            // The survey doesn't see those.
+            self.pin(PinReason::Unclassified, link, out);
         }
         let mut bytes = Vec::new();
         let synced = !link.unsynced;
@@ -176,6 +182,8 @@ struct Text<'a> {
     text: &'a [u8],
     /// It shows all statements.
     views: bool,
+    /// It may speak of names like ours, which are nobody's to speak of.
+    reserved: bool,
     /// It may speak of any: in escapes, or in what hasn't come.
     unclear: bool,
 }
@@ -188,6 +196,7 @@ impl<'a> Text<'a> {
         };
         let message = whole.unwrap_or_default();
         let escapes = has(message, b"u&\"");
+        let reserved = has(message, PREFIX) || escapes;
         let text = match message.first() {
             Some(&frontend::PARSE) => message.get(HEADER..).and_then(frontend::statement),
             _ => None,
@@ -195,8 +204,8 @@ impl<'a> Text<'a> {
         Self {
             message,
             text: text.unwrap_or(message),
-            // A name of ours is nobody's to speak of.
-            views: has(message, b"pg_prepared_statement") || has(message, PREFIX) || escapes,
+            views: has(message, b"pg_prepared_statement") || reserved,
+            reserved,
             unclear: whole.is_none() || escapes,
         }
     }

@@ -66,6 +66,9 @@ impl Session {
     /// The server has said what it holds of the session's.
     pub(super) fn surveyed(&mut self, answered: u16, out: &mut Steps) {
         self.pins.surveyed(answered);
+        if !self.pins.names_are_own() {
+            self.own.clear();
+        }
         self.tell_unpinned(out);
     }
 

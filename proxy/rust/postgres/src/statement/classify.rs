@@ -2,7 +2,7 @@
 
 use dbproxy_engine::PinReason;
 
-use crate::pins::Reasons;
+use crate::pins::{Reasons, NAMES};
 
 use super::act::{Act, Script};
 use super::class::{Class, Kind};
@@ -149,8 +149,15 @@ impl<'a> Classifier<'a> {
             }
             b"set" => self.follow(setting::set(&self.lexer)),
             b"reset" => self.follow(setting::reset(&self.lexer)),
-            b"deallocate" if self.deallocates_all() => Kind::Neutral,
-            b"execute" | b"deallocate" => self.pinning(PinReason::SqlPrepare),
+            b"deallocate" if self.deallocates_all() => {
+                self.class.ends = self.class.ends.and(NAMES);
+                Kind::Neutral
+            }
+            b"execute" => self.pinning(PinReason::SqlPrepare),
+            b"deallocate" => {
+                self.class.ends = self.class.ends.and(NAMES);
+                self.pinning(PinReason::SqlPrepare)
+            }
             b"listen" => self.pinning(PinReason::Listen),
             b"unlisten" => self.ending(PinReason::Listen, Kind::Neutral),
             b"discard" => self.discard(),
