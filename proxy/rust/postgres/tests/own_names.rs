@@ -4,7 +4,7 @@ mod common;
 
 use common::prepared::*;
 use common::*;
-use dbproxy_engine::{PinReason, Release};
+use dbproxy_engine::{PinReason, Release, Session as _};
 
 #[test]
 fn one_deallocated_name_is_gone_and_its_statement_stays() {
@@ -198,4 +198,17 @@ fn who_gives_a_name_that_looks_like_ours_is_pinned_for_good() {
     let mut bench = prepared();
     bench.client(&query("PREPARE \"dbproxy:1\" AS SELECT 1"));
     assert_eq!(bench.pin(), Some(PinReason::Unclassified));
+}
+
+#[test]
+fn an_unnamed_statement_that_speaks_of_statements_pins_for_as_long_as_it_may_be_used() {
+    let mut bench = prepared();
+    let sql = "SELECT * FROM pg_prepared_statements";
+    bench.client(&concat(&[parse("", sql), sync()]));
+    let ours = concat(&[bare(b'3'), bare(b'3'), bare(b'1'), ready(b'I')]);
+    bench.to_server.clear();
+    bench.server(&concat(&[ours, bare(b'1'), ready(b'I')]));
+    bench.client(&message(b'H', b""));
+    assert!(bench.session.pinned());
+    assert_eq!(show(&bench.to_server), "", "nobody asks whether it is over");
 }

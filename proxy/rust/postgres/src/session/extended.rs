@@ -49,7 +49,8 @@ impl Session {
         }
         let room = link.expected.remembered() <= MOST_REMEMBERED;
         let kept = whole && body.len() <= LONGEST_REMEMBERED && room;
-        if !kept {
+        // One that speaks of statements finds the client's own also when it is used again.
+        if !kept || class.prepared {
             self.pin(PinReason::UnnamedStatement, link, out);
         }
         let statement = Arc::new(remembered(body, kept, &class));
