@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from tests.fix_postgres import PostgresFactory
 from tests.fix_proxy import Proxy, ProxyFactory
-from tests.raw_client import SYNC, RawClient, bind, describe, execute, parse
+from tests.raw_client import SYNC, RawClient, bind, describe, execute, parse, query
 from tests.servers import HOST, PASSWORDS, Postgres
 
 Connection = psycopg.Connection[Any]
@@ -183,3 +183,18 @@ def test_nobody_uses_a_plan_that_was_made_under_anothers_settings(
             does(other, "COMMIT")
         assert [shown(victim, sql) for _ in range(3)] == [wanted] * 3
     assert proxy.metric("dbproxy_session_pins_total") == 0
+
+
+def test_what_has_no_columns_is_described_whatever_its_names_mean_by_now(
+    server: Postgres, proxy: Proxy
+) -> None:
+    for port in (server.port, proxy.port):
+        with RawClient(HOST, port).login("app", PASSWORDS["app"]) as client:
+            client.send(query("SET search_path = first"))
+            client.until()
+            client.send(parse("delete from t", "w") + SYNC)
+            client.until()
+            client.send(query("SET search_path = nowhere"))
+            client.until()
+            client.send(describe(b"S", "w") + SYNC)
+            assert client.kinds() == b"tnZ"

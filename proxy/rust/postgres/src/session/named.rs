@@ -356,10 +356,10 @@ fn body(message: &[u8]) -> &[u8] {
     message.get(HEADER..).unwrap_or_default()
 }
 
-/// Whether a failed transaction would describe a statement and can't parse it: one without columns.
+/// Whether a server would describe a statement as it was parsed, whatever has become of its tables, or of
+/// the transaction: one without columns. To parse it again may fail.
 fn tells_by_itself(link: &mut Link, known: &Known) -> bool {
-    let failed = link.status == Status::Failed && link.expected.requests() == 0;
-    failed && known.shared.has_no_columns() && !is_here(link, known)
+    known.shared.has_no_columns() && !is_here(link, known)
 }
 
 fn class(meant: &Meant, link: &Link, run: &mut Run<'_>) -> Class {
