@@ -257,6 +257,8 @@ pub(crate) struct Expected {
     steering: usize,
     acting: usize,
     remembered: usize,
+    /// Since nothing was open, something was forwarded that may change what statements mean.
+    pub altered: bool,
 }
 
 impl Expected {
@@ -308,6 +310,7 @@ impl Expected {
 
     pub(crate) fn push(&mut self, expect: Expect) {
         self.count(&expect, 1);
+        self.altered |= expect.effects().alters;
         self.entries.push_back(expect);
     }
 

@@ -154,3 +154,17 @@ fn no_setting_is_followed_behind_a_discard_all_that_a_rollback_follows() {
     ]));
     assert_eq!(bench.pin(), Some(dbproxy_engine::PinReason::SessionSetting));
 }
+
+#[test]
+fn nor_where_it_follows_later_in_a_transaction_that_was_begun_in_the_same_batch() {
+    let mut bench = Bench::new();
+    bench.client(&query("SET work_mem = '5MB'"));
+    bench.server(&concat(&[complete("SET"), ready(b'I')]));
+    bench.client(&concat(&[run("DISCARD ALL"), run("BEGIN"), sync()]));
+    let done = |tag| concat(&[bare(b'1'), bare(b'2'), complete(tag)]);
+    bench.server(&concat(&[done("DISCARD ALL"), done("BEGIN"), ready(b'T')]));
+    assert_eq!(bench.pin(), None);
+    bench.client(&query("ROLLBACK"));
+    bench.server(&concat(&[complete("ROLLBACK"), ready(b'I')]));
+    assert_eq!(bench.pin(), Some(dbproxy_engine::PinReason::SessionSetting));
+}

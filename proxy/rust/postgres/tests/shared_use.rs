@@ -121,7 +121,12 @@ fn behind_an_init_query_other_statements_are_shared() {
 
 #[test]
 fn a_named_fetch_pins() {
-    for sql in ["FETCH 1 FROM c", "move c"] {
+    for sql in [
+        "FETCH 1 FROM c",
+        "move c",
+        "/* a */ FETCH c",
+        "-- b\nMOVE c",
+    ] {
         let mut bench = Bench::new();
         bench.client(&concat(&[parse("s1", sql), sync()]));
         assert_eq!(bench.pin(), Some(PinReason::NamedStatement), "{sql}");
@@ -242,4 +247,20 @@ fn who_parses_later_is_not_served_by_what_was_parsed_before() {
     first.idle = new;
     first.client(&uses());
     assert_eq!(named(&first.to_server), "B::dbproxy:1 E: S");
+}
+
+#[test]
+fn what_is_used_behind_a_change_in_the_batch_that_parses_it_is_not_that_which_it_parsed() {
+    let mut bench = Bench::new();
+    let sets = |bind: &[u8]| {
+        let parses = parse("", "SET extra_float_digits = 0");
+        concat(&[parse("s1", "SELECT 1"), parses, bind.to_vec(), execute("")])
+    };
+    bench.client(&concat(&[sets(&bind("", "")), uses()]));
+    assert!(named(&bench.to_server).ends_with("B:: E: H"));
+    let set = concat(&[bare(b'1'), bare(b'2'), complete("SET")]);
+    bench.server(&concat(&[parsed(&[], &["a"]), set]));
+    assert!(named(&bench.to_server).ends_with("P:dbproxy:2 D:S:dbproxy:2 H"));
+    bench.server(&parsed(&[], &["a"]));
+    assert!(named(&bench.to_server).ends_with("B::dbproxy:2 E: S"));
 }

@@ -364,7 +364,8 @@ fn ready(
             link.left(Leave::Indelible);
         }
         // A pinned client's backend is its own.
-        if status == Status::Idle && session.as_ref().is_none_or(|one| !one.pins.any()) {
+        let shared = session.as_ref().is_none_or(|one| !one.pins.any());
+        if status == Status::Idle && (shared || link.expected.altered) {
             link.prepared.clears();
         }
     }
@@ -374,6 +375,7 @@ fn ready(
     }
     let all = status == Status::Idle && link.expected.is_empty() && !link.unsynced;
     link.shifting &= !all;
+    link.expected.altered &= !all;
     link.unnames &= !all;
     if let Some(session) = session {
         if link.settings.is_lost() {

@@ -165,7 +165,7 @@ impl Session {
         }
         let (_, text, types) = frontend::parsed(body)?;
         let fixed = class.reading == Reading::Fixed;
-        if fetches(text) || link.initialised && !fixed {
+        if link.initialised && !fixed {
             return None;
         }
         let shaped = match (&class.effects, class.reading) {
@@ -309,19 +309,6 @@ impl Session {
         let ours = unknown(name).map(|alias| alias.ours());
         replace(frontend::CLOSE, name, ours, run, out)
     }
-}
-
-/// Whether a text fetches from a cursor: its columns are those of the cursor that it meets, and no server
-/// minds if they change.
-fn fetches(text: &[u8]) -> bool {
-    let word = text
-        .trim_ascii_start()
-        .split(|byte| !byte.is_ascii_alphabetic())
-        .next();
-    let verbs: [&[u8]; 2] = [b"fetch", b"move"];
-    verbs
-        .iter()
-        .any(|verb| word.is_some_and(|word| word.eq_ignore_ascii_case(verb)))
 }
 
 /// Whether a statement must be parsed first: then it must be known how the transaction stands.

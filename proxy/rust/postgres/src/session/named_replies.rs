@@ -160,6 +160,13 @@ pub(super) fn completed(session: Option<&mut Session>, link: &mut Link, tag: &[u
                 }
             }
         }
+        // What is parsed aside of a transaction's settings is meant to stay.
+        (b"ROLLBACK\0", Some(front)) if link.expected.altered && !front.is_ours() => {
+            link.prepared.clears();
+            if let Some(session) = session {
+                session.batch.tried = None;
+            }
+        }
         _ => {}
     }
 }

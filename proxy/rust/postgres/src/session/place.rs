@@ -35,14 +35,35 @@ impl Session {
         run: &mut Run<'_>,
         out: &mut Steps,
     ) -> Result<Alias, Verdict> {
-        match meant {
-            Meant::Coming(name, coming) => Ok(Alias::of(coming.number, &name)),
-            Meant::Known(name, known) => match self.place(&name, &known, link, run, out) {
-                Place::Here(number) => Ok(Alias::of(number, &name)),
-                Place::Nowhere(refusal) => Ok(Alias::refused(&name, known.shared, refusal)),
-                Place::Coming(verdict) => Err(verdict),
-            },
+        let (name, known) = match meant {
+            Meant::Coming(name, coming) => {
+                // It would be planned under other settings than those that it is there for.
+                let changes = link.expected.acting() > 0;
+                let waits = changes.then(|| self.until_answered(link, run, out));
+                if let Some(verdict) = waits.flatten() {
+                    return Err(verdict);
+                }
+                match self.outdated(&name, &coming, link) {
+                    Some(known) => (name, known),
+                    None => return Ok(Alias::of(coming.number, &name)),
+                }
+            }
+            Meant::Known(name, known) => (name, known),
+        };
+        match self.place(&name, &known, link, run, out) {
+            Place::Here(number) => Ok(Alias::of(number, &name)),
+            Place::Nowhere(refusal) => Ok(Alias::refused(&name, known.shared, refusal)),
+            Place::Coming(verdict) => Err(verdict),
         }
+    }
+
+    /// What was parsed in the batch at hand, and is there, for another state than the session has now.
+    fn outdated(&self, name: &[u8], coming: &Coming, link: &Link) -> Option<Known> {
+        if coming.now == now(link, &coming.shared) {
+            return None;
+        }
+        let (_, known) = self.names.get(name)?;
+        (known.parsed.sent == coming.sent).then(|| known.clone())
     }
 
     fn place(
@@ -111,6 +132,10 @@ impl Session {
 pub(super) fn now(link: &Link, shared: &Shared) -> Now {
     if shared.is_never_shaped() {
         return Now::Known(Settings::none());
+    }
+    if link.expected.altered {
+        // What literals mean is undone with the transaction, and no server makes them anew.
+        return Now::Blurred;
     }
     if link.initialised && link.settings.touched() {
         // What a RESET comes back to isn't what the init query has set.

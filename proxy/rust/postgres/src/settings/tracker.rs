@@ -33,7 +33,7 @@ pub(crate) struct Tracker {
     raw: bool,
     /// Those with a value for the transaction only, which isn't kept here.
     locals: Vec<Arc<str>>,
-    /// A DISCARD ALL is done in the request at hand, which newer servers commit at once.
+    /// A DISCARD ALL is done in the request or transaction at hand, which newer servers commit at once.
     discarded: bool,
     /// What the server reported that no statement explains, and what it was before: a trigger or
     /// function has set it.
@@ -216,7 +216,6 @@ impl Tracker {
 
     /// A request is answered. `failed`: with an error, that undid it if no transaction is open.
     pub(crate) fn ready(&mut self, status: Status, failed: bool, name: &str, params: &Params) {
-        self.discarded = false;
         self.explained = false;
         if status != Status::Idle {
             return;
@@ -268,6 +267,7 @@ impl Tracker {
         }
         self.savepoints.clear();
         self.locals.clear();
+        self.discarded = false;
     }
 
     fn roll_back(&mut self) {

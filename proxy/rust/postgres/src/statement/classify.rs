@@ -8,7 +8,7 @@ use super::act::{Act, Script};
 use super::class::{Class, Kind};
 use super::effects::Effects;
 use super::lexer::{Lexer, Token};
-use super::literals::reading;
+use super::literals::{reading, Reading};
 use super::scan::{Lower, Scan};
 use super::setting;
 
@@ -31,8 +31,11 @@ pub(crate) fn classify(text: &[u8], dialect: Dialect) -> Class {
         class: Class::default(),
         number: 0,
         acts: Vec::new(),
+        fetches: false,
     };
     while classifier.statement() {}
+    // What isn't known to the proxy may do anything.
+    classifier.class.effects.alters |= classifier.class.dirty;
     if classifier.lexer.unsure() {
         return Class::unknown(PinReason::Unclassified);
     }
@@ -42,7 +45,10 @@ pub(crate) fn classify(text: &[u8], dialect: Dialect) -> Class {
     };
     Class {
         acts: (!script.acts.is_empty()).then(|| script.into()),
-        reading: reading(text, dialect.literal_backslashes),
+        reading: match classifier.fetches {
+            true => Reading::Moment,
+            false => reading(text, dialect.literal_backslashes),
+        },
         ..classifier.class
     }
 }
@@ -53,6 +59,8 @@ struct Classifier<'a> {
     /// How many statements stand before this one.
     number: u16,
     acts: Vec<(u16, Act)>,
+    /// Its columns are those of the cursor that it meets, and no server minds if they change.
+    fetches: bool,
 }
 
 impl<'a> Classifier<'a> {
@@ -137,7 +145,11 @@ impl<'a> Classifier<'a> {
             b"savepoint" => self.savepoint(Act::Savepoint),
             b"release" => self.savepoint(Act::Release),
             b"close" => self.ending(PinReason::HeldCursor, Kind::Neutral),
-            b"lock" | b"fetch" | b"move" => Kind::Neutral,
+            b"lock" => Kind::Neutral,
+            b"fetch" | b"move" => {
+                self.fetches = true;
+                Kind::Neutral
+            }
             b"declare" => Kind::Declare,
             b"do" | b"call" => {
                 self.class.dirty = true;

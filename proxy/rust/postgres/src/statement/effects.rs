@@ -33,6 +33,8 @@ pub(crate) struct Path {
 pub(crate) struct Effects {
     idle: Path,
     transaction: Path,
+    /// It may change what the names and literals of other statements mean.
+    pub alters: bool,
 }
 
 const fn path(may_commit: bool, end: State) -> Path {
@@ -49,6 +51,7 @@ impl Effects {
     pub(crate) const NONE: Self = Self {
         idle: path(false, State::Idle),
         transaction: path(false, State::Transaction),
+        alters: false,
     };
     /// Writes (or may): commits by itself where no transaction is open, all of it or nothing.
     pub(crate) const WRITE: Self = Self {
@@ -62,6 +65,7 @@ impl Effects {
             outlives_error: true,
             ..path(true, State::Idle)
         },
+        alters: true,
         ..Self::NONE
     };
     /// BEGIN.
@@ -79,11 +83,12 @@ impl Effects {
             settles: Settles::AtItsEnd,
             ..path(true, State::Idle)
         },
+        ..Self::NONE
     };
     /// ROLLBACK, ABORT.
     pub(crate) const ROLLBACK: Self = Self {
-        idle: path(false, State::Idle),
         transaction: path(false, State::Idle),
+        ..Self::NONE
     };
     /// Not understood: anything.
     pub(crate) const UNKNOWN: Self = {
@@ -96,6 +101,7 @@ impl Effects {
         Self {
             idle: anything,
             transaction: anything,
+            alters: true,
         }
     };
 
@@ -131,6 +137,7 @@ impl Effects {
         Self {
             idle: follow(self.idle),
             transaction: follow(self.transaction),
+            alters: self.alters || next.alters,
         }
     }
 }

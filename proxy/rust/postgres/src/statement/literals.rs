@@ -3,7 +3,7 @@
 
 use super::lexer::{Lexer, Token};
 
-/// What else than the text says what a server makes of its literals.
+/// What else than the text says what a server makes of it.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) enum Reading {
     /// Nothing.
@@ -11,7 +11,7 @@ pub(crate) enum Reading {
     Fixed,
     /// Settings: `DateStyle`, `TimeZone`, `standard_conforming_strings` and the like.
     Settings,
-    /// The moment: `'now'` is a date.
+    /// The moment: `'now'` is a date, and FETCH has the columns of its cursor.
     Moment,
 }
 
