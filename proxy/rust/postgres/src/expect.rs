@@ -155,8 +155,7 @@ impl Expect {
             Self::Describe { .. } | Self::Learn(_) | Self::LearnUnnamed(_) => true,
             Self::Execute { .. } | Self::Close { .. } => true,
             Self::Broken { extended } => *extended,
-            Self::Query { .. } | Self::FunctionCall | Self::Sync { .. } => false,
-            Self::CopyEnd { .. } | Self::Injected(_) => false,
+            _ => false,
         }
     }
 
@@ -368,13 +367,11 @@ impl Expected {
 
     /// The next Sync ends a batch of which something was read.
     pub(crate) fn fill_batch(&mut self) -> bool {
-        for entry in &mut self.entries {
-            if let Expect::Sync { empty } = entry {
-                *empty = false;
-                return true;
-            }
-        }
-        false
+        let empty = self.entries.iter_mut().find_map(|entry| match entry {
+            Expect::Sync { empty } => Some(empty),
+            _ => None,
+        });
+        empty.map(|empty| *empty = false).is_some()
     }
 
     fn count(&mut self, expect: &Expect, change: isize) {

@@ -94,7 +94,9 @@ fn what_stands_behind_a_change_in_its_batch_serves_nobody_else() {
 fn what_is_parsed_aside_of_a_transactions_settings_is_there_behind_it() {
     let mut bench = dated();
     bench.idle = vec![link()];
-    bench.client(&query("BEGIN; SET LOCAL search_path = a; CREATE TABLE b ()"));
+    bench.client(&query(
+        "BEGIN; SET LOCAL search_path = a; CREATE TABLE b ()",
+    ));
     let begun = concat(&[complete("BEGIN"), complete("SET")]);
     bench.server(&concat(&[begun, complete("CREATE TABLE"), ready(b'T')]));
     bench.client(&uses());
@@ -104,4 +106,20 @@ fn what_is_parsed_aside_of_a_transactions_settings_is_there_behind_it() {
     let back = concat(&[done("ROLLBACK"), done("RELEASE"), closed.clone()]);
     bench.server(&concat(&[back, ready(b'T')]));
     assert!(named(&bench.to_server).ends_with("B::dbproxy:1 E: S"));
+}
+
+#[test]
+fn what_is_used_behind_a_change_in_the_batch_that_parses_it_is_parsed_again() {
+    let mut bench = Bench::new();
+    let makes = concat(&[
+        parse("", "CREATE TEMP TABLE d ()"),
+        bind("", ""),
+        execute(""),
+    ]);
+    let parses = parse("s1", "SELECT 1");
+    bench.client(&concat(&[parses, makes, uses()]));
+    assert!(named(&bench.to_server).ends_with("B:: E: H"));
+    let made = concat(&[bare(b'1'), bare(b'2'), complete("CREATE TABLE")]);
+    bench.server(&concat(&[parsed(&[], &["a"]), made]));
+    assert!(named(&bench.to_server).ends_with("P:dbproxy:2 D:S:dbproxy:2 H"));
 }

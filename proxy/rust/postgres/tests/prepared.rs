@@ -351,3 +351,12 @@ fn a_failed_transaction_describes_what_has_no_columns_and_was_never_parsed_there
     let told = concat(&[described(&[23], &[]), ready(b'E')]);
     assert_eq!(bench.to_client, told);
 }
+
+#[test]
+fn columns_are_the_same_however_their_names_are_encoded() {
+    let mut bench = prepared_with(&[], &["gr\u{f6}\u{df}e"]);
+    bench.idle = vec![link()];
+    bench.client(&concat(&[bind("", "s1"), execute(""), sync()]));
+    bench.server(&parsed(&[], &["gr\u{fc}n"]));
+    assert!(named(&bench.to_server).ends_with("B::dbproxy:1 E: S"));
+}

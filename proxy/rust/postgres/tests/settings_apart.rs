@@ -168,3 +168,16 @@ fn nor_where_it_follows_later_in_a_transaction_that_was_begun_in_the_same_batch(
     bench.server(&concat(&[complete("ROLLBACK"), ready(b'I')]));
     assert_eq!(bench.pin(), Some(dbproxy_engine::PinReason::SessionSetting));
 }
+
+#[test]
+fn a_prepare_transaction_where_none_is_open_leaves_unknown_what_is_set() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[
+        run("SET work_mem = '5MB'"),
+        run("PREPARE TRANSACTION 'a'"),
+        sync(),
+    ]));
+    let done = |tag| concat(&[bare(b'1'), bare(b'2'), complete(tag)]);
+    bench.server(&concat(&[done("SET"), done("ROLLBACK"), ready(b'I')]));
+    assert_eq!(bench.pin(), Some(dbproxy_engine::PinReason::SessionSetting));
+}

@@ -76,3 +76,42 @@ fn an_unnamed_statement_that_waits_for_its_use_under_a_local_setting_pins() {
     bench.client(&concat(&[parse("", DATE), sync()]));
     assert_eq!(bench.pin(), Some(PinReason::UnnamedStatement));
 }
+
+#[test]
+fn what_is_executed_behind_its_parse_leaves_nothing_to_ask_about_it() {
+    let mut bench = Bench::new();
+    let inserts = parse("s", "INSERT INTO d VALUES (1)");
+    let inserts = concat(&[inserts, bind("p", "s"), execute("p")]);
+    bench.client(&concat(&[parse("", "SELECT a FROM t"), inserts, sync()]));
+    assert!(!named(&bench.to_server).contains("D:S: "));
+    assert_eq!(bench.pin(), Some(PinReason::UnnamedStatement));
+}
+
+#[test]
+fn one_of_an_earlier_batch_that_deallocates_all_is_waited_for() {
+    let mut bench = Bench::new();
+    bench.client(&concat(&[parse("s", "SELECT 1"), sync()]));
+    bench.server(&concat(&[parsed(&[], &["a"]), ready(b'I')]));
+    bench.client(&concat(&[query("BEGIN")]));
+    bench.server(&concat(&[complete("BEGIN"), ready(b'T')]));
+    bench.client(&concat(&[parse("", "DEALLOCATE ALL"), sync()]));
+    bench.server(&concat(&[bare(b'1'), described(&[], &[]), ready(b'T')]));
+    bench.client(&concat(&[uses_all(), parse("s", "SELECT 2"), sync()]));
+    assert!(named(&bench.to_server).ends_with("B:: E: H"));
+    bench.server(&concat(&[bare(b'2'), complete("DEALLOCATE ALL")]));
+    assert!(named(&bench.to_server).ends_with("D:S:dbproxy:2 S"));
+}
+
+fn uses_all() -> Vec<u8> {
+    concat(&[bind("", ""), execute("")])
+}
+
+#[test]
+fn one_that_is_shared_elsewhere_outlives_what_deallocates_all_in_front_of_it() {
+    let mut bench = waiting();
+    bench.idle = vec![link()];
+    let frees = parse("d", "DEALLOCATE ALL");
+    let frees = concat(&[frees, bind("p", "d"), execute("p")]);
+    bench.client(&concat(&[frees, uses()]));
+    assert!(named(&bench.to_server).ends_with("E:p H"));
+}

@@ -20,12 +20,14 @@ pub(crate) enum Rows {
 }
 
 impl Rows {
-    /// Of a RowDescription; `None` if it isn't one. Which table a column is from may change.
+    /// Of a RowDescription; `None` if it isn't one. Which table a column is from may change, and how a
+    /// name is written with the client's encoding.
     pub(crate) fn described(body: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(body);
         let mut columns = Vec::new();
         for _ in 0..reader.u16().ok()? {
-            columns.extend_from_slice(reader.cstr().ok()?);
+            let name = reader.cstr().ok()?;
+            columns.extend(name.iter().filter(|_| name.is_ascii()));
             columns.push(0);
             reader.take(6).ok()?;
             columns.extend_from_slice(reader.take(4).ok()?);

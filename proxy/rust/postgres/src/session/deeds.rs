@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::link::{Leave, Link};
+use crate::link::{Leave, Link, Status};
 use crate::settings::traces;
 use crate::statement::Act;
 
@@ -29,6 +29,10 @@ pub(super) fn carried_out(
 ) {
     if !tag.is_empty() && !act.fits(tag) {
         // The server cut the text into other statements.
+        link.settings.lose();
+    }
+    if *act == Act::Commit && tag == b"ROLLBACK" && link.status == Status::Idle {
+        // PREPARE TRANSACTION where none is open rolls nothing back.
         link.settings.lose();
     }
     link.settings.done(act, tag);

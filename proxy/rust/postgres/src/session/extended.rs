@@ -14,7 +14,7 @@ use crate::link::{Leave, Link, Status};
 use crate::message::{build, frontend, HEADER};
 use crate::statement::{Acts, Class, Effects};
 
-use super::forward::{commits, Verdict};
+use super::forward::{acts_later, Verdict};
 use super::parameters;
 use super::run::Run;
 use super::{Session, Touched};
@@ -57,6 +57,7 @@ impl Session {
         self.batch.under = Some(Arc::clone(link.settings.now()));
         self.batch.unnamed = Touched::Parsed(Arc::clone(&statement));
         self.batch.used = false;
+        self.batch.ran = false;
         link.expected.push(parsing(statement, false));
         link.unsynced = true;
         Verdict::Forward
@@ -84,7 +85,8 @@ impl Session {
             self.use_unnamed(link, run, out);
         }
         self.bound(link, body, acts, out);
-        self.portal_commits |= commits(&effects);
+        self.batch.forgets |= effects.forgets;
+        self.portal_acts |= acts_later(&effects);
         let alias = None;
         link.expected.push(Expect::Bind { effects, alias });
         link.unsynced = true;
@@ -119,11 +121,13 @@ impl Session {
         let booked = self.batch.bound.is_some() && unnamed;
         self.batch.executed |= unnamed;
         let acts = self.batch.bound.clone().flatten().filter(|_| unnamed);
-        let effects = if !booked && self.portal_commits {
+        let effects = if !booked && self.portal_acts {
             Effects::UNKNOWN
         } else {
             Effects::NONE
         };
+        self.batch.forgets |= effects.forgets;
+        self.batch.ran = true;
         link.expected.push(Expect::Execute { effects, acts });
         link.unsynced = true;
         Verdict::Forward
@@ -205,7 +209,7 @@ impl Session {
     }
 
     /// Whether the client uses an unnamed statement of an earlier batch that the backend at hand hasn't.
-    fn shares_unnamed(&self, link: &Link) -> bool {
+    pub(super) fn shares_unnamed(&self, link: &Link) -> bool {
         let kept = matches!(self.batch.unnamed, Touched::Not) && self.names.get(b"").is_some();
         let own = self.unnamed.as_ref();
         kept && !own.is_some_and(|own| link.has_unnamed(own))
@@ -219,6 +223,10 @@ impl Session {
         };
         if self.pins.names_are_own() {
             return;
+        }
+        if self.batch.ran {
+            // By now it may mean something else, or nothing.
+            return self.pin(PinReason::UnnamedStatement, link, out);
         }
         let body = statement.parse.get(HEADER..).unwrap_or_default();
         let class = match frontend::statement(body) {

@@ -378,8 +378,8 @@ fn copy(link: &mut Link, tag: u8) -> Verdict {
     Verdict::Forward
 }
 
-/// An effect that a portal of an earlier batch may still have.
-pub(super) fn commits(effects: &Effects) -> bool {
+/// Whether a portal of an earlier batch may still do something that must be known of.
+pub(super) fn acts_later(effects: &Effects) -> bool {
     use crate::statement::State;
-    effects.from(State::Transaction).may_commit
+    effects.from(State::Transaction).may_commit || effects.forgets
 }

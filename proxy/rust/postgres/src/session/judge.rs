@@ -387,7 +387,7 @@ fn ready(
             }
         }
         if all {
-            session.portal_commits = false;
+            session.portal_acts = false;
         }
         return Verdict::Ready(to_client);
     }

@@ -64,7 +64,7 @@ pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> O
     session.batch = Batch::default();
     session.renaming = false;
     session.waits = Until::Now;
-    session.portal_commits = false;
+    session.portal_acts = false;
     Outcome::Stays
 }
 

@@ -99,6 +99,8 @@ struct Batch {
     names: Vec<Change>,
     /// It may deallocate them all.
     forgets: bool,
+    /// Something was executed behind the Parse of the unnamed statement.
+    ran: bool,
     /// It had this one prepared, and the server made something else of it, or said this.
     tried: Option<(Arc<Shared>, Now)>,
     said: Option<Arc<[u8]>>,
@@ -136,8 +138,8 @@ pub struct Session {
     /// Bytes of a message that are still to be forwarded, or thrown away.
     streaming: usize,
     swallowing: usize,
-    /// A portal of this transaction would commit.
-    portal_commits: bool,
+    /// A portal of this transaction would commit, or deallocate all statements.
+    portal_acts: bool,
     batch: Batch,
     /// The unnamed statement that the client has, as far as that is answered.
     unnamed: Option<Arc<Statement>>,
@@ -188,7 +190,7 @@ impl Session {
             scanned: 0,
             streaming: 0,
             swallowing: 0,
-            portal_commits: false,
+            portal_acts: false,
             batch: Batch::default(),
             unnamed: None,
             names: Names::default(),

@@ -25,7 +25,7 @@ use crate::settings::Settings;
 use crate::statement::{Acts, Class, Effects, Reading};
 
 use super::extended::followed;
-use super::forward::{commits, Verdict};
+use super::forward::{acts_later, Verdict};
 use super::named_messages::{
     close_surplus, parse, parse_as_it_is, parse_empty, parse_twice, rebound, replace,
 };
@@ -65,8 +65,12 @@ impl Session {
         }
         let uses = match tag {
             frontend::PARSE => parses,
-            frontend::BIND => frontend::names(body).is_none_or(|(_, name)| !name.is_empty()),
-            frontend::DESCRIBE => matches!(frontend::named(body), Some((b'S', [_, ..]))),
+            frontend::BIND => frontend::names(body)
+                .is_none_or(|(_, name)| !name.is_empty() || self.shares_unnamed(link)),
+            frontend::DESCRIBE => match frontend::named(body) {
+                Some((b'S', name)) => !name.is_empty() || self.shares_unnamed(link),
+                _ => false,
+            },
             _ => false,
         };
         if uses && self.renaming {
@@ -229,7 +233,7 @@ impl Session {
         let (effects, acts) = self.deeds_of(class, name);
         let acts = followed(body(run.rest), acts);
         self.bound(link, body(run.rest), acts, out);
-        self.portal_commits |= commits(&effects);
+        self.portal_acts |= acts_later(&effects);
         let head = alias
             .as_ref()
             .and_then(|alias| rebound(run.rest, portal, name, &alias.ours()));

@@ -37,15 +37,19 @@ impl Session {
     ) -> Result<Alias, Verdict> {
         let (name, known) = match meant {
             Meant::Coming(name, coming) => {
-                // It would be planned under other settings than those that it is there for.
-                let changes = link.expected.acting() > 0;
-                let waits = changes.then(|| self.until_answered(link, run, out));
-                if let Some(verdict) = waits.flatten() {
+                let same = coming.now == now(link, &coming.shared);
+                if same && link.expected.acting() == 0 {
+                    return Ok(Alias::of(coming.number, &name));
+                }
+                // It would be used in another state than that which it is there for.
+                if let Some(verdict) = self.until_answered(link, run, out) {
                     return Err(verdict);
                 }
-                match self.outdated(&name, &coming, link) {
-                    Some(known) => (name, known),
-                    None => return Ok(Alias::of(coming.number, &name)),
+                match self.names.get(&name) {
+                    Some((_, known)) if !same && known.parsed.sent == coming.sent => {
+                        (name, known.clone())
+                    }
+                    _ => return Ok(Alias::of(coming.number, &name)),
                 }
             }
             Meant::Known(name, known) => (name, known),
@@ -55,15 +59,6 @@ impl Session {
             Place::Nowhere(refusal) => Ok(Alias::refused(&name, known.shared, refusal)),
             Place::Coming(verdict) => Err(verdict),
         }
-    }
-
-    /// What was parsed in the batch at hand, and is there, for another state than the session has now.
-    fn outdated(&self, name: &[u8], coming: &Coming, link: &Link) -> Option<Known> {
-        if coming.now == now(link, &coming.shared) {
-            return None;
-        }
-        let (_, known) = self.names.get(name)?;
-        (known.parsed.sent == coming.sent).then(|| known.clone())
     }
 
     fn place(

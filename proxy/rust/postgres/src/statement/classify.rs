@@ -36,6 +36,7 @@ pub(crate) fn classify(text: &[u8], dialect: Dialect) -> Class {
     while classifier.statement() {}
     // What isn't known to the proxy may do anything.
     classifier.class.effects.alters |= classifier.class.dirty;
+    classifier.class.effects.forgets = classifier.class.forgets;
     if classifier.lexer.unsure() {
         return Class::unknown(PinReason::Unclassified);
     }

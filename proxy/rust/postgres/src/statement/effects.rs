@@ -35,6 +35,8 @@ pub(crate) struct Effects {
     transaction: Path,
     /// It may change what the names and literals of other statements mean.
     pub alters: bool,
+    /// It may deallocate all prepared statements.
+    pub forgets: bool,
 }
 
 const fn path(may_commit: bool, end: State) -> Path {
@@ -52,6 +54,7 @@ impl Effects {
         idle: path(false, State::Idle),
         transaction: path(false, State::Transaction),
         alters: false,
+        forgets: false,
     };
     /// Writes (or may): commits by itself where no transaction is open, all of it or nothing.
     pub(crate) const WRITE: Self = Self {
@@ -102,6 +105,7 @@ impl Effects {
             idle: anything,
             transaction: anything,
             alters: true,
+            forgets: true,
         }
     };
 
@@ -138,6 +142,7 @@ impl Effects {
             idle: follow(self.idle),
             transaction: follow(self.transaction),
             alters: self.alters || next.alters,
+            forgets: self.forgets || next.forgets,
         }
     }
 }
