@@ -113,5 +113,8 @@ fn one_that_is_shared_elsewhere_outlives_what_deallocates_all_in_front_of_it() {
     let frees = parse("d", "DEALLOCATE ALL");
     let frees = concat(&[frees, bind("p", "d"), execute("p")]);
     bench.client(&concat(&[frees, uses()]));
-    assert!(named(&bench.to_server).ends_with("E:p H"));
+    bench.server(&parsed(&[], &[]));
+    assert!(named(&bench.to_server).ends_with("B:p:dbproxy:1 E:p H"));
+    bench.server(&concat(&[bare(b'2'), complete("DEALLOCATE ALL")]));
+    assert!(named(&bench.to_server).ends_with("H P: B:: E: S"));
 }
