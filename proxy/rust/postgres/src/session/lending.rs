@@ -14,7 +14,7 @@ use crate::expect::Expect;
 use crate::link::{Leave, Link, Status};
 use crate::message::{build, frontend, peek, Peek};
 use crate::pins::Reasons;
-use crate::prepared::{is_reserved, Known, Lent, LentState, Naming, Theirs};
+use crate::prepared::{is_reserved, Known, Lent, LentState, Naming, Shared, Theirs};
 use crate::statement::{spoken, Effects, Spoken};
 
 use super::aside::{sync, Aside};
@@ -35,52 +35,61 @@ impl Session {
     ) -> Option<Verdict> {
         let dialect = link.dialect();
         let spoken = spoken(text, dialect)?;
-        let name = match &spoken {
-            Spoken::DeallocatesAll => return self.deallocates(link, None, text, run, out),
-            Spoken::Prepares { name, .. } | Spoken::Executes(name) => name,
-            Spoken::Deallocates { name, .. } => name,
-        };
-        if is_reserved(name) {
+        if is_reserved(spoken.name()) {
             return None;
         }
-        if let Spoken::Deallocates { name, sure: true } = spoken {
-            return self.deallocates(link, Some(name), text, run, out);
+        match spoken {
+            Spoken::DeallocatesAll => return self.deallocates(link, None, text, run, out),
+            Spoken::Deallocates { name, sure: true } => {
+                return self.deallocates(link, Some(name), text, run, out);
+            }
+            _ => {}
         }
         let outer = run.memory.classify(text, dialect);
         let more = outer.pins != Reasons::of(&[PinReason::SqlPrepare]);
         if more || link.unsynced || self.pins.names_are_own() {
             return None;
         }
-        if let Some(verdict) = self.until_answered(link, run, out) {
-            return Some(verdict);
-        }
+        let waits = self.until_answered(link, run, out);
+        waits.or_else(|| self.speaks_of(link, spoken, text, run, out))
+    }
+
+    /// The same of one statement, when everything is answered.
+    fn speaks_of(
+        &mut self,
+        link: &mut Link,
+        spoken: Spoken,
+        text: &[u8],
+        run: &mut Run<'_>,
+        out: &mut Steps,
+    ) -> Option<Verdict> {
         if link.status == Status::Failed && link.prepared.lent.is_none() {
             // It is refused.
             return Some(self.asks(link, Effects::NONE, None, out));
         }
-        let meant = self.meant(name);
-        match (spoken, meant) {
-            (Spoken::Executes(_), Some(Meant::Known(name, known))) => {
-                self.executes(link, (name, known), run, out)
-            }
+        let known = match self.meant(spoken.name()) {
+            Some(Meant::Known(name, known)) => Some((name, known)),
+            Some(Meant::Coming(..)) => return None,
+            None => None,
+        };
+        match (spoken, known) {
+            (Spoken::Executes(_), Some(known)) => self.executes(link, known, run, out),
             (Spoken::Prepares { name, head }, None) => {
                 self.prepares(link, name.into(), (text, head), run, out)
             }
-            (Spoken::Prepares { .. }, Some(Meant::Known(name, _))) => {
+            (Spoken::Prepares { .. }, Some((name, _))) => {
                 Some(self.stands_in(link, &name, None, run, out))
             }
-            (Spoken::Deallocates { .. }, Some(Meant::Known(name, _))) => {
+            (_, Some((name, _))) => {
                 let naming = Naming::Deallocates(Arc::clone(&name));
                 self.renaming = true;
                 Some(self.stands_in(link, &name, Some(naming), run, out))
             }
             // The server hasn't it either.
-            (Spoken::Executes(_) | Spoken::Deallocates { .. }, None)
-                if link.leave == Leave::Clean =>
-            {
+            (_, None) if link.leave == Leave::Clean => {
                 Some(self.asks(link, Effects::NONE, None, out))
             }
-            _ => None,
+            (_, None) => None,
         }
     }
 
@@ -145,27 +154,19 @@ impl Session {
         if !plain || class.acts.is_some() || class.prepared || class.effects.steers() {
             return None;
         }
-        if let Some(verdict) = self.judge(link, &class, run, out) {
-            return Some(verdict);
+        let state = link.prepared.lent.as_ref().map(|lent| lent.state.clone());
+        if state == Some(LentState::There) {
+            if let Some(verdict) = self.judge(link, &class, run, out) {
+                return Some(verdict);
+            }
         }
         let mut bytes = Vec::new();
-        match link.prepared.lent.take().map(|lent| lent.state) {
+        link.prepared.lent = None;
+        match state {
             None => {
-                let mut aside = Aside::of(link, shared.under(), false)?;
-                aside.alone = true;
-                aside.around(link, &mut bytes, |link, bytes| {
-                    build::parse(bytes, &name, &shared.source(), shared.types());
-                    build::of_statement(bytes, frontend::DESCRIBE, &name);
-                    link.expected.push(Expect::Theirs(Theirs::Lend));
-                    let compare = Theirs::Compare(Arc::clone(&shared));
-                    link.expected.push(Expect::Theirs(compare));
-                });
-                let state = LentState::Making;
-                link.prepared.lent = Some(Lent { name, state });
+                self.lends(link, &name, &shared, &mut bytes)?;
                 run.put(bytes, out);
                 run.seal();
-                // As before, nothing of the client's is under way.
-                self.fresh |= !self.pins.any() && link.status == Status::Idle;
                 Some(Verdict::Hold)
             }
             Some(LentState::There) => {
@@ -183,6 +184,32 @@ impl Session {
             }
             Some(_) => Some(Verdict::GiveUp),
         }
+    }
+
+    /// Makes a statement under the client's own name.
+    fn lends(
+        &mut self,
+        link: &mut Link,
+        name: &Arc<[u8]>,
+        shared: &Arc<Shared>,
+        bytes: &mut Vec<u8>,
+    ) -> Option<()> {
+        let mut aside = Aside::of(link, shared.under(), false)?;
+        aside.alone = true;
+        aside.around(link, bytes, |link, bytes| {
+            build::parse(bytes, name, &shared.source(), shared.types());
+            build::of_statement(bytes, frontend::DESCRIBE, name);
+            link.expected.push(Expect::Theirs(Theirs::Lend));
+            let compare = Theirs::Compare(Arc::clone(shared));
+            link.expected.push(Expect::Theirs(compare));
+        });
+        link.prepared.lent = Some(Lent {
+            name: Arc::clone(name),
+            state: LentState::Making,
+        });
+        // As before, nothing of the client's is under way.
+        self.fresh |= !self.pins.any() && link.status == Status::Idle;
+        Some(())
     }
 
     /// The text finds an empty statement in place of the one that it names: it can't make it then, or
@@ -214,12 +241,8 @@ impl Session {
         run: &mut Run<'_>,
         out: &mut Steps,
     ) -> Option<Verdict> {
-        if !link
-            .prepared
-            .lent
-            .as_ref()
-            .is_some_and(Lent::is_made_by_client)
-        {
+        let lent = link.prepared.lent.as_ref();
+        if !lent.is_some_and(Lent::is_made_by_client) {
             return None;
         }
         if !link.expected.is_empty() {

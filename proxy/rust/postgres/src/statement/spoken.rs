@@ -24,6 +24,18 @@ pub(crate) enum Spoken {
     DeallocatesAll,
 }
 
+impl Spoken {
+    /// The one that it speaks of; empty for all.
+    pub(crate) fn name(&self) -> &[u8] {
+        match self {
+            Self::Prepares { name, .. } | Self::Executes(name) | Self::Deallocates { name, .. } => {
+                name
+            }
+            Self::DeallocatesAll => b"",
+        }
+    }
+}
+
 /// What a text does, if it is one statement that surely does that.
 pub(crate) fn spoken(text: &[u8], dialect: Dialect) -> Option<Spoken> {
     if !dialect.ascii_safe && !text.is_ascii() {
