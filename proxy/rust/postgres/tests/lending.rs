@@ -179,3 +179,24 @@ fn what_may_be_a_keyword_is_deallocated_as_the_server_reads_it() {
     bench.client(&concat(&[bind("", "select"), sync()]));
     assert_eq!(named(&bench.to_server), "B::dbproxy:2 S");
 }
+
+#[test]
+fn what_somebody_else_made_under_the_name_is_not_what_a_prepare_that_failed_says() {
+    let mut bench = Bench::new();
+    bench.client(&query(PREPARE));
+    let failed = concat(&[error("ERROR", "42P05"), ready(b'I')]);
+    let found = concat(&[described(&[], &["b"]), ready(b'I')]);
+    assert_eq!(bench.server(&concat(&[failed, found])), "E:42P05 Z:I");
+    bench.client(&concat(&[bind("", "s"), sync()]));
+    assert!(named(&bench.to_server).ends_with("B::s S"));
+}
+
+#[test]
+fn a_name_that_the_init_query_may_have_made_pins() {
+    for sql in [PREPARE, "EXECUTE s", "DEALLOCATE \"s\"", "DEALLOCATE s"] {
+        let mut bench = Bench::new();
+        bench.idle = vec![initialised_link("PREPARE s AS SELECT 1")];
+        bench.client(&query(sql));
+        assert_eq!(bench.pin(), Some(PinReason::SqlPrepare), "{sql}");
+    }
+}

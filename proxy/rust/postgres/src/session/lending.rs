@@ -73,6 +73,8 @@ impl Session {
             None => None,
         };
         match (spoken, known) {
+            // The init query may have made it.
+            (_, None) if link.initialised => None,
             (Spoken::Executes(_), Some(known)) => self.executes(link, known, run, out),
             (Spoken::Prepares { name, head }, None) => {
                 self.prepares(link, name.into(), (text, head), run, out)

@@ -74,7 +74,10 @@ pub(super) fn learn(
             }
         }
         Some(Expect::Theirs(Theirs::Learn(name, shared))) => {
-            if let Some(session) = session {
+            let state = link.prepared.lent.as_ref().map(|lent| &lent.state);
+            // What a PREPARE that failed found there isn't what it says.
+            let made = name.is_empty() || state == Some(&LentState::Prepared);
+            if let Some(session) = session.filter(|_| made) {
                 let shared = shared.described(&types, rows);
                 let parsed = Parsed::at(Tick::now());
                 let shared = shared.into();

@@ -48,6 +48,8 @@ impl Session {
         }
         let naming = match name {
             None => Some(Naming::DeallocatesAll),
+            // The init query may have made it.
+            Some(name) if self.meant(&name).is_none() && link.initialised => return None,
             Some(name) if self.meant(&name).is_none() => None,
             Some(name) => Some(Naming::Deallocates(name.into())),
         };
