@@ -155,7 +155,8 @@ impl Expect {
             Self::Describe { .. } | Self::Learn(_) | Self::LearnUnnamed(_) => true,
             Self::Execute { .. } | Self::Close { .. } => true,
             Self::Broken { extended } => *extended,
-            _ => false,
+            Self::Query { .. } | Self::FunctionCall | Self::Sync { .. } => false,
+            Self::CopyEnd { .. } | Self::Injected(_) => false,
         }
     }
 
