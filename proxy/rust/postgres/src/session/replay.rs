@@ -45,7 +45,7 @@ impl Session {
     }
 
     /// The server has its client's settings, or hasn't.
-    pub(super) fn prepared(&mut self, link: &Link, out: &mut Steps) {
+    pub(super) fn prepared(&mut self, link: &mut Link, out: &mut Steps) {
         if matches!(self.replaying, Replaying::Failed(_)) {
             return;
         }
@@ -93,8 +93,13 @@ impl Session {
     }
 
     /// Tells the client how the reports of this backend differ from those it knows.
-    pub(super) fn tell_params(&mut self, link: &Link, out: &mut Steps) {
+    pub(super) fn tell_params(&mut self, link: &mut Link, out: &mut Steps) {
         if Arc::ptr_eq(&self.told, &link.params) {
+            return;
+        }
+        if self.told == link.params {
+            // Servers of one kind report the same: the next look at this backend is one at an address.
+            link.params = Arc::clone(&self.told);
             return;
         }
         let mut bytes = Vec::new();
