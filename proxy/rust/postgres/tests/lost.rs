@@ -196,6 +196,21 @@ fn a_pinned_client_is_closed() {
 }
 
 #[test]
+fn settings_that_a_chained_commit_has_kept_are_lost_with_the_backend() {
+    let mut bench = Bench::in_transaction();
+    bench.client(&query("SET ROLE clerk"));
+    bench.server(&concat(&[complete("SET"), ready(b'T')]));
+    bench.client(&query("COMMIT AND CHAIN"));
+    bench.server(&concat(&[complete("COMMIT"), ready(b'T')]));
+    bench.told();
+    assert_eq!(
+        bench.lose(),
+        Outcome::Closes(CloseReason::PinnedBackendLost)
+    );
+    assert_eq!(bench.told(), "E:57P01");
+}
+
+#[test]
 fn in_the_middle_of_a_row_nothing_is_squeezed_in() {
     let mut bench = Bench::new();
     bench.client(&query("SELECT x FROM t"));

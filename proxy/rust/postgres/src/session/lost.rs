@@ -5,6 +5,8 @@
 //! connection stays. Something may have been committed: FATAL 08007, since only the application can
 //! find out. Session state was lost with the backend: FATAL 57P01.
 
+use std::sync::Arc;
+
 use dbproxy_engine::{CloseReason, Outcome, Steps};
 
 use crate::expect::Expect;
@@ -33,7 +35,9 @@ pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> O
         say(fault(&texts::OUTCOME_UNKNOWN), out);
         return end(session, CloseReason::OutcomeUnknown);
     }
-    if session.pins.any() {
+    // COMMIT AND CHAIN keeps what was set before it, and the transaction goes on.
+    let kept = Arc::ptr_eq(link.settings.settings(), &session.settings);
+    if session.pins.any() || !kept {
         say(fault(&texts::PINNED_LOST), out);
         return end(session, CloseReason::PinnedBackendLost);
     }
