@@ -47,6 +47,27 @@ fn the_name_waits_where_its_query_would_take_the_unnamed_statement() {
 }
 
 #[test]
+fn the_name_waits_where_its_query_would_take_the_portal_of_a_transaction() {
+    let mut bench = Bench::named("shop", 1);
+    bench.client(&query("BEGIN"));
+    let named = report("application_name", "shop");
+    let begun = concat(&[complete("BEGIN"), ready(b'T')]);
+    bench.server(&concat(&[complete("SET"), named, ready(b'I'), begun]));
+    bench.client(&concat(&[run("SET application_name TO DEFAULT"), sync()]));
+    let reset = concat(&[bare(b'1'), bare(b'2'), complete("SET")]);
+    let report = report("application_name", "");
+    bench.server(&concat(&[reset, report, ready(b'T')]));
+    let goes_on = concat(&[parse("", "SELECT 1"), execute(""), sync()]);
+    assert_eq!(bench.client(&goes_on), "P E S");
+    let answer = concat(&[bare(b'1'), complete("SET"), ready(b'T')]);
+    bench.server(&answer);
+    assert_eq!(
+        bench.client(&query("COMMIT")),
+        "Q:SET application_name TO 'shop' Q:COMMIT"
+    );
+}
+
+#[test]
 fn the_application_name_is_set_once_per_backend_and_its_reply_dropped() {
     let mut bench = Bench::named("o'brien \\", 1);
     assert_eq!(

@@ -149,8 +149,14 @@ impl Session {
     /// query of the proxy's own takes nothing from it: neither a portal nor the unnamed statement.
     fn reintroduce(&mut self, link: &mut Link, input: &[u8], out: &mut Steps) {
         let reads = link.settled() && link.status != Status::Failed;
-        let none = link.status == Status::Idle && link.unnamed.is_none() && self.unnamed.is_none();
-        if self.nameless && reads && (none || replaces_unnamed(input)) {
+        let spares = match link.status {
+            Status::Idle => {
+                replaces_unnamed(input) || link.unnamed.is_none() && self.unnamed.is_none()
+            }
+            // A portal lives as long as its transaction: a Parse doesn't replace it.
+            _ => input.first() == Some(&frontend::QUERY),
+        };
+        if self.nameless && reads && spares {
             self.introduce(link, out);
         }
     }
