@@ -204,6 +204,21 @@ STATEMENTS = [
     "deallocate prepare n1;",
     'deallocate "N"',
     "deallocate nobody1",
+    "prepare s as select a from d{c}",
+    "prepare n1 (int) as select $1 + 1",
+    'prepare "N" as update d{c} set a = a returning *',
+    "prepare mine as select date '01/02/2020', current_setting('datestyle')",
+    "prepare mine (text) as insert into d{c} (a) values (default)",
+    "prepare s as select nothing",
+    "execute s",
+    "execute s(1)",
+    "execute n1(2)",
+    "execute n1('x')",
+    "execute n1(1 / 0)",
+    'execute "N"',
+    "execute mine",
+    "explain (costs off) execute s",
+    "deallocate mine",
 ]
 """What is worth a name, and what changes under it."""
 KINDS = [(PLAIN, 3), (TRANSACTIONS, 5), (SETTINGS, 2), (STATEFUL, 1), (ROWS, 3), (STATEMENTS, 2)]

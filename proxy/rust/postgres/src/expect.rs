@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::message::backend;
 use crate::pins::Reasons;
-use crate::prepared::{Alias, Coming, Frees, Shared};
+use crate::prepared::{Alias, Coming, Naming, Theirs};
 use crate::statement::{Acts, Effects};
 
 /// Entries that an empty queue keeps room for.
@@ -29,13 +29,13 @@ pub(crate) struct Statement {
 /// What the server owes an answer for.
 #[derive(Clone, Debug)]
 pub(crate) enum Expect {
-    /// A simple query. `begins`: it is a plain BEGIN, which fails only if it is cancelled. `frees`:
-    /// what it deallocates of the client's; on the server it does so with something else.
+    /// A simple query. `begins`: it is a plain BEGIN, which fails only if it is cancelled. `naming`:
+    /// it does nothing else.
     Query {
         effects: Effects,
         begins: bool,
         acts: Acts,
-        frees: Option<Frees>,
+        naming: Option<Naming>,
     },
     FunctionCall,
     /// `unnamed`: it parses the unnamed statement. `ours`: the proxy put it in. `coming`: the one that
@@ -55,10 +55,8 @@ pub(crate) enum Expect {
     },
     /// A Describe of the proxy's own.
     Learn(Arc<Coming>),
-    /// The same of the client's unnamed statement, which is to outlive its batch.
-    LearnUnnamed(Arc<Shared>),
-    /// A Parse of the proxy's own, of what the client calls so and under that name.
-    Own(Arc<[u8]>),
+    /// A message of the proxy's own about a statement under the client's own name.
+    Theirs(Theirs),
     /// A message of the proxy's own that puts settings in place for a Parse: `done` says that it is done.
     /// `back`: it puts things back as the client left them.
     Aside {
@@ -141,8 +139,7 @@ impl Expect {
             Self::Injected(_)
                 | Self::Parse { ours: true, .. }
                 | Self::Learn(_)
-                | Self::LearnUnnamed(_)
-                | Self::Own(_)
+                | Self::Theirs(_)
                 | Self::Aside { .. }
                 | Self::Close { ours: true, .. }
         )
@@ -151,8 +148,8 @@ impl Expect {
     /// Whether an error in front of it in its batch keeps the server from reading it.
     pub(crate) fn is_extended(&self) -> bool {
         match self {
-            Self::Parse { .. } | Self::Own(_) | Self::Bind { .. } | Self::Aside { .. } => true,
-            Self::Describe { .. } | Self::Learn(_) | Self::LearnUnnamed(_) => true,
+            Self::Parse { .. } | Self::Bind { .. } | Self::Aside { .. } => true,
+            Self::Describe { .. } | Self::Learn(_) | Self::Theirs(_) => true,
             Self::Execute { .. } | Self::Close { .. } => true,
             Self::Broken { extended } => *extended,
             Self::Query { .. } | Self::FunctionCall | Self::Sync { .. } => false,
@@ -189,6 +186,7 @@ impl Expect {
                 ..
             } => *ours && unnamed.is_none() && coming.is_none(),
             Self::Aside { back, .. } => *back,
+            Self::Theirs(theirs) => *theirs == Theirs::PutAway,
             _ => false,
         }
     }
@@ -232,14 +230,15 @@ impl Expect {
                 _ => Not,
             },
             (Self::FunctionCall, backend::FUNCTION_CALL_RESPONSE) => Part,
-            (Self::Describe { .. } | Self::Learn(_) | Self::LearnUnnamed(_), tag) => match tag {
+            (Self::Describe { .. } | Self::Learn(_), tag) => match tag {
                 backend::PARAMETER_DESCRIPTION => Part,
                 backend::ROW_DESCRIPTION | backend::NO_DATA => Whole,
                 _ => Not,
             },
             (Self::Aside { .. }, backend::DATA_ROW) => Part,
             (Self::Aside { done, .. }, tag) if *done == tag => Whole,
-            (Self::Parse { .. } | Self::Own(_), backend::PARSE_COMPLETE) => Whole,
+            (Self::Theirs(theirs), tag) => theirs.fits(tag),
+            (Self::Parse { .. }, backend::PARSE_COMPLETE) => Whole,
             (Self::Bind { .. }, backend::BIND_COMPLETE) => Whole,
             (Self::Close { .. }, backend::CLOSE_COMPLETE) => Whole,
             _ => Not,

@@ -175,9 +175,11 @@ impl Link {
         }
     }
 
-    /// Whether its settings are other than those it logged in with, and can't be put back one by one.
+    /// Whether its settings are other than those it logged in with, and can't be put back one by one; or a
+    /// name of its client's is there.
     fn resettable(&self) -> bool {
-        self.settings.is_lost() || self.initialised && self.settings.touched()
+        let lost = self.settings.is_lost() || self.prepared.lent.is_some();
+        lost || self.initialised && self.settings.touched()
     }
 
     /// Takes note of a statement that `session` forwards.

@@ -35,8 +35,8 @@ fn deallocating_what_the_client_has_not_is_left_to_the_server() {
 #[test]
 fn sql_that_names_a_statement_finds_the_clients_own_and_pins() {
     let mut bench = prepared();
-    bench.client(&query("EXECUTE s1"));
-    assert_eq!(named(&bench.to_server), "P:s1 S Q:EXECUTE s1");
+    bench.client(&query("SELECT 1; EXECUTE s1"));
+    assert_eq!(named(&bench.to_server), "P:s1 S Q:SELECT 1; EXECUTE s1");
     assert_eq!(bench.pin(), Some(PinReason::SqlPrepare));
     let ours = concat(&[bare(b'1'), ready(b'I')]);
     let reply = concat(&[ours, complete("SELECT 1"), ready(b'I')]);
@@ -57,8 +57,11 @@ fn the_view_of_all_statements_shows_the_clients_own_and_no_other() {
 #[test]
 fn a_statement_that_the_text_does_not_name_stays_shared() {
     let mut bench = prepared();
-    bench.client(&query("PREPARE other AS SELECT 1"));
-    assert_eq!(named(&bench.to_server), "Q:PREPARE other AS SELECT 1");
+    bench.client(&query("SELECT 1; PREPARE other AS SELECT 1"));
+    assert_eq!(
+        named(&bench.to_server),
+        "Q:SELECT 1; PREPARE other AS SELECT 1"
+    );
     bench.server(&concat(&[complete("PREPARE"), ready(b'I')]));
     bench.client(&concat(&[bind("", "s1"), bind("", "other"), sync()]));
     assert_eq!(named(&bench.to_server), "B::dbproxy:1 B::other S");
@@ -67,7 +70,7 @@ fn a_statement_that_the_text_does_not_name_stays_shared() {
 #[test]
 fn a_name_that_cannot_be_made_stays_shared() {
     let mut bench = prepared();
-    bench.client(&query("EXECUTE s1"));
+    bench.client(&query("SELECT 1; EXECUTE s1"));
     let failed = concat(&[error("ERROR", "42P01"), ready(b'I')]);
     let reply = concat(&[failed, error("ERROR", "26000"), ready(b'I')]);
     assert_eq!(bench.server(&reply), "E:26000 Z:I");
@@ -98,10 +101,10 @@ fn own_names_are_made_before_the_values_of_others_are_discarded() {
     first.server(&concat(&[complete("INSERT 0 1"), ready(b'I')]));
     let mut second = prepared_by(2);
     second.idle = std::mem::take(&mut first.idle);
-    second.client(&query("EXECUTE s1"));
+    second.client(&query("SELECT 1; EXECUTE s1"));
     assert_eq!(
         named(&second.to_server),
-        "P:s1 S Q:DISCARD SEQUENCES Q:EXECUTE s1"
+        "P:s1 S Q:DISCARD SEQUENCES Q:SELECT 1; EXECUTE s1"
     );
     let own = concat(&[bare(b'1'), ready(b'I')]);
     let discarded = concat(&[complete("DISCARD SEQUENCES"), ready(b'I')]);
@@ -144,8 +147,11 @@ fn a_name_is_free_behind_what_deallocates_all_in_its_batch() {
 #[test]
 fn a_part_of_another_word_is_no_name() {
     let mut bench = prepared();
-    bench.client(&query("PREPARE s12 AS SELECT 1"));
-    assert_eq!(named(&bench.to_server), "Q:PREPARE s12 AS SELECT 1");
+    bench.client(&query("SELECT 1; PREPARE s12 AS SELECT 1"));
+    assert_eq!(
+        named(&bench.to_server),
+        "Q:SELECT 1; PREPARE s12 AS SELECT 1"
+    );
 }
 
 /// What the server is sent for DEALLOCATE ALL, and what it answers to the messages before.

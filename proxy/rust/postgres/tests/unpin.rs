@@ -31,7 +31,7 @@ fn holder() -> Bench {
 /// A client who has a statement of SQL's, as the server has confirmed.
 fn preparer() -> Bench {
     let mut bench = Bench::new();
-    does(&mut bench, "PREPARE p AS SELECT 1", "PREPARE");
+    does(&mut bench, "SELECT 1; PREPARE p AS SELECT 1", "PREPARE");
     assert!(is_survey(&bench));
     bench.server(&found([0, 0, 0, 0, 1, 0]));
     assert!(bench.session.pinned() && bench.released.is_empty());
@@ -198,7 +198,7 @@ fn deallocating_or_closing_a_statement_has_the_server_asked() {
 #[test]
 fn a_text_that_speaks_of_statements_and_leaves_none_binds_nobody() {
     let mut bench = Bench::new();
-    bench.client(&query("EXECUTE nobody"));
+    bench.client(&query("SELECT 1; EXECUTE nobody"));
     bench.to_server.clear();
     bench.server(&concat(&[error("ERROR", "26000"), ready(b'I')]));
     assert!(is_survey(&bench));

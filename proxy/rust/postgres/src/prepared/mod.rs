@@ -18,6 +18,7 @@ mod age;
 mod names;
 mod shared;
 mod table;
+mod theirs;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ pub(crate) use age::{Parsed, Tick};
 pub(crate) use names::{same, significant, Known, Names, SIGNIFICANT};
 pub(crate) use shared::{Rows, Shaped, Shared};
 pub(crate) use table::{Now, Table};
+pub(crate) use theirs::{Lent, LentState, Naming, Theirs};
 
 /// What names of ours begin with.
 pub(crate) const PREFIX: &[u8] = b"dbproxy:";
@@ -59,13 +61,6 @@ pub(crate) struct Coming {
 
 /// What becomes of a name; `None` where it is closed.
 pub(crate) type Change = (Arc<[u8]>, Option<Arc<Coming>>);
-
-/// Which of a client's names a deallocation takes that is done for the client alone.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Frees {
-    All,
-    Name(Arc<[u8]>),
-}
 
 /// Why a use of a statement is refused, where no server does it.
 #[derive(Clone, PartialEq, Eq, Debug)]

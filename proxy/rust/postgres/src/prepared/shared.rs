@@ -1,5 +1,6 @@
 //! What a prepared statement is, whatever it is called.
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -57,6 +58,8 @@ pub(crate) enum Shaped {
 pub(crate) struct Shared {
     hash: u64,
     text: Box<[u8]>,
+    /// So much of the text is `PREPARE name (types) AS`.
+    head: usize,
     /// Four bytes for each parameter: those that the client declared or, once a server said, all.
     types: Box<[u8]>,
     rows: Rows,
@@ -77,6 +80,7 @@ impl Shared {
         Self {
             hash: 0,
             text: text.into(),
+            head: 0,
             types: types.into(),
             rows: Rows::Unknown,
             shaped,
@@ -86,11 +90,17 @@ impl Shared {
         .hashed()
     }
 
+    /// The same, of a text whose first bytes are `PREPARE name (types) AS`.
+    pub(crate) fn behind(self, head: usize) -> Self {
+        Self { head, ..self }.hashed()
+    }
+
     /// The same as a server describes it.
     pub(crate) fn described(&self, types: &[u8], rows: Rows) -> Self {
         Self {
             hash: 0,
             text: self.text.clone(),
+            head: self.head,
             types: types.into(),
             rows,
             shaped: self.shaped.clone(),
@@ -102,15 +112,30 @@ impl Shared {
 
     fn hashed(self) -> Self {
         let mut hasher = DefaultHasher::new();
-        (&self.text, &self.types, &self.rows, &self.shaped).hash(&mut hasher);
+        let parts = (&self.text, self.head, &self.types, &self.rows, &self.shaped);
+        parts.hash(&mut hasher);
         Self {
             hash: hasher.finish(),
             ..self
         }
     }
 
+    /// The statement itself.
     pub(crate) fn text(&self) -> &[u8] {
-        &self.text
+        self.text.get(self.head..).unwrap_or_default()
+    }
+
+    /// What a Parse of it says: places in it that errors tell are those that the client knows.
+    pub(crate) fn source(&self) -> Cow<'_, [u8]> {
+        match self.head {
+            0 => Cow::Borrowed(&self.text),
+            head => [b" ".repeat(head).as_slice(), self.text()].concat().into(),
+        }
+    }
+
+    /// The PREPARE that made it, if one did.
+    pub(crate) fn sql(&self) -> Option<&[u8]> {
+        (self.head > 0).then_some(&*self.text)
     }
 
     pub(crate) fn types(&self) -> &[u8] {
@@ -161,6 +186,7 @@ impl PartialEq for Shared {
         std::ptr::eq(self, other)
             || self.hash == other.hash
                 && self.text == other.text
+                && self.head == other.head
                 && self.types == other.types
                 && self.rows == other.rows
                 && self.shaped == other.shaped

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use super::{Coming, Known, Shared, Tick};
+use super::{Coming, Known, Lent, Shared, Tick};
 use crate::settings::Settings;
 
 /// A backend keeps as many, by number and by bytes of what is known of them; a server's own plan of
@@ -65,6 +65,8 @@ pub(crate) struct Table {
     doomed_up_to: u64,
     /// ParameterDescription of the one that is being described.
     types: Box<[u8]>,
+    /// What it has under its client's name for one request.
+    pub lent: Option<Lent>,
 }
 
 impl Table {
@@ -200,6 +202,7 @@ impl Table {
         self.blurred.clear();
         self.doomed.clear();
         self.bytes = 0;
+        self.lent = None;
     }
 }
 

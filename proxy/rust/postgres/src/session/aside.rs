@@ -128,21 +128,31 @@ pub(super) fn sync(link: &mut Link, bytes: &mut Vec<u8>) {
 fn run(statements: &[String], back: bool, link: &mut Link, bytes: &mut Vec<u8>) {
     for sql in statements {
         close(back, link, bytes);
-        let name = ASIDE.as_bytes();
-        build::parse(bytes, name, sql.as_bytes(), b"");
-        build::bind(bytes, name, name);
-        build::execute(bytes, name);
-        for done in [
-            backend::PARSE_COMPLETE,
-            backend::BIND_COMPLETE,
-            backend::COMMAND_COMPLETE,
-        ] {
-            link.expected.push(Expect::Aside { done, back });
-        }
+        let done = backend::COMMAND_COMPLETE;
+        one(sql.as_bytes(), Expect::Aside { done, back }, link, bytes);
     }
     if !statements.is_empty() {
         close(back, link, bytes);
     }
+}
+
+/// Runs a statement so, at whose end that is carried out.
+pub(super) fn runs(sql: &[u8], end: Expect, link: &mut Link, bytes: &mut Vec<u8>) {
+    close(false, link, bytes);
+    one(sql, end, link, bytes);
+    close(false, link, bytes);
+}
+
+fn one(sql: &[u8], end: Expect, link: &mut Link, bytes: &mut Vec<u8>) {
+    let back = matches!(end, Expect::Aside { back: true, .. });
+    let name = ASIDE.as_bytes();
+    build::parse(bytes, name, sql, b"");
+    build::bind(bytes, name, name);
+    build::execute(bytes, name);
+    for done in [backend::PARSE_COMPLETE, backend::BIND_COMPLETE] {
+        link.expected.push(Expect::Aside { done, back });
+    }
+    link.expected.push(end);
 }
 
 fn close(back: bool, link: &mut Link, bytes: &mut Vec<u8>) {

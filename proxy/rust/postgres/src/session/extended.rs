@@ -12,6 +12,7 @@ use dbproxy_engine::{PinReason, Reader, Steps};
 use crate::expect::{Expect, Statement};
 use crate::link::{Leave, Link, Status};
 use crate::message::{build, frontend, HEADER};
+use crate::prepared::Theirs;
 use crate::statement::{Acts, Class, Effects};
 
 use super::forward::{acts_later, Verdict};
@@ -236,12 +237,14 @@ impl Session {
         let before = self.batch.under.take();
         let same = before.is_some_and(|before| Arc::ptr_eq(&before, link.settings.now()));
         let under = self.shaping(link).filter(|_| same);
-        let Some(shared) = self.shareable(link, body, &class, under) else {
+        let Some(shared) = self.shareable(link, frontend::parsed(body), &class, under) else {
             return self.pin(PinReason::UnnamedStatement, link, out);
         };
         let mut bytes = Vec::new();
         build::of_statement(&mut bytes, frontend::DESCRIBE, b"");
-        link.expected.push(Expect::LearnUnnamed(shared.into()));
+        let unnamed: Arc<[u8]> = [].into();
+        let learn = Theirs::Learn(unnamed, shared.into());
+        link.expected.push(Expect::Theirs(learn));
         run.put(bytes, out);
     }
 

@@ -216,7 +216,9 @@ impl Session {
         let raw = link.copy_in == CopyIn::Active || link.skips() || self.batch.broken;
         let understood = !whole || frontend::understood(tag, body);
         if !raw && understood {
-            if let Some(verdict) = self.until_named(link, (tag, body), run, out) {
+            let waits = self.until_put_away(link, run, out);
+            let waits = waits.or_else(|| self.until_named(link, (tag, body), run, out));
+            if let Some(verdict) = waits {
                 return verdict;
             }
         }
@@ -265,7 +267,7 @@ impl Session {
         out: &mut Steps,
     ) -> Verdict {
         let text = frontend::text(body).filter(|_| whole);
-        if let Some(verdict) = text.and_then(|text| self.deallocates(link, text, run, out)) {
+        if let Some(verdict) = text.and_then(|text| self.speaks(link, text, run, out)) {
             return verdict;
         }
         let class = match text {
@@ -282,7 +284,7 @@ impl Session {
             effects: class.effects,
             begins: begins(body),
             acts: class.acts,
-            frees: None,
+            naming: None,
         });
         link.unsynced = false;
         self.end_batch(link, out);

@@ -13,6 +13,7 @@ use crate::expect::{Expect, Fit, Injected};
 use crate::fate;
 use crate::link::{CopyIn, Leave, Link, Status};
 use crate::message::{backend, error};
+use crate::prepared::Theirs;
 use crate::statement::Effects;
 use crate::texts;
 
@@ -165,7 +166,7 @@ fn whole(mut session: Option<&mut Session>, link: &mut Link, tag: u8, body: &[u8
                 named_replies::parsed(session, &coming);
             }
         }
-        Expect::Own(name)
+        Expect::Theirs(Theirs::Own { name, .. })
         | Expect::Close {
             name: Some(name), ..
         } => {

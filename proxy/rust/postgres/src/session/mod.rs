@@ -12,6 +12,7 @@ mod deeds;
 mod extended;
 mod forward;
 mod judge;
+mod lending;
 mod lost;
 mod named;
 mod named_messages;

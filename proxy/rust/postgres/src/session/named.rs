@@ -129,7 +129,7 @@ impl Session {
         }
         let name: Arc<[u8]> = name.unwrap_or_default().into();
         let under = self.shaping(link);
-        let Some(shared) = self.shareable(link, body, &class, under) else {
+        let Some(shared) = self.shareable(link, frontend::parsed(body), &class, under) else {
             self.owns(&name, &class.acts, link);
             self.pin(PinReason::NamedStatement, link, out);
             return parse_as_it_is(link);
@@ -160,14 +160,14 @@ impl Session {
     pub(super) fn shareable(
         &self,
         link: &Link,
-        body: &[u8],
+        parsed: Option<(&[u8], &[u8], &[u8])>,
         class: &Class,
         under: Option<Arc<Settings>>,
     ) -> Option<Shared> {
         if self.pins.names_are_own() {
             return None;
         }
-        let (_, text, types) = frontend::parsed(body)?;
+        let (_, text, types) = parsed?;
         let fixed = class.reading == Reading::Fixed;
         if link.initialised && !fixed {
             return None;
@@ -353,7 +353,7 @@ fn tells_by_itself(link: &mut Link, known: &Known) -> bool {
     known.shared.has_no_columns() && !is_here(link, known)
 }
 
-fn class(meant: &Meant, link: &Link, run: &mut Run<'_>) -> Class {
+pub(super) fn class(meant: &Meant, link: &Link, run: &mut Run<'_>) -> Class {
     let shared = match meant {
         Meant::Coming(_, coming) => &coming.shared,
         Meant::Known(_, known) => &known.shared,

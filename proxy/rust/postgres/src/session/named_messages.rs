@@ -35,7 +35,7 @@ pub(super) fn parse(
     let coming = Arc::new(coming);
     let name = prepared::name(coming.number);
     let shared = &coming.shared;
-    build::parse(bytes, name.as_bytes(), shared.text(), shared.types());
+    build::parse(bytes, name.as_bytes(), &shared.source(), shared.types());
     build::of_statement(bytes, frontend::DESCRIBE, name.as_bytes());
     link.expected.push(Expect::Parse {
         unnamed: None,

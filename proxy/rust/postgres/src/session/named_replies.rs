@@ -9,7 +9,9 @@ use crate::expect::{Expect, Injected};
 use crate::link::Link;
 use crate::message::error::{Fault, Report};
 use crate::message::{backend, build, error};
-use crate::prepared::{Alias, Coming, Frees, Known, Parsed, Refusal, Rows, Shared, Tick};
+use crate::prepared::{
+    Alias, Coming, Known, LentState, Naming, Parsed, Refusal, Rows, Shared, Theirs, Tick,
+};
 use crate::texts;
 
 use super::judge::Verdict;
@@ -22,7 +24,7 @@ const LONGEST_DESCRIPTION: usize = 512 * 1024;
 pub(super) fn learns(link: &Link) -> bool {
     matches!(
         link.expected.front(),
-        Some(Expect::Learn(_) | Expect::LearnUnnamed(_))
+        Some(Expect::Learn(_) | Expect::Theirs(Theirs::Learn(..) | Theirs::Compare(_)))
     )
 }
 
@@ -71,17 +73,44 @@ pub(super) fn learn(
                 }
             }
         }
-        Some(Expect::LearnUnnamed(shared)) => {
-            if let Some(session) = session {
+        Some(Expect::Theirs(Theirs::Learn(name, shared))) => {
+            let state = link.prepared.lent.as_ref().map(|lent| &lent.state);
+            // What a PREPARE that failed found there isn't what it says.
+            let made = name.is_empty() || state == Some(&LentState::Prepared);
+            if let Some(session) = session.filter(|_| made) {
                 let shared = shared.described(&types, rows);
                 let parsed = Parsed::at(Tick::now());
                 let shared = shared.into();
-                session.names.set(&[].into(), Known { shared, parsed });
+                session.names.set(&name, Known { shared, parsed });
             }
+            lent(link, &LentState::Prepared, LentState::Learned);
+        }
+        Some(Expect::Theirs(Theirs::Compare(shared))) => {
+            let same = !shared.is_described() || shared.described(&types, rows) == *shared;
+            let state = if same {
+                LentState::There
+            } else {
+                let mut bytes = Vec::new();
+                changed(&mut bytes);
+                LentState::Refused(bytes.into())
+            };
+            lent(link, &LentState::Making, state);
         }
         _ => return Verdict::Kill(KillReason::OutOfStep),
     }
     Verdict::Drop
+}
+
+/// What is there for one request goes on from one state to the next.
+fn lent(link: &mut Link, from: &LentState, to: LentState) {
+    if let Some(lent) = link
+        .prepared
+        .lent
+        .as_mut()
+        .filter(|lent| lent.state == *from)
+    {
+        lent.state = to;
+    }
 }
 
 /// Whether what fails is a batch of ours, of which the client hears nothing.
@@ -110,7 +139,13 @@ pub(super) fn made_in_vain(
             // It is longer than what was waited for.
             _ => changed(&mut bytes),
         }
-        session.batch.said = Some(bytes.into());
+        let said: Arc<[u8]> = bytes.into();
+        lent(
+            link,
+            &LentState::Making,
+            LentState::Refused(Arc::clone(&said)),
+        );
+        session.batch.said = Some(said);
     }
     link.skip_to_sync();
 }
@@ -150,16 +185,21 @@ pub(super) fn completed(session: Option<&mut Session>, link: &mut Link, tag: &[u
         (
             b"DEALLOCATE\0",
             Some(Expect::Query {
-                frees: Some(frees), ..
+                naming: Some(naming),
+                ..
             }),
-        ) => {
-            if let Some(session) = session {
-                match frees {
-                    Frees::All => session.names.clear(),
-                    Frees::Name(name) => session.names.remove(name),
-                }
-            }
-        }
+        ) => match (naming, session) {
+            (Naming::DeallocatesAll, Some(session)) => session.names.clear(),
+            (Naming::Deallocates(name), Some(session)) => session.names.remove(name),
+            _ => {}
+        },
+        (
+            b"PREPARE\0",
+            Some(Expect::Query {
+                naming: Some(Naming::Prepares),
+                ..
+            }),
+        ) => lent(link, &LentState::Preparing, LentState::Prepared),
         // What is parsed aside of a transaction's settings is meant to stay.
         (b"ROLLBACK\0", Some(front)) if link.expected.altered && !front.is_ours() => {
             link.prepared.clears();
@@ -178,6 +218,14 @@ pub(super) fn refused(front: &Expect, report: &Report<'_>, body: &[u8]) -> Optio
         let mut bytes = Vec::new();
         texts::settings_refused(report, &mut bytes);
         return Some(bytes);
+    }
+    if let Expect::Query {
+        naming: Some(Naming::Misses(said)),
+        ..
+    } = front
+    {
+        let missed = matches!(report.code, b"26000" | b"25P02");
+        return missed.then(|| said.to_vec());
     }
     let alias = front.alias()?;
     match (&alias.instead_of, &alias.refusal) {
@@ -206,7 +254,7 @@ pub(super) fn of_theirs(link: &Link, tag: u8) -> Option<Vec<u8>> {
     let frees_all = matches!(
         front,
         Some(Expect::Query {
-            frees: Some(Frees::All),
+            naming: Some(Naming::DeallocatesAll),
             ..
         })
     );

@@ -1,8 +1,8 @@
 //! Statements that SQL speaks of by their names.
 //!
-//! `DEALLOCATE name` or `ALL` alone is done for the client's names. Any other text that names one, or may
-//! (`PREPARE`, `EXECUTE`, `pg_prepared_statements`), finds the client's own names on a backend of its
-//! own: they are made there before it.
+//! `DEALLOCATE name` or `ALL` alone is done for the client's names, and what else does nothing but speak
+//! of one statement is `lending`'s. Any other text that names one, or may (`pg_prepared_statements`),
+//! finds the client's own names on a backend of its own: they are made there before it.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use dbproxy_engine::{PinReason, Steps};
 
 use crate::expect::Expect;
 use crate::link::{Leave, Link, Status};
-use crate::message::{build, frontend, peek, Peek, HEADER};
+use crate::message::{backend, build, frontend, peek, Peek, HEADER};
 use crate::pins::NAMES;
-use crate::prepared::{self, is_reserved, significant, Frees, EMPTY, PREFIX, SIGNIFICANT};
-use crate::statement::{deallocated, Deallocated, Effects};
+use crate::prepared::{self, significant, Naming, Shared, Theirs, EMPTY, PREFIX, SIGNIFICANT};
+use crate::statement::Effects;
 
-use super::aside::{sync, Aside};
+use super::aside::{runs, sync, Aside};
 use super::extended::closing;
 use super::forward::Verdict;
 use super::named_messages::parse_empty;
@@ -23,16 +23,21 @@ use super::run::Run;
 use super::Session;
 
 impl Session {
-    /// What is done with a Query that deallocates the client's statements; `None` if it is another one.
-    /// The server deallocates an empty statement instead, unless the client hasn't the one that it names.
+    /// What is done with a Query that deallocates the client's statements; `None` if that isn't sure to be
+    /// for the client alone. The server deallocates an empty statement instead, unless the client hasn't
+    /// the one that it names.
     pub(super) fn deallocates(
         &mut self,
         link: &mut Link,
+        name: Option<Vec<u8>>,
         text: &[u8],
         run: &mut Run<'_>,
         out: &mut Steps,
     ) -> Option<Verdict> {
-        let freed = deallocated(text).filter(|freed| self.frees_alone(freed, link))?;
+        if name.is_none() && link.leave != Leave::Clean {
+            // Something may be on the backend under its own name.
+            return None;
+        }
         if self.renaming && link.expected.requests() > 0 {
             return Some(Verdict::Wait);
         }
@@ -41,13 +46,15 @@ impl Session {
                 return Some(verdict);
             }
         }
-        let frees = match freed {
-            Deallocated::All => Some(Frees::All),
-            Deallocated::Name(name) if self.meant(&name).is_none() => None,
-            Deallocated::Name(name) => Some(Frees::Name(name.into())),
+        let naming = match name {
+            None => Some(Naming::DeallocatesAll),
+            // The init query may have made it.
+            Some(name) if self.meant(&name).is_none() && link.initialised => return None,
+            Some(name) if self.meant(&name).is_none() => None,
+            Some(name) => Some(Naming::Deallocates(name.into())),
         };
         self.pins.may_end(NAMES);
-        let known = frees.is_some();
+        let known = naming.is_some();
         let synced = !link.unsynced;
         if known {
             let mut bytes = Vec::new();
@@ -59,29 +66,13 @@ impl Session {
             build::query(&mut bytes, sql.as_bytes());
             run.put(bytes, out);
         }
-        link.expected.push(Expect::Query {
-            effects: Effects::NONE,
-            begins: false,
-            acts: None,
-            frees,
-        });
-        link.unsynced = false;
-        self.end_batch(link, out);
+        let verdict = self.asks(link, Effects::NONE, naming, out);
         self.renaming |= known;
         Some(if known {
             Verdict::Replaced(HEADER + text.len() + 1)
         } else {
-            Verdict::Forward
+            verdict
         })
-    }
-
-    /// Whether what is deallocated is the client's name, or all of them, and nothing that may be on the
-    /// backend under its own name.
-    fn frees_alone(&self, freed: &Deallocated, link: &Link) -> bool {
-        match freed {
-            Deallocated::All => link.leave == Leave::Clean,
-            Deallocated::Name(name) => !is_reserved(name),
-        }
     }
 
     /// Makes those of the client's statements under their own names of which a text may speak. Answers
@@ -134,8 +125,7 @@ impl Session {
             };
             aside.alone |= synced;
             aside.around(link, &mut bytes, |link, bytes| {
-                build::parse(bytes, name, shared.text(), shared.types());
-                link.expected.push(Expect::Own(Arc::clone(name)));
+                make(name, shared, link, bytes)
             });
             self.batch.names.push((Arc::clone(name), None));
             let acts = shared.class(link.dialect()).map(|class| class.acts.clone());
@@ -159,6 +149,21 @@ impl Session {
             || text.views
             || self.names.iter().any(|(name, _)| text.mentions(name))
             || coming.any(|(name, _)| text.mentions(name))
+    }
+}
+
+/// Makes a statement of the client's under its own name, by the text that made it.
+fn make(name: &Arc<[u8]>, shared: &Shared, link: &mut Link, bytes: &mut Vec<u8>) {
+    let own = |done| {
+        let name = Arc::clone(name);
+        Expect::Theirs(Theirs::Own { name, done })
+    };
+    match shared.sql() {
+        Some(sql) => runs(sql, own(backend::COMMAND_COMPLETE), link, bytes),
+        None => {
+            build::parse(bytes, name, shared.text(), shared.types());
+            link.expected.push(own(backend::PARSE_COMPLETE));
+        }
     }
 }
 

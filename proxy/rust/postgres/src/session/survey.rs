@@ -45,6 +45,9 @@ impl Session {
 
     /// Everything is answered: says what is not bound any more, and asks where that isn't certain.
     pub(super) fn survey(&mut self, link: &mut Link, out: &mut Steps) {
+        if let Some(bytes) = self.puts_away(link, out) {
+            return tell(bytes, out);
+        }
         if link.status != Status::Idle || link.cutting {
             return;
         }

@@ -82,7 +82,7 @@ impl<'a> Classifier<'a> {
         let mut scan = Scan::new(kind, lead);
         let more = match lead.len() == plain.len() && self.configures(plain) {
             true => self.skip(),
-            false => self.body(&mut scan),
+            false => self.body(kind, &mut scan),
         };
         self.settings_view(kind, &scan);
         self.conclude(kind, &scan);
@@ -293,9 +293,9 @@ impl<'a> Classifier<'a> {
     }
 
     /// Reads the rest of a statement; answers whether a semicolon ended it.
-    fn body(&mut self, scan: &mut Scan<'a>) -> bool {
+    fn body(&mut self, kind: Kind, scan: &mut Scan<'a>) -> bool {
         let mut more = false;
-        let (mut depth, mut begin) = (0, false);
+        let (mut depth, mut begin, mut behind_as) = (0, false, false);
         while let Some(token) = self.lexer.next() {
             more = token == Token::Semicolon;
             if more {
@@ -309,6 +309,10 @@ impl<'a> Classifier<'a> {
                 self.class.pin(PinReason::Unclassified);
             }
             begin = is(b"begin");
+            if behind_as && kind == Kind::Create && is(b"execute") {
+                self.class.pin(PinReason::SqlPrepare);
+            }
+            behind_as = is(b"as");
             scan.token(token, &mut self.class);
         }
         if more && depth > 0 {

@@ -65,7 +65,8 @@ impl<'a> Lexer<'a> {
         self.text.get(self.at + ahead).copied()
     }
 
-    fn rest(&self) -> &'a [u8] {
+    /// What stands behind the last token.
+    pub(crate) fn rest(&self) -> &'a [u8] {
         self.text.get(self.at..).unwrap_or_default()
     }
 

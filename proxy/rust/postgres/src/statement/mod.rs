@@ -17,10 +17,10 @@ mod literals;
 #[cfg(feature = "measuring")]
 pub mod measure;
 mod memory;
-mod names;
 mod scan;
 mod setting;
 mod sources;
+mod spoken;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -32,4 +32,4 @@ pub(crate) use digest::digest;
 pub(crate) use effects::{Effects, State};
 pub(crate) use literals::Reading;
 pub use memory::Memory;
-pub(crate) use names::{deallocated, Deallocated};
+pub(crate) use spoken::{spoken, Spoken};

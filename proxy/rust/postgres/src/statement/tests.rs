@@ -90,6 +90,7 @@ fn what_leaves_state_pins_with_its_reason() {
         ),
         ("EXECUTE p (1)", SqlPrepare),
         ("EXPLAIN ANALYZE EXECUTE p", SqlPrepare),
+        ("CREATE TABLE t AS EXECUTE p", SqlPrepare),
         ("DEALLOCATE p", SqlPrepare),
         ("DEALLOCATE \"all\"", SqlPrepare),
         ("SELECT 1; DEALLOCATE PREPARE p", SqlPrepare),
