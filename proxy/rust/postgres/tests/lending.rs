@@ -4,7 +4,9 @@ mod common;
 
 use common::prepared::*;
 use common::*;
-use dbproxy_engine::{Abandoned, PinReason, Release, Session as _, Step, Steps};
+use dbproxy_engine::{
+    Abandoned, CloseReason, Outcome, PinReason, Release, Session as _, Step, Steps,
+};
 use dbproxy_postgres::Session;
 
 const PREPARE: &str = "PREPARE s AS SELECT 1";
@@ -90,6 +92,43 @@ fn what_is_made_and_cannot_be_described_stays_the_clients_own() {
     assert_eq!(bench.server(&concat(&[made, cancelled])), "C:PREPARE Z:I");
     assert!(bench.released.is_empty());
     assert_eq!(bench.pin(), Some(PinReason::SqlPrepare));
+}
+
+#[test]
+fn a_prepare_of_which_nobody_else_knows_what_it_made_is_lost_with_its_session() {
+    for status in [b'I', b'T'] {
+        let mut bench = Bench::new();
+        if status == b'T' {
+            bench.client(&query("BEGIN"));
+            bench.server(&concat(&[complete("BEGIN"), ready(status)]));
+        }
+        bench.client(&query(PREPARE));
+        let made = concat(&[complete("PREPARE"), ready(status)]);
+        bench.server(&made);
+        let ends = Outcome::Closes(CloseReason::PinnedBackendLost);
+        assert_eq!(bench.lose(), ends);
+    }
+}
+
+#[test]
+fn a_prepare_that_was_not_answered_is_refused_when_its_backend_is_lost() {
+    let mut bench = Bench::new();
+    bench.client(&query(PREPARE));
+    assert_eq!(bench.lose(), Outcome::Stays);
+    assert_eq!(bench.told(), "E:40001 Z:I");
+}
+
+#[test]
+fn what_a_prepare_made_outlives_its_backend_once_it_is_described() {
+    let mut bench = Bench::new();
+    bench.client(&query(PREPARE));
+    let made = concat(&[complete("PREPARE"), ready(b'I')]);
+    let learned = concat(&[described(&[], &["a"]), ready(b'I')]);
+    bench.server(&concat(&[made, learned]));
+    assert_eq!(bench.lose(), Outcome::Stays);
+    bench.idle = vec![link()];
+    bench.client(&query("EXECUTE s"));
+    assert!(named(&bench.to_server).ends_with("P:s D:S:s S"));
 }
 
 #[test]

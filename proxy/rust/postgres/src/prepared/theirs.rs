@@ -68,6 +68,11 @@ impl Lent {
         use LentState::{Learned, Prepared, Preparing};
         matches!(self.state, Preparing | Prepared | Learned)
     }
+
+    /// Whether the client was told that it has this, and it can't be made again.
+    pub(crate) fn is_only_here(&self) -> bool {
+        self.state == LentState::Prepared
+    }
 }
 
 /// How far that is.

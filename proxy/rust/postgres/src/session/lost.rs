@@ -14,6 +14,7 @@ use crate::fate;
 use crate::link::{Link, Status};
 use crate::message::build;
 use crate::message::error::Fault;
+use crate::prepared::Lent;
 use crate::texts;
 
 use super::run::Until;
@@ -37,7 +38,10 @@ pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> O
     }
     // COMMIT AND CHAIN keeps what was set before it, and the transaction goes on.
     let kept = Arc::ptr_eq(link.settings.settings(), &session.settings);
-    if session.pins.any() || !kept {
+    // What a PREPARE made is nowhere else before it is known what that is.
+    let lent = link.prepared.lent.as_ref();
+    let only_here = lent.is_some_and(Lent::is_only_here);
+    if session.pins.any() || !kept || only_here {
         say(fault(&texts::PINNED_LOST), out);
         return end(session, CloseReason::PinnedBackendLost);
     }
