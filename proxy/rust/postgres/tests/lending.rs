@@ -96,18 +96,20 @@ fn what_is_made_and_cannot_be_described_stays_the_clients_own() {
 
 #[test]
 fn a_prepare_of_which_nobody_else_knows_what_it_made_is_lost_with_its_session() {
-    for status in [b'I', b'T'] {
-        let mut bench = Bench::new();
-        if status == b'T' {
-            bench.client(&query("BEGIN"));
-            bench.server(&concat(&[complete("BEGIN"), ready(status)]));
-        }
-        bench.client(&query(PREPARE));
-        let made = concat(&[complete("PREPARE"), ready(status)]);
-        bench.server(&made);
-        let ends = Outcome::Closes(CloseReason::PinnedBackendLost);
-        assert_eq!(bench.lose(), ends);
-    }
+    let mut bench = Bench::new();
+    bench.client(&query(PREPARE));
+    bench.server(&concat(&[complete("PREPARE"), ready(b'I')]));
+    let ends = Outcome::Closes(CloseReason::PinnedBackendLost);
+    assert_eq!(bench.lose(), ends);
+}
+
+#[test]
+fn nothing_of_the_proxys_can_fail_a_transaction_behind_its_prepare() {
+    let mut bench = Bench::in_transaction();
+    bench.to_server.clear();
+    bench.client(&query(PREPARE));
+    assert_eq!(named(&bench.to_server), format!("Q:{PREPARE}"));
+    assert_eq!(bench.pin(), Some(PinReason::SqlPrepare));
 }
 
 #[test]

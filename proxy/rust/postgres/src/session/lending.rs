@@ -122,6 +122,10 @@ impl Session {
         run: &mut Run<'_>,
         out: &mut Steps,
     ) -> Option<Verdict> {
+        if link.status == Status::Transaction {
+            // Were the question what it made to fail, so would the transaction, of which nobody is told.
+            return None;
+        }
         let query = text.get(head..).unwrap_or_default();
         let class = run.memory.classify(query, link.dialect());
         if class.acts.is_some() || class.prepared {

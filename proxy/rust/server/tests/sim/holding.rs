@@ -80,7 +80,9 @@ impl Kind {
     pub fn pins(self) -> bool {
         let binds = [Self::State, Self::Sequence, Self::Lock, Self::TryLock];
         let others = [Self::SetLocal, Self::Declare];
-        binds.contains(&self) || others.contains(&self)
+        let by_sql = matches!(self, Self::Prepare { .. } | Self::Execute(_));
+        let names = matches!(self, Self::Deallocate(_) | Self::DeallocateAll);
+        by_sql || names || binds.contains(&self) || others.contains(&self)
     }
 }
 

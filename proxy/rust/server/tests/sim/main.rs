@@ -13,6 +13,7 @@ mod holding;
 mod judge;
 mod order;
 mod plan;
+mod prepared;
 mod room;
 mod scenes;
 mod script;

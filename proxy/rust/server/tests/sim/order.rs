@@ -271,8 +271,10 @@ impl Client {
             self.token = self.token.or(token_in(&text));
             let named = message[0] == b'P' && !text.starts_with('\0');
             // Until when it holds that, only its database knows.
-            let state = ["SET", "LISTEN", "lastval", "advisory_lock", "HOLD"];
-            self.keeps |= named || state.iter().any(|begin| text.contains(begin));
+            let sets = ["SET", "LISTEN", "lastval", "advisory_lock", "HOLD"];
+            let names = ["PREPARE", "EXECUTE", "DEALLOCATE"];
+            let mut state = sets.iter().chain(&names);
+            self.keeps |= named || state.any(|begin| text.contains(begin));
         }
         matches!(message[0], b'Q' | b'S')
     }

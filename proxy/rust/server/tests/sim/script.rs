@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use dbproxy_driver::sim::Random;
 
 use crate::holding::Holding;
+use crate::judge::Judge;
+use crate::prepared::Prepared;
 use crate::wire;
-use crate::witness::{Token, PER_CLIENT};
+use crate::witness::Token;
 
 /// What one answer, up to its ReadyForQuery, is an answer to.
 #[derive(Clone, Debug)]
@@ -52,6 +54,14 @@ pub enum Kind {
     Declare,
     Fetch,
     Close,
+    /// Prepares, uses, or deallocates a statement by SQL. `shaped`: it has a literal.
+    Prepare {
+        name: &'static str,
+        shaped: bool,
+    },
+    Execute(&'static str),
+    Deallocate(&'static str),
+    DeallocateAll,
     /// Fails on purpose.
     Broken,
 }
@@ -77,13 +87,15 @@ pub struct Script<'a> {
     /// What was parsed, so far as nothing was refused.
     pub names: &'a mut Names,
     /// What the client has set.
-    setting: &'a str,
+    pub setting: &'a str,
     /// What the client holds.
     pub holding: &'a Holding,
-    /// Parsed by a request that isn't answered: if it is refused, the client has what it had.
-    unsure: Vec<&'static str>,
+    /// What it has prepared by SQL.
+    pub prepared: &'a Prepared,
+    /// Made by a request that isn't answered: if it is refused, the client has what it had.
+    pub unsure: Vec<&'static str>,
     parses: usize,
-    bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
     expects: Vec<Expect>,
 }
 
@@ -92,7 +104,8 @@ impl<'a> Script<'a> {
         random: &'a mut Random,
         next_token: &'a mut Token,
         writes: bool,
-        (names, (setting, holding)): (&'a mut Names, (&'a str, &'a Holding)),
+        names: &'a mut Names,
+        judge: &'a Judge,
     ) -> Self {
         let (bytes, expects) = (Vec::new(), Vec::new());
         Self {
@@ -100,8 +113,9 @@ impl<'a> Script<'a> {
             next_token,
             writes,
             names,
-            setting,
-            holding,
+            setting: judge.setting(),
+            holding: judge.holding(),
+            prepared: judge.prepared(),
             unsure: Vec::new(),
             parses: 0,
             bytes,
@@ -334,52 +348,9 @@ impl<'a> Script<'a> {
         self.expect(vec![token], Kind::Sequence);
     }
 
-    fn parse(&mut self, name: &str, sql: &str) {
+    pub fn parse(&mut self, name: &str, sql: &str) {
         self.parses += 1;
         self.bytes.extend(wire::parse(name, sql));
-    }
-
-    /// A named statement, whose text all clients have or only this one; closed and deallocated now
-    /// and then.
-    fn named(&mut self) {
-        match self.random.below(12) {
-            0 => {
-                self.names.clear();
-                self.simple("DEALLOCATE ALL");
-                return self.expect(Vec::new(), Kind::Read);
-            }
-            1 if self.names.remove("s1").is_some() => {
-                self.simple("DEALLOCATE s1");
-                return self.expect(Vec::new(), Kind::Read);
-            }
-            _ => {}
-        }
-        let token = self.token();
-        let writes = self.writes && self.random.one_in(3);
-        let (name, sql) = match writes {
-            true => ("w", "INSERT INTO t VALUES ($1)"),
-            false => ("s1", "SELECT $1"),
-        };
-        let sure = !self.unsure.contains(&name);
-        if !self.names.contains_key(name) {
-            self.unsure.push(name);
-            let owner = format!(" /* of {} */", token / PER_CLIENT);
-            let owner = if self.random.one_in(2) { &owner } else { "" };
-            let shaped = self.random.one_in(2);
-            let literal = if shaped { " RETURNING '1'" } else { "" };
-            self.bytes.extend(wire::close(name));
-            self.parse(name, &format!("{sql}{owner}{literal}"));
-            self.names.insert(name, shaped.then(|| self.setting.into()));
-        }
-        let mut parameter = format!("t{token}");
-        if let Some(Some(under)) = self.names.get(name).filter(|_| sure) {
-            parameter.push_str(&format!(" under {}", under.replace('t', "u")));
-        }
-        self.bytes.extend(wire::bind(name, Some(&parameter)));
-        self.bytes.extend(wire::describe_portal());
-        self.bytes.extend(wire::execute());
-        self.sync();
-        self.expect(vec![token], if writes { Kind::Write } else { Kind::Read });
     }
 
     fn copy_in(&mut self) {

@@ -93,10 +93,7 @@ impl Session {
             Some("pg_lock_status") => self.holding.locks > 0,
             Some("pg_cursor") => self.holding.cursor != Cursor::None,
             Some("pg_listening_channels") => self.listening,
-            Some("pg_prepared_statement") if sql.contains("NOT s.from_sql") => {
-                let mut names = self.statements.keys();
-                names.any(|name| !name.is_empty() && !name.starts_with("dbproxy:"))
-            }
+            Some("pg_prepared_statement") => self.has_prepared(!sql.contains("NOT s.from_sql")),
             _ => false,
         };
         self.emit(wire::row_description(&COLUMNS[..0]));

@@ -83,6 +83,9 @@ pub struct Session {
     sleeping: Option<(Time, Token)>,
     /// What a procedure that sleeps between two commits inserts then.
     calling: Option<Token>,
+    /// How many statements it was asked to describe that were made by SQL, and which takes its time.
+    described: u64,
+    describing: Option<String>,
     /// Sends rows until it is cancelled.
     endless: Option<Token>,
     cancelled: bool,
@@ -125,6 +128,8 @@ impl Session {
             pending: VecDeque::new(),
             sleeping: None,
             calling: None,
+            described: 0,
+            describing: None,
             endless: None,
             cancelled: false,
         }
@@ -236,6 +241,10 @@ impl Session {
 
     fn wake_up(&mut self, token: Token, witness: &mut Witness) {
         self.sleeping = None;
+        if let Some(name) = self.describing.take() {
+            let cancelled = std::mem::take(&mut self.cancelled);
+            return self.describe_at_last(&name, cancelled);
+        }
         let second = self.calling.take();
         if std::mem::take(&mut self.cancelled) {
             return self.give_up();
@@ -313,7 +322,9 @@ impl Session {
                 self.out.extend(wire::message(b'3', &[]));
             }
             b'B' => self.bind(body, witness),
-            b'D' if body.first() == Some(&b'S') => self.describe(wire::text_at(&body[1..])),
+            b'D' if body.first() == Some(&b'S') => {
+                self.describe(wire::text_at(&body[1..]), now);
+            }
             b'D' => self.emit(wire::row_description(&COLUMNS)),
             b'E' => self.execute(now, read_only, witness),
             b'H' => {}
@@ -331,10 +342,7 @@ impl Session {
             self.fail("34000", "db: no such portal");
             return;
         };
-        let sql = match parameter {
-            Some(parameter) => sql.replace("$1", &format!("'{parameter}'")),
-            None => sql,
-        };
+        let sql = prepared::with(&sql, parameter.as_deref());
         let told = self.batch.len();
         if !self.run(&sql, false, now, read_only, witness) {
             self.skipping = true;

@@ -62,6 +62,11 @@ impl Session {
             }
             _ if concerns(sql) => self.hold(sql, about, described),
             "COPY" => self.copy(sql, about, read_only),
+            "PREPARE" => self.prepare(sql),
+            "EXECUTE" => match self.executed(sql, witness) {
+                Some(text) => self.run(&text, described, now, read_only, witness),
+                None => self.fail("26000", "db: no such prepared statement"),
+            },
             "SELECT" if sql.contains("nowhere") => {
                 self.fail("42P01", "db: relation \"nowhere\" does not exist")
             }

@@ -337,8 +337,8 @@ impl Clients {
         };
         client.requests_left = client.requests_left.saturating_sub(1);
         let (random, token) = (&mut self.random, &mut client.next_token);
-        let has = (client.judge.setting(), client.judge.holding());
-        let script = Script::new(random, token, client.class.writes, (&mut client.names, has));
+        let (writes, judge) = (client.class.writes, &client.judge);
+        let script = Script::new(random, token, writes, &mut client.names, judge);
         let mut request = match client.pipelines {
             true => script.only_reads(),
             false => script.next(client.judge.mood()),

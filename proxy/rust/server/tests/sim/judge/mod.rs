@@ -1,9 +1,12 @@
 //! One client's judgement: whether what it hears is what it must hear.
 
+mod errors;
+
 use std::collections::VecDeque;
 
 use crate::answers;
 use crate::holding::Holding;
+use crate::prepared::{Prepared, WRITES};
 use crate::script::{Expect, Kind, Mood};
 use crate::setting::Setting;
 use crate::wire;
@@ -27,6 +30,7 @@ pub struct Judge {
     error: Option<(String, String)>,
     setting: Setting,
     holding: Holding,
+    prepared: Prepared,
     /// Session state was left on the backend.
     pinned: bool,
     /// Cancels that are not over.
@@ -53,6 +57,7 @@ impl Judge {
             error: None,
             setting: Setting::default(),
             holding: Holding::default(),
+            prepared: Prepared::default(),
             pinned: false,
             open_cancels: 0,
             exposed: 0,
@@ -82,6 +87,11 @@ impl Judge {
     /// What it holds.
     pub fn holding(&self) -> &Holding {
         &self.holding
+    }
+
+    /// What it has prepared by SQL.
+    pub fn prepared(&self) -> &Prepared {
+        &self.prepared
     }
 
     pub fn ask(&mut self, expects: Vec<Expect>) {
@@ -226,63 +236,6 @@ impl Judge {
         self.rows = Some(session.clone());
     }
 
-    /// Only who asked for it is cancelled (and COPY that its client ends).
-    fn judge_cancel(&mut self, code: &str, witness: &mut Witness) {
-        let front = self.expects.front().map(|expect| expect.kind);
-        // A procedure is cancelled by the proxy when its writer is deposed, and told just that.
-        let excused = [Kind::CopyIn { fails: true }, Kind::Call];
-        if code == "57014" && !front.is_some_and(|kind| excused.contains(&kind)) {
-            witness.cancelled += 1;
-            if !self.may_be_struck() {
-                self.fault(witness, format!("cancelled by somebody else: {front:?}"));
-            }
-        }
-    }
-
-    /// An error of the proxy's own, or one that ends the session.
-    fn judge_error(&mut self, code: &str, text: &str, witness: &mut Witness) {
-        let asked = !self.expects.is_empty();
-        let fine = match code {
-            // The outcome of what was asked is unknown.
-            "08007" => {
-                witness.unknown += 1;
-                asked || self.status != b'I'
-            }
-            "40001" => {
-                witness.aborted += 1;
-                asked || self.status != b'I'
-            }
-            "25P02" => self.status == b'E' || self.error.is_some(),
-            // It was idle in its transaction for too long: nothing of that is or will be committed.
-            "25P03" => {
-                witness.idled += 1;
-                witness.deny(&self.transaction);
-                let asked = self.expects.iter().flat_map(|expect| &expect.tokens);
-                witness.deny(&asked.copied().collect::<Vec<_>>());
-                self.status != b'I'
-            }
-            "57014" => self.may_be_struck(),
-            "53300" => asked && !witness.calm,
-            "08P01" => self.nonsense,
-            // A long life ends where nothing is begun.
-            "57P01" if text.contains("lifetime") => {
-                witness.outlived += 1;
-                self.status == b'I'
-            }
-            "57P01" => {
-                witness.pinned_lost += 1;
-                true
-            }
-            // A reader is gone or a log-in failed.
-            "08006" => asked,
-            _ => false,
-        };
-        if !fine {
-            let front = self.expects.front();
-            self.fault(witness, format!("error {code} {text:?} for {front:?}"));
-        }
-    }
-
     fn ready(&mut self, status: u8, witness: &mut Witness) {
         let Some(expect) = self.expects.pop_front() else {
             return self.fault(witness, "a ReadyForQuery too many".into());
@@ -306,6 +259,12 @@ impl Judge {
             self.fault(witness, text);
         }
         let code = error.map(|(code, _)| code);
+        let said = self
+            .prepared
+            .answered(&expect, code.as_deref(), self.setting.now());
+        if let Some(text) = said {
+            self.fault(witness, text);
+        }
         self.setting.answered(&expect, code.is_none(), ended, kept);
         self.settle(&expect, status, code.as_deref(), session, witness);
         self.status = status;
@@ -330,8 +289,9 @@ impl Judge {
             .as_deref()
             .and_then(place)
             .or(produced.map(|p| p.database));
-        let writes = matches!(expect.kind, Kind::Write | Kind::Pop | Kind::CopyIn { .. });
-        if expect.kind == Kind::Write && status == b'T' {
+        let inserts = matches!(expect.kind, Kind::Write | Kind::Execute(WRITES));
+        let writes = inserts || matches!(expect.kind, Kind::Pop | Kind::CopyIn { .. });
+        if inserts && status == b'T' {
             self.inserted = expect.tokens.last().copied();
         }
         if let (Kind::Sequence, Some("55000"), Some(mine)) = (expect.kind, error, self.inserted) {
