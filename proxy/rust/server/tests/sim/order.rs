@@ -268,7 +268,9 @@ impl Client {
     fn reads(&mut self, message: &[u8]) -> bool {
         let text = String::from_utf8_lossy(&message[5..]);
         if matches!(message[0], b'Q' | b'P' | b'B') {
-            self.token = self.token.or(token_in(&text));
+            // What an EXECUTE names is made before it is sent.
+            let sent_late = text.starts_with("EXECUTE ");
+            self.token = self.token.or(token_in(&text).filter(|_| !sent_late));
             let named = message[0] == b'P' && !text.starts_with('\0');
             // Until when it holds that, only its database knows.
             let sets = ["SET", "LISTEN", "lastval", "advisory_lock", "HOLD"];
