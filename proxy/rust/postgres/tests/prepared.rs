@@ -54,7 +54,8 @@ fn a_large_bind_streams_behind_its_new_name() {
 fn another_backend_parses_it_first_with_all_types_and_answers_the_same() {
     let mut bench = prepared_with(&[23], &["a"]);
     bench.idle = vec![link()];
-    let use_it = concat(&[bind("", "s1"), execute(""), sync()]);
+    let bind = message(b'B', b"\0s1\0\0\0\0\x01\0\0\0\x017\0\0");
+    let use_it = concat(&[bind, execute(""), sync()]);
     bench.client(&use_it);
     assert_eq!(named(&bench.to_server), "P:dbproxy:1 D:S:dbproxy:1 H");
     let types = [&b"\0SELECT 1\0\0\x01"[..], &23u32.to_be_bytes()].concat();
@@ -325,16 +326,18 @@ fn currval_of_a_named_statement_is_not_anothers() {
 }
 
 #[test]
-fn a_failed_transaction_counts_the_parameters_of_what_was_never_parsed_there() {
-    let mut bench = prepared_with(&[23], &["a"]);
-    bench.idle = vec![link()];
-    bench.client(&query("BEGIN"));
-    bench.server(&concat(&[complete("BEGIN"), ready(b'E')]));
-    bench.client(&concat(&[bind("", "s1"), sync()]));
-    assert_eq!(named(&bench.to_server), "B::dbproxy:?s1 S");
-    bench.server(&concat(&[error("ERROR", "26000"), ready(b'E')]));
-    let text = "bind message supplies 0 parameters, but prepared statement \"s1\" requires 1";
-    assert!(says(&bench, text));
+fn parameters_are_counted_of_what_was_never_parsed_there() {
+    for status in [b'T', b'E'] {
+        let mut bench = prepared_with(&[23], &["a"]);
+        bench.idle = vec![link()];
+        bench.client(&query("BEGIN"));
+        bench.server(&concat(&[complete("BEGIN"), ready(status)]));
+        bench.client(&concat(&[bind("", "s1"), sync()]));
+        assert_eq!(named(&bench.to_server), "B::dbproxy:?s1 S");
+        bench.server(&concat(&[error("ERROR", "26000"), ready(b'E')]));
+        let text = "bind message supplies 0 parameters, but prepared statement \"s1\" requires 1";
+        assert!(says(&bench, text));
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use dbproxy_engine::{PinReason, Steps};
 
 use crate::expect::Expect;
-use crate::link::{Link, Status};
+use crate::link::Link;
 use crate::message::{build, frontend, HEADER};
 use crate::pins::NAMES;
 use crate::prepared::{
@@ -331,14 +331,13 @@ fn is_here(link: &mut Link, known: &Known) -> bool {
     link.prepared.find(known, &now).is_some()
 }
 
-/// Whether a failed transaction would refuse a Bind for its number of parameters, and can't parse the
-/// statement that it is of.
+/// Whether a server would refuse a Bind for its number of parameters, which it looks at first: to parse
+/// the statement again may fail for another reason.
 fn miscounts(link: &mut Link, known: &Known, rest: &[u8]) -> bool {
     let shared = &known.shared;
     let needed = shared.types().len() / 4;
     let supplied = frontend::parameters(body(rest)).map(usize::from);
-    link.status == Status::Failed
-        && shared.is_described()
+    shared.is_described()
         && supplied.is_some_and(|supplied| supplied != needed)
         && !is_here(link, known)
 }
