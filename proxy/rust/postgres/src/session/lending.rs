@@ -15,7 +15,7 @@ use crate::link::{Leave, Link, Status};
 use crate::message::{build, frontend, peek, Peek};
 use crate::pins::Reasons;
 use crate::prepared::{is_reserved, Known, Lent, LentState, Naming, Shared, Theirs};
-use crate::statement::{spoken, Effects, Spoken};
+use crate::statement::{is_plain, spoken, Effects, Spoken};
 
 use super::aside::{sync, Aside};
 use super::forward::Verdict;
@@ -156,7 +156,7 @@ impl Session {
     ) -> Option<Verdict> {
         let shared = Arc::clone(&known.shared);
         let class = class(&Meant::Known(Arc::clone(&name), known), link, run);
-        let plain = shared.sql().is_some() || is_plain(shared.text());
+        let plain = shared.sql().is_some() || is_plain(shared.text(), link.dialect());
         if !plain || class.acts.is_some() || class.prepared || class.effects.steers() {
             return None;
         }
@@ -295,16 +295,4 @@ fn put_away(name: &[u8], link: &mut Link, bytes: &mut Vec<u8>) {
     build::of_statement(bytes, frontend::CLOSE, name);
     link.expected.push(Expect::Theirs(Theirs::PutAway));
     sync(link, bytes);
-}
-
-/// Whether a statement reads and writes rows, and takes nothing else from its client than its text.
-fn is_plain(text: &[u8]) -> bool {
-    let verbs: [&[u8]; 6] = [
-        b"select", b"insert", b"update", b"delete", b"values", b"with",
-    ];
-    let mut words = text
-        .trim_ascii_start()
-        .split(|byte| !byte.is_ascii_alphabetic());
-    let first = words.next().unwrap_or_default();
-    verbs.iter().any(|verb| first.eq_ignore_ascii_case(verb))
 }

@@ -52,6 +52,21 @@ pub(crate) fn spoken(text: &[u8], dialect: Dialect) -> Option<Spoken> {
     ends(&mut lexer).then_some(spoken)
 }
 
+/// Whether a statement reads and writes rows, and takes nothing else from its client than its text.
+pub(crate) fn is_plain(text: &[u8], dialect: Dialect) -> bool {
+    let verbs: [&[u8]; 8] = [
+        b"select", b"insert", b"update", b"delete", b"merge", b"values", b"table", b"with",
+    ];
+    let mut lexer = Lexer::new(text, dialect.literal_backslashes);
+    loop {
+        return match lexer.next() {
+            Some(Token::Open) => continue,
+            Some(Token::Word(first)) => verbs.iter().any(|verb| first.eq_ignore_ascii_case(verb)),
+            _ => false,
+        };
+    }
+}
+
 fn prepares(text: &[u8], lexer: &mut Lexer<'_>) -> Option<Spoken> {
     let name = name(lexer)?;
     let mut depth = 0;
@@ -222,6 +237,28 @@ mod tests {
                 Some(spoken),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn what_reads_and_writes_rows_is_plain_behind_comments_too() {
+        for text in [
+            "select 1",
+            "/* app='x' */ SELECT 1",
+            "-- of x\n((values (1)))",
+            "table t",
+            "merge into t using u on true when matched then delete",
+        ] {
+            assert!(super::is_plain(text.as_bytes(), DIALECT), "{text}");
+        }
+        for text in [
+            "",
+            "-- select",
+            "/* x */ copy t to stdout",
+            "fetch c",
+            "\"select\"",
+        ] {
+            assert!(!super::is_plain(text.as_bytes(), DIALECT), "{text}");
         }
     }
 
