@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::script::{Expect, Kind, Script};
 use crate::wire;
-use crate::witness::PER_CLIENT;
+use crate::witness::{Token, PER_CLIENT};
 
 /// What clients call those that they prepare by SQL.
 const READS: &str = "q";
@@ -83,22 +83,14 @@ impl Script<'_> {
         let sure = !self.unsure.contains(&name);
         if !self.names.contains_key(name) {
             self.unsure.push(name);
-            let owner = format!(" /* of {} */", token / PER_CLIENT);
-            let owner = if self.random.one_in(2) { &owner } else { "" };
-            let shaped = self.random.one_in(2);
-            let literal = if shaped { " RETURNING '1'" } else { "" };
+            let (sql, shaped) = self.variant(sql, token / PER_CLIENT);
             self.bytes.extend(wire::close(name));
-            self.parse(name, &format!("{sql}{owner}{literal}"));
+            self.parse(name, &sql);
             self.names.insert(name, shaped.then(|| self.setting.into()));
         }
-        let mut parameter = format!("t{token}");
-        if let Some(Some(under)) = self.names.get(name).filter(|_| sure) {
-            parameter.push_str(&format!(" under {}", under.replace('t', "u")));
-        }
-        self.bytes.extend(wire::bind(name, Some(&parameter)));
-        self.bytes.extend(wire::describe_portal());
-        self.bytes.extend(wire::execute());
-        self.sync();
+        let under = self.names.get(name).filter(|_| sure);
+        let parameter = parameter(token, under);
+        self.bind(name, &parameter);
         self.expect(vec![token], if writes { Kind::Write } else { Kind::Read });
     }
 
@@ -126,11 +118,8 @@ impl Script<'_> {
             WRITES => "INSERT INTO t VALUES ($1)",
             _ => "SELECT $1",
         };
-        let owner = format!(" /* of {} */", *self.next_token / PER_CLIENT);
-        let owner = if self.random.one_in(2) { &owner } else { "" };
-        let shaped = self.random.one_in(2);
-        let literal = if shaped { " RETURNING '1'" } else { "" };
-        let sql = format!("PREPARE {name} (text) AS {sql}{owner}{literal}");
+        let (sql, shaped) = self.variant(sql, *self.next_token / PER_CLIENT);
+        let sql = format!("PREPARE {name} (text) AS {sql}");
         self.unsure.push(name);
         if self.random.one_in(4) {
             self.extended(&sql, false);
@@ -143,19 +132,39 @@ impl Script<'_> {
 
     fn execute(&mut self, name: &'static str) {
         let token = self.token();
-        let mut parameter = format!("t{token}");
-        let under = self.prepared.names.get(name).cloned().flatten();
-        if let Some(under) = under.filter(|_| !self.unsure.contains(&name)) {
-            parameter.push_str(&format!(" under {}", under.replace('t', "u")));
-        }
+        let sure = !self.unsure.contains(&name);
+        let under = self.prepared.names.get(name).filter(|_| sure);
+        let parameter = parameter(token, under);
         if self.random.one_in(3) {
-            self.bytes.extend(wire::bind(name, Some(&parameter)));
-            self.bytes.extend(wire::describe_portal());
-            self.bytes.extend(wire::execute());
-            self.sync();
+            self.bind(name, &parameter);
         } else {
             self.simple(&format!("EXECUTE {name}('{parameter}')"));
         }
         self.expect(vec![token], Kind::Execute(name));
+    }
+
+    /// A text that all clients have or only this one, with a literal that settings shape or none.
+    fn variant(&mut self, sql: &str, client: Token) -> (String, bool) {
+        let owner = format!(" /* of {client} */");
+        let owner = if self.random.one_in(2) { &owner } else { "" };
+        let shaped = self.random.one_in(2);
+        let literal = if shaped { " RETURNING '1'" } else { "" };
+        (format!("{sql}{owner}{literal}"), shaped)
+    }
+
+    /// Uses one by the extended protocol.
+    fn bind(&mut self, name: &str, parameter: &str) {
+        self.bytes.extend(wire::bind(name, Some(parameter)));
+        self.bytes.extend(wire::describe_portal());
+        self.bytes.extend(wire::execute());
+        self.sync();
+    }
+}
+
+/// What is asked for; of a statement with a literal also what was set when it was parsed.
+fn parameter(token: Token, under: Option<&Option<String>>) -> String {
+    match under {
+        Some(Some(under)) => format!("t{token} under {}", under.replace('t', "u")),
+        _ => format!("t{token}"),
     }
 }
