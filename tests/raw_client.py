@@ -124,6 +124,11 @@ class RawClient:
         self.socket, self.certificate = secured, secured.getpeercert(True) or b""
         return self
 
+    @property
+    def buffered(self) -> int:
+        """Bytes that have come and weren't read."""
+        return len(self._buffer)
+
     def send(self, *parts: bytes) -> None:
         self.socket.sendall(b"".join(parts))
 
