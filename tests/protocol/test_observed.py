@@ -80,10 +80,10 @@ def test_a_client_that_forbids_itself_to_write_doubts_no_writer(
                     connection.execute("INSERT INTO t VALUES (1)")
                 connection.execute("ROLLBACK")
     with proxy.connect() as last:
-        last.execute("LISTEN news")
+        last.execute("SELECT pg_advisory_lock(1)")
 
     def told_of_the_last() -> bool:
-        return any(event["reason"] == "listen" for event in proxy.events("session_pinned"))
+        return any(event["reason"] == "advisory_lock" for event in proxy.events("session_pinned"))
 
     wait_until(told_of_the_last, "the log has come so far")
     assert proxy.events("writer_doubted") == []

@@ -133,7 +133,6 @@ PINS: list[tuple[str, list[LiteralString]]] = [
     ("session_setting", ["SET temp_buffers = '5MB'"]),
     ("session_setting", ["SELECT set_config('work_mem', '5MB', false) FROM pg_class LIMIT 1"]),
     ("sql_prepare", ["SELECT 1; PREPARE one AS SELECT 1"]),
-    ("listen", ["LISTEN channel"]),
     ("temporary_object", ["CREATE TEMP TABLE pinned (id int)"]),
     ("temporary_object", ["SELECT 1 AS one INTO TEMP pinned"]),
     ("held_cursor", ["DECLARE held CURSOR WITH HOLD FOR SELECT 1"]),
