@@ -27,6 +27,8 @@ class FakeApi:
         # What status.proxies says, by field manager.
         self.reports: dict[str, list[Object]] = {}
         self.on_patch: Callable[[], None] = lambda: None
+        # How long a patch that arrives now takes to be stored, whatever becomes of who sent it.
+        self.patch_takes = 0.0
         self._version = 100
         self._changed = asyncio.Event()
         self._history: list[tuple[int, str, str, Object]] = []
@@ -156,6 +158,7 @@ class FakeApi:
         assert request.content_type == "application/apply-patch+yaml"
         self.on_patch()
         body = json.loads(await request.read())
+        await asyncio.sleep(self.patch_takes)
         self.patches.append((request.match_info["rest"], dict(request.query), body))
         self.reports[request.query["fieldManager"]] = body["status"].get("proxies", [])
         said = [entry for entries in self.reports.values() for entry in entries]

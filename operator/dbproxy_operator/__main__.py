@@ -64,6 +64,8 @@ async def run(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    # The image starts the program with it held back: one that came before is delivered now.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     queue = Queue(time.monotonic)
     metrics = Metrics(lambda: queue.age, lambda: queue.depth)
     alive = Health(time.monotonic)

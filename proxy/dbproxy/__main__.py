@@ -114,6 +114,8 @@ async def serve(arguments: argparse.Namespace) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, leaving.told)
+    # The image starts the program with it held back: one that came before is delivered now.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     http = None
     if arguments.http_port:
         address, port = arguments.listen_address, arguments.http_port

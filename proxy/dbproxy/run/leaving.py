@@ -1,5 +1,5 @@
 """How a pod leaves: readiness off, endpoints settle, clients leave at transaction ends, then the
-end.
+end. A pod that never was ready, as one that still starts, has no endpoints to settle.
 
 A second signal skips what is left of the waiting. A task that crashed is a reason to leave, not to
 cut anybody: the engine goes on without the agent, so its clients leave in the same order.
@@ -30,7 +30,7 @@ class Leaving:
     def __init__(self, agent: Agent, health: Health, *, in_kubernetes: bool) -> None:
         self._agent = agent
         self._health = health
-        self._settle = SETTLE if in_kubernetes else 0.0
+        self._in_kubernetes = in_kubernetes
         self._told = asyncio.Event()
         self._hurry = asyncio.Event()
 
@@ -46,9 +46,10 @@ class Leaving:
         crashed = asyncio.create_task(tasks.crashed())
         await asyncio.wait({told, crashed}, return_when=asyncio.FIRST_COMPLETED)
         self._health.leaving = True
-        log.info("leaving", settle=self._settle, crashed=crashed.done())
+        settle = SETTLE if self._in_kubernetes and self._health.told_ready else 0.0
+        log.info("leaving", settle=settle, crashed=crashed.done())
         try:
-            await self._drain()
+            await self._drain(settle)
         except Exception as error:
             # Whatever ails the engine, the pod still ends.
             log.error("drain_failed", error=repr(error))
@@ -58,9 +59,9 @@ class Leaving:
         await self._agent.leave()
         return crash
 
-    async def _drain(self) -> None:
+    async def _drain(self, settle: float) -> None:
         agent = self._agent
-        await self._pause(self._settle)
+        await self._pause(settle)
         dataplane, config = agent.dataplane, agent.config
         if dataplane is None:
             return

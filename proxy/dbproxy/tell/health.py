@@ -30,6 +30,8 @@ class Health:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.dataplane: Dataplane | None = None
         self.leaving = False
+        # Whether anybody was told that the pod takes clients, and may send it some.
+        self.told_ready = False
         # Whether the pod is new, and has not reached the database yet.
         self.starting = True
         # Why the pod has no part of the database's connections, or "".
@@ -85,7 +87,9 @@ async def serve(
         return _answer(health.unhealthy())
 
     async def readyz(_: web.Request) -> web.Response:
-        return _answer(health.unready())
+        problem = health.unready()
+        health.told_ready = health.told_ready or not problem
+        return _answer(problem)
 
     async def metrics(_: web.Request) -> web.Response:
         body, content_type = render_metrics()

@@ -93,6 +93,8 @@ class Reporter:
         self._others = Others()
         self._look_in = LOOK_FIRST
         self._wake = asyncio.Event()
+        # One write at a time: one that is broken off may be stored after the next all the same.
+        self._writing = asyncio.Lock()
         self._task = tasks.spawn(self._run(), "report")
 
     def offer(self, destination: Destination, entry: Entry, *, wishes: bool = False) -> None:
@@ -104,16 +106,16 @@ class Reporter:
 
     async def farewell(self) -> None:
         """The last word: the pod is there, and has nothing any more. Stop."""
-        await self.close()
-        if self._offered is None:
-            return
-        destination, _ = self._offered
         try:
-            async with asyncio.timeout(FAREWELL):
-                await self._apply(destination, {"pod": destination.pod})
+            async with asyncio.timeout(FAREWELL), self._writing:
+                await self.close()
+                if self._offered is not None:
+                    destination, _ = self._offered
+                    await self._apply(destination, {"pod": destination.pod})
         except (KubeError, TimeoutError) as error:
             # What it held counts until the operator sees that the pod is gone.
             log.warning("report_not_withdrawn", error=str(error))
+            await self.close()
 
     async def close(self) -> None:
         self._task.cancel()
@@ -128,7 +130,9 @@ class Reporter:
                 continue
             destination, entry = offered
             try:
-                found = others(await self._apply(destination, entry), destination.pod)
+                async with self._writing:
+                    answer = await self._apply(destination, entry)
+                found = others(answer, destination.pod)
             except KubeError as error:
                 log.warning("report_failed", error=str(error), status=error.status)
                 self._on_failed()

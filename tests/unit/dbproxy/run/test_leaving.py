@@ -38,6 +38,7 @@ class World:
         self.engine = FakeEngine()
         self.agent = FakeAgent(Dataplane(self.engine))
         self.health = Health()
+        self.health.told_ready = True
         self.tasks = Tasks()
         agent: Any = self.agent
         self.leaving = Leaving(agent, self.health, in_kubernetes=in_kubernetes)
@@ -81,6 +82,15 @@ async def test_in_kubernetes_the_endpoints_settle_before_the_drain(
     assert not world.engine.drained
     assert await world.done is None
     assert world.engine.drained
+
+
+async def test_a_pod_that_never_was_ready_has_no_endpoints_to_settle() -> None:
+    world = World(in_kubernetes=True)
+    world.health.told_ready = False
+    world.leaving.told()
+    async with asyncio.timeout(1):
+        assert await world.done is None
+    assert world.agent.left
 
 
 async def test_a_second_signal_waits_for_nothing() -> None:

@@ -51,7 +51,9 @@ async def pod() -> AsyncIterator[Pod]:
 async def test_a_pod_is_ready_once_its_snapshot_is_applied(pod: Pod) -> None:
     assert await pod.get("/readyz") == (503, "no snapshot is applied yet\n")
     await pod.apply()
+    assert not pod.health.told_ready
     assert await pod.get("/readyz") == (200, "ok\n")
+    assert pod.health.told_ready
 
 
 async def test_a_new_pod_is_not_ready_before_it_has_reached_the_database(pod: Pod) -> None:

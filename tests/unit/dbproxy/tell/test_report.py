@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from fractions import Fraction
 from functools import partial
@@ -153,6 +154,31 @@ async def test_the_last_word_of_a_leaving_pod_is_that_it_has_nothing(world: Worl
     await until(lambda: world.told)
     await world.reporter.farewell()
     assert world.told[-1] == [{"pod": "pod-0"}]
+
+
+async def test_nothing_is_stored_behind_the_last_word_of_a_leaving_pod(world: World) -> None:
+    arrived: list[bool] = []
+    world.api.on_patch = lambda: arrived.append(True)
+    world.api.patch_takes = 0.2
+    world.reporter.offer(GROUP, {"pod": "pod-0", "budgetDivisor": 3})
+    await until(lambda: arrived)
+    world.api.patch_takes = 0.0
+    await world.reporter.farewell()
+    await until(lambda: len(world.told) == 2)
+    assert world.told[-1] == [{"pod": "pod-0"}]
+
+
+async def test_an_api_server_that_answers_nothing_keeps_no_pod_that_leaves(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_module, "FAREWELL", 0.1)
+    world.api.patch_takes = 5.0
+    world.reporter.offer(GROUP, {"pod": "pod-0", "budgetDivisor": 3})
+    arrived: list[bool] = []
+    world.api.on_patch = lambda: arrived.append(True)
+    await until(lambda: arrived)
+    async with asyncio.timeout(1):
+        await world.reporter.farewell()
 
 
 def test_the_entry_has_the_shape_of_the_contract() -> None:
