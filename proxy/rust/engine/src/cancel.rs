@@ -121,3 +121,16 @@ mod tests {
         }
     }
 }
+
+/// What a cancel strikes that is sent now; the greater, the more of it is what its client means.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Aim {
+    /// Nothing runs.
+    Nothing,
+    /// What of the proxy's own mustn't be struck.
+    Ours,
+    /// What the proxy makes for a request of the client's. If that isn't sent yet, it fails with it.
+    Make,
+    /// A request of the client's.
+    Request,
+}

@@ -20,7 +20,7 @@ mod session;
 mod step;
 mod users;
 
-pub use cancel::{CancelKey, CancelSecret};
+pub use cancel::{Aim, CancelKey, CancelSecret};
 pub use login::{
     Admission, BackendAsk, BackendFailure, BackendLogin, BackendProgress, ClientLogin, LoginEnv,
     LoginProgress, TlsFacts,

@@ -14,7 +14,7 @@
 use std::sync::Arc;
 
 use crate::{
-    BackendLogin, CancelKey, ClientLogin, CloseReason, Failure, Release, Rules, Steps, Traces,
+    Aim, BackendLogin, CancelKey, ClientLogin, CloseReason, Failure, Release, Rules, Steps, Traces,
 };
 
 /// What becomes of a backend whose client left.
@@ -94,6 +94,9 @@ pub trait Session: Sized {
     /// Nothing is begun: no transaction (a virtual one neither), no request read in part.
     fn at_boundary(&self) -> bool;
 
+    /// Its client's next message waits for what of the proxy's own is under way.
+    fn is_held(&self) -> bool;
+
     /// Bound to its backend.
     fn pinned(&self) -> bool;
 
@@ -149,8 +152,8 @@ pub trait Link: Sized {
     /// forwarded in part, no transaction), until that is answered and the backend may go.
     fn is_wanted(&mut self, wanted: bool);
 
-    /// A replay or another injected request of the proxy's own is still running: no cancel now.
-    fn injecting(&self) -> bool;
+    /// What a cancel strikes that is sent now.
+    fn aim(&self) -> Aim;
 }
 
 /// One wire protocol.

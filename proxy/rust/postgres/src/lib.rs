@@ -3,7 +3,7 @@
 //! Sans-IO: bytes in, steps out. `login` and `backend_login` bring the two legs up; `session` and
 //! `link` carry a client's requests over a backend that it holds for a transaction; `statement`
 //! judges what a request leaves behind; `fate` answers whether it may have been committed, and
-//! `session::lost` says what a client is told when its backend is gone.
+//! `session::lost` says what a client is told when its backend is gone; `aim` what a cancel strikes.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
@@ -15,6 +15,7 @@
     )
 )]
 
+mod aim;
 mod auth;
 mod backend_login;
 mod expect;

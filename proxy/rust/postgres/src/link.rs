@@ -6,8 +6,9 @@
 
 use std::sync::Arc;
 
-use dbproxy_engine::{CancelKey, KillReason, Release, Traces};
+use dbproxy_engine::{Aim, CancelKey, KillReason, Release, Traces};
 
+use crate::aim;
 use crate::expect::{Expect, Expected, Injected, Statement};
 use crate::fate;
 use crate::message::{build, frontend};
@@ -393,8 +394,7 @@ impl dbproxy_engine::Link for Link {
         self.wanted = wanted;
     }
 
-    fn injecting(&self) -> bool {
-        // What of ours stands in a batch of the client's is answered to the client.
-        self.expected.injected() > 0
+    fn aim(&self) -> Aim {
+        aim::aim(self)
     }
 }

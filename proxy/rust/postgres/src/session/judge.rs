@@ -9,6 +9,7 @@ use super::copies::copy_in;
 use super::deeds::{carried_out, command, completed, makes_custom};
 use super::reports::report;
 use super::{fault, named_replies, Session};
+use crate::aim::in_batch_of_ours;
 use crate::expect::{Expect, Fit, Injected};
 use crate::fate;
 use crate::link::{CopyIn, Leave, Link, Status};
@@ -249,7 +250,7 @@ fn failure(
     }
     let front = link.expected.front();
     let renamed = front.and_then(|one| named_replies::refused(one, &report, body));
-    if named_replies::is_own(link) {
+    if in_batch_of_ours(link) {
         named_replies::made_in_vain(session, link, &report, body);
         return Verdict::Drop;
     }

@@ -336,6 +336,10 @@ impl dbproxy_engine::Session for Session {
         self.failed == Virtual::No && !self.begun && !self.skipping
     }
 
+    fn is_held(&self) -> bool {
+        self.waits == Until::All || self.replaying == Replaying::Awaited
+    }
+
     fn pinned(&self) -> bool {
         self.pins.any()
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dbproxy_engine::{KillReason, Reader};
 
-use crate::expect::{Expect, Injected};
+use crate::expect::Expect;
 use crate::link::Link;
 use crate::message::error::{Fault, Report};
 use crate::message::{backend, build, error};
@@ -113,13 +113,6 @@ fn lent(link: &mut Link, from: &LentState, to: LentState) {
     }
 }
 
-/// Whether what fails is a batch of ours, of which the client hears nothing.
-pub(super) fn is_own(link: &Link) -> bool {
-    let mut batch = link.expected.iter().skip_while(|one| one.is_extended());
-    let ends = matches!(batch.next(), Some(Expect::Injected(Injected::Statements)));
-    ends && link.expected.front().is_some_and(Expect::is_ours)
-}
-
 /// A batch of ours has failed: what the client is told if it uses the statement that was to be made.
 pub(super) fn made_in_vain(
     session: Option<&mut Session>,
@@ -130,7 +123,9 @@ pub(super) fn made_in_vain(
     if let Some(session) = session {
         let mut bytes = Vec::new();
         match link.expected.front() {
-            Some(Expect::Aside { .. }) => texts::settings_refused(report, &mut bytes),
+            Some(Expect::Aside { .. }) if !is_cancelled(report) => {
+                texts::settings_refused(report, &mut bytes)
+            }
             _ if body.ends_with(b"\0\0") => {
                 build::message(&mut bytes, backend::ERROR_RESPONSE, |out| {
                     out.extend_from_slice(body);
@@ -148,6 +143,11 @@ pub(super) fn made_in_vain(
         session.batch.said = Some(said);
     }
     link.skip_to_sync();
+}
+
+/// Whether it was ended from without: that says nothing about what it was to do.
+fn is_cancelled(report: &Report<'_>) -> bool {
+    report.code == b"57014"
 }
 
 /// The server says that it hasn't a statement: somebody took it away.
@@ -217,7 +217,7 @@ pub(super) fn refused(front: &Expect, report: &Report<'_>, body: &[u8]) -> Optio
     if let Expect::Aside { .. } = front {
         let mut bytes = Vec::new();
         texts::settings_refused(report, &mut bytes);
-        return Some(bytes);
+        return Some(bytes).filter(|_| !is_cancelled(report));
     }
     if let Expect::Query {
         naming: Some(Naming::Misses(said)),

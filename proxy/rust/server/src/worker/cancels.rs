@@ -4,7 +4,9 @@
 use std::io::ErrorKind;
 
 use dbproxy_driver::{Buffer, Driver, Duration, Token};
-use dbproxy_engine::{CancelFailure, CancelKey, Engine, Failure, KillReason, Link, Release};
+use dbproxy_engine::{
+    Aim, CancelFailure, CancelKey, Engine, Failure, KillReason, Link, Release, Session,
+};
 
 use crate::notice::Notice;
 use crate::peers::Place;
@@ -15,7 +17,7 @@ use crate::tls::Tls;
 use crate::wire::Wire;
 
 use super::places::BackendPlace;
-use super::state::{Cancel, ClientPlace, Owner, Timer};
+use super::state::{Cancel, ClientPlace, Owner, Timer, WantedCancel};
 use super::Worker;
 
 /// How long a server may take to confirm a cancel by closing its connection.
@@ -67,30 +69,78 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         }
     }
 
+    /// Whether a backend's client has asked for something that isn't sent yet, for what of the proxy's own
+    /// stands before it. One that waits for that is for whatever is sent next.
+    fn is_held(&self, key: Key) -> bool {
+        let Some(backend) = self.backends.get(key) else {
+            return false;
+        };
+        let BackendPlace::Lent(client) = backend.place else {
+            return false;
+        };
+        let Some(client) = self.clients.get(client) else {
+            return false;
+        };
+        let waits = backend.cancel_wanted.is_some();
+        let held = client.session.as_ref().is_some_and(Session::is_held);
+        (waits || held) && !client.wire.input().is_empty()
+    }
+
     /// Nothing runs any more that a cancel could strike.
     pub(super) fn want_no_cancel(&mut self, key: Key) {
         if let Some(backend) = self.backends.get_mut(key) {
-            backend.cancel_wanted = false;
+            backend.cancel_wanted = None;
             let askers = std::mem::take(&mut backend.cancel_askers);
             self.tell_over(askers);
         }
     }
 
-    /// Begins to deliver a cancel to what a backend runs for its client.
+    /// A cancel that waits is looked at again.
+    pub(super) fn resume_cancel(&mut self, key: Key) {
+        let Some(backend) = self.backends.get(key) else {
+            return;
+        };
+        match (backend.cancel_wanted, &backend.link) {
+            (Some(wanted), Some(link)) if wanted.answered == link.answered() => {
+                self.start_cancel(key);
+            }
+            (Some(_), _) => self.want_no_cancel(key),
+            (None, _) => {}
+        }
+    }
+
+    /// Begins to deliver a cancel to what a backend runs for its client; or has it wait until it strikes
+    /// that, and nothing else of the proxy's.
     pub(super) fn start_cancel(&mut self, key: Key) {
+        let held = self.is_held(key);
         let Some(backend) = self.backends.get_mut(key) else {
             return;
         };
-        let running = backend.link.as_ref().filter(|link| link.outstanding() > 0);
-        if running.is_some_and(Link::injecting) {
-            backend.cancel_wanted = true;
-            return;
-        }
-        let Some(request) = running.and_then(Link::cancel_request) else {
+        let Some(link) = &backend.link else {
             return self.want_no_cancel(key);
         };
-        backend.cancel_wanted = false;
-        let askers = std::mem::take(&mut backend.cancel_askers);
+        let (aim, sent, answered) = (link.aim(), link.outstanding() > 0, link.answered());
+        let before = backend.cancel_wanted.filter(|one| one.answered == answered);
+        let least = before.map_or(Aim::Make, |one| one.least);
+        // One is delivered before the next goes out, so that all are over when the askers are told.
+        let follows = least == Aim::Request && backend.cancels > 0;
+        if (sent || held) && (aim < least || follows) {
+            backend.cancel_wanted = Some(WantedCancel { least, answered });
+            return;
+        }
+        let request = link.cancel_request().filter(|_| aim >= least);
+        let Some(request) = request else {
+            return self.want_no_cancel(key);
+        };
+        let mut askers = Vec::new();
+        if aim == Aim::Make && sent {
+            // The request runs whatever becomes of this: it is struck as well.
+            let least = Aim::Request;
+            backend.cancel_wanted = Some(WantedCancel { least, answered });
+        } else {
+            backend.cancel_wanted = None;
+            askers.append(&mut backend.cancel_askers);
+        }
         backend.cancels += 1;
         // Its key is as secret as what the session says.
         let tls = backend.wire.is_tls().then(|| backend.origin.clone());
@@ -240,5 +290,6 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             (false, false, _) => backend.retired = true,
             _ => {}
         }
+        self.resume_cancel(cancel.backend);
     }
 }

@@ -257,7 +257,7 @@ mod tests {
             due: None,
             discarded: 0,
             cancels: 0,
-            cancel_wanted: false,
+            cancel_wanted: None,
             cancel_askers: Vec::new(),
             cut: false,
             retired: false,

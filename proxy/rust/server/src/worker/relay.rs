@@ -134,6 +134,9 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let asked = self.carry_out(Leg::Client, Some(key), holding, consumed, steps);
         self.regulate(key);
         self.follow_up(Some(key), holding, asked);
+        if let Some(backend) = holding {
+            self.resume_cancel(backend);
+        }
         let answered = holding.is_none() && consumed > 0;
         (asked.backend && self.check_out(key)) || answered
     }
@@ -175,15 +178,15 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             }
             None => E::Session::feed_server(None, link, input, &mut steps),
         };
-        let wanted = backend.cancel_wanted && !link.injecting();
         let orphaned = matches!(backend.place, BackendPlace::Orphaned);
-        let cancel_now = (orphaned && backend.discards(consumed)) || wanted;
+        let cancel_now = orphaned && backend.discards(consumed);
         let asked = self.carry_out(Leg::Server, holder, Some(key), consumed, &mut steps);
         steps.clear();
         self.steps = steps;
         if cancel_now {
             self.start_cancel(key);
         }
+        self.resume_cancel(key);
         self.follow_up(holder, Some(key), asked);
         if let (Some(client), None) = (holder, asked.release) {
             self.after_answer(client, key);

@@ -370,7 +370,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             due: None,
             discarded: 0,
             cancels: 0,
-            cancel_wanted: false,
+            cancel_wanted: None,
             cancel_askers: Vec::new(),
             cut,
             retired: false,

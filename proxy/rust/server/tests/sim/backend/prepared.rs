@@ -76,12 +76,15 @@ impl Session {
     }
 
     /// Only the proxy asks. Of what a client has made by SQL it is told now and then after a while, in
-    /// which anything may happen, and now and then not at all.
+    /// which anything may happen, and now and then not at all. Somebody's lock keeps a statement of a
+    /// `locked` table from being described.
     pub(super) fn describe(&mut self, name: &str, now: Time) {
-        let by_sql = self.statements.get(name).is_some_and(|one| one.by_sql);
+        let statement = self.statements.get(name);
+        let by_sql = statement.is_some_and(|one| one.by_sql);
+        let waits = statement.is_some_and(|one| !one.by_sql && one.sql.contains("locked"));
         self.described += u64::from(by_sql);
         match self.described % 5 {
-            1 if by_sql => {
+            at if waits || by_sql && at == 1 => {
                 self.sleeping = Some((now.after(SLOW), 0));
                 self.describing = Some(name.to_owned());
             }

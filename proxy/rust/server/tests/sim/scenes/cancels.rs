@@ -99,6 +99,44 @@ fn a_cancel_finds_the_server_of_a_connection_that_came_from_another_worker() {
     assert_eq!(cancels, [0, 1]);
 }
 
+/// What a client was told when it was cancelled while it ran that by SQL; and when the cancel was over.
+fn cancelled_execute(statement: &str, executes: &str) -> (Stage, Token, Vec<String>) {
+    let mut stage = Stage::new();
+    let client = stage.join(WRITE_PORT);
+    stage.query(
+        client,
+        &format!("PREPARE s (text) AS SELECT {statement}, $1"),
+    );
+    stage.query(client, "BEGIN");
+    let ready = stage.person(client).ready;
+    stage.ask(client, executes);
+    stage.pass(Duration::from_millis(50));
+    let cancel = stage.cancel(client);
+    stage.until("over", |stage| {
+        stage.person(cancel).closed && stage.person(client).ready > ready
+    });
+    let errors = stage.person(client).errors.clone();
+    (stage, client, errors)
+}
+
+#[test]
+fn a_cancel_strikes_a_statement_that_sql_executes() {
+    let (mut stage, client, errors) = cancelled_execute("pg_sleep(60)", "EXECUTE s(?)");
+    assert_eq!(errors, ["57014"]);
+    stage.query(client, "ROLLBACK");
+    assert_eq!(stage.query(client, "SELECT pg_sleep(1), ?"), None);
+}
+
+#[test]
+fn a_cancel_strikes_what_the_proxy_makes_for_a_request() {
+    let (mut stage, client, errors) = cancelled_execute("locked", "EXECUTE s(?)");
+    assert_eq!(errors, ["57014"]);
+    assert_eq!(stage.databases[0].1.cancels, 1);
+    stage.query(client, "ROLLBACK");
+    assert_eq!(stage.query(client, "SELECT pg_sleep(1), ?"), None);
+    assert_eq!(stage.query(client, "EXECUTE s(?)"), None);
+}
+
 /// A client that runs something on a database which was verified.
 fn busy_over_tls() -> (Stage, Token) {
     let mut stage = Stage::new();
