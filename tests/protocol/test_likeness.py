@@ -13,15 +13,20 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
-from typing import LiteralString
+from typing import Any, LiteralString
 
+import psycopg
 import pytest
 from tests.certificates import Authority
 from tests.fix_postgres import PostgresFactory
 from tests.fix_proxy import Proxy, ProxyFactory
-from tests.protocol.statements import RESET, SCHEMA, Author, Step
+from tests.protocol.repertoire import RESET, SCHEMA
+from tests.protocol.statements import Author, Step
 from tests.raw_client import ClosedError, Message, RawClient
 from tests.servers import HOST, PASSWORDS, Postgres, wait_until
+
+Notifier = psycopg.Connection[Any]
+"""One that is served at any time, whoever holds the proxy's connections."""
 
 CLIENTS = 6
 CONNECTIONS = int(os.environ.get("CONNECTIONS", "3"))
@@ -55,7 +60,7 @@ def pair(postgres_template: Path, authority: Authority) -> Iterator[tuple[Postgr
 
 
 def run(
-    port: int, client: int, script: list[Step], parting: bytes, seed: int
+    port: int, client: int, script: list[Step], parting: bytes, seed: int, notifier: Notifier
 ) -> list[list[Message]]:
     """What each step is answered. At last the client leaves, perhaps in the middle of something."""
     random = Random(f"{seed}/{client}/cuts")
@@ -66,6 +71,8 @@ def run(
             cut = random.randint(0, len(step.data)) if random.random() < 0.3 else 0
             answer: list[Message] = []
             heard.append(answer)
+            for number, channel in enumerate(step.news):
+                notifier.execute("SELECT pg_notify(%s, %s)", (channel, f"of another {number}"))
             try:
                 raw.send(step.data[:cut])
                 raw.send(step.data[cut:])
@@ -76,7 +83,25 @@ def run(
                 break
         with contextlib.suppress(OSError):
             raw.send(parting)
-    return [[comparable(one) for one in answer] for answer in heard]
+    return [[comparable(one) for one in in_place(answer)] for answer in heard]
+
+
+def in_place(answer: list[Message]) -> list[Message]:
+    """An answer with the notifications where they must stand at the latest, before ReadyForQuery.
+
+    Of what was committed before the request some come before the rest of its answer.
+    """
+    placed: list[Message] = []
+    notes: list[Message] = []
+    for told in answer:
+        if told[0] == b"A":
+            notes.append(told)
+            continue
+        if told[0] == b"Z":
+            placed += notes
+            notes = []
+        placed.append(told)
+    return placed + notes
 
 
 def comparable(told: Message) -> Message:
@@ -124,9 +149,9 @@ def test_a_client_is_answered_as_by_the_database(pair: tuple[Postgres, Proxy], s
 
     def at(port: int) -> list[list[list[Message]]]:
         reset(server)
-        with ThreadPoolExecutor(CLIENTS) as threads:
+        with server.connect() as notifier, ThreadPoolExecutor(CLIENTS) as threads:
             begun = [
-                threads.submit(run, port, client, script, parting, seed)
+                threads.submit(run, port, client, script, parting, seed, notifier)
                 for client, (script, parting) in enumerate(scripts)
             ]
             return [one.result() for one in begun]

@@ -1,0 +1,281 @@
+"""What the clients of random scripts say (statements.py): texts of SQL by kind, the objects that
+they need, and messages that are broken.
+
+`{c}` is the client's number, and `{o}` another's, of whose objects it must never hear.
+"""
+
+from __future__ import annotations
+
+from tests.raw_client import message
+
+PLAIN = [
+    "select 1, 'x', null",
+    "select generate_series(1, 40)",
+    "select repeat('y', 3000) from generate_series(1, 60)",
+    "",
+    ";;",
+    "select",
+    "bogus",
+    "select 1/0",
+    "select 1; select 'two'; select 3",
+    "select 1; select 1/0; select 3",
+    "values (1), (2)",
+    "explain (costs off) select 1",
+    "select current_user, session_user",
+    "select pg_sleep(0.001)",
+    "-- nothing but a comment",
+    "/* begin; */ select 5 /* ; */",
+    "do $$ begin raise notice 'told'; end $$",
+    "do $$ begin perform 1/0; end $$",
+]
+TRANSACTIONS = [
+    "begin",
+    "begin",
+    "start transaction read only",
+    "begin isolation level serializable",
+    "commit",
+    "commit",
+    "end",
+    "rollback",
+    "abort",
+    "commit and chain",
+    "rollback and no chain",
+    "savepoint a",
+    "rollback to a",
+    "release a",
+    "begin; select 1",
+    "begin; select 1; commit; select 2",
+    "select 1; commit",
+    "rollback; begin; select 7",
+    "insert into r{c} values (8); select 1/0",
+    "prepare transaction 'never'",
+    "set transaction read only",
+    "set constraints all deferred",
+]
+SETTINGS = [
+    "set work_mem = '3MB'",
+    "set local work_mem = '5MB'",
+    "show work_mem",
+    "show work_mem",
+    "reset work_mem",
+    "reset all",
+    "select set_config('work_mem', '6MB', false)",
+    "select set_config('work_mem', '7MB', true)",
+    "select current_setting('work_mem')",
+    "set timezone to 'Asia/Tokyo'",
+    "show timezone",
+    "set datestyle to german",
+    "select date '2026-11-21'",
+    "set application_name to 'mine'",
+    "set search_path to pg_catalog",
+    "show search_path",
+    "set session characteristics as transaction read only",
+    "show transaction_read_only",
+    "set datestyle = 'iso, ymd'",
+    "set role nobody_of_that_name",
+    "set role pal",
+    "set session role other",
+    "reset role",
+    "select current_user, session_user, current_setting('is_superuser')",
+    "show role",
+    "set session authorization app",
+    "reset session authorization",
+    "set time zone -7",
+    "set time zone local",
+    "set intervalstyle to iso_8601; select interval '1 day'; show intervalstyle",
+    "reset intervalstyle",
+    "select 1.0::float8 / 3, interval '1 day'",
+    "set extra_float_digits = -3",
+    "set names 'latin1'",
+    "set client_encoding to default",
+    "show client_encoding",
+    "set standard_conforming_strings = off",
+    "set standard_conforming_strings to on",
+    "select 'a\\b'",
+    'set search_path to "$user", public, "Odd name"',
+    "reset search_path",
+    "set work_mem = '9MB'; savepoint a",
+    "begin; set work_mem = '4321kB'; savepoint a; set work_mem = '8MB'",
+    "set work_mem = '10MB'; select 1/0",
+    "set work_mem = '11MB'; commit; set work_mem = '12MB'; select 1/0",
+    "set work_mem = bogus",
+    "set lock_timeout = 3000; set enable_seqscan = off",
+    "show lock_timeout",
+    "show enable_seqscan",
+    "select set_config('lock_timeout', '4s', false), set_config('work_mem', null, false)",
+    "select set_config('timezone', 'Europe/Berlin', false)",
+    "select pg_advisory_unlock_all(); close all; unlisten *; reset all;",
+    "show application_name",
+    "reset application_name",
+    "set application_name to default",
+    "show session characteristics",
+    "set default_transaction_isolation to serializable",
+    "show transaction_isolation",
+    "discard all",
+    "discard plans",
+    "discard temp",
+    "discard sequences",
+]
+STATEFUL = [
+    "create temp table t (a int)",
+    "create temp table if not exists t (a int)",
+    "insert into t values (1) returning a + 1",
+    "select count(*) from t",
+    "drop table t",
+    "create temp table u on commit drop as select 1 as a",
+    "select count(*) from u",
+    "set my.own = 'mine'",
+    "select coalesce(current_setting('my.own', true), '')",
+    "prepare s as select $1::int + 1",
+    "execute s(1)",
+    "deallocate s",
+    "deallocate all",
+    "select name, statement from pg_prepared_statements order by 1",
+    "declare c cursor for select generate_series(1, 10)",
+    "declare c cursor with hold for select generate_series(1, 10)",
+    "fetch 3 from c",
+    "move 2 in c",
+    "close c",
+    "close all",
+    "select name from pg_cursors where name <> '' order by 1",
+    "select pg_advisory_lock({c})",
+    "select pg_try_advisory_lock({c})",
+    "select pg_advisory_unlock({c})",
+    "select pg_advisory_unlock_all()",
+    "select pg_advisory_xact_lock({c})",
+    "select count(*) from pg_locks where locktype = 'advisory' and objid = {c}",
+    "select nextval('q{c}')",
+    "select nextval('q{c}'); select currval('q{c}'), lastval()",
+    "select setval('q{c}', 5)",
+    "select currval('q{o}')",
+    "insert into r{c} values (6); select currval('q{o}')",
+]
+ROWS = [
+    "insert into r{c} values (1) returning a",
+    "insert into r{c} select generate_series(1, 20)",
+    "insert into r{c} values (null)",
+    "update r{c} set a = a + 1 where a < 3",
+    "delete from r{c} where a > 15",
+    "truncate r{c}",
+    "select count(*), sum(a) from r{c}",
+    "select a from r{c} order by a for update",
+    "lock table r{c}",
+    "call p{c}()",
+    "select f{c}()",
+    "with gone as (delete from r{c} where a = 2 returning a) select count(*) from gone",
+    "copy (select generate_series(1, 5)) to stdout",
+    "copy (select a from r{c} order by a) to stdout",
+    "vacuum r{c}",
+    "select nextval('q{c}')",
+]
+STATEMENTS = [
+    "select * from d{c}",
+    "select * from d{c}",
+    "select a as n1 from d{c}",
+    "select $1::int + 1",
+    "insert into d{c} values ($1)",
+    "insert into d{c} values (default)",
+    "alter table d{c} alter a type text",
+    "alter table d{c} alter a type int using 7",
+    "alter table d{c} add if not exists b int",
+    "alter table d{c} drop if exists b",
+    "deallocate all",
+    "deallocate s",
+    "deallocate prepare n1;",
+    'deallocate "N"',
+    "deallocate nobody1",
+    "prepare s as select a from d{c}",
+    "prepare n1 (int) as select $1 + 1",
+    'prepare "N" as update d{c} set a = a returning *',
+    "prepare mine as select date '01/02/2020', current_setting('datestyle')",
+    "prepare mine (text) as insert into d{c} (a) values (default)",
+    "prepare s as select nothing",
+    "execute s",
+    "execute s(1)",
+    "execute n1(2)",
+    "execute n1('x')",
+    "execute n1(1 / 0)",
+    'execute "N"',
+    "execute mine",
+    "explain (costs off) execute s",
+    "deallocate mine",
+]
+"""What is worth a name, and what changes under it."""
+LISTENING = [
+    "listen ch{c}",
+    "listen ch{c}",
+    "listen ch{c}",
+    'listen "Odd {c}"',
+    "unlisten ch{c}",
+    'unlisten "Odd {c}"',
+    "unlisten *",
+    "notify ch{c}, 'own'",
+    "notify ch{c}, 'own'",
+    'notify "Odd {c}"',
+    "notify nobody",
+    "select pg_notify('ch{c}', 'more')",
+    "select pg_notify('ch{c}', repeat('x', 7000)) from generate_series(1, 3)",
+    "select pg_notify('', 'never')",
+    "select * from pg_listening_channels() as c order by c",
+    "select count(*) from pg_listening_channels()",
+    "listen ch{c}; notify ch{c}, 'at once'",
+    "notify ch{c}, 'a'; notify ch{c}, 'b'; notify ch{c}, 'a'",
+    "notify ch{c}, 'undone'; select 1/0",
+    "listen ch{c}; select 1/0",
+    "unlisten ch{c}; notify ch{c}; listen ch{c}",
+    "begin; listen ch{c}; savepoint a; unlisten *",
+    "begin; unlisten ch{c}; notify ch{c}, 'last'",
+    "rollback to a; listen ch{c}",
+    "commit; notify ch{c}, 'then'",
+    "do $$ begin perform pg_notify('ch{c}', 'done'); end $$",
+    "discard all",
+]
+CHANNELS = ["ch{c}", "ch{c}", "Odd {c}"]
+"""What somebody else notifies."""
+KINDS = [
+    (PLAIN, 3),
+    (TRANSACTIONS, 5),
+    (SETTINGS, 2),
+    (STATEFUL, 1),
+    (ROWS, 3),
+    (STATEMENTS, 2),
+    (LISTENING, 1),
+]
+QUIET = [(PLAIN, 2), (TRANSACTIONS, 4), (SETTINGS, 3), (ROWS, 3), (STATEMENTS, 3)]
+"""What most clients say: nothing of it pins, so that backends change hands."""
+EARS = [(PLAIN, 2), (TRANSACTIONS, 4), (SETTINGS, 1), (ROWS, 1), (STATEMENTS, 1), (LISTENING, 7)]
+"""What those say who listen."""
+NAMES = [[""], ["", "", "s"], ["", "s", "n1", "N"], ["s", "n1"]]
+"""What statements are called; several clients have the same names."""
+
+SCHEMA = """
+create table r{c} (a int not null);
+create sequence q{c};
+create table d{c} (a int);
+create procedure p{c}() language plpgsql as
+  $$ begin insert into r{c} values (30); commit; insert into r{c} values (31); end $$;
+create function f{c}() returns bigint language sql as
+  $$ insert into r{c} values (40); select count(*) from r{c} $$;
+"""
+RESET = """
+truncate r{c}; alter sequence q{c} restart; drop table d{c}; create table d{c} (a int);
+"""
+
+
+BROKEN_REQUESTS = [
+    message(b"Q", b"select 'a\0b'\0"),
+    message(b"Q", b"rollback"),
+    message(b"Q", b"select '\xff'\0"),
+    message(b"F", b"\0\0"),
+]
+BROKEN_PARTS = [
+    message(b"P", b"\0select 'a\0b'\0\0\0"),
+    message(b"P", b"\0select '\xff'\0\0\0"),
+    message(b"P", b"n\0rollback\0\0\0x"),
+    message(b"B", b"p\0n"),
+    message(b"D", b"S"),
+    message(b"E", b"\0\0\0"),
+    message(b"C", b"X\0"),
+    message(b"H", b"x"),
+]
+"""Messages whose frame is whole and whose contents are not."""
