@@ -90,7 +90,7 @@ async def run(settings: Settings) -> int:
         log.info("leading", extra={"namespaces": settings.namespaces or "all"})
         alive.lead()
         metrics.leader.set(1)
-        return await _lead(settings, kube, elector, queue, metrics, alive)
+        return await _lead(settings, kube, elector, queue, metrics, alive, stop)
     finally:
         await server.cleanup()
         await kube.close()
@@ -136,6 +136,7 @@ async def _lead(
     queue: Queue,
     metrics: Metrics,
     alive: Health,
+    stop: asyncio.Event,
 ) -> int:
     recall = Recall(time.monotonic)
     reconciler = Reconciler(
@@ -162,8 +163,9 @@ async def _lead(
         ours.append(asyncio.create_task(again, name="rights"))
     users = Users()
     ours += _informers(settings, kube, recall, queue, users, metrics)
-    # Kopf takes the signals over, and ends on them; on its end it cancels tasks begun after it.
-    watching = asyncio.create_task(_watch(settings, queue, users, metrics), name="kopf")
+    # Kopf takes the signals over, and ends on them and on `stop`, which those before have set; on
+    # its end it cancels tasks begun after it.
+    watching = asyncio.create_task(_watch(settings, queue, users, metrics, stop), name="kopf")
     done, _ = await asyncio.wait([watching, *ours], return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         error = task.exception()
@@ -200,7 +202,9 @@ def _informers(
     ]
 
 
-async def _watch(settings: Settings, queue: Queue, users: Users, metrics: Metrics) -> None:
+async def _watch(
+    settings: Settings, queue: Queue, users: Users, metrics: Metrics, stop: asyncio.Event
+) -> None:
     def on_wake(source: str) -> None:
         metrics.wakes.labels(source=source).inc()
 
@@ -212,6 +216,7 @@ async def _watch(settings: Settings, queue: Queue, users: Users, metrics: Metric
         standalone=True,
         clusterwide=not settings.namespaces,
         namespaces=settings.namespaces,
+        stop_flag=stop,
     )
 
 

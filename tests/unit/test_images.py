@@ -12,14 +12,11 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-import yaml
 from tests.servers import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,24 +66,6 @@ def test_a_proxy_that_is_told_to_stop_while_python_starts_stops(tmp_path: Path) 
     command = [*command_of("proxy"), "--config-dir", str(tmp_path), "--http-port", "0"]
     with as_container(command) as process:
         stopped_at_once(process)
-
-
-@pytest.fixture
-def silent_cluster(tmp_path: Path) -> Iterator[Path]:
-    """The kubeconfig of an API server that never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        where = {"server": f"http://127.0.0.1:{server.getsockname()[1]}"}
-        config = tmp_path / "kubeconfig"
-        document = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "c",
-            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-            "clusters": [{"name": "c", "cluster": where}],
-            "users": [{"name": "u", "user": {}}],
-        }
-        config.write_text(yaml.safe_dump(document))
-        yield config
 
 
 def test_an_operator_that_is_told_to_stop_while_python_starts_stops(silent_cluster: Path) -> None:
