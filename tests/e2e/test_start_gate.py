@@ -1,4 +1,4 @@
-"""A rollout whose new pods can't reach the database: the former ones serve until it is stopped."""
+"""Pods that start: a rollout whose new ones reach no database, and one that is told to go."""
 
 import datetime as dt
 
@@ -10,6 +10,8 @@ pytestmark = pytest.mark.timeout(300)
 GATE = 30
 # No name resolves in such a pod.
 LOST = {"dnsPolicy": "None", "dnsConfig": {"nameservers": ["192.0.2.1"]}}
+# With so little of a CPU, Python takes many seconds to start.
+SLOW = {"resources": {"requests": {"cpu": "30m"}, "limits": {"cpu": "30m"}}}
 
 
 def unready(shop: Shop, pod: str) -> str:
@@ -61,3 +63,23 @@ def test_the_former_pods_serve_until_a_rollout_that_finds_no_database_is_stopped
         assert session.ask("select 2") == "2"
     eventually(shop.works, "new clients are served by the former pod")
     assert shop.restarts() == 0
+
+
+def runs(shop: Shop, pod: str) -> bool:
+    seen = shop.cluster.get("pod", pod)
+    assert seen is not None
+    (container,) = seen["status"].get("containerStatuses") or [{}]
+    return "running" in container.get("state", {})
+
+
+def test_a_pod_that_is_told_to_go_while_python_starts_goes_long_before_its_grace_period_ends(
+    shop: Shop,
+) -> None:
+    shop.open(drainTimeout=120)
+    before = shop.pods()
+    shop.cluster.patch("dbp", "orders", {"spec": {"template": {"spec": SLOW}}})
+    (slow,) = eventually(lambda: shop.pods().keys() - before.keys(), "a new pod is made")
+    eventually(lambda: runs(shop, slow), "its container runs")
+    assert "connection refused" in unready(shop, slow), "Python starts still"
+    shop.cluster.kubectl("delete", "pod", slow, "--wait=false")
+    eventually(lambda: shop.cluster.get("pod", slow) is None, "it is gone", 90)
