@@ -260,6 +260,38 @@ def test_its_channels_are_right_at_once_in_a_pipeline(client: RawClient) -> None
     assert answers == [b"CZ", b"TDCZ", b"CZ", b"TDDCZ", b"CZ", b"TDCZ", b"CZ", b"TCZ"]
 
 
+def test_a_listener_prepares_and_executes(client: RawClient, other: RawClient) -> None:
+    """By SQL and by the protocol, in one go and one by one."""
+    asks(client, "LISTEN news")
+    asks(other, "NOTIFY news, '1'")
+    assert payloads(asks(client, "PREPARE one AS SELECT 1")) == ["1"]
+    assert kinds(asks(client, "EXECUTE one")) == b"TDCZ"
+    client.send(parse("SELECT 2", "two"), SYNC, query("EXECUTE two"), query("EXECUTE nobody"))
+    assert [client.kinds() for _ in range(3)] == [b"1Z", b"TDCZ", b"EZ"]
+    words = ["PREPARE three AS SELECT 3", "EXECUTE three", "NOTIFY news, '2'", "DEALLOCATE three"]
+    client.send(*(query(text) for text in words))
+    assert [client.kinds() for _ in words] == [b"CZ", b"TDCZ", b"CAZ", b"CZ"]
+    client.send(parse("NOTIFY news, '3'", "four"), SYNC, bind("four"), execute(), SYNC)
+    assert [client.kinds() for _ in range(2)] == [b"1Z", b"2CAZ"]
+    assert hears(client) == []
+
+
+def test_a_statement_that_asks_for_its_channels_may_be_used_among_others(
+    client: RawClient, other: RawClient
+) -> None:
+    asks(client, "LISTEN news")
+    client.send(parse(CHANNELS, "mine"), bind("mine"), execute(), SYNC)
+    assert client.kinds() == b"12DCZ"
+    asks(other, "NOTIFY news, '1'")
+    assert hears(client) == ["1"]
+    used = [describe(b"S", "mine"), bind("mine"), describe(), execute()]
+    client.send(*used, parse("SELECT 1", "mine"), SYNC, query("SELECT 2"))
+    assert [client.kinds() for _ in range(2)] == [b"tT2TDCEZ", b"TDCZ"]
+    client.send(*used, parse("SELECT 1"), bind(), execute(), SYNC)
+    assert client.kinds() == b"tT2TDC12DCZ"
+    assert channels(client) == ["news"]
+
+
 def test_a_standby_refuses_to_listen(
     make_postgres: PostgresFactory, make_proxy: ProxyFactory
 ) -> None:
