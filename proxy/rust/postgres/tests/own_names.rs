@@ -72,8 +72,9 @@ fn a_name_that_cannot_be_made_stays_shared() {
     let mut bench = prepared();
     bench.client(&query("SELECT 1; EXECUTE s1"));
     let failed = concat(&[error("ERROR", "42P01"), ready(b'I')]);
-    let reply = concat(&[failed, error("ERROR", "26000"), ready(b'I')]);
-    assert_eq!(bench.server(&reply), "E:26000 Z:I");
+    let missing = error_saying("26000", "prepared statement \"s1\" does not exist");
+    let reply = concat(&[failed, missing, ready(b'I')]);
+    assert_eq!(bench.server(&reply), "E:42P01 Z:I");
     bench.client(&concat(&[bind("", "s1"), sync()]));
     assert_eq!(named(&bench.to_server), "B::dbproxy:1 S");
 }

@@ -7,13 +7,15 @@ use super::Shared;
 use crate::expect::Fit;
 use crate::message::backend;
 
-/// What a text does with a client's names, if it does nothing else; the server does it with what stands
+/// What a text does with a client's names, mostly if it does nothing else; the server does it with what stands
 /// there for them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Naming {
     DeallocatesAll,
     Deallocates(Arc<[u8]>),
     Prepares,
+    /// Among others, by the numbers of its statements, it deallocates these.
+    Among(Box<[(u16, Vec<u8>)]>),
     /// It uses one that can't be made: the client is told this.
     Misses(Arc<[u8]>),
 }

@@ -284,7 +284,7 @@ impl Session {
             effects: class.effects,
             begins: begins(body),
             acts: class.acts,
-            naming: None,
+            naming: self.takes_away(text, link.dialect()),
         });
         link.unsynced = false;
         self.end_batch(link, out);

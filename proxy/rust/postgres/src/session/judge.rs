@@ -249,7 +249,10 @@ fn failure(
         named_replies::missing(link);
     }
     let front = link.expected.front();
+    let known = session.as_deref();
+    let reason = front.and_then(|one| known?.true_reason(one, &report));
     let renamed = front.and_then(|one| named_replies::refused(one, &report, body));
+    let renamed = reason.or(renamed);
     if in_batch_of_ours(link) {
         named_replies::made_in_vain(session, link, &report, body);
         return Verdict::Drop;

@@ -240,7 +240,8 @@ impl Session {
         Verdict::Replaced(message.len())
     }
 
-    /// What is done instead of forwarding a message while the client's PREPARE is being looked at.
+    /// What is done instead of forwarding a message while the client's PREPARE is being looked at, or
+    /// what stands for its statements is still there.
     pub(super) fn until_put_away(
         &mut self,
         link: &mut Link,
@@ -248,7 +249,7 @@ impl Session {
         out: &mut Steps,
     ) -> Option<Verdict> {
         let lent = link.prepared.lent.as_ref();
-        if !lent.is_some_and(Lent::is_made_by_client) {
+        if !lent.is_some_and(Lent::is_made_by_client) && !self.has_stand_ins() {
             return None;
         }
         if !link.expected.is_empty() {
@@ -263,6 +264,9 @@ impl Session {
     /// Everything is answered: puts away what a PREPARE made, if it is known what that is; otherwise the
     /// client keeps it there.
     pub(super) fn puts_away(&mut self, link: &mut Link, out: &mut Steps) -> Option<Vec<u8>> {
+        if let Some(bytes) = self.removes_stand_ins(link) {
+            return Some(bytes);
+        }
         let lent = link
             .prepared
             .lent
@@ -291,7 +295,7 @@ fn whole(rest: &[u8]) -> &[u8] {
 }
 
 /// Closes what was there for one request.
-fn put_away(name: &[u8], link: &mut Link, bytes: &mut Vec<u8>) {
+pub(super) fn put_away(name: &[u8], link: &mut Link, bytes: &mut Vec<u8>) {
     build::of_statement(bytes, frontend::CLOSE, name);
     link.expected.push(Expect::Theirs(Theirs::PutAway));
     sync(link, bytes);

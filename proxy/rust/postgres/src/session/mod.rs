@@ -14,6 +14,7 @@ mod forward;
 mod judge;
 mod lending;
 mod lost;
+mod missed;
 mod named;
 mod named_messages;
 mod named_replies;
@@ -45,6 +46,7 @@ use crate::settings::Settings;
 use crate::statement::{Acts, Memory};
 use crate::{name, texts};
 
+use missed::Missed;
 use run::Until;
 
 /// A transaction whose backend is gone, as the client sees it.
@@ -148,6 +150,8 @@ pub struct Session {
     /// batch. A batch before the one at hand changes them: `renaming`.
     names: Names,
     renaming: bool,
+    /// Those that a text speaks of and that couldn't be made for it.
+    missed: Vec<Missed>,
     /// What its statements on its own backend do to settings, by their names; `None` where that isn't
     /// certain.
     own: Vec<(Arc<[u8]>, Option<Acts>)>,
@@ -197,6 +201,7 @@ impl Session {
             names: Names::default(),
             renaming: false,
             shadows: false,
+            missed: Vec::new(),
             own: Vec::new(),
         }
     }
@@ -284,6 +289,7 @@ impl dbproxy_engine::Session for Session {
         self.fresh = true;
         self.waits = Until::Now;
         self.batch = Batch::default();
+        self.missed.clear();
         if !self.replay(link, out) {
             self.tell_params(link, out);
         }

@@ -140,6 +140,7 @@ pub(super) fn made_in_vain(
             &LentState::Making,
             LentState::Refused(Arc::clone(&said)),
         );
+        session.could_not_make(link, &said);
         session.batch.said = Some(said);
     }
     link.skip_to_sync();
@@ -191,6 +192,11 @@ pub(super) fn completed(session: Option<&mut Session>, link: &mut Link, tag: &[u
         ) => match (naming, session) {
             (Naming::DeallocatesAll, Some(session)) => session.names.clear(),
             (Naming::Deallocates(name), Some(session)) => session.names.remove(name),
+            (Naming::Among(list), Some(session)) => {
+                for (_, name) in list.iter().filter(|(at, _)| *at == link.complete) {
+                    session.names.remove(name);
+                }
+            }
             _ => {}
         },
         (

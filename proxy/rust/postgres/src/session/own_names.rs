@@ -13,11 +13,12 @@ use crate::link::{Leave, Link, Status};
 use crate::message::{backend, build, frontend, peek, Peek, HEADER};
 use crate::pins::NAMES;
 use crate::prepared::{self, significant, Naming, Shared, Theirs, EMPTY, PREFIX, SIGNIFICANT};
-use crate::statement::Effects;
+use crate::statement::{deallocations, Dialect, Effects};
 
 use super::aside::{runs, sync, Aside};
 use super::extended::closing;
 use super::forward::Verdict;
+use super::missed::{give_way, stand_in};
 use super::named_messages::parse_empty;
 use super::run::Run;
 use super::Session;
@@ -93,8 +94,13 @@ impl Session {
         }
         if link.status == Status::Failed && !link.done.steers() {
             // Nothing is prepared now, and nothing executed, unless it ends the transaction first.
-            let lost = !self.names.is_empty() && !self.pins.any() && text.goes_on();
-            return lost.then_some(Verdict::GiveUp);
+            let lost = !self.names.is_empty() && text.goes_on();
+            if lost && self.pins.any() {
+                let spoken = self.names.iter().filter(|(name, _)| text.mentions(name));
+                let spoken: Vec<_> = spoken.map(|(name, _)| Arc::clone(name)).collect();
+                spoken.iter().for_each(|name| self.cannot_make(name));
+            }
+            return (lost && !self.pins.any()).then_some(Verdict::GiveUp);
         }
         if text.reserved {
             // The survey doesn't see those.
@@ -118,17 +124,26 @@ impl Session {
         if made.any(|((name, _), aside)| aside.is_none() && text.names(name)) {
             return Some(Verdict::GiveUp);
         }
+        let dialect = link.dialect();
+        let stands = synced && text.renames(dialect);
         for ((name, shared), aside) in spoken.iter().zip(asides) {
             // Of what it may not speak of it can be said later that it can't be made.
             let Some(mut aside) = aside else {
                 continue;
             };
             aside.alone |= synced;
+            self.will_make(name, stands);
+            if stands {
+                stand_in(name, shared, link, &mut bytes);
+            }
             aside.around(link, &mut bytes, |link, bytes| {
+                if stands {
+                    give_way(name, shared, link, bytes);
+                }
                 make(name, shared, link, bytes)
             });
             self.batch.names.push((Arc::clone(name), None));
-            let acts = shared.class(link.dialect()).map(|class| class.acts.clone());
+            let acts = shared.class(dialect).map(|class| class.acts.clone());
             self.owns(name, &acts.flatten(), link);
         }
         if !bytes.is_empty() {
@@ -221,6 +236,15 @@ impl<'a> Text<'a> {
 
     fn names(self, name: &[u8]) -> bool {
         name.contains(&b'"') || has_word(self.text, significant(name))
+    }
+
+    /// Whether it is a Query that may prepare or deallocate, and it is known what it deallocates by name.
+    fn renames(self, dialect: Dialect) -> bool {
+        let query = self.message.first() == Some(&frontend::QUERY);
+        let text = self.message.get(HEADER..).and_then(frontend::text);
+        let words: [&[u8]; 2] = [b"prepare", b"deallocate"];
+        let may = query && words.iter().any(|word| has_word(self.text, word));
+        may && text.is_some_and(|text| deallocations(text, dialect).is_some())
     }
 
     /// Whether it is a Query that may have a statement behind its first.

@@ -32,4 +32,4 @@ pub(crate) use digest::digest;
 pub(crate) use effects::{Effects, State};
 pub(crate) use literals::Reading;
 pub use memory::Memory;
-pub(crate) use spoken::{is_plain, spoken, Spoken};
+pub(crate) use spoken::{deallocations, is_plain, spoken, Spoken};

@@ -52,6 +52,32 @@ pub(crate) fn spoken(text: &[u8], dialect: Dialect) -> Option<Spoken> {
     ends(&mut lexer).then_some(spoken)
 }
 
+/// What a text of several statements deallocates by name, each with the number of its statement; `None`
+/// if nobody is sure.
+pub(crate) fn deallocations(text: &[u8], dialect: Dialect) -> Option<Vec<(u16, Vec<u8>)>> {
+    if !dialect.ascii_safe && !text.is_ascii() {
+        return None;
+    }
+    let mut lexer = Lexer::new(text, dialect.literal_backslashes);
+    let mut found = Vec::new();
+    let mut number: u16 = 0;
+    while let Some(lead) = lexer.next() {
+        if lead == Token::Semicolon {
+            continue;
+        }
+        let deallocate =
+            matches!(lead, Token::Word(word) if word.eq_ignore_ascii_case(b"deallocate"));
+        if deallocate {
+            if let Some(Spoken::Deallocates { name, .. }) = deallocates(&mut lexer.clone()) {
+                found.push((number, name));
+            }
+        }
+        while !matches!(lexer.next(), Some(Token::Semicolon) | None) {}
+        number = number.saturating_add(1);
+    }
+    (!lexer.unsure()).then_some(found)
+}
+
 /// Whether a statement reads and writes rows, and takes nothing else from its client than its text.
 pub(crate) fn is_plain(text: &[u8], dialect: Dialect) -> bool {
     let verbs: [&[u8]; 8] = [
