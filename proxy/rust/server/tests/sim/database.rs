@@ -9,7 +9,10 @@ use dbproxy_driver::sim::{Random, SimDriver};
 use dbproxy_driver::{Driver, Duration, Event, Time, Token};
 
 use crate::backend::Session;
+use crate::clients::NAMES;
 use crate::desired::{database_at, other_door};
+use crate::listening::CHANNELS;
+use crate::notes::Note;
 use crate::sockets::Sockets;
 use crate::wire;
 use crate::witness::Witness;
@@ -55,6 +58,8 @@ pub struct Database {
     /// It is full then.
     pub max_sessions: usize,
     next_session: u64,
+    /// How often somebody notified who isn't a client.
+    outside: u64,
     events: Vec<Event<<SimDriver as Driver>::Socket>>,
 }
 
@@ -85,6 +90,7 @@ impl Database {
             asks_md5,
             max_sessions,
             next_session: 0,
+            outside: 0,
             events: Vec::new(),
         }
     }
@@ -186,8 +192,9 @@ impl Database {
     pub fn notify_often(&mut self, times: usize) {
         for (token, peer) in &self.peers {
             if let Peer::Session(session, _) = peer {
-                for bytes in std::iter::repeat_n(session.notification(), times).flatten() {
-                    self.sockets.send(*token, bytes);
+                let bytes = session.notification();
+                if !bytes.is_empty() {
+                    self.sockets.send(*token, bytes.repeat(times));
                 }
             }
         }
@@ -210,16 +217,34 @@ impl Database {
         }
     }
 
-    /// Now and then a listening session hears something.
+    /// Now and then somebody notifies who isn't a client of the proxy.
     fn notify(&mut self) {
-        if !self.random.one_in(40) {
+        if !self.random.one_in(10) {
             return;
         }
-        for (token, peer) in &self.peers {
-            if let Peer::Session(session, _) = peer {
-                if let Some(bytes) = session.notification() {
-                    self.sockets.send(*token, bytes);
-                }
+        self.outside += 1;
+        let pick = |names: [&str; 2], at: u64| names[at as usize % 2].to_owned();
+        let note = Note {
+            place: (self.index, pick(NAMES, self.outside / 2)),
+            channel: pick(CHANNELS, self.outside),
+            payload: format!("x{}", 1000 * self.outside + self.index as u64),
+        };
+        self.witness.borrow_mut().notes.publish(note.clone());
+        self.spread(&[(1, note)]);
+    }
+
+    /// Lets all sessions hear what was notified.
+    fn spread(&mut self, notes: &[(u32, Note)]) {
+        for (token, peer) in &mut self.peers {
+            let Peer::Session(session, _) = peer else {
+                continue;
+            };
+            notes
+                .iter()
+                .for_each(|(pid, note)| session.hear(*pid, note));
+            let out = std::mem::take(&mut session.out);
+            if !out.is_empty() {
+                self.sockets.send(*token, out);
             }
         }
     }
@@ -351,6 +376,7 @@ impl Database {
         let now: Time = self.sockets.driver.now();
         let goes_on = session.feed(bytes, now, self.read_only, &mut witness);
         drop(witness);
+        self.spread(&std::mem::take(&mut session.published));
         let out = std::mem::take(&mut session.out);
         if !out.is_empty() {
             self.sockets.send(token, out);

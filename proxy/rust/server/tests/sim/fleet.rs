@@ -336,6 +336,7 @@ impl Fleet {
                 cancelled: witness.cancelled,
                 idled: witness.idled,
                 unpinned: witness.unpinned,
+                heard: witness.heard,
                 outlived: witness.outlived,
                 drained: witness.drained,
                 moved: witness.moved,

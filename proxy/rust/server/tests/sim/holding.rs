@@ -78,10 +78,13 @@ impl Holding {
 impl Kind {
     /// Whether it may bind the session to its backend, or what is parsed behind it may.
     pub fn pins(self) -> bool {
-        let binds = [Self::State, Self::Sequence, Self::Lock, Self::TryLock];
+        let binds = [Self::Sequence, Self::Lock, Self::TryLock];
         let others = [Self::SetLocal, Self::Declare];
         let by_sql = matches!(self, Self::Prepare { .. } | Self::Execute(_));
-        let names = matches!(self, Self::Deallocate(_) | Self::DeallocateAll);
+        let names = matches!(
+            self,
+            Self::Deallocate(_) | Self::DeallocateAll | Self::Listen(_)
+        );
         by_sql || names || binds.contains(&self) || others.contains(&self)
     }
 }

@@ -11,6 +11,8 @@ mod faults;
 mod fleet;
 mod holding;
 mod judge;
+mod listening;
+mod notes;
 mod order;
 mod plan;
 mod prepared;

@@ -38,8 +38,10 @@ pub enum Kind {
     Sleep,
     /// A procedure that commits one token, sleeps, and commits the other.
     Call,
-    /// Binds the session to its backend.
-    State,
+    /// Listens to a channel, ends that for one or all, notifies one.
+    Listen(&'static str),
+    Unlisten(&'static str),
+    Notify(&'static str),
     /// Gives its setting that token as its value, or none.
     Set,
     Reset,
@@ -133,7 +135,8 @@ impl<'a> Script<'a> {
             (Mood::Transaction, 35..=44) => self.plain("ROLLBACK", Kind::Rollback),
             (Mood::Transaction, 45..=49) => self.broken(),
             (Mood::Transaction, 50..=59) => self.copy_in(),
-            (Mood::Transaction, 60..=76) => self.write(),
+            (Mood::Transaction, 60..=69) => self.write(),
+            (Mood::Transaction, 70..=76) => self.listening(),
             (Mood::Transaction, 77..=81) => self.last_value(),
             (Mood::Transaction, 82..=84) => self.set(),
             (Mood::Transaction, 85..=87) => self.set_local(),
@@ -147,17 +150,18 @@ impl<'a> Script<'a> {
             (Mood::Idle, 50..=54) => self.broken(),
             (Mood::Idle, 55..=59) => self.sleep(),
             (Mood::Idle, 60..=62) => self.big(),
-            (Mood::Idle, 63..=64) => self.state(),
-            (Mood::Idle, 65..=67 | 85..=92) => self.named(),
+            (Mood::Idle, 63..=64 | 87..=92) => self.listening(),
+            (Mood::Idle, 65..=67 | 85..=86) => self.named(),
             (Mood::Idle, 93..=96) => self.hold(mood),
             (Mood::Idle, 68) => self.last_value(),
             (Mood::Idle, 69..=71) => self.call(),
             (Mood::Idle, 72..=79) => {
                 for _ in 0..self.random.between(2, 6) {
-                    match self.random.below(5) {
+                    match self.random.below(6) {
                         0 => self.write(),
                         1 => self.broken(),
                         2 => self.named(),
+                        3 => self.listening(),
                         _ => self.read(),
                     }
                 }
@@ -298,12 +302,6 @@ impl<'a> Script<'a> {
         let token = self.token();
         self.simple(&format!("SELECT pg_sleep(1), 't{token}'"));
         self.expect(vec![token], Kind::Sleep);
-    }
-
-    fn state(&mut self) {
-        let token = self.token();
-        self.simple(&format!("LISTEN t{token}"));
-        self.expect(vec![token], Kind::State);
     }
 
     fn set(&mut self) {

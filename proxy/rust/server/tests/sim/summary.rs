@@ -12,6 +12,7 @@ pub struct Summary {
     pub cancelled: u64,
     pub idled: u64,
     pub unpinned: u64,
+    pub heard: u64,
     pub outlived: u64,
     pub drained: u64,
     pub moved: u64,
@@ -32,6 +33,7 @@ impl Summary {
         self.cancelled += other.cancelled;
         self.idled += other.idled;
         self.unpinned += other.unpinned;
+        self.heard += other.heard;
         self.outlived += other.outlived;
         self.drained += other.drained;
         self.moved += other.moved;
@@ -52,6 +54,7 @@ impl Summary {
             self.cancelled,
             self.idled,
             self.unpinned,
+            self.heard,
             self.outlived,
             self.drained,
             self.moved,

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use dbproxy_driver::{Duration, Time};
 use dbproxy_server::Caps;
 
+use crate::notes::Notes;
+
 /// A request's token.
 pub type Token = u64;
 
@@ -54,6 +56,8 @@ pub struct Witness {
     pub ledgers: Vec<BTreeSet<Token>>,
     /// Tokens whose clients were told that they are not committed.
     pub denied: BTreeSet<Token>,
+    /// What was notified.
+    pub notes: Notes,
     /// Where each client belongs.
     pub classes: BTreeMap<u64, Class>,
     /// Doors of databases through which nothing of a writing client may come any more.
@@ -84,6 +88,8 @@ pub struct Witness {
     pub idled: u64,
     /// Clients served elsewhere than where they had held something.
     pub unpinned: u64,
+    /// Notifications that reached a listener.
+    pub heard: u64,
     pub outlived: u64,
     pub drained: u64,
     /// Drains of a writer that is the writer still, somewhere else.

@@ -21,6 +21,10 @@ pub struct Holding {
 }
 
 impl Holding {
+    pub fn is_used(&self) -> bool {
+        self.locks > 0 || self.cursor != Cursor::None
+    }
+
     pub fn ended(&mut self, kept: bool) {
         if self.cursor == Cursor::New {
             self.cursor = if kept { Cursor::Held } else { Cursor::None };
@@ -75,10 +79,9 @@ impl Session {
                 "DECLARE CURSOR"
             }
         };
-        let holds = self.holding.locks > 0 || self.holding.cursor != Cursor::None;
-        if holds {
+        if self.holding.is_used() {
             self.owner = format!("t{token}");
-        } else if !self.listening {
+        } else if self.channels.is_empty() {
             self.owner = "-".into();
         }
         if matches!(tag, "SELECT 1" | "FETCH 1") {
@@ -92,7 +95,7 @@ impl Session {
         let there = match sql.split(['.', '(']).nth(1) {
             Some("pg_lock_status") => self.holding.locks > 0,
             Some("pg_cursor") => self.holding.cursor != Cursor::None,
-            Some("pg_listening_channels") => self.listening,
+            Some("pg_listening_channels") => !self.channels.is_empty(),
             Some("pg_prepared_statement") => self.has_prepared(!sql.contains("NOT s.from_sql")),
             _ => false,
         };

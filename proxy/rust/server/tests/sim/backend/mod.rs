@@ -3,10 +3,12 @@
 //! Every row carries the session's name, the request's token, who last changed the session's state, and
 //! the value of its one setting, so that a client can tell another's rows or state from its own.
 
+mod channels;
 mod holding;
 mod prepared;
 mod statements;
 
+use channels::Channels;
 use holding::Holding;
 pub use statements::INIT_QUERY;
 
@@ -14,6 +16,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use dbproxy_driver::Time;
 
+use crate::notes::Note;
 use crate::wire;
 use crate::witness::{Token, Witness};
 
@@ -62,7 +65,11 @@ pub struct Session {
     /// What the end of its transaction makes it again, and what a savepoint keeps.
     outside: Option<String>,
     savepoint: Option<(String, Option<String>)>,
-    listening: bool,
+    channels: Channels,
+    /// What it has notified since it was asked last, and by which process.
+    pub published: Vec<(u32, Note)>,
+    /// A request has begun that isn't answered.
+    answering: bool,
     holding: Holding,
     /// Whose insert moved the sequence of the table last.
     sequence: Option<Token>,
@@ -114,7 +121,9 @@ impl Session {
             committed: "-".into(),
             outside: None,
             savepoint: None,
-            listening: false,
+            channels: Channels::default(),
+            published: Vec::new(),
+            answering: false,
             holding: Holding::default(),
             sequence: None,
             initialised: false,
@@ -177,18 +186,6 @@ impl Session {
             *until = Time(0);
         }
         self.cancelled
-    }
-
-    pub fn notification(&self) -> Option<Vec<u8>> {
-        let quiet = self.sleeping.is_none()
-            && !self.is_endless()
-            && self.inbox.is_empty()
-            && self.batch.is_empty();
-        (self.listening && quiet).then(|| {
-            let mut body = self.pid().to_be_bytes().to_vec();
-            body.extend(wire::texts(&["channel", &self.owner]));
-            wire::message(b'A', &body)
-        })
     }
 
     /// Takes in bytes and time; false when the session is over.
@@ -289,6 +286,7 @@ impl Session {
         witness: &mut Witness,
     ) -> bool {
         let body = message.get(5..).unwrap_or_default();
+        self.answering = true;
         match message[0] {
             b'X' => return false,
             b'Q' => {
@@ -387,6 +385,10 @@ impl Session {
         if let Some(token) = self.batch_token.take() {
             witness.answered_by(self.database, token, bytes);
         }
+        if self.status == Status::Idle {
+            self.tell_heard();
+        }
+        self.answering = false;
         self.out.extend(wire::ready(self.status.letter()));
     }
 }

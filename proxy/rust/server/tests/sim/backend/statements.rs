@@ -2,6 +2,7 @@
 
 use dbproxy_driver::{Duration, Time};
 
+use super::channels::Channels;
 use super::holding::{concerns, Holding};
 use super::{Session, Status, COLUMNS};
 use crate::wire;
@@ -12,6 +13,13 @@ pub const INIT_QUERY: &str = "SET app.init = 'on'";
 
 /// How the proxy sets the setting again; clients write it otherwise.
 const REPLAYS: [&str; 2] = ["SET geqo_threshold TO ", "SET LOCAL geqo_threshold TO "];
+
+/// What leaves the setting as it was at first.
+const RESETS: [&str; 3] = [
+    "RESET geqo_threshold",
+    "RESET SESSION AUTHORIZATION",
+    "RESET ALL",
+];
 
 impl Session {
     pub(super) fn run(
@@ -61,6 +69,9 @@ impl Session {
                 true
             }
             _ if concerns(sql) => self.hold(sql, about, described),
+            "LISTEN" | "UNLISTEN" | "NOTIFY" => {
+                self.speak_of_channel((verb, sql), token, read_only)
+            }
             "COPY" => self.copy(sql, about, read_only),
             "PREPARE" => self.prepare(sql),
             "EXECUTE" => match self.executed(sql, witness) {
@@ -136,13 +147,18 @@ impl Session {
                 self.status = Status::Idle;
                 self.reads_only = false;
             }
-            "SAVEPOINT" => self.savepoint = Some((self.setting.clone(), self.outside.clone())),
+            "SAVEPOINT" => {
+                self.savepoint = Some((self.setting.clone(), self.outside.clone()));
+                self.channels.save();
+            }
             "ROLLBACK" if sql.starts_with("ROLLBACK TO ") => {
                 (self.setting, self.outside) = self.savepoint.clone()?;
+                self.channels.undo_to_savepoint();
             }
             "RELEASE" => self.savepoint = None,
             "COMMIT" | "ROLLBACK" => {
                 self.writes.clear();
+                self.channels.undo();
                 self.holding.ended(false);
                 self.outside = None;
                 self.setting = self.committed.clone();
@@ -163,14 +179,12 @@ impl Session {
                 self.setting = value.unwrap_or_default().into();
                 self.outside = None;
             }
-            "RESET" if sql.starts_with("RESET geqo_threshold") => {
+            // The proxy's own, or of the one setting.
+            "RESET" if RESETS.iter().any(|begin| sql.starts_with(begin)) => {
                 self.setting = "-".into();
                 self.outside = None;
             }
-            "SET" | "LISTEN" => {
-                self.owner = token.map_or("proxy".into(), |token| format!("t{token}"));
-                self.listening |= verb == "LISTEN";
-            }
+            "SET" => self.owner = token.map_or("proxy".into(), |token| format!("t{token}")),
             "DISCARD" if sql == "DISCARD SEQUENCES" => {
                 self.sequence = None;
                 return Some("DISCARD SEQUENCES".into());
@@ -184,7 +198,7 @@ impl Session {
                 self.owner = "-".into();
                 self.setting = "-".into();
                 self.outside = None;
-                self.listening = false;
+                self.channels = Channels::default();
                 self.holding = Holding::default();
                 self.initialised = false;
                 self.statements.clear();
@@ -282,8 +296,10 @@ impl Session {
     pub(super) fn fail(&mut self, code: &str, text: &str) -> bool {
         self.emit(wire::error("ERROR", code, text));
         self.writes.clear();
-        if self.status == Status::Transaction {
-            self.status = Status::Failed;
+        match self.status {
+            Status::Transaction => self.status = Status::Failed,
+            Status::Idle => self.channels.undo(),
+            Status::Failed => {}
         }
         false
     }
@@ -294,6 +310,7 @@ impl Session {
         }
         self.committed = self.setting.clone();
         self.holding.ended(true);
+        self.commit_channels(witness);
         for token in self.writes.drain(..) {
             witness.commit(self.database, token);
         }

@@ -355,7 +355,9 @@ impl Clients {
             )
         });
         let sleeps = request.expects.iter().any(|e| e.kind == Kind::Sleep);
-        client.judge.ask(request.expects);
+        let witness = self.witness.borrow();
+        client.judge.ask(request.expects, &witness);
+        drop(witness);
         client.stage = Stage::Asking;
         client.asked_at = now;
         client.next_at = Time(u64::MAX);

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use crate::answers;
 use crate::holding::Holding;
+use crate::listening::{Listening, Outcome};
 use crate::prepared::{Prepared, WRITES};
 use crate::script::{Expect, Kind, Mood};
 use crate::setting::Setting;
@@ -31,6 +32,7 @@ pub struct Judge {
     setting: Setting,
     holding: Holding,
     prepared: Prepared,
+    listening: Listening,
     /// Session state was left on the backend.
     pinned: bool,
     /// Cancels that are not over.
@@ -58,6 +60,7 @@ impl Judge {
             setting: Setting::default(),
             holding: Holding::default(),
             prepared: Prepared::default(),
+            listening: Listening::new(id),
             pinned: false,
             open_cancels: 0,
             exposed: 0,
@@ -94,7 +97,8 @@ impl Judge {
         &self.prepared
     }
 
-    pub fn ask(&mut self, expects: Vec<Expect>) {
+    pub fn ask(&mut self, expects: Vec<Expect>, witness: &Witness) {
+        self.listening.ask(expects.len(), witness);
         self.pinned |= expects.iter().any(|expect| expect.kind.pins());
         self.expects.extend(expects);
     }
@@ -149,10 +153,8 @@ impl Judge {
                 return false;
             }
             b'A' => {
-                let owner = String::from_utf8_lossy(message).into_owned();
-                let ours = owner.split('\0').any(|text| self.is_mine(text));
-                if !ours {
-                    self.fault(witness, format!("another's notification: {owner:?}"));
+                if let Some(text) = self.listening.hear(message, self.status, witness) {
+                    self.fault(witness, text);
                 }
                 return false;
             }
@@ -185,7 +187,10 @@ impl Judge {
                 return false;
             }
             b'D' => self.row(message, witness),
-            b'C' => self.tag = wire::text_at(&message[5..]).to_owned(),
+            b'C' => {
+                self.listening.completed();
+                self.tag = wire::text_at(&message[5..]).to_owned();
+            }
             _ => {}
         }
         self.heard.extend(message);
@@ -266,6 +271,18 @@ impl Judge {
             self.fault(witness, text);
         }
         self.setting.answered(&expect, code.is_none(), ended, kept);
+        let produced = expect.tokens.first().and_then(|t| witness.produced.get(t));
+        let outcome = Outcome {
+            succeeded: code.is_none(),
+            before: self.status,
+            status,
+            kept,
+            server: produced.map(|produced| produced.database),
+        };
+        if let Some(text) = self.listening.answered(&expect, &outcome, witness) {
+            self.fault(witness, text);
+        }
+        witness.heard += std::mem::take(&mut self.listening.heard);
         self.settle(&expect, status, code.as_deref(), session, witness);
         self.status = status;
         self.tag.clear();
