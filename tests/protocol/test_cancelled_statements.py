@@ -92,6 +92,7 @@ def cancelled(server: Postgres, port: int, before: Requests, request: bytes) -> 
 
 
 MAKE = query("PREPARE s AS SELECT * FROM held")
+TOO = query("PREPARE t AS SELECT count(*) FROM held")
 BEGIN = query("BEGIN")
 OTHER_READING = query("SET DateStyle = 'SQL, DMY'")
 NAMED = parse("select a, '1' from held", "s") + SYNC
@@ -113,6 +114,8 @@ CASES: dict[str, tuple[Requests, bytes]] = {
     "among others": ([MAKE], query("SELECT 1; EXECUTE s")),
     "among others, in a transaction": ([MAKE, BEGIN], query("EXECUTE s; SELECT 1")),
     "among others, deallocated": ([MAKE], query("EXECUTE s; DEALLOCATE s")),
+    "several among others": ([MAKE, TOO], query("SELECT 1; EXECUTE s; EXECUTE t")),
+    "several, in a transaction": ([MAKE, TOO, BEGIN], query("EXECUTE s; EXECUTE t")),
     "spoken of by chance": ([MAKE], query("SELECT a AS s FROM held; DEALLOCATE nothing")),
     "prepares": ([], MAKE),
     "prepares, in a transaction": ([BEGIN], MAKE),

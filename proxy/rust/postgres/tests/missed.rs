@@ -57,6 +57,13 @@ fn a_text_of_the_extended_protocol_is_told_the_reason_too() {
 }
 
 #[test]
+fn a_text_of_any_length_finds_the_name_taken() {
+    for spaces in 0..256 {
+        taker(&format!("DEALLOCATE s1; SELECT{}1", " ".repeat(spaces + 1)));
+    }
+}
+
+#[test]
 fn what_stands_for_a_statement_fails_as_that_does_and_is_put_away() {
     let mut bench = taker("EXECUTE s1; DEALLOCATE s1");
     let mark = "invalid input syntax: \"dbproxy:missed:7331:\"";

@@ -217,10 +217,13 @@ impl<'a> Text<'a> {
         let message = whole.unwrap_or_default();
         let escapes = has(message, b"u&\"");
         let reserved = has(message, PREFIX) || escapes;
-        let text = match message.first() {
-            Some(&frontend::PARSE) => message.get(HEADER..).and_then(frontend::statement),
-            _ => None,
-        };
+        // What its header says may look like a part of a word.
+        let text = message
+            .get(HEADER..)
+            .and_then(|body| match message.first() {
+                Some(&frontend::PARSE) => frontend::statement(body),
+                _ => frontend::text(body),
+            });
         Self {
             message,
             text: text.unwrap_or(message),

@@ -17,7 +17,7 @@ use crate::tls::Tls;
 use crate::wire::Wire;
 
 use super::places::BackendPlace;
-use super::state::{Cancel, ClientPlace, Owner, Timer, WantedCancel};
+use super::state::{Cancel, ClientPlace, Owner, Timer};
 use super::Worker;
 
 /// How long a server may take to confirm a cancel by closing its connection.
@@ -95,16 +95,26 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         }
     }
 
+    /// What a cancel waited for needs none any more. Who asked is told when none is under way that could
+    /// strike what the client asks next.
+    fn let_cancel_end(&mut self, key: Key) {
+        let Some(backend) = self.backends.get_mut(key) else {
+            return;
+        };
+        backend.cancel_wanted = None;
+        if backend.cancels == 0 {
+            self.want_no_cancel(key);
+        }
+    }
+
     /// A cancel that waits is looked at again.
     pub(super) fn resume_cancel(&mut self, key: Key) {
         let Some(backend) = self.backends.get(key) else {
             return;
         };
         match (backend.cancel_wanted, &backend.link) {
-            (Some(wanted), Some(link)) if wanted.answered == link.answered() => {
-                self.start_cancel(key);
-            }
-            (Some(_), _) => self.want_no_cancel(key),
+            (Some(answered), Some(link)) if answered == link.answered() => self.start_cancel(key),
+            (Some(_), _) => self.let_cancel_end(key),
             (None, _) => {}
         }
     }
@@ -120,23 +130,21 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             return self.want_no_cancel(key);
         };
         let (aim, sent, answered) = (link.aim(), link.outstanding() > 0, link.answered());
-        let before = backend.cancel_wanted.filter(|one| one.answered == answered);
-        let least = before.map_or(Aim::Make, |one| one.least);
         // One is delivered before the next goes out, so that all are over when the askers are told.
-        let follows = least == Aim::Request && backend.cancels > 0;
-        if (sent || held) && (aim < least || follows) {
-            backend.cancel_wanted = Some(WantedCancel { least, answered });
+        let follows = backend.cancel_wanted == Some(answered) && backend.cancels > 0;
+        if (sent || held) && (aim < Aim::Make || follows) {
+            backend.cancel_wanted = Some(answered);
             return;
         }
-        let request = link.cancel_request().filter(|_| aim >= least);
+        let request = link.cancel_request().filter(|_| aim >= Aim::Make);
         let Some(request) = request else {
-            return self.want_no_cancel(key);
+            return self.let_cancel_end(key);
         };
         let mut askers = Vec::new();
         if aim == Aim::Make && sent {
-            // The request runs whatever becomes of this: it is struck as well.
-            let least = Aim::Request;
-            backend.cancel_wanted = Some(WantedCancel { least, answered });
+            // The request runs whatever becomes of this: what else is made for it is struck as well, and
+            // then it is itself.
+            backend.cancel_wanted = Some(answered);
         } else {
             backend.cancel_wanted = None;
             askers.append(&mut backend.cancel_askers);
@@ -291,5 +299,9 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             _ => {}
         }
         self.resume_cancel(cancel.backend);
+        let over = |backend: &super::Backend<E>| backend.cancel_wanted.is_none();
+        if self.backends.get(cancel.backend).is_some_and(over) {
+            self.let_cancel_end(cancel.backend);
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dbproxy_driver::{Time, Token};
-use dbproxy_engine::{Aim, CancelSecret, Engine, PinReason, TlsFacts};
+use dbproxy_engine::{CancelSecret, Engine, PinReason, TlsFacts};
 
 use crate::book::Permit;
 use crate::limits::Life;
@@ -144,8 +144,9 @@ pub struct Backend<E: Engine> {
     pub discarded: u64,
     /// Cancels for it that are on their way.
     pub cancels: u32,
-    /// A cancel waits.
-    pub cancel_wanted: Option<WantedCancel>,
+    /// A cancel waits until it strikes what it is for, and nothing else of the proxy's: the request behind
+    /// so many answered ones.
+    pub cancel_wanted: Option<u64>,
     /// Who wants it: connections of the front thread's.
     pub cancel_askers: Vec<Token>,
     /// It is being cut: nothing more is written to it.
@@ -154,15 +155,6 @@ pub struct Backend<E: Engine> {
     pub retired: bool,
     /// Counted as a TLS connection.
     pub counted_tls: bool,
-}
-
-/// A cancel that waits until it strikes what it is for.
-#[derive(Clone, Copy)]
-pub struct WantedCancel {
-    /// What it strikes at least.
-    pub least: Aim,
-    /// How many requests were answered before the one that it is for.
-    pub answered: u64,
 }
 
 impl<E: Engine> Backend<E> {

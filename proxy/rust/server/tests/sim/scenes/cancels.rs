@@ -137,6 +137,27 @@ fn a_cancel_strikes_what_the_proxy_makes_for_a_request() {
     assert_eq!(stage.query(client, "EXECUTE s(?)"), None);
 }
 
+/// What is made for a text is struck, and then the text: none of both strikes what comes behind.
+#[test]
+fn a_cancel_of_a_text_for_which_something_is_made_strikes_no_later_statement() {
+    for seed in 0..300 {
+        let mut stage = Stage::with(seed, 1);
+        let mut random = Random::new(seed);
+        let client = stage.join(WRITE_PORT);
+        stage.query(client, "PREPARE s (text) AS SELECT $1");
+        stage.query(client, "BEGIN");
+        let ready = stage.person(client).ready;
+        stage.ask(client, "SAVEPOINT a; EXECUTE s(?)");
+        stage.pass(Duration::from_micros(random.between(0, 8_000)));
+        let cancel = stage.cancel(client);
+        stage.until("over", |stage| {
+            stage.person(cancel).closed && stage.person(client).ready > ready
+        });
+        let next = stage.query(client, "SELECT pg_sleep(1), ?");
+        assert_ne!(next.as_deref(), Some("57014"), "seed {seed}");
+    }
+}
+
 /// A client that runs something on a database which was verified.
 fn busy_over_tls() -> (Stage, Token) {
     let mut stage = Stage::new();
