@@ -25,6 +25,18 @@ class Relay(Between):
         self.taken = ssl.create_default_context()
         self.taken.check_hostname = False
         self.taken.verify_mode = ssl.CERT_NONE
+        self.shown.sslsocket_class = self.taken.sslsocket_class = _Socket
+
+
+class _Socket(ssl.SSLSocket):
+    """Closes itself where the other side reset before the handshake: wrapping leaves it open."""
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        try:
+            return super().recv(buflen, flags)
+        except ConnectionError:
+            self.close()
+            raise
 
 
 class _Connection(socketserver.BaseRequestHandler):
