@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from tests.certificates import Authority
 from tests.fix_postgres import PostgresFactory
-from tests.fix_proxy import Proxy, ProxyFactory
+from tests.fix_proxy import ProxyFactory
+from tests.protocol.test_sql_prepared import Requests, Trio, client
 from tests.raw_client import (
     CANCEL_REQUEST,
     SYNC,
@@ -23,10 +24,7 @@ from tests.raw_client import (
     query,
     special,
 )
-from tests.servers import HOST, PASSWORDS, Postgres, wait_until
-
-Requests = list[bytes]
-Trio = tuple[Postgres, Postgres, Proxy]
+from tests.servers import Postgres, wait_until
 
 SCHEMA = "DROP TABLE IF EXISTS held; CREATE TABLE held (a) AS SELECT 1; GRANT ALL ON held TO PUBLIC"
 WAITING = (
@@ -45,10 +43,6 @@ def trio(postgres_template: Path, authority: Authority) -> Iterator[Trio]:
     finally:
         proxies.close()
         servers.close()
-
-
-def client(port: int) -> RawClient:
-    return RawClient(HOST, port).login("app", PASSWORDS["app"])
 
 
 def cancel(raw: RawClient) -> None:

@@ -7,17 +7,19 @@ use dbproxy_server::TlsMode;
 use super::stage::Stage;
 use crate::desired::{database_at, WRITE_PORT};
 
-/// When its connection is closed, a cancel is over: drivers go on with the transaction then.
-#[test]
-fn a_cancel_that_is_over_strikes_no_later_statement() {
+/// Cancels that text in a transaction at a moment within those microseconds: once that is over and the text
+/// answered, what is asked next isn't struck.
+fn cancels_and_goes_on(before: &[&str], text: &str, (first, last): (u64, u64)) {
     for seed in 0..300 {
         let mut stage = Stage::with(seed, 1);
         let mut random = Random::new(seed);
         let client = stage.join(WRITE_PORT);
-        stage.query(client, "BEGIN");
+        for sql in before.iter().chain(&["BEGIN"]) {
+            stage.query(client, sql);
+        }
         let ready = stage.person(client).ready;
-        stage.ask(client, "SELECT pg_sleep(1), ?");
-        stage.pass(Duration::from_micros(random.between(292_000, 306_000)));
+        stage.ask(client, text);
+        stage.pass(Duration::from_micros(random.between(first, last)));
         let cancel = stage.cancel(client);
         stage.until("over", |stage| {
             stage.person(cancel).closed && stage.person(client).ready > ready
@@ -25,6 +27,12 @@ fn a_cancel_that_is_over_strikes_no_later_statement() {
         let next = stage.query(client, "SELECT pg_sleep(1), ?");
         assert_ne!(next.as_deref(), Some("57014"), "seed {seed}");
     }
+}
+
+/// When its connection is closed, a cancel is over: drivers go on with the transaction then.
+#[test]
+fn a_cancel_that_is_over_strikes_no_later_statement() {
+    cancels_and_goes_on(&[], "SELECT pg_sleep(1), ?", (292_000, 306_000));
 }
 
 #[test]
@@ -140,22 +148,8 @@ fn a_cancel_strikes_what_the_proxy_makes_for_a_request() {
 /// What is made for a text is struck, and then the text: none of both strikes what comes behind.
 #[test]
 fn a_cancel_of_a_text_for_which_something_is_made_strikes_no_later_statement() {
-    for seed in 0..300 {
-        let mut stage = Stage::with(seed, 1);
-        let mut random = Random::new(seed);
-        let client = stage.join(WRITE_PORT);
-        stage.query(client, "PREPARE s (text) AS SELECT $1");
-        stage.query(client, "BEGIN");
-        let ready = stage.person(client).ready;
-        stage.ask(client, "SAVEPOINT a; EXECUTE s(?)");
-        stage.pass(Duration::from_micros(random.between(0, 8_000)));
-        let cancel = stage.cancel(client);
-        stage.until("over", |stage| {
-            stage.person(cancel).closed && stage.person(client).ready > ready
-        });
-        let next = stage.query(client, "SELECT pg_sleep(1), ?");
-        assert_ne!(next.as_deref(), Some("57014"), "seed {seed}");
-    }
+    let before = ["PREPARE s (text) AS SELECT $1"];
+    cancels_and_goes_on(&before, "SAVEPOINT a; EXECUTE s(?)", (0, 8_000));
 }
 
 /// A client that runs something on a database which was verified.
