@@ -85,8 +85,8 @@ async def test_while_it_waits_for_its_database(pod: Starting) -> None:
     pod.configure(group={"writerElection": None}, budgetDivisor=3)
     await pod.start()
     await until(lambda: pod.engine.snapshots, "it begins")
+    await until(lambda: pod.health.unready() == "has not reached the database yet", "it waits")
     assert pod.says(3)
-    assert pod.health.unready() == "has not reached the database yet"
     await pod.goes()
     assert pod.engine.closed
     assert pod.said == {"pod": "pod-0"}
