@@ -233,7 +233,7 @@ class Proxy:
         """An answer of the HTTP port; status 0 while nobody listens."""
         try:
             with urllib.request.urlopen(
-                f"http://{self.address}:{self.http_port}{path}", timeout=5
+                f"http://{self.address}:{self.http_port}{path}", timeout=DEADLINE
             ) as found:
                 return found.status, found.read().decode()
         except urllib.error.HTTPError as error:

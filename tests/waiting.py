@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-DEADLINE = 15.0
+DEADLINE = 30.0
 
 
 async def until(what: Callable[[], object], message: str = "") -> None:

@@ -232,5 +232,6 @@ async def test_with_no_room_left_a_pod_opens_nothing(fleet: Fleet) -> None:
     await until(lambda: len(fleet.api.patches) > asked + 5, "it asks for one")
     assert extra.health.unready()
     assert extra.agent.dataplane is None
-    assert fleet.server.backends("monitor") == 3, "not even a probe"
+    probes = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'dbproxy extra'"
+    assert fleet.server.value(probes) == 0, "not even a probe"
     assert fleet.most <= LIMIT

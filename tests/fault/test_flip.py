@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import threading
 import time
@@ -12,7 +13,7 @@ import psycopg
 import pytest
 from tests.fix_postgres import PostgresFactory
 from tests.fix_proxy import Proxy, ProxyFactory
-from tests.servers import Postgres, wait_until
+from tests.servers import DEADLINE, Postgres, wait_until
 
 Connection = psycopg.Connection[Any]
 
@@ -90,7 +91,7 @@ def test_new_work_waits_for_a_writer_that_is_not_promoted_yet(pair: Pair) -> Non
         thread.start()
         wait_until(lambda: pair.proxy.metric("dbproxy_clients_waiting") == 1, "it waits")
         pair.new.promote()
-        thread.join(10)
+        thread.join(DEADLINE)
         assert answers == [pair.new.port]
 
 
@@ -142,7 +143,7 @@ def test_a_statement_in_flight_is_ended_and_told_truthfully(pair: Pair) -> None:
         active = "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND usename = 'app'"
         wait_until(lambda: pair.old.psql(active), "it runs")
         pair.flip()
-        thread.join(15)
+        thread.join(DEADLINE)
         assert [error.sqlstate for error in told] in (["40001"], ["08007"])
         if told[0].sqlstate == "40001":
             assert notes(pair.old) == 0
@@ -196,7 +197,7 @@ def test_a_commit_in_flight_is_told_its_true_outcome(pair: Pair) -> None:
     connection = pair.proxy.connect()
     thread, told = hang_commit(pair, connection)
     pair.flip()
-    thread.join(20)
+    thread.join(DEADLINE)
     if told == ["COMMIT"]:
         assert notes(pair.old) == 1
     else:
@@ -209,7 +210,7 @@ def test_a_commit_whose_outcome_cannot_be_known_is_told_so(pair: Pair) -> None:
     connection = pair.proxy.connect()
     thread, told = hang_commit(pair, connection)
     pair.old.kill9()
-    thread.join(20)
+    thread.join(DEADLINE)
     assert told == ["08007"]
     assert connection.closed
     connection.close()
@@ -242,7 +243,8 @@ def test_after_the_acknowledgement_no_byte_of_clients_reaches_the_old_writer(pai
     wait_until(lambda: notes(pair.new) > left + 200, "all write to the new writer")
     stop.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(DEADLINE)
+        assert not thread.is_alive()
     assert notes(pair.old) == left
     assert wrong == []
 
@@ -305,7 +307,7 @@ def test_every_acknowledged_commit_is_in_the_database_that_acknowledged_it(pair:
     )
     stop.set()
     for thread in threads:
-        thread.join(15)
+        thread.join(DEADLINE)
         assert not thread.is_alive()
     for client, ledger in enumerate(ledgers):
         for server in (pair.old, pair.new):
@@ -317,7 +319,7 @@ def test_every_acknowledged_commit_is_in_the_database_that_acknowledged_it(pair:
             assert told <= there
             assert there - told <= ledger.unknown
         assert ledger.told <= {"08007"}
-        assert ledger.paused < 5
+        assert ledger.paused < 15
 
 
 def test_pgbench_goes_on_over_a_flip(pair: Pair) -> None:
@@ -331,7 +333,7 @@ def test_pgbench_goes_on_over_a_flip(pair: Pair) -> None:
             "-c",
             "8",
             "-T",
-            "6",
+            "600",
             "--max-tries=10",
             "-f",
             str(script),
@@ -346,7 +348,9 @@ def test_pgbench_goes_on_over_a_flip(pair: Pair) -> None:
     pair.settled()
     before = notes(pair.new)
     wait_until(lambda: notes(pair.new) > before + 100, "it writes to the new writer")
-    out, err = bench.communicate(timeout=30)
+    # To pgbench its time is over.
+    bench.send_signal(signal.SIGALRM)
+    out, err = bench.communicate(timeout=DEADLINE)
     aborted = err.count("aborted in command")
     unknown = err.count("whether the transaction was committed is unknown")
     assert aborted == unknown, err
@@ -368,15 +372,17 @@ def test_flips_back_and_forth(pair: Pair) -> None:
 
 
 def test_an_empty_writer_holds_all_writes(pair: Pair) -> None:
-    pair.proxy.write_pool(connectionBorrowTimeout=1)
-    pair.proxy.wait_config()
     with pair.proxy.connect() as connection:
         connection.execute("SELECT 1")
+        pair.proxy.write_pool(connectionBorrowTimeout=1)
+        pair.proxy.wait_config()
         pair.proxy.elect("")
         pair.proxy.wait_acknowledged()
         with pytest.raises(psycopg.errors.TooManyConnections):
             connection.execute("SELECT 1")
         assert pair.old.backends() == 0
+        pair.proxy.write_pool(connectionBorrowTimeout=20)
+        pair.proxy.wait_config()
         pair.proxy.elect("db-0")
         pair.proxy.wait_writer("db-0")
         assert port(connection) == pair.old.port

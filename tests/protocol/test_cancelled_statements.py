@@ -73,7 +73,7 @@ def cancelled(server: Postgres, port: int, before: Requests, request: bytes) -> 
             holder.execute("BEGIN; LOCK TABLE held IN ACCESS EXCLUSIVE MODE")
             raw.send(request)
             wait_until(lambda: server.psql(WAITING), "the request waits")
-            raw.socket.settimeout(5)
+            raw.socket.settimeout(20)
             cancel(raw)
             answers.append(told(raw.until()))
             raw.send(query("SELECT 1"))

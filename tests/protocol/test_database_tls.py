@@ -7,7 +7,7 @@ import pytest
 from tests.certificates import Authority, make_authority
 from tests.fix_postgres import PostgresFactory
 from tests.fix_proxy import Proxy, ProxyFactory
-from tests.servers import HBA, Postgres
+from tests.servers import HBA, Postgres, wait_until
 
 TLS_ONLY = HBA.replace("host all all", "hostssl all app").strip() + (
     "\nhostssl all monitor 127.0.0.1/32 scram-sha-256"
@@ -121,8 +121,12 @@ def test_a_certificate_that_is_its_own_authority_is_refused_and_told_why(
     proxy.start()
     with pytest.raises(psycopg.OperationalError):
         proxy.connect()
-    failures = proxy.events("backend_failed")
-    assert any("CaUsedAsEndEntity" in failure["message"] for failure in failures)
+
+    def told_why() -> bool:
+        failures = proxy.events("backend_failed")
+        return any("CaUsedAsEndEntity" in failure["message"] for failure in failures)
+
+    wait_until(told_why, "the log says why")
 
 
 def test_the_proxys_certificate_is_replaced_while_clients_stay(

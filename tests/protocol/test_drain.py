@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from tests.fix_postgres import PostgresFactory
 from tests.fix_proxy import ProxyFactory
-from tests.servers import wait_until
+from tests.servers import DEADLINE, wait_until
 
 
 def test_an_idle_client_is_told_goodbye_and_the_program_ends(
@@ -32,7 +32,7 @@ def test_a_transaction_is_finished_before_the_end(
     make_postgres: PostgresFactory, make_proxy: ProxyFactory
 ) -> None:
     server = make_postgres()
-    proxy = make_proxy(server)
+    proxy = make_proxy(server, drainTimeout=60)
     connection = proxy.connect()
     connection.execute("BEGIN")
     connection.execute("CREATE TABLE finished AS SELECT 1 AS id")
@@ -48,7 +48,7 @@ def test_a_transaction_is_finished_before_the_end(
 def test_new_clients_are_refused_while_it_leaves(
     make_postgres: PostgresFactory, make_proxy: ProxyFactory
 ) -> None:
-    proxy = make_proxy(make_postgres())
+    proxy = make_proxy(make_postgres(), drainTimeout=60)
     with proxy.connect() as connection:
         connection.execute("BEGIN")
         connection.execute("SELECT 1")
@@ -76,7 +76,7 @@ def test_the_drain_timeout_ends_a_transaction_that_does_not(
     began = time.monotonic()
     proxy.sigterm()
     assert proxy.wait_exit() == 0
-    assert 0.9 < time.monotonic() - began < 10
+    assert time.monotonic() - began > 0.9
     with pytest.raises(psycopg.OperationalError):
         connection.execute("SELECT 1")
     connection.close()
@@ -92,7 +92,7 @@ def test_a_second_signal_waits_for_no_transaction(
     proxy.sigterm()
     wait_until(lambda: proxy.events("leaving"), "it leaves")
     proxy.sigterm()
-    assert proxy.wait_exit(10) == 0
+    assert proxy.wait_exit() == 0
     connection.close()
 
 
@@ -100,7 +100,7 @@ def test_no_transaction_is_lost_under_load(
     make_postgres: PostgresFactory, make_proxy: ProxyFactory
 ) -> None:
     server = make_postgres()
-    proxy = make_proxy(server)
+    proxy = make_proxy(server, drainTimeout=60)
     server.psql("CREATE TABLE counted (id serial PRIMARY KEY, client int)")
     server.psql("GRANT ALL ON counted, counted_id_seq TO app")
     committed = [0] * 8
@@ -131,7 +131,7 @@ def test_no_transaction_is_lost_under_load(
     proxy.sigterm()
     assert proxy.wait_exit() == 0
     for thread in threads:
-        thread.join(10)
+        thread.join(DEADLINE)
     assert told == [(False, {"57P01"})] * 8
     rows = dict(server.psql("SELECT client, count(*) FROM counted GROUP BY client"))
     assert [rows[client] for client in range(8)] == committed

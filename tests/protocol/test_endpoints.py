@@ -86,7 +86,7 @@ def test_without_any_reader_there_is_an_error_at_once(
     with pytest.raises(psycopg.OperationalError) as caught:
         proxy.connect(read_only=True)
     assert "READ_ONLY" in str(caught.value)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
 
 
 def test_readers_that_are_down_are_waited_for(

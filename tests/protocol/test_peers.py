@@ -13,7 +13,7 @@ from tests.raw_client import CANCEL_REQUEST, RawClient, query, special
 from tests.servers import HOST, PASSWORDS, Postgres, free_port, wait_until
 
 SLEEPING = "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query ~ '^SELECT pg_sleep'"
-BUSY = "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query ~ '^SELECT 42 FROM'"
+BUSY = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory'"
 ADDRESSES = (HOST, "127.0.0.2")
 V3_0, V3_2 = 0x0003_0000, 0x0003_0002
 
@@ -71,12 +71,14 @@ def test_a_cancel_of_an_idle_client_of_another_pod_hits_nobody(
         def run() -> None:
             with RawClient(home.address, home.port) as busy:
                 busy.login("app", PASSWORDS["app"])
-                done.append(busy.value("SELECT 42 FROM pg_sleep(1)"))
+                done.append(busy.value("SELECT 42 FROM pg_advisory_xact_lock(42)"))
 
         thread = threading.Thread(target=run)
-        thread.start()
-        wait_until(lambda: postgres.psql(BUSY), "it runs")
-        bring(door, idle.key)
+        with postgres.connect() as holder:
+            holder.execute("SELECT pg_advisory_lock(42)")
+            thread.start()
+            wait_until(lambda: postgres.psql(BUSY), "it runs")
+            bring(door, idle.key)
         thread.join()
         assert done == ["42"]
 

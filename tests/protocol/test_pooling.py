@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from tests.fix_postgres import PostgresFactory
 from tests.fix_proxy import Proxy, ProxyFactory
-from tests.servers import Postgres, wait_until
+from tests.servers import DEADLINE, Postgres, wait_until
 
 Connection = psycopg.Connection[Any]
 
@@ -99,15 +99,15 @@ def test_no_connection_within_the_borrow_timeout_is_told_and_the_client_stays(
     make_postgres: PostgresFactory, make_proxy: ProxyFactory
 ) -> None:
     proxy = small(make_postgres, make_proxy, 1)
-    proxy.write_pool(connectionBorrowTimeout=1)
-    proxy.wait_config()
     with proxy.connect() as waiting, proxy.connect() as holder:
         holder.execute("BEGIN")
         holder.execute("SELECT 1")
+        proxy.write_pool(connectionBorrowTimeout=1)
+        proxy.wait_config()
         began = time.monotonic()
         with pytest.raises(psycopg.errors.TooManyConnections) as caught:
             waiting.execute("SELECT 1")
-        assert 0.9 < time.monotonic() - began < 5
+        assert 0.9 < time.monotonic() - began < 15
         assert str(caught.value) == "Timed-out waiting to acquire database connection."
         holder.execute("COMMIT")
         assert waiting.execute("SELECT 1").fetchone() == (1,)
@@ -125,7 +125,7 @@ def test_a_waiting_client_is_served_when_a_connection_comes_free(
         thread = in_thread(lambda: answers.append(waiting.execute("SELECT 7").fetchone()))
         wait_until(lambda: proxy.metric("dbproxy_clients_waiting") == 1, "it waits")
         holder.execute("COMMIT")
-        thread.join(10)
+        thread.join(DEADLINE)
         assert answers == [(7,)]
 
 
@@ -281,15 +281,15 @@ def test_the_init_query_runs_again_after_a_pinned_session_was_cleaned(
 def test_an_idle_client_is_closed_after_its_timeout(
     make_postgres: PostgresFactory, make_proxy: ProxyFactory
 ) -> None:
-    proxy = make_proxy(make_postgres(), idleClientTimeout=1)
+    proxy = make_proxy(make_postgres(), idleClientTimeout=3)
     connection = proxy.connect()
-    connection.execute("SELECT 1")
     began = time.monotonic()
+    connection.execute("SELECT 1")
     wait_until(
         lambda: proxy.metric("dbproxy_client_connections_closed_total", reason="idle_timeout") == 1,
         "it is closed",
     )
-    assert time.monotonic() - began > 0.8
+    assert time.monotonic() - began > 2.8
     with pytest.raises(psycopg.OperationalError):
         connection.execute("SELECT 1")
     connection.close()
@@ -307,8 +307,8 @@ def test_a_cancel_reaches_the_running_statement(proxy: Proxy, postgres: Postgres
         began = time.monotonic()
         with pytest.raises(psycopg.errors.QueryCanceled):
             connection.execute("SELECT pg_sleep(30)")
-        assert time.monotonic() - began < 10
-        thread.join(10)
+        assert time.monotonic() - began < 25
+        thread.join(DEADLINE)
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 

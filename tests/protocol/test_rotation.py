@@ -37,6 +37,7 @@ def test_backends_log_in_with_the_old_password_while_the_database_still_has_it(
         assert connection.execute("SELECT 1").fetchone() == (1,)
     server.psql("ALTER ROLE app PASSWORD 'rotated-password'")
     server.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'")
+    wait_until(lambda: proxy.metric("dbproxy_database_connections") == 0, "they are seen to end")
     with proxy.connect(password=NEW) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
@@ -47,7 +48,7 @@ def test_the_old_password_ends_with_its_grace_period(
     server = make_postgres()
     proxy = make_proxy(server)
     server.psql("ALTER ROLE app PASSWORD 'rotated-password'")
-    proxy.rotate("app", NEW, grace=3)
+    proxy.rotate("app", NEW, grace=10)
     proxy.wait_config()
     proxy.connect(password=OLD).close()
 

@@ -217,7 +217,9 @@ async def test_a_right_answer_is_taken(serve: Serve) -> None:
         writer.write(the_row("f", "100", "3", "0000000A", None, "7:8"))
 
     server = await serve(answer_rightly)
-    found = await PostgresProbe(server.spec("DISABLED"), backend_login).ask([server.address])
+    probe = PostgresProbe(server.spec("DISABLED"), backend_login)
+    found = await probe.ask([server.address])
+    probe.abort()
     assert found.server == ServerFacts(False, 100, 3, 10, None, "7:8")
 
 
@@ -259,7 +261,7 @@ async def test_a_silent_first_address_leaves_time_for_the_second(
         fields = b"SFATAL\0C28P01\0Mwrong password\0\0"
         writer.write(message(b"E", fields))
 
-    monkeypatch.setattr("dbproxy.probe.engines.postgres.CONNECT_DEADLINE", 1.0)
+    monkeypatch.setattr("dbproxy.probe.engines.postgres.CONNECT_DEADLINE", 4.0)
     silent, speaking = await serve(never_answer), await serve(refuse)
     probe = PostgresProbe(speaking.spec("DISABLED"), backend_login)
     found = await probe.ask([silent.address, speaking.address])

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 import pytest
+from tests.waiting import DEADLINE
 
 from dbproxy.facts import Login, Probe
 from dbproxy.probe import logins
@@ -49,7 +50,7 @@ class Results:
         self.heard.set()
 
     async def next(self) -> dict[str, bool]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE):
             await self.heard.wait()
         self.heard.clear()
         return self.last

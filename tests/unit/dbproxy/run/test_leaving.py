@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.agent_made import config_of
 from tests.fake_engine import FakeEngine
-from tests.waiting import until
+from tests.waiting import DEADLINE, until
 
 from dbproxy.dataplane import Dataplane
 from dbproxy.run import leaving as leaving_module
@@ -84,22 +84,27 @@ async def test_in_kubernetes_the_endpoints_settle_before_the_drain(
     assert world.engine.drained
 
 
-async def test_a_pod_that_never_was_ready_has_no_endpoints_to_settle() -> None:
+async def test_a_pod_that_never_was_ready_has_no_endpoints_to_settle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leaving_module, "SETTLE", 3600.0)
     world = World(in_kubernetes=True)
     world.health.told_ready = False
     world.leaving.told()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(DEADLINE):
         assert await world.done is None
     assert world.agent.left
 
 
-async def test_a_second_signal_waits_for_nothing() -> None:
+async def test_a_second_signal_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaving_module, "SETTLE", 3600.0)
     world = World(in_kubernetes=True)
     world.engine.connected = 1
     world.leaving.told()
     await until(lambda: world.health.leaving)
     world.leaving.told()
-    assert await world.done is None
+    async with asyncio.timeout(DEADLINE):
+        assert await world.done is None
     assert world.engine.drained
 
 

@@ -169,7 +169,10 @@ async def test_a_pod_that_never_reaches_its_database_is_ready_after_a_while(
     await asyncio.to_thread(pod.servers[0].stop)
     await pod.start()
     await until(lambda: not pod.health.unready(), "it is ready")
-    assert pod.metric("dbproxy_target_state", target="db-0", state="UNAVAILABLE") == 1
+    await until(
+        lambda: pod.metric("dbproxy_target_state", target="db-0", state="UNAVAILABLE") == 1,
+        "its database is down",
+    )
 
 
 async def test_a_pod_tries_its_share_of_the_users_and_whom_its_engine_was_refused_as(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.agent_made import answered, config_of, elected
 from tests.fake_api import FakeApi
-from tests.waiting import until
+from tests.waiting import DEADLINE, until
 
 from dbproxy.decide.planner import Planner
 from dbproxy.kube import Kube
@@ -49,6 +49,7 @@ class World:
 @pytest.fixture
 async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     monkeypatch.setattr(report_module, "RETRY_FIRST", 0.01)
+    monkeypatch.setattr(report_module, "FAREWELL", DEADLINE)
     api = await FakeApi().start()
     world = World(api)
     yield world
@@ -172,12 +173,12 @@ async def test_an_api_server_that_answers_nothing_keeps_no_pod_that_leaves(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report_module, "FAREWELL", 0.1)
-    world.api.patch_takes = 5.0
+    world.api.patch_takes = 3600.0
     world.reporter.offer(GROUP, {"pod": "pod-0", "budgetDivisor": 3})
     arrived: list[bool] = []
     world.api.on_patch = lambda: arrived.append(True)
     await until(lambda: arrived)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(DEADLINE):
         await world.reporter.farewell()
 
 
