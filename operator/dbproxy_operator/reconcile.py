@@ -60,6 +60,7 @@ class Reconciler:
 
     async def __call__(self, key: Key) -> float | None:
         """Brings the proxy where it should be; returns in how many seconds to look again."""
+        observed: Observed | None = None
         try:
             async with asyncio.timeout(LONGEST_PASS):
                 observed = await observe(self.kube, self.recall, key)
@@ -68,16 +69,27 @@ class Reconciler:
                 done = await self._act(observed)
         except Exception as error:
             await self._confess(key, error)
+            if observed is not None:
+                await self._withdraw(observed)
             raise
         done.wakes += await asyncio.gather(*(self._tell(story, done) for story in done.stories))
-        try:
-            await withdraw(self.kube, observed)
-        except KubeError as error:
-            done.failures.append(error)
+        if (unheard := await self._withdraw(observed)) is not None:
+            done.failures.append(unheard)
         if done.failures:
             raise min(done.failures, key=_mildness)
         wake_at = soonest(*done.wakes)
         return None if wake_at is None else max(0.0, wake_at - self.clock())
+
+    async def _withdraw(self, observed: Observed) -> KubeError | None:
+        """Whatever else failed: pods that are gone would keep their parts of the connections."""
+        try:
+            await withdraw(self.kube, observed)
+        except KubeError as error:
+            log.warning(
+                "word not withdrawn", extra={"proxy": str(observed.key), "reason": error.message}
+            )
+            return error
+        return None
 
     async def _act(self, observed: Observed) -> Pass:
         proxy, now = observed.proxy, self.clock()

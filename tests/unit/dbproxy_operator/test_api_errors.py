@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from tests.unit.dbproxy_operator.world import World
 
+from dbproxy_operator import reconcile
 from dbproxy_operator.errors import Problem
 from dbproxy_operator.kube import (
     ConflictError,
@@ -73,6 +74,24 @@ async def test_one_child_that_fails_stops_no_other_and_everybody_is_told(
     assert "Service orders" in message(world, "DBProxy", "orders", "Reconciling")
     for kind, name in (("DBProxyTargetGroup", "orders-db"), ("DBProxyEndpoint", "orders-ro")):
         assert world.conditions(kind, name)["Reconciling"][0] == "True", kind
+
+
+async def test_a_pass_that_fails_takes_the_word_from_pods_that_are_gone_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else their parts of the connections were kept as long as it fails."""
+    await world.settle()
+    status = world.kube.at("DBProxyTargetGroup", "orders-db")["status"]
+    status["proxies"].append({**status["proxies"][0], "pod": "gone"})
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(reconcile, "intend", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        await world.reconcile()
+    left = world.kube.at("DBProxyTargetGroup", "orders-db")["status"]["proxies"]
+    assert sorted(entry["pod"] for entry in left) == ["orders-0", "orders-1"]
 
 
 async def test_what_needs_the_object_that_failed_waits_for_it(world: World) -> None:
