@@ -211,6 +211,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         if client.place == ClientPlace::Leaving {
             return;
         }
+        // Counted before the client can read that it is closed.
+        count_close(&client.stats, reason);
         if let Some(failure) = why {
             let mut out = Vec::new();
             match &client.session {
@@ -219,7 +221,6 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             }
             client.wire.push(&mut self.driver, &out);
         }
-        count_close(&client.stats, reason);
         client.place = ClientPlace::Leaving;
         client.session = None;
         client.stats.clients.sub(1);

@@ -217,6 +217,12 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         steps: &mut Steps,
     ) -> Asked {
         let mut asked = Asked::default();
+        // Counted before anybody can read an answer, and then the counters.
+        for step in steps.iter() {
+            if let Step::Note(note) = step {
+                self.take_note(note.clone(), client, backend);
+            }
+        }
         let driver = &mut self.driver;
         let mut ends = Ends {
             from,
@@ -229,20 +235,16 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             consumed,
             moved: false,
         };
-        let mut notes = Vec::new();
         for step in steps.drain(..) {
             match step {
                 Step::Send(to, payload) => ends.send(driver, to, payload),
                 Step::NeedBackend => asked.backend = true,
                 Step::Release(release) => asked.release = Some(release),
-                Step::Note(note) => notes.push(note),
+                Step::Note(_) => {}
                 Step::Close(reason) => asked.close = Some(reason),
             }
         }
         asked.broken = ends.finish(driver);
-        for note in notes {
-            self.take_note(note, client, backend);
-        }
         asked
     }
 
