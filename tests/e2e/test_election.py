@@ -73,7 +73,7 @@ def test_nobody_serves_while_the_election_contradicts_itself_or_names_nobody(sho
     for change, reason in steps:
         shop.cluster.patch("configmap", "orders-election", {"data": change})
         shop.expect("dbptg", "orders-db", "WriterKnown", "False", reason)
-        assert states(shop) == {"HOLDING"}
+        eventually(lambda: states(shop) == {"HOLDING"}, "no pod serves")
         if reason == "ElectionInvalid":
             assert recorded(shop)["epoch"] == 7
     shop.cluster.patch("configmap", "orders-election", {"data": {"writer": "db-0", "epoch": "11"}})
@@ -161,7 +161,7 @@ def test_a_monitor_that_is_locked_out_is_told_and_named_when_a_failover_waits_fo
     shop.cluster.apply(election("db-1", "8"))
     told = shop.expect("dbptg", "orders-db", "WriterKnown", "False", "MonitorRefused")
     assert watcher in told
-    assert states(shop) == {"HOLDING"}
+    eventually(lambda: states(shop) == {"HOLDING"}, "no pod serves")
     let_in(shop, watcher)
     shop.expect("dbptg", "orders-db", "WriterKnown", "True", "WriterKnown")
     write(shop)
@@ -176,7 +176,7 @@ def test_a_writer_that_nobody_confirms_is_served_no_longer_where_fencing_is_stri
         group_spec={
             "writerElection": {"configMapRef": {"name": "orders-election"}, **strict},
             "monitorSecretRef": {"name": "watcher"},
-            "connectionPoolConfig": {"maxConnectionsPercent": 10, "connectionBorrowTimeout": 1},
+            "connectionPoolConfig": {"maxConnectionsPercent": 10, "connectionBorrowTimeout": 5},
         }
     )
     write(shop)
