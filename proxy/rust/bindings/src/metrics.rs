@@ -17,7 +17,7 @@ pub type Rows<R> = [(Arc<str>, R)];
 /// Name, kind, help, and where a row has the number.
 type Number<R> = (&'static str, &'static str, &'static str, fn(&R) -> u64);
 
-const ENDPOINT_NUMBERS: [Number<EndpointSum>; 13] = [
+const ENDPOINT_NUMBERS: [Number<EndpointSum>; 14] = [
     (
         "client_connections_received",
         "counter",
@@ -70,6 +70,12 @@ const ENDPOINT_NUMBERS: [Number<EndpointSum>; 13] = [
         |row| row.waiting,
     ),
     (
+        "listening_clients",
+        "gauge",
+        "Clients for which a shared database connection listens now",
+        |row| row.listening,
+    ),
+    (
         "cancel_requests",
         "counter",
         "Cancel requests passed to a database",
@@ -95,7 +101,7 @@ const ENDPOINT_NUMBERS: [Number<EndpointSum>; 13] = [
     ),
 ];
 
-const TARGET_NUMBERS: [Number<TargetRow>; 8] = [
+const TARGET_NUMBERS: [Number<TargetRow>; 9] = [
     (
         "database_connections",
         "gauge",
@@ -119,6 +125,12 @@ const TARGET_NUMBERS: [Number<TargetRow>; 8] = [
         "gauge",
         "Database connections that finish what a client left behind",
         |row| row.sum.orphaned,
+    ),
+    (
+        "listening_connections",
+        "gauge",
+        "Database connections that listen for clients now",
+        |row| row.sum.listening,
     ),
     (
         "database_connections_setup_succeeded",

@@ -12,6 +12,7 @@
 )]
 
 mod cancel;
+mod listening;
 mod login;
 mod password;
 mod reader;
@@ -21,6 +22,7 @@ mod step;
 mod users;
 
 pub use cancel::{Aim, CancelKey, CancelSecret};
+pub use listening::{Attention, Channels, Heard};
 pub use login::{
     Admission, BackendAsk, BackendFailure, BackendLogin, BackendProgress, ClientLogin, LoginEnv,
     LoginProgress, TlsFacts,

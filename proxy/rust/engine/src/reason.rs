@@ -76,6 +76,12 @@ labelled! {
         ReplyCutShort => "reply_cut_short",
         /// The database ended the session with a FATAL error, passed on verbatim.
         BackendFatal => "backend_fatal",
+        /// The connection that listened for it was lost: it may have missed notifications.
+        EarLost => "listening_connection_lost",
+        /// More notifications came in for it than are kept, while it was busy.
+        TooMuchHeard => "too_many_notifications",
+        /// A notification isn't of its encoding, which it has changed since it listens.
+        ForeignText => "notification_encoding",
         /// The pod is shutting down.
         Shutdown => "shutdown",
         /// A connection that only brought a CancelRequest.
@@ -94,7 +100,7 @@ labelled! {
         SqlPrepare => "sql_prepare",
         /// The unnamed statement used across transactions.
         UnnamedStatement => "unnamed_statement",
-        /// `LISTEN`, `UNLISTEN`.
+        /// `LISTEN` where no shared connection can do it for the session.
         Listen => "listen",
         /// A temporary table, view or sequence.
         TemporaryObject => "temporary_object",
@@ -183,6 +189,12 @@ pub enum Failure {
     TooManyOfUser,
     /// More connections or log-ins in a second than the proxy takes (53300); carries the limit.
     Rate(u32),
+    /// The connection that listened for it was lost (57P01).
+    EarLost,
+    /// More notifications than are kept (57P01).
+    TooMuchHeard,
+    /// A notification isn't of its encoding (57P01).
+    ForeignText,
     /// The pod is shutting down (57P01).
     Shutdown,
     /// `idleClientTimeout` (57P05).

@@ -14,7 +14,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Aim, BackendLogin, CancelKey, ClientLogin, CloseReason, Failure, Release, Rules, Steps, Traces,
+    Aim, BackendLogin, CancelKey, Channels, ClientLogin, CloseReason, Failure, Heard, KillReason,
+    Release, Rules, Steps, Traces,
 };
 
 /// What becomes of a backend whose client left.
@@ -88,6 +89,13 @@ pub trait Session: Sized {
     /// session holds no backend). Returns how many bytes of `input` are done with.
     fn refuse(&mut self, failure: Failure, input: &[u8], out: &mut Steps) -> usize;
 
+    /// Everything was heard that it waited for: ends the answer, or goes on with its request. `whole`: its
+    /// own backend has become the ear, and what that said already is for it.
+    fn attended(&mut self, whole: bool, out: &mut Steps);
+
+    /// Nobody can listen for it: it is bound to its backend, which does, and its answer ends.
+    fn listens_itself(&mut self, link: &mut Self::Link, out: &mut Steps);
+
     /// The error that goes with closing the client outside a request; a whole message.
     fn farewell(&self, failure: Failure, out: &mut Vec<u8>);
 
@@ -137,6 +145,9 @@ pub trait Link: Sized {
     /// Requests forwarded and not answered yet.
     fn outstanding(&self) -> u32;
 
+    /// Nothing is owed on either side, and no message has gone out in part.
+    fn is_quiet(&self) -> bool;
+
     /// Whether the server has something whole to answer, whatever else it is sent or not.
     fn owes(&self) -> bool;
 
@@ -154,6 +165,17 @@ pub trait Link: Sized {
 
     /// What a cancel strikes that is sent now.
     fn aim(&self) -> Aim;
+
+    /// It is an ear from here on. Appends what must be sent for that; then that is to be confirmed.
+    fn tune(&mut self, out: &mut Vec<u8>);
+
+    /// Has an ear listen to these channels too, and no more to those; or only answer, if there are none.
+    /// It is confirmed when it has.
+    fn inquire(&mut self, more: &Channels, less: &Channels, out: &mut Vec<u8>);
+
+    /// Looks at the unconsumed bytes of an ear, and takes what is whole of them. Answers how many bytes
+    /// are done with, or why it is no use any more.
+    fn hear(&mut self, input: &[u8], out: &mut Vec<Heard>) -> Result<usize, KillReason>;
 }
 
 /// One wire protocol.

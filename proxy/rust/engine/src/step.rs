@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::{CloseReason, KillReason, PinReason};
+use crate::{Attention, CloseReason, KillReason, PinReason};
 
 /// The two sides of the proxy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +57,10 @@ pub enum Step {
     Send(Leg, Payload),
     /// The backend is the pool's again; the session no longer holds it.
     Release(Release),
+    /// Its client listens, and the end of its answer is kept back until it has heard everything that was
+    /// said before. Until that is over the session takes nothing more. A `Release` in
+    /// front of this is that of a backend which may also go on to listen.
+    Attend(Box<Attention>),
     /// Count and log this.
     Note(Note),
     /// Flush what was sent to the client, then close it. If a backend is attached, the server room

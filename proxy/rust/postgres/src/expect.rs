@@ -107,6 +107,8 @@ pub(crate) enum Injected {
     Reset,
     /// A Sync behind a batch of ours that makes statements.
     Statements,
+    /// Begins or ceases to listen, or only answers.
+    Channels,
 }
 
 /// What a message of the server's is to the entry at the front.
@@ -289,7 +291,6 @@ impl Expected {
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
-
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }

@@ -185,6 +185,8 @@ pub fn session(mut input: &[u8]) {
 struct Table {
     session: Session,
     link: Option<Link>,
+    /// It has attended, and goes on.
+    attended: bool,
     client_input: Vec<u8>,
     server_input: Vec<u8>,
     to_client: Vec<u8>,
@@ -206,6 +208,7 @@ impl Table {
         Self {
             session: Session::welcome(Some(b"fuzz"), &params, key, &mut Vec::new()),
             link: None,
+            attended: false,
             client_input: Vec::new(),
             server_input: Vec::new(),
             to_client: Vec::new(),
@@ -251,7 +254,7 @@ impl Table {
             self.link = Some(link);
             self.play(&[], 0, steps);
         }
-        asked
+        std::mem::take(&mut self.attended) || asked
     }
 
     fn server(mut self, bytes: &[u8], piece: usize) -> Self {
@@ -269,9 +272,7 @@ impl Table {
             self.play(&input, used, steps);
             self.server_input = input.get(used..).unwrap_or_default().to_vec();
             // What waited for an answer goes on.
-            if !self.closed && !self.client_input.is_empty() {
-                self.pump_client();
-            }
+            while !self.closed && !self.client_input.is_empty() && self.pump_client() {}
         }
         self
     }
@@ -334,6 +335,12 @@ impl Table {
                     }
                 }
                 Step::Note(_) => {}
+                Step::Attend(_) => {
+                    let mut steps = Steps::new();
+                    self.session.attended(false, &mut steps);
+                    self.attended = true;
+                    self.play(&[], 0, steps);
+                }
                 Step::Close(_) => self.closed = true,
             }
         }

@@ -18,6 +18,8 @@
 mod aim;
 mod auth;
 mod backend_login;
+mod channels;
+mod ear;
 mod expect;
 mod fate;
 #[cfg(any(test, feature = "fuzzing"))]

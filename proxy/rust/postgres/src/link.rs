@@ -4,19 +4,19 @@
 //! The queue of expected replies lives here and not in the session, because it must run on when the
 //! client is gone. What the proxy itself put in has an entry that says so.
 
+mod engine;
+
 use std::sync::Arc;
 
-use dbproxy_engine::{Aim, CancelKey, KillReason, Release, Traces};
+use dbproxy_engine::{CancelKey, KillReason, Release, Traces};
 
-use crate::aim;
+use crate::channels::Changes;
 use crate::expect::{Expect, Expected, Injected, Statement};
-use crate::fate;
 use crate::message::{build, frontend};
 use crate::params::Params;
 use crate::prepared::Table;
 use crate::sequences::Sequences;
 use crate::settings::Tracker;
-use crate::startup;
 use crate::statement::{Act, Class, Dialect, Effects, Script};
 
 /// BackendKeyData.
@@ -74,6 +74,8 @@ pub(crate) struct Partial {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Leave {
     Clean,
+    /// It may listen to channels.
+    Listening,
     Dirty,
     Indelible,
 }
@@ -83,7 +85,7 @@ pub(crate) enum Leave {
 pub struct Link {
     /// What it reports now, and what it reported at its log-in.
     pub(crate) params: Arc<Params>,
-    own: Arc<Params>,
+    pub(crate) own: Arc<Params>,
     pub(crate) key: Option<Key>,
     pub(crate) status: Status,
     pub(crate) expected: Expected,
@@ -121,6 +123,9 @@ pub struct Link {
     pub(crate) shifting: bool,
     /// What is outstanding takes the client's name away.
     pub(crate) unnames: bool,
+    /// What is outstanding changes to which channels the session listens.
+    pub(crate) tunes: bool,
+    pub(crate) changes: Changes,
     /// What it ran once after its log-in, and what a reset of its settings takes away.
     pub(crate) initialised: bool,
     /// The unnamed statement that it has, or may have.
@@ -160,6 +165,8 @@ impl Link {
             complete: 0,
             shifting: false,
             unnames: false,
+            tunes: false,
+            changes: Changes::default(),
             initialised,
             unnamed: None,
             surely: false,
@@ -199,6 +206,10 @@ impl Link {
     pub(crate) fn expects(&mut self, script: &Script) {
         self.shifting |= script.any(Act::shifts);
         self.unnames |= script.any(Act::unnames);
+        self.tunes |= script.any(Act::tunes);
+        if script.any(|act| matches!(act, Act::Listen(_))) {
+            self.left(Leave::Listening);
+        }
     }
 
     /// It is left in this state at least.
@@ -286,7 +297,7 @@ impl Link {
             Release::Kill(KillReason::Ambiguous)
         } else if self.leave == Leave::Indelible {
             Release::Kill(KillReason::Pinned)
-        } else if self.leave == Leave::Dirty || self.status != Status::Idle || self.resettable() {
+        } else if self.leave != Leave::Clean || self.status != Status::Idle || self.resettable() {
             Release::Reset
         } else {
             Release::Clean
@@ -320,81 +331,5 @@ impl Link {
             self.sending,
             Some(frontend::QUERY | frontend::FUNCTION_CALL)
         )
-    }
-}
-
-impl dbproxy_engine::Link for Link {
-    type Params = Params;
-
-    fn template(&self) -> &Arc<Params> {
-        &self.own
-    }
-
-    fn traces(&self) -> &Traces {
-        &self.traces
-    }
-
-    fn cancel_request(&self) -> Option<Vec<u8>> {
-        let key = self.key.as_ref()?;
-        let mut out = Vec::new();
-        startup::write_cancel_request(&mut out, key.id, &key.secret);
-        Some(out)
-    }
-
-    fn goodbye(&self, out: &mut Vec<u8>) {
-        if self.sending.is_some() {
-            return;
-        }
-        build::bare(out, frontend::TERMINATE);
-    }
-
-    fn reset(&mut self, init_query: Option<&str>, out: &mut Vec<u8>) {
-        self.resetting = true;
-        if self.status != Status::Idle {
-            self.inject(Injected::Reset, "ROLLBACK", out);
-        }
-        self.inject(Injected::Reset, "DISCARD ALL", out);
-        if let Some(sql) = init_query {
-            self.inject(Injected::Reset, sql, out);
-        }
-        self.application_name = self.params.own_name().into();
-        self.sequences = Sequences::default();
-        self.settings = Tracker::default();
-        self.leave = Leave::Clean;
-    }
-
-    fn cut(&mut self) {
-        self.cutting = true;
-    }
-
-    fn answered(&self) -> u64 {
-        self.answered
-    }
-
-    fn outstanding(&self) -> u32 {
-        let count = u32::try_from(self.expected.requests()).unwrap_or(u32::MAX);
-        count.saturating_add(u32::from(self.unsynced))
-    }
-
-    fn owes(&self) -> bool {
-        // Of a request that is forwarded in part the server knows nothing yet.
-        let whole = self.expected.requests() > usize::from(self.has_part());
-        whole && self.copy_in != CopyIn::Active
-    }
-
-    fn in_transaction(&self) -> bool {
-        self.status != Status::Idle
-    }
-
-    fn may_commit(&self) -> bool {
-        fate::outstanding(self).may_commit
-    }
-
-    fn is_wanted(&mut self, wanted: bool) {
-        self.wanted = wanted;
-    }
-
-    fn aim(&self) -> Aim {
-        aim::aim(self)
     }
 }

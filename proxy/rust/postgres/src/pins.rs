@@ -120,6 +120,11 @@ impl Pins {
         !self.all.is_empty()
     }
 
+    /// Whether the session listens on its own backend.
+    pub(crate) fn listens(&self) -> bool {
+        self.all.has(PinReason::Listen)
+    }
+
     /// Whether the server can't say that all of it is gone.
     pub(crate) fn for_good(&self) -> bool {
         !self.all.without(Reasons::SURVEYED).is_empty()

@@ -22,6 +22,18 @@ pub(crate) fn failure(failure: Failure, fatal: bool, out: &mut Vec<u8>) {
             limited = format!("Rate of connection to proxy exceeded {limit}.");
             ("53300", limited.as_str())
         }
+        Failure::EarLost => (
+            "57P01",
+            "The connection that listened for this session was lost; notifications may have been too.",
+        ),
+        Failure::TooMuchHeard => (
+            "57P01",
+            "More notifications came in while this session was busy than the proxy keeps.",
+        ),
+        Failure::ForeignText => (
+            "57P01",
+            "A notification can't be told in the client_encoding that this session has set.",
+        ),
         Failure::Shutdown => (
             "57P01",
             "terminating connection due to administrator command",

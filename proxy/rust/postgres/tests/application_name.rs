@@ -31,9 +31,9 @@ fn a_pinned_client_that_resets_its_settings_keeps_its_name() {
 #[test]
 fn the_name_waits_where_its_query_would_take_the_unnamed_statement() {
     let mut bench = Bench::named("shop", 1);
-    bench.client(&query("LISTEN a"));
+    bench.client(&query("LOAD 'x'"));
     let named = report("application_name", "shop");
-    let listens = concat(&[complete("LISTEN"), ready(b'I')]);
+    let listens = concat(&[complete("LOAD"), ready(b'I')]);
     bench.server(&concat(&[complete("SET"), named, ready(b'I'), listens]));
     bench.client(&concat(&[
         run("RESET ALL"),

@@ -99,8 +99,8 @@ fn a_client_that_others_wait_behind_is_not_stopped_where_the_server_waits_for_it
 #[test]
 fn a_pinned_client_is_not_stopped_for_those_that_wait() {
     let mut bench = Bench::new();
-    bench.client(&query("LISTEN x"));
-    bench.server(&concat(&[complete("LISTEN"), ready(b'I')]));
+    bench.client(&query("LOAD 'x'"));
+    bench.server(&concat(&[complete("LOAD"), ready(b'I')]));
     bench.wanted(true);
     let both = concat(&[query("SELECT 1"), query("SELECT 2")]);
     bench.client(&both);

@@ -185,7 +185,7 @@ fn an_error_that_was_given_is_not_given_twice() {
 #[test]
 fn a_pinned_client_is_closed() {
     let mut bench = Bench::new();
-    bench.client(&query("LISTEN a"));
+    bench.client(&query("LOAD 'x'"));
     bench.server(&concat(&[complete("SET"), ready(b'I')]));
     bench.told();
     assert_eq!(

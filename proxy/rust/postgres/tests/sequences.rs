@@ -274,13 +274,13 @@ fn data_sent_ahead_stay_with_their_copy_when_a_discard_follows() {
     let answer = concat(&[complete("COPY 1"), ready(b'I')]);
     second.client(&copy);
     assert_eq!(
-        second.client(&query("LISTEN x")),
-        "Q:DISCARD SEQUENCES Q:LISTEN x"
+        second.client(&query("LOAD 'x'")),
+        "Q:DISCARD SEQUENCES Q:LOAD 'x'"
     );
     assert_eq!(second.server(&message(b'G', &[0; 3])), "G");
     assert_eq!(second.server(&answer), "C:COPY 1 Z:I");
-    let listening = concat(&[discarded(), complete("LISTEN"), ready(b'I')]);
-    assert_eq!(second.server(&listening), "C:LISTEN Z:I");
+    let listening = concat(&[discarded(), complete("LOAD"), ready(b'I')]);
+    assert_eq!(second.server(&listening), "C:LOAD Z:I");
     assert_eq!(second.released, []);
 }
 

@@ -87,15 +87,6 @@ fn pipelined_queries_are_all_answered_before_the_backend_goes() {
 }
 
 #[test]
-fn a_listener_pins_and_its_backend_stays() {
-    let mut bench = Bench::new();
-    bench.client(&query("LISTEN a"));
-    bench.server(&concat(&[complete("LISTEN"), ready(b'I')]));
-    assert_eq!(bench.pin(), Some(PinReason::Listen));
-    assert!(bench.released.is_empty() && bench.session.pinned());
-}
-
-#[test]
 fn a_function_of_unknown_doings_makes_the_backend_dirty() {
     let mut bench = Bench::new();
     bench.client(&query("SELECT do_things()"));

@@ -17,6 +17,7 @@
 
 mod book;
 mod caps;
+mod ears;
 mod front;
 mod limits;
 mod mailbox;

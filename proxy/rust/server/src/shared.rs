@@ -10,6 +10,7 @@ use dbproxy_engine::{Admission, CancelKey, Engine, Identity, Link};
 
 use crate::book::{Book, Denied, Permit};
 use crate::caps::{Bar, Shares};
+use crate::ears::{EarLetter, Ears};
 use crate::limits::Life;
 use crate::mailbox::{lock, Mailbox};
 use crate::notice::{Notice, Notices};
@@ -101,6 +102,8 @@ pub enum Letter<E: Engine, S> {
     Plea(Plea),
     /// See [`Loan`].
     Loan(Box<Loan<E, S>>),
+    /// See [`EarLetter`].
+    Ear(EarLetter),
     /// Let clients go at their transactions' ends.
     Drain,
 }
@@ -185,6 +188,8 @@ pub struct Shared<E: Engine, D: Driver> {
     pub front_turned_at: AtomicU64,
     /// Clients that are still logging in.
     pub guests: Gauge,
+    /// Where the connections are that listen for clients.
+    pub ears: Ears,
     /// The threads shall end.
     pub stopping: AtomicBool,
     /// Stands for this pod in the cancel keys that it gives out.
@@ -210,6 +215,7 @@ impl<E: Engine, D: Driver> Shared<E, D> {
             front: Mailbox::new(front),
             front_turned_at: AtomicU64::new(0),
             guests: Gauge::default(),
+            ears: Ears::default(),
             stopping: AtomicBool::new(false),
             badge: Badge::of(Ipv4Addr::UNSPECIFIED.into()),
             book: Mutex::new(Book::new(count)),

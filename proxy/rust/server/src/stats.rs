@@ -145,6 +145,8 @@ family! {
             borrow_timeouts,
             /// Clients waiting for a connection now.
             waiting,
+            /// Clients now for which a shared connection listens.
+            listening,
             /// Cancel requests passed on to a database.
             cancels,
             /// Cancel requests with a key that no client has.
@@ -181,6 +183,8 @@ family! {
             borrowed,
             /// Connections open now over TLS.
             connections_tls,
+            /// Connections now that listen for clients.
+            listening,
             /// Connections now that finish what a client left behind.
             orphaned,
             /// Log-ins that succeeded.

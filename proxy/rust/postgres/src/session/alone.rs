@@ -62,6 +62,11 @@ impl Session {
                 frontend::COPY_DATA | frontend::COPY_DONE | frontend::COPY_FAIL => {
                     at += self.swallow(rest, total);
                 }
+                // Who listens has heard everything when it is answered.
+                frontend::SYNC if !self.channels.is_empty() && self.is_at_rest() => {
+                    self.ask(rest, limit, out);
+                    return at;
+                }
                 frontend::SYNC => {
                     at += self.swallow(rest, total);
                     self.skipping = false;
@@ -92,6 +97,10 @@ impl Session {
                 }
             }
         }
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.failed == Virtual::No && !self.skipping
     }
 
     /// Throws a message away, what is to come of it too; answers how much is here.

@@ -36,6 +36,9 @@ pub(super) fn carried_out(
         link.settings.lose();
     }
     link.settings.done(act, tag);
+    if !link.changes.done(act, tag) {
+        link.settings.lose();
+    }
     if let (Act::DiscardAll, Some(session)) = (act, session.as_deref_mut()) {
         session.pins.discard_done();
     }

@@ -80,7 +80,7 @@ impl Session {
                 }
                 link.sending = None;
             }
-            if link.wanted && self.may_pause(link) {
+            if link.wanted && self.may_pause(link) || self.goes_singly(link) {
                 break;
             }
             let rest = input.get(run.at..).unwrap_or_default();

@@ -8,7 +8,7 @@ use dbproxy_engine::{KillReason, Note, PinReason, Step, Steps};
 use super::copies::copy_in;
 use super::deeds::{carried_out, command, completed, makes_custom};
 use super::reports::report;
-use super::{fault, named_replies, Session};
+use super::{attending, fault, named_replies, Session};
 use crate::aim::in_batch_of_ours;
 use crate::expect::{Expect, Fit, Injected};
 use crate::fate;
@@ -18,9 +18,6 @@ use crate::prepared::Theirs;
 use crate::statement::Effects;
 use crate::texts;
 
-/// As much of an ErrorResponse is waited for; severity and code stand in front.
-const ERROR_HEAD: usize = 8 * 1024;
-
 /// What is done with a message.
 pub(super) enum Verdict {
     Pass,
@@ -29,26 +26,13 @@ pub(super) enum Verdict {
     Instead(Vec<u8>),
     /// ReadyForQuery; passed on or not.
     Ready(bool),
+    /// ReadyForQuery, kept back until the client has attended.
+    Attend,
     /// The ReadyForQuery of the client's settings.
     Replayed,
     /// It is the last one from this backend, passed on to the client.
     Fatal,
     Kill(KillReason),
-}
-
-/// How much of a message must be there before it is judged.
-pub(super) fn needed(link: &Link, tag: u8, total: usize) -> usize {
-    match tag {
-        backend::ROW_DESCRIPTION | backend::PARAMETER_DESCRIPTION => {
-            named_replies::needed(link, total)
-        }
-        backend::DATA_ROW
-        | backend::COPY_DATA
-        | backend::NOTICE_RESPONSE
-        | backend::FUNCTION_CALL_RESPONSE => 0,
-        backend::ERROR_RESPONSE => total.min(ERROR_HEAD),
-        _ => total,
-    }
 }
 
 pub(super) fn judge(
@@ -63,15 +47,13 @@ pub(super) fn judge(
     }
     match tag {
         backend::PARAMETER_STATUS => report(session, link, body),
-        backend::NOTIFICATION_RESPONSE => match session {
-            Some(session) if session.pins.any() => Verdict::Pass,
-            _ => {
-                link.left(Leave::Dirty);
-                Verdict::Drop
-            }
-        },
+        backend::NOTIFICATION_RESPONSE => attending::notification(session, link, body),
         backend::ERROR_RESPONSE => failure(session, link, body, out),
         backend::READY_FOR_QUERY => ready(session, link, body, out),
+        // It would stand in front of what its client is told, or in the middle of that.
+        backend::NOTICE_RESPONSE if session.as_ref().is_some_and(|one| one.keeps_answer()) => {
+            Verdict::Drop
+        }
         backend::NOTICE_RESPONSE => unless_ours(link),
         // It is closed at the next ReadyForQuery.
         _ if link.ambiguous => Verdict::Pass,
@@ -263,6 +245,13 @@ fn failure(
         // Whether it was kept or undone, who knows.
         link.settings.lose();
     }
+    if let Some(session) = session
+        .as_deref_mut()
+        .filter(|_| kept && link.changes.begins())
+    {
+        // The same; the server is asked.
+        session.pin(PinReason::Listen, link, out);
+    }
     link.reported = true;
     if let Some(session) = session.as_deref_mut() {
         session.pins.doubt();
@@ -316,6 +305,7 @@ fn ready(
     let Some(status) = status else {
         return Verdict::Kill(KillReason::OutOfStep);
     };
+    let (hasty, before) = (attending::is_hasty(link), link.status);
     link.done = Effects::NONE;
     let complete = std::mem::take(&mut link.complete);
     let all = link
@@ -360,8 +350,14 @@ fn ready(
         return Verdict::Kill(KillReason::OutOfStep);
     }
     link.copy_in = CopyIn::Off;
+    let mut changes = Vec::new();
     if to_client {
         let failed = std::mem::replace(&mut link.reported, false);
+        if status == Status::Idle {
+            changes = link.changes.ready(failed, before != Status::Idle);
+        } else {
+            link.changes.goes_on();
+        }
         let name = &link.application_name;
         link.settings.ready(status, failed, name, &link.params);
         if status == Status::Idle && link.settings.is_strange() {
@@ -382,6 +378,7 @@ fn ready(
     link.shifting &= !all;
     link.expected.altered &= !all;
     link.unnames &= !all;
+    link.tunes &= !all;
     if let Some(session) = session {
         if link.settings.is_lost() {
             session.pin(PinReason::SessionSetting, link, out);
@@ -393,6 +390,9 @@ fn ready(
         }
         if all {
             session.portal_acts = false;
+        }
+        if to_client && status == Status::Idle {
+            return session.ends_answer(&changes, hasty, link, out);
         }
         return Verdict::Ready(to_client);
     }

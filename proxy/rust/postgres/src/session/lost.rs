@@ -41,7 +41,7 @@ pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> O
     // What a PREPARE made is nowhere else before it is known what that is.
     let lent = link.prepared.lent.as_ref();
     let only_here = lent.is_some_and(Lent::is_only_here);
-    if session.pins.any() || !kept || only_here {
+    if session.pins.any() || !kept || only_here || link.changes.committed() {
         say(fault(&texts::PINNED_LOST), out);
         return end(session, CloseReason::PinnedBackendLost);
     }

@@ -7,6 +7,7 @@
 
 mod alone;
 mod aside;
+mod attending;
 mod copies;
 mod deeds;
 mod extended;
@@ -31,8 +32,8 @@ mod survey;
 use std::sync::Arc;
 
 use dbproxy_engine::{
-    Abandoned, CancelKey, CloseReason, Failure, KillReason, Leg, Note, Outcome, Payload, PinReason,
-    Release, Rules, Step, Steps, Traces,
+    Abandoned, CancelKey, Channels, CloseReason, Failure, KillReason, Leg, Note, Outcome, Payload,
+    PinReason, Release, Rules, Step, Steps, Traces,
 };
 
 use crate::expect::Statement;
@@ -46,6 +47,7 @@ use crate::settings::Settings;
 use crate::statement::{Acts, Memory};
 use crate::{name, texts};
 
+use attending::Then;
 use missed::Missed;
 use run::Until;
 
@@ -155,6 +157,18 @@ pub struct Session {
     /// What its statements on its own backend do to settings, by their names; `None` where that isn't
     /// certain.
     own: Vec<(Arc<[u8]>, Option<Acts>)>,
+    /// The channels that an ear listens to for its client.
+    channels: Channels,
+    /// Those that it was asked for besides, for a transaction that may be undone.
+    wider: Channels,
+    /// Nothing more is taken until the client has attended; what follows, and its channels then.
+    attends: Option<(Channels, Then)>,
+    /// It has attended before the transaction or request at hand.
+    heard: bool,
+    /// What its own backend says while it isn't decided who listens for it.
+    undecided: Vec<u8>,
+    /// The backend at hand listens to them too: it is to say so.
+    shown: bool,
 }
 
 impl Session {
@@ -203,6 +217,12 @@ impl Session {
             shadows: false,
             missed: Vec::new(),
             own: Vec::new(),
+            channels: Channels::new(),
+            wider: Channels::new(),
+            attends: None,
+            undecided: Vec::new(),
+            heard: false,
+            shown: false,
         }
     }
 
@@ -277,6 +297,9 @@ impl dbproxy_engine::Session for Session {
         if self.closed {
             return input.len();
         }
+        if self.attends.is_some() {
+            return 0;
+        }
         let used = match link {
             Some(link) => self.forward(link, input, memory, request_limit, out),
             None => self.alone(input, request_limit, out),
@@ -287,6 +310,7 @@ impl dbproxy_engine::Session for Session {
 
     fn attach(&mut self, link: &mut Link, out: &mut Steps) {
         self.fresh = true;
+        self.shown = false;
         self.waits = Until::Now;
         self.batch = Batch::default();
         self.missed.clear();
@@ -334,12 +358,22 @@ impl dbproxy_engine::Session for Session {
         used
     }
 
+    fn attended(&mut self, whole: bool, out: &mut Steps) {
+        self.has_attended(whole, out);
+    }
+
+    fn listens_itself(&mut self, link: &mut Link, out: &mut Steps) {
+        self.pin(PinReason::Listen, link, out);
+        self.attends = Some((Channels::new(), Then::Answer));
+        self.has_attended(true, out);
+    }
+
     fn farewell(&self, failure: Failure, out: &mut Vec<u8>) {
         texts::failure(failure, true, out);
     }
 
     fn at_boundary(&self) -> bool {
-        self.failed == Virtual::No && !self.begun && !self.skipping
+        self.failed == Virtual::No && !self.begun && !self.skipping && self.attends.is_none()
     }
 
     fn is_held(&self) -> bool {

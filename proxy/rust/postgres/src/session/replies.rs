@@ -9,8 +9,11 @@ use dbproxy_engine::{CloseReason, KillReason, Leg, Payload, Release, Step, Steps
 use crate::link::{Link, Partial};
 use crate::message::{backend, body, peek, Peek};
 
-use super::judge::{judge, needed, Verdict};
-use super::{say, Session};
+use super::judge::{judge, Verdict};
+use super::{named_replies, say, Session};
+
+/// As much of an ErrorResponse is waited for; severity and code stand in front.
+const ERROR_HEAD: usize = 8 * 1024;
 
 /// The input while it is being gone through.
 struct Flow<'a> {
@@ -86,6 +89,22 @@ pub(super) fn replies(
                     return flow.at;
                 }
             }
+            Verdict::Attend => {
+                flow.drop(total, out);
+                let Some(session) = session.as_deref_mut() else {
+                    continue;
+                };
+                session.survey(link, out);
+                let free = session.may_release(link);
+                if free {
+                    out.push(Step::Release(link.release()));
+                }
+                out.push(session.attention(link));
+                if free {
+                    // What stands behind it is for whoever has it next.
+                    return flow.at;
+                }
+            }
             Verdict::Replayed => {
                 flow.drop(total, out);
                 match session.as_deref_mut() {
@@ -115,6 +134,21 @@ pub(super) fn replies(
     }
     flow.flush(out);
     flow.at
+}
+
+/// How much of a message must be there before it is judged.
+fn needed(link: &Link, tag: u8, total: usize) -> usize {
+    match tag {
+        backend::ROW_DESCRIPTION | backend::PARAMETER_DESCRIPTION => {
+            named_replies::needed(link, total)
+        }
+        backend::DATA_ROW
+        | backend::COPY_DATA
+        | backend::NOTICE_RESPONSE
+        | backend::FUNCTION_CALL_RESPONSE => 0,
+        backend::ERROR_RESPONSE => total.min(ERROR_HEAD),
+        _ => total,
+    }
 }
 
 /// What the backend said behind its last answer, where it owes nothing: a goodbye, or a report that

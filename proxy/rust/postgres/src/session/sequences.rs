@@ -29,6 +29,9 @@ impl Session {
         run: &mut Run<'_>,
         out: &mut Steps,
     ) -> Option<Verdict> {
+        if let Some(verdict) = self.turns_to(link, class, run, out) {
+            return Some(verdict);
+        }
         if let Some(reason) = class.pin.filter(|_| class.prepared) {
             if let Some(verdict) = self.own_names(link, reason, run, out) {
                 return Some(verdict);
@@ -50,6 +53,9 @@ impl Session {
                 _ => {}
             }
         }
+        if let Some(verdict) = self.shows_channels(link, class, run, out) {
+            return Some(verdict);
+        }
         self.may_unpin(class);
         if class.pins.has(PinReason::TemporaryObject) && !self.shadows {
             // The first of a session changes its search path; where a session before had some, the server
@@ -59,6 +65,10 @@ impl Session {
         }
         for reason in class.pin.into_iter().chain(class.pins.iter()) {
             self.pin(reason, link, out);
+        }
+        if class.pins.has(PinReason::Listen) {
+            // Of what it ends to listen to the session may never have listened to anything.
+            self.pins.may_end(class.ends);
         }
         link.notes(class, self.id);
         None
@@ -78,7 +88,7 @@ impl Session {
 
     /// Whether a query of our own takes no unnamed statement that is used again: the text replaces
     /// it, or it can be replayed, as that of every session that isn't pinned.
-    fn spares_unnamed(&self, link: &Link, run: &Run<'_>) -> bool {
+    pub(super) fn spares_unnamed(&self, link: &Link, run: &Run<'_>) -> bool {
         let replayed = |one: &Arc<Statement>| !one.parse.is_empty();
         !self.pins.any()
             || replaces_unnamed(run.rest)
@@ -86,7 +96,7 @@ impl Session {
     }
 
     /// Where a query of our own can be put so that it runs before the batch at hand.
-    fn before_batch(&self, link: &Link, run: &Run<'_>) -> Option<usize> {
+    pub(super) fn before_batch(&self, link: &Link, run: &Run<'_>) -> Option<usize> {
         if !link.unsynced {
             return Some(run.at);
         }
@@ -105,11 +115,29 @@ impl Session {
         }
     }
 
-    /// Puts a query of our own there. What the batch at hand uses of the backend's is parsed again.
+    /// Discards what others moved, there.
     fn discard(&mut self, link: &mut Link, at: usize, run: &mut Run<'_>, out: &mut Steps) {
-        let mut bytes = Vec::new();
         link.sequences.discarding(link.reads_next());
-        link.inject(Injected::Sequences, "DISCARD SEQUENCES", &mut bytes);
+        self.inject_at(
+            at,
+            (Injected::Sequences, "DISCARD SEQUENCES"),
+            link,
+            run,
+            out,
+        );
+    }
+
+    /// Puts a query of our own there. What the batch at hand uses of the backend's is parsed again.
+    pub(super) fn inject_at(
+        &mut self,
+        at: usize,
+        (why, sql): (Injected, &str),
+        link: &mut Link,
+        run: &mut Run<'_>,
+        out: &mut Steps,
+    ) {
+        let mut bytes = Vec::new();
+        link.inject(why, sql, &mut bytes);
         if let Some(own) = self.unnamed.clone().filter(|_| self.batch.relies) {
             bytes.extend_from_slice(&own.parse);
             link.expected.push_before_batch(self.replayed(own));

@@ -157,7 +157,7 @@ impl Tracker {
 
     /// A statement is complete; `tag` is its command tag.
     pub(crate) fn done(&mut self, act: &Act, tag: &[u8]) {
-        self.explained = true;
+        self.explained |= !act.tunes() || *act == Act::DiscardAll;
         self.bared |= matches!(act, Act::Reset(_) | Act::ResetAll | Act::DiscardAll);
         match act {
             Act::Set(name, value) => {
@@ -211,6 +211,8 @@ impl Tracker {
                 Some(at) => self.savepoints.truncate(at),
                 None => self.lost = true,
             },
+            // See `channels`.
+            Act::Listen(_) | Act::Unlisten(_) | Act::UnlistenAll => {}
         }
     }
 

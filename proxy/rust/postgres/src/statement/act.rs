@@ -42,6 +42,9 @@ pub(crate) enum Act {
     Savepoint(Box<str>),
     RollbackTo(Box<str>),
     Release(Box<str>),
+    Listen(Arc<[u8]>),
+    Unlisten(Arc<[u8]>),
+    UnlistenAll,
 }
 
 /// What the statements of one text do.
@@ -90,6 +93,8 @@ impl Act {
             Self::Rollback | Self::RollbackTo(_) => &[b"ROLLBACK"],
             Self::Savepoint(_) => &[b"SAVEPOINT"],
             Self::Release(_) => &[b"RELEASE"],
+            Self::Listen(_) => &[b"LISTEN"],
+            Self::Unlisten(_) | Self::UnlistenAll => &[b"UNLISTEN"],
         };
         words.contains(&tag)
     }
@@ -103,6 +108,14 @@ impl Act {
             Self::ResetAll | Self::DiscardAll => true,
             _ => false,
         }
+    }
+
+    /// Whether it changes to which channels the session listens.
+    pub(crate) fn tunes(&self) -> bool {
+        matches!(
+            self,
+            Self::Listen(_) | Self::Unlisten(_) | Self::UnlistenAll | Self::DiscardAll
+        )
     }
 
     /// Whether it makes the session's name the one that a backend has by itself.

@@ -24,6 +24,8 @@ pub(crate) struct Class {
     pub unsettles: bool,
     /// Asks for `currval` or `lastval`.
     pub sequences: bool,
+    /// Asks to which channels the session listens.
+    pub channels: bool,
     /// May change data (so, move sequences too).
     pub writes: bool,
     /// May leave state in the backend that nobody tracks.
@@ -49,6 +51,7 @@ impl Class {
             forgets: true,
             unsettles: true,
             sequences: true,
+            channels: true,
             writes: true,
             dirty: true,
             indelible: true,

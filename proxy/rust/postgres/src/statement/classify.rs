@@ -171,8 +171,11 @@ impl<'a> Classifier<'a> {
                 self.class.ends = self.class.ends.and(NAMES);
                 self.pinning(PinReason::SqlPrepare)
             }
-            b"listen" => self.pinning(PinReason::Listen),
-            b"unlisten" => self.ending(PinReason::Listen, Kind::Neutral),
+            b"listen" => self.channel(setting::listen(&self.lexer)),
+            b"unlisten" => {
+                self.class.ends(PinReason::Listen);
+                self.channel(setting::unlisten(&self.lexer))
+            }
             b"discard" => self.discard(),
             b"load" => self.pinning(PinReason::ServerProcess),
             _ => {
@@ -251,6 +254,15 @@ impl<'a> Classifier<'a> {
         match setting::savepoint(&self.lexer) {
             Some(name) => self.acts.push((self.number, act(name))),
             None => self.class.pin(PinReason::Unclassified),
+        }
+        Kind::Neutral
+    }
+
+    /// LISTEN and UNLISTEN. Of a channel whose name isn't certain the session's own backend must know.
+    fn channel(&mut self, act: Option<Act>) -> Kind {
+        match act {
+            Some(act) => self.acts.push((self.number, act)),
+            None => self.class.pin(PinReason::Listen),
         }
         Kind::Neutral
     }

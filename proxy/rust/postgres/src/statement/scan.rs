@@ -195,6 +195,7 @@ impl<'a> Scan<'a> {
         if let Some(reason) = ends(name) {
             class.ends(reason);
         }
+        class.channels |= name == b"pg_listening_channels";
         let ours = match self.schema {
             None => true,
             Some(Token::Word(schema)) => schema.eq_ignore_ascii_case(b"pg_catalog"),

@@ -4,6 +4,8 @@
 //! no acts, and the classifier pins. What is wrong in a way that the server refuses may be read as
 //! anything: it counts only when the server says that it is done.
 
+use std::sync::Arc;
+
 use super::act::{trackable, Act, Argument, Value, LONGEST_NAME};
 use super::lexer::{Lexer, Token};
 
@@ -67,13 +69,18 @@ impl<'a> Tokens<'a> {
 
     /// A name, in lower case unless it is quoted.
     fn name(&mut self) -> Option<String> {
+        self.identifier().filter(|name| name.len() <= LONGEST_NAME)
+    }
+
+    /// A name of any length.
+    fn identifier(&mut self) -> Option<String> {
         let name = match self.next? {
             Token::Word(word) => std::str::from_utf8(word).ok()?.to_ascii_lowercase(),
             Token::Quoted(name) => std::str::from_utf8(name).ok()?.replace("\"\"", "\""),
             _ => return None,
         };
         self.step();
-        (name.len() <= LONGEST_NAME).then_some(name)
+        Some(name)
     }
 
     /// A plain text in quotes.
@@ -302,6 +309,29 @@ pub(super) fn savepoint(lexer: &Lexer<'_>) -> Option<Box<str>> {
     }
     let name = tokens.name()?;
     tokens.end().then(|| name.into())
+}
+
+/// The channel that a `LISTEN` names, if that is certain: other letters than ASCII depend on encodings.
+pub(super) fn listen(lexer: &Lexer<'_>) -> Option<Act> {
+    channel(Tokens::of(lexer)).map(Act::Listen)
+}
+
+/// What an `UNLISTEN` names.
+pub(super) fn unlisten(lexer: &Lexer<'_>) -> Option<Act> {
+    let mut tokens = Tokens::of(lexer);
+    if tokens.symbol(b'*') {
+        return tokens.end().then_some(Act::UnlistenAll);
+    }
+    channel(tokens).map(Act::Unlisten)
+}
+
+fn channel(mut tokens: Tokens<'_>) -> Option<Arc<[u8]>> {
+    let mut name = tokens.identifier()?;
+    let certain = tokens.end() && name.is_ascii() && !name.is_empty();
+    certain.then(|| {
+        name.truncate(LONGEST_NAME);
+        name.into_bytes().into()
+    })
 }
 
 /// What a SELECT does that calls `set_config` and nothing else; the lexer stands behind the word.

@@ -96,7 +96,9 @@ fn what_leaves_state_pins_with_its_reason() {
         ("SELECT 1; DEALLOCATE PREPARE p", SqlPrepare),
         ("SELECT name FROM pg_prepared_statements", SqlPrepare),
         ("SELECT pg_catalog.pg_prepared_statement()", SqlPrepare),
-        ("LISTEN a", Listen),
+        ("LISTEN \"ä\"", Listen),
+        ("UNLISTEN \"ä\"", Listen),
+        ("LISTEN U&\"a\"", Unclassified),
         ("CREATE TEMP TABLE t (a int)", TemporaryObject),
         (
             "CREATE OR REPLACE TEMPORARY VIEW v AS SELECT 1",
@@ -126,12 +128,12 @@ fn what_leaves_state_pins_with_its_reason() {
             Unclassified,
         ),
         ("(SELECT set_config('a', 'b', false))", SessionSetting),
-        ("BEGIN; LISTEN x; COMMIT", Listen),
-        ("/* a /* b */ c */ LISTEN x", Listen),
-        ("-- a\nLISTEN x", Listen),
-        ("SELECT E'\\'' ; LISTEN x", Listen),
-        ("SELECT $a$ $$ $a$; LISTEN x", Listen),
-        ("SELECT 1;LISTEN x", Listen),
+        ("BEGIN; LOAD 'x'; COMMIT", ServerProcess),
+        ("/* a /* b */ c */ LOAD 'x'", ServerProcess),
+        ("-- a\nLOAD 'x'", ServerProcess),
+        ("SELECT E'\\'' ; LOAD 'x'", ServerProcess),
+        ("SELECT $a$ $$ $a$; LOAD 'x'", ServerProcess),
+        ("SELECT 1;LOAD 'x'", ServerProcess),
     ] {
         assert_eq!(class(sql).pin, Some(reason), "{sql}");
     }

@@ -2,6 +2,7 @@
 //! the machines said is kept for the test to look at.
 #![allow(dead_code)] // Each test file uses its own part of this.
 
+mod attending;
 pub mod door;
 pub mod prepared;
 pub mod sets;
@@ -10,9 +11,9 @@ mod shown;
 use std::sync::Arc;
 
 use dbproxy_engine::{
-    BackendAsk, BackendLogin, BackendProgress, CancelKey, CancelSecret, CloseReason, DerivedKeys,
-    Engine, Identity, Leg, Link as _, Note, Outcome, Payload, Release, Session as _, Step, Steps,
-    UserMethod,
+    Attention, BackendAsk, BackendLogin, BackendProgress, CancelKey, CancelSecret, CloseReason,
+    DerivedKeys, Engine, Identity, Leg, Link as _, Note, Outcome, Payload, Release, Session as _,
+    Step, Steps, UserMethod,
 };
 use dbproxy_postgres::{Connecting, Link, Memory, Postgres, Session};
 
@@ -186,6 +187,10 @@ pub struct Bench {
     pub released: Vec<Release>,
     pub outcomes: Vec<Outcome>,
     pub closed: Option<CloseReason>,
+    /// Nobody else can listen for it.
+    pub alone: bool,
+    /// What it said that it waits for, last.
+    pub attention: Option<Attention>,
     /// Bytes are shown one at a time.
     pub drip: bool,
     pub memory: Memory,
@@ -221,6 +226,8 @@ impl Bench {
             released: Vec::new(),
             outcomes: Vec::new(),
             closed: None,
+            alone: false,
+            attention: None,
             drip: false,
             memory: Memory::default(),
         }
@@ -325,8 +332,11 @@ impl Bench {
 
     fn play(&mut self, input: &[u8], used: usize, steps: Steps) -> bool {
         let mut asked = false;
+        let attends = steps.iter().any(|step| matches!(step, Step::Attend(_)));
         for step in steps {
             match step {
+                Step::Release(_) if attends && self.alone => {}
+                Step::Attend(attention) => self.attend(*attention),
                 Step::NeedBackend => asked = true,
                 Step::Send(leg, payload) => {
                     self.sends += 1;

@@ -95,6 +95,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             BackendPlace::Opening(_) => self.backend_closed(key, Some(ErrorKind::TimedOut)),
             BackendPlace::Lent(_) => self.lose(key, KillReason::WriterLost),
             BackendPlace::Orphaned => self.kill(key, KillReason::ClientLost),
+            BackendPlace::Ear(_) => self.kill(key, KillReason::OutOfStep),
             BackendPlace::Resetting => self.kill(key, KillReason::ResetFailed),
             BackendPlace::Settling => self.kill(key, KillReason::CancelUnconfirmed),
             BackendPlace::Departing(_) | BackendPlace::Closing => self.remove_backend(key, false),

@@ -39,6 +39,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         }
         self.retire_outdated(&snapshot);
         self.shed_idle();
+        self.shed_ears(&snapshot);
         self.pauses.clear();
         self.lanes.forget_pauses();
         self.exhausted_until.clear();
@@ -74,7 +75,10 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 continue;
             }
             match backend.place {
-                BackendPlace::Idle | BackendPlace::Free | BackendPlace::Opening(_) => {
+                BackendPlace::Idle
+                | BackendPlace::Free
+                | BackendPlace::Ear(_)
+                | BackendPlace::Opening(_) => {
                     self.kill(key, KillReason::Outdated);
                 }
                 _ => backend.retired = true,
@@ -151,10 +155,12 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         };
         let mut steps = Steps::new();
         let outcome = session.lost(link, &mut steps);
+        // What listens for it was at the same writer.
+        client.hearing.deaf |= backend.cut && client.hearing.ear.is_some();
         self.part(Some(client_key), key);
         self.play(client_key, None, 0, steps);
         match outcome {
-            Outcome::Stays => {}
+            Outcome::Stays => self.part_if_deaf(client_key),
             Outcome::Requeue => self.requeue(client_key),
             Outcome::Closes(reason) => self.close_client(client_key, reason, None),
         }

@@ -1,7 +1,9 @@
 //! What becomes of a backend that is free: who gets it, and how it is lent.
 
 use dbproxy_driver::Driver;
-use dbproxy_engine::{Engine, KillReason, Leg, Link, Payload, Release, Session, Step};
+use dbproxy_engine::{
+    CloseReason, Engine, Failure, KillReason, Leg, Link, Payload, Release, Session, Step,
+};
 
 use crate::slab::Key;
 use crate::snapshot::TargetId;
@@ -132,6 +134,12 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let now = self.driver.now();
         if self.clients.get(client_key).is_none() {
             return;
+        }
+        let target = self.backends.get(key).map(|backend| backend.target.id);
+        if target.is_some_and(|target| self.misses(client_key, target)) {
+            self.todo.push_back(Todo::Offer(key));
+            let why = Some(Failure::EarLost);
+            return self.close_client(client_key, CloseReason::EarLost, why);
         }
         if self.move_to(key, BackendPlace::Lent(client_key)).is_none() {
             return;

@@ -59,6 +59,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             stalled_since: None,
             kept_until: None,
             reader: None,
+            hearing: Default::default(),
             pinned: None,
             departing,
             life,
@@ -161,7 +162,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 link.is_some_and(Link::owes)
             }
         };
-        owed || self.driver.queued(client.wire.token) > 0
+        let attends = client.hearing.attends();
+        owed || attends || self.driver.queued(client.wire.token) > 0
     }
 
     /// A client that sends no more goes when it is owed nothing more.
@@ -221,6 +223,10 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             }
             client.wire.push(&mut self.driver, &out);
         }
+        self.stop_hearing(key);
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
         client.place = ClientPlace::Leaving;
         client.session = None;
         client.stats.clients.sub(1);
@@ -345,6 +351,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             (CloseReason::Shutdown, Failure::Shutdown)
         } else if client.outlived {
             (CloseReason::Lifetime, Failure::Lifetime)
+        } else if client.hearing.deaf {
+            (CloseReason::EarLost, Failure::EarLost)
         } else {
             return;
         };
@@ -355,7 +363,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     /// A pinned client keeps its backend: it has begun nothing when that is quiet and outside of a
     /// transaction.
-    fn has_nothing_begun(&self, client: &Client<E>) -> bool {
+    pub(super) fn has_nothing_begun(&self, client: &Client<E>) -> bool {
         let Some(session) = client.session.as_ref() else {
             return false;
         };
@@ -363,8 +371,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             ClientPlace::Idle => session.at_boundary(),
             ClientPlace::Holding(backend) => {
                 let link = self.backends.get(backend).and_then(|b| b.link.as_ref());
-                let quiet = link.is_some_and(|l| l.outstanding() == 0 && !l.in_transaction());
-                session.pinned() && quiet
+                let quiet = link.is_some_and(|l| l.is_quiet() && !l.in_transaction());
+                session.pinned() && quiet && session.at_boundary()
             }
             ClientPlace::Waiting | ClientPlace::Leaving => false,
         }

@@ -1,9 +1,10 @@
 //! Log-ins to the databases that fail or are given up: what is tried next, how long is waited, and
 //! who is told.
 
-use dbproxy_driver::Driver;
-use dbproxy_engine::{BackendFailure, CloseReason, Engine, Failure};
+use dbproxy_driver::{Driver, Duration, Time};
+use dbproxy_engine::{BackendFailure, CloseReason, Engine, Failure, Identity};
 
+use crate::ears::{key_of, EarLetter};
 use crate::notice::Notice;
 use crate::slab::Key;
 use crate::snapshot::{Role, Target, TargetId};
@@ -17,6 +18,9 @@ use super::{Todo, Worker};
 const TOO_MANY_CONNECTIONS: &str = "53300";
 /// SQLSTATE of bytes that the protocol doesn't allow, ours or the server's.
 const PROTOCOL_VIOLATION: &str = "08P01";
+
+/// So long a client waits before a connection is taken from those who listen.
+const EARS_HOLD: Duration = Duration::from_secs(1);
 
 impl<E: Engine, D: Driver> Worker<E, D> {
     /// A log-in failed; `gone` says that the server let go of the connection. Perhaps the next
@@ -160,15 +164,42 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         };
         // It had a permit: its user and its database may have one more.
         let lacks = vec![(target, None)];
-        let identity = lane.map(|lane| lane.identity.clone());
-        let evicted = identity.is_some_and(|who| self.evict(&who, &lacks, needy.since));
-        if evicted || self.plead_for(lane_key, role, lacks) {
+        let Some(identity) = lane.map(|lane| lane.identity.clone()) else {
+            return;
+        };
+        if self.evict(&identity, &lacks, needy.since)
+            || self.plead_for(lane_key, role, lacks)
+            || self.shed_in_the_way(target, &identity, needy.since)
+        {
             let now = self.driver.now();
             if let Some(lane) = self.lanes.all.get_mut(lane_key) {
                 lane.pauses.end(target);
                 lane.pauses.lengthen(target, now, false);
             }
         }
+    }
+
+    /// Nothing lies idle: where who waits has done so for a while, a connection that listens makes way.
+    fn shed_in_the_way(&self, target: TargetId, identity: &Identity, since: Time) -> bool {
+        let timeout = self.snapshot.as_ref().map(|s| s.limits.borrow_timeout);
+        let patience = timeout.map_or(EARS_HOLD, |all| EARS_HOLD.min(all / 4));
+        let now = self.driver.now();
+        if now < since.after(patience) {
+            return false;
+        }
+        let name = self.shared.target_name(target);
+        let open = self
+            .shared
+            .stats
+            .targets()
+            .get(&name)
+            .map(|sum| sum.connections);
+        let key = key_of(target, identity);
+        let found = self.shared.ears.shed(&key, open.unwrap_or(0), now);
+        if let Some(ear) = found {
+            self.write_to(ear.worker, EarLetter::Shed(ear));
+        }
+        found.is_some()
     }
 
     /// The database judged a lane's log-in. Another server may let them in; what all of them say of

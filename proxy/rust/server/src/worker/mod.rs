@@ -3,7 +3,8 @@
 //! `clients`, `opening` (with `failing`) and `backends` deal with the two kinds of legs, `cancels`
 //! with CancelRequests. `places` is a backend's life: where it may stand, and what goes with that.
 //! `relay` carries out what the session machines say. `pool` (check-out), `checkin` and `trade`
-//! (other workers) decide who gets which backend. `change` follows new snapshots, losses and the
+//! (other workers) decide who gets which backend. `ears` has the backends that listen for clients,
+//! `hearing` those clients. `change` follows new snapshots, losses and the
 //! drain, `sweep` looks after deadlines,
 //! `lifetimes` after what is old.
 
@@ -13,8 +14,10 @@ mod cancels;
 mod change;
 mod checkin;
 mod clients;
+mod ears;
 mod ends;
 mod failing;
+mod hearing;
 mod lanes;
 mod lifetimes;
 mod opening;
@@ -52,6 +55,10 @@ pub struct Worker<E: Engine, D: Driver> {
     shared: Arc<Shared<E, D>>,
     snapshot: Option<Arc<Snapshot>>,
     clients: Slab<Client<E>>,
+    /// By their numbers.
+    ears: BTreeMap<u64, ears::Ear>,
+    /// The last question to an ear.
+    serial: u64,
     backends: Slab<Backend<E>>,
     cancels: Slab<Cancel>,
     owners: Vec<Option<(u32, Owner)>>,
@@ -100,6 +107,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             shared,
             snapshot: None,
             clients: Slab::default(),
+            ears: BTreeMap::new(),
+            serial: 0,
             backends: Slab::default(),
             cancels: Slab::default(),
             owners: Vec::new(),
@@ -183,6 +192,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 Letter::PermitFree(target, shares) => self.permit_free(target, &shares),
                 Letter::Plea(plea) => self.answer_plea(&plea),
                 Letter::Loan(loan) => self.take_loan(*loan),
+                Letter::Ear(letter) => self.ear_letter(letter),
                 Letter::Drain => self.drain(),
             }
             self.work_off();

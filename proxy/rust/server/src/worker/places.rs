@@ -5,6 +5,7 @@
 //! ```text
 //! Opening ── Free ── Idle ── Departing (to another worker, where it is Free)
 //!             │ └── Lent ── Orphaned
+//!             ├──── Ear ── Resetting
 //!             └──── Resetting, Settling              all but Lent and Departing ── Closing
 //! ```
 //!
@@ -39,6 +40,8 @@ pub enum BackendPlace<E: Engine> {
     Lent(Key),
     /// Its client left; the request runs to its end.
     Orphaned,
+    /// It listens for clients, under that number.
+    Ear(u64),
     /// Its session's state is being discarded.
     Resetting,
     /// Free, but a cancel for it is still on its way.
@@ -53,7 +56,8 @@ impl<E: Engine> BackendPlace<E> {
     /// How long a backend may stand there; `None` where somebody else sees to that.
     fn allowance(&self) -> Option<Duration> {
         match self {
-            Self::Opening(_) | Self::Free | Self::Idle | Self::Lent(_) => None,
+            Self::Opening(_) | Self::Free | Self::Idle => None,
+            Self::Lent(_) | Self::Ear(_) => None,
             Self::Orphaned => Some(ORPHAN_TIMEOUT),
             Self::Resetting | Self::Settling | Self::Departing(_) | Self::Closing => {
                 Some(ANSWER_TIMEOUT)
@@ -71,6 +75,7 @@ impl<E: Engine> BackendPlace<E> {
             // Its client parts from it first, and is told why.
             Self::Lent(_) => matches!(to, Self::Free | Self::Orphaned),
             Self::Orphaned => matches!(to, Self::Free | Self::Closing),
+            Self::Ear(_) => matches!(to, Self::Resetting | Self::Closing),
             Self::Resetting => matches!(to, Self::Free | Self::Settling | Self::Closing),
             Self::Settling => matches!(to, Self::Free | Self::Closing),
             // It is forgotten next.
@@ -101,6 +106,7 @@ impl<E: Engine> fmt::Debug for BackendPlace<E> {
             Self::Free => "Free",
             Self::Lent(_) => "Lent",
             Self::Orphaned => "Orphaned",
+            Self::Ear(_) => "Ear",
             Self::Resetting => "Resetting",
             Self::Settling => "Settling",
             Self::Departing(_) => "Departing",
@@ -159,6 +165,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         }
         let orphaned = matches!(backend.place, BackendPlace::Orphaned);
         backend.stats.orphaned.add(u64::from(orphaned));
+        let listens = matches!(backend.place, BackendPlace::Ear(_));
+        backend.stats.listening.add(u64::from(listens));
     }
 
     /// What goes with the place where a backend stands is taken from it, before it leaves.
@@ -183,6 +191,10 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         }
         let orphaned = matches!(backend.place, BackendPlace::Orphaned);
         backend.stats.orphaned.sub(u64::from(orphaned));
+        if let BackendPlace::Ear(number) = backend.place {
+            backend.stats.listening.sub(1);
+            self.lose_ear(number);
+        }
     }
 }
 

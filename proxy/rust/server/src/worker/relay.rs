@@ -2,7 +2,7 @@
 
 use dbproxy_driver::{Driver, Duration};
 use dbproxy_engine::{
-    CloseReason, Engine, KillReason, Leg, Link, Note, Release, Session, Step, Steps,
+    Attention, CloseReason, Engine, KillReason, Leg, Link, Note, Release, Session, Step, Steps,
 };
 
 use crate::notice::Notice;
@@ -25,11 +25,12 @@ pub const REQUEST_LIMIT: usize = 256 * 1024;
 pub const PATIENCE: Duration = Duration::from_millis(50);
 
 /// What a list of steps asks for besides moving bytes.
-#[derive(Default, Clone, Copy)]
+#[derive(Default)]
 pub(super) struct Asked {
     backend: bool,
     release: Option<Release>,
     close: Option<CloseReason>,
+    attention: Option<Box<Attention>>,
     /// A leg's TLS failed while sending.
     broken: Option<Leg>,
 }
@@ -74,6 +75,11 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         }
         steps.clear();
         self.steps = steps;
+        self.tell_kept(key);
+        let client = self.clients.get(key);
+        if client.is_some_and(|client| client.hearing.deaf) {
+            self.leave_at_boundary(key);
+        }
         self.leave_if_answered(key);
     }
 
@@ -133,12 +139,12 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         };
         let asked = self.carry_out(Leg::Client, Some(key), holding, consumed, steps);
         self.regulate(key);
+        let (wants, answered) = (asked.backend, holding.is_none() && consumed > 0);
         self.follow_up(Some(key), holding, asked);
         if let Some(backend) = holding {
             self.resume_cancel(backend);
         }
-        let answered = holding.is_none() && consumed > 0;
-        (asked.backend && self.check_out(key)) || answered
+        (wants && self.check_out(key)) || answered
     }
 
     /// Lets the session (or only the link) look at what the backend sent.
@@ -149,6 +155,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let holder = match backend.place {
             BackendPlace::Lent(client) => Some(client),
             BackendPlace::Orphaned | BackendPlace::Resetting => None,
+            BackendPlace::Ear(_) => return self.hear(key),
             _ => return self.spoke_out_of_turn(key),
         };
         let client = holder.and_then(|client| self.clients.get_mut(client));
@@ -187,8 +194,9 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             self.start_cancel(key);
         }
         self.resume_cancel(key);
+        let released = asked.release;
         self.follow_up(holder, Some(key), asked);
-        if let (Some(client), None) = (holder, asked.release) {
+        if let (Some(client), None) = (holder, released) {
             self.after_answer(client, key);
         }
     }
@@ -242,6 +250,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 Step::Release(release) => asked.release = Some(release),
                 Step::Note(_) => {}
                 Step::Close(reason) => asked.close = Some(reason),
+                Step::Attend(attention) => asked.attention = Some(attention),
             }
         }
         asked.broken = ends.finish(driver);
@@ -294,8 +303,12 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     /// Releases and closes, after the bytes have moved.
     fn follow_up(&mut self, client: Option<Key>, backend: Option<Key>, asked: Asked) {
-        if let (Some(release), Some(key)) = (asked.release, backend) {
-            self.released(client, key, release);
+        match (asked.attention, asked.release, client, backend) {
+            (Some(attention), release, Some(client), Some(key)) => {
+                self.attend(client, key, *attention, release);
+            }
+            (_, Some(release), client, Some(key)) => self.released(client, key, release),
+            _ => {}
         }
         if let (Some(reason), Some(key)) = (asked.close, client) {
             self.close_client(key, reason, None);
@@ -316,7 +329,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     }
 
     /// A session gave its backend back (or it must be killed).
-    fn released(&mut self, client: Option<Key>, key: Key, release: Release) {
+    pub(super) fn released(&mut self, client: Option<Key>, key: Key, release: Release) {
         if let Release::Kill(reason) = release {
             return self.lose(key, reason);
         }
@@ -336,6 +349,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         if more {
             self.todo.push_back(Todo::Pump(key));
         }
+        self.tell_kept(key);
         self.leave_at_boundary(key);
         self.regulate(key);
         if !more {

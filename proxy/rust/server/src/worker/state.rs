@@ -17,6 +17,7 @@ use crate::snapshot::{Listener, Role, Target, TargetId};
 use crate::stats::{EndpointStats, TargetStats};
 use crate::wire::Wire;
 
+use super::hearing::Hearing;
 use super::places::BackendPlace;
 
 /// So much of an answer is read on for, when its client went: the server itself would soon have found
@@ -79,6 +80,8 @@ pub struct Client<E: Engine> {
     pub kept_until: Option<Time>,
     /// The reader it used last.
     pub reader: Option<TargetId>,
+    /// What listens for it.
+    pub hearing: Hearing,
     /// Why it counts as pinned, if it does.
     pub pinned: Option<PinReason>,
     /// Its endpoint is gone: it goes at its transaction's end.

@@ -41,6 +41,11 @@ pub struct Listening {
     client: u64,
     /// How much was notified when each of the open requests was asked.
     asked: VecDeque<usize>,
+    /// The same of the first request of the transaction at hand, and whether it listened then.
+    begun: usize,
+    listened: bool,
+    /// What it should have heard when its last answer ended. It is to be told next that it hears no more.
+    owed: Option<String>,
     channels: BTreeMap<&'static str, Subscription>,
     changes: Vec<Change>,
     /// Since the last ReadyForQuery.
@@ -78,6 +83,11 @@ impl Listening {
         self.asked.extend(asked);
     }
 
+    /// The next message after an answer. Says what was lost, unless that tells of it (`goodbye`).
+    pub fn next(&mut self, goodbye: bool) -> Option<String> {
+        self.owed.take().filter(|_| !goodbye)
+    }
+
     /// A statement was answered.
     pub fn completed(&mut self) {
         self.answered = true;
@@ -112,6 +122,10 @@ impl Listening {
     ) -> Option<String> {
         let asked = self.asked.pop_front()?;
         self.answered = false;
+        if outcome.before == b'I' {
+            self.begun = asked;
+            self.listened = !self.channels.is_empty();
+        }
         if outcome.status != b'I' {
             let within = |heard: &&Heard| outcome.before != b'I' || heard.late;
             if let Some(heard) = self.answer.iter().find(within) {
@@ -137,12 +151,11 @@ impl Listening {
         if let Some(text) = self.judge(&either, witness) {
             return Some(text);
         }
-        for token in own {
+        let unheard = own.iter().find(|token| {
             let position = witness.notes.find(&format!("t{token}")).map(|(at, _)| at);
-            if !position.is_some_and(|at| self.positions.contains(&at)) {
-                return Some(format!("didn't hear its own t{token}"));
-            }
-        }
+            !position.is_some_and(|at| self.positions.contains(&at))
+        });
+        self.owed = unheard.map(|token| format!("didn't hear its own t{token}"));
         let ends = outcome.before == b'I' && outcome.succeeded;
         let ended = before
             .iter()
@@ -163,7 +176,8 @@ impl Listening {
             let channels = self.channels.values_mut();
             channels.for_each(|one| one.checked = one.checked.max(asked));
         }
-        missed
+        self.owed = self.owed.take().or(missed);
+        None
     }
 
     /// What it should have heard by now and didn't.
@@ -194,6 +208,8 @@ impl Listening {
     /// The end of a transaction; which of its own notifications it must hear.
     fn end(&mut self, kept: bool, asked: usize, witness: &Witness) -> Vec<Token> {
         let changes = std::mem::take(&mut self.changes);
+        // Who listens already reads on from where it stood before the transaction, as a database does.
+        let since = if self.listened { self.begun } else { asked };
         let mut own = Vec::new();
         for change in changes.into_iter().filter(|_| kept) {
             match change {
@@ -203,7 +219,7 @@ impl Listening {
                     let checked = witness.notes.count();
                     self.channels.entry(channel).or_insert(Subscription {
                         place: (server, name.into()),
-                        since: asked,
+                        since,
                         checked,
                     });
                 }

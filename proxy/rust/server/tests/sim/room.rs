@@ -21,7 +21,7 @@ const IDLE_TURNS: u64 = 1_000;
 
 #[derive(Default)]
 pub struct Room {
-    /// Since when each database has fewer connections lent than it has places.
+    /// Since when each database has fewer connections lent, or listening, than it has places.
     free_since: Vec<Option<Time>>,
     /// Since when the users and databases named so have fewer than they may have.
     shares: BTreeMap<&'static str, Option<Time>>,
@@ -70,8 +70,9 @@ impl Room {
         let targets = fleet.shared.stats.targets();
         for (index, free_since) in self.free_since.iter_mut().enumerate() {
             let name = format!("db{index}");
-            let lent = targets.get(name.as_str()).map_or(0, |sum| sum.borrowed);
-            *free_since = if lent < fleet.places(index) {
+            let sum = targets.get(name.as_str());
+            let held = sum.map_or(0, |sum| sum.borrowed + sum.listening);
+            *free_since = if held < fleet.places(index) {
                 free_since.or(Some(now))
             } else {
                 None

@@ -78,7 +78,10 @@ impl Session {
             match change {
                 Change::One(name, true, token) => {
                     self.channels.listens.insert(name);
-                    self.owner = token.map_or("proxy".into(), |token| format!("t{token}"));
+                    // What the proxy has it listen to, for its client to see, is that client's own.
+                    if let Some(token) = token {
+                        self.owner = format!("t{token}");
+                    }
                 }
                 Change::One(name, false, _) => {
                     self.channels.listens.remove(&name);

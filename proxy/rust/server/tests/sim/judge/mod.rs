@@ -146,6 +146,16 @@ impl Judge {
 
     /// Takes in a message; true when the database waits for COPY data.
     pub fn hear(&mut self, message: &[u8], witness: &mut Witness) -> bool {
+        let lost = match message[0] {
+            b'S' | b'N' => None,
+            b'E' => self
+                .listening
+                .next(wire::error_fields(message).0 == "57P01"),
+            _ => self.listening.next(false),
+        };
+        if let Some(text) = lost {
+            self.fault(witness, text);
+        }
         match message[0] {
             b'S' | b'N' | b'3' => return false,
             b'1' => {

@@ -11,6 +11,7 @@ mod doubts;
 mod drains;
 mod goodbyes;
 mod limits;
+mod listen;
 mod moves;
 mod opening;
 mod person;
