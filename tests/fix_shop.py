@@ -224,8 +224,8 @@ class Shop:
         ]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+            clients = Clients(process)
             try:
-                clients = Clients(process)
                 clients.must_go_on(1)
                 yield clients
             finally:
@@ -233,6 +233,7 @@ class Shop:
                 assert process.stdin is not None
                 process.stdin.close()
                 process.kill()
+                clients.read_to_the_end()
 
 
 class Session:
@@ -265,7 +266,12 @@ class Clients:
         self._answers = {"session": 0, "new": 0}
         self._faults: list[str] = []
         self._changed = threading.Condition()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def read_to_the_end(self) -> None:
+        """Of a process that is over: nobody reads any more from what is closed next."""
+        self._reader.join(30)
 
     def _read(self) -> None:
         assert self._process.stdout is not None
