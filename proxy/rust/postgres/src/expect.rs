@@ -291,6 +291,7 @@ impl Expected {
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }

@@ -10,7 +10,7 @@ use super::effects::Effects;
 use super::lexer::{Lexer, Token};
 use super::literals::{reading, Reading};
 use super::scan::{Lower, Scan};
-use super::setting;
+use super::{channel, setting};
 
 /// What is known of how the server reads a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -171,10 +171,10 @@ impl<'a> Classifier<'a> {
                 self.class.ends = self.class.ends.and(NAMES);
                 self.pinning(PinReason::SqlPrepare)
             }
-            b"listen" => self.channel(setting::listen(&self.lexer)),
+            b"listen" => self.channel(channel::listen(&self.lexer)),
             b"unlisten" => {
                 self.class.ends(PinReason::Listen);
-                self.channel(setting::unlisten(&self.lexer))
+                self.channel(channel::unlisten(&self.lexer))
             }
             b"discard" => self.discard(),
             b"load" => self.pinning(PinReason::ServerProcess),

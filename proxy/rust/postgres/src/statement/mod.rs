@@ -7,6 +7,7 @@
 //! understood for certain, the answer is a pin, never a guess.
 
 mod act;
+mod channel;
 mod class;
 mod classify;
 mod digest;
@@ -24,6 +25,7 @@ mod spoken;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 pub(crate) use act::{Act, Acts, Argument, Script, Value};
 pub(crate) use class::Class;

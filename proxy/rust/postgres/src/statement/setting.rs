@@ -4,132 +4,9 @@
 //! no acts, and the classifier pins. What is wrong in a way that the server refuses may be read as
 //! anything: it counts only when the server says that it is done.
 
-use std::sync::Arc;
-
-use super::act::{trackable, Act, Argument, Value, LONGEST_NAME};
+use super::act::{trackable, Act, Argument, Value};
 use super::lexer::{Lexer, Token};
-
-/// The tokens of one statement.
-struct Tokens<'a> {
-    lexer: Lexer<'a>,
-    next: Option<Token<'a>>,
-}
-
-impl<'a> Tokens<'a> {
-    fn of(lexer: &Lexer<'a>) -> Self {
-        let mut tokens = Self {
-            lexer: lexer.clone(),
-            next: None,
-        };
-        tokens.step();
-        tokens
-    }
-
-    fn step(&mut self) {
-        self.next = self.lexer.next();
-    }
-
-    /// The statement ends here.
-    fn end(&self) -> bool {
-        matches!(self.next, None | Some(Token::Semicolon))
-    }
-
-    fn is(&self, word: &[u8]) -> bool {
-        matches!(self.next, Some(Token::Word(next)) if next.eq_ignore_ascii_case(word))
-    }
-
-    /// Takes a keyword, if it is next.
-    fn word(&mut self, word: &[u8]) -> bool {
-        let is = self.is(word);
-        if is {
-            self.step();
-        }
-        is
-    }
-
-    fn words(&mut self, words: &[&[u8]]) -> Option<()> {
-        words.iter().all(|word| self.word(word)).then_some(())
-    }
-
-    fn token(&mut self, token: Token<'_>) -> bool {
-        let is = self.next == Some(token);
-        if is {
-            self.step();
-        }
-        is
-    }
-
-    fn symbol(&mut self, symbol: u8) -> bool {
-        let is = self.next == Some(Token::Other) && self.lexer.taken() == [symbol];
-        if is {
-            self.step();
-        }
-        is
-    }
-
-    /// A name, in lower case unless it is quoted.
-    fn name(&mut self) -> Option<String> {
-        self.identifier().filter(|name| name.len() <= LONGEST_NAME)
-    }
-
-    /// A name of any length.
-    fn identifier(&mut self) -> Option<String> {
-        let name = match self.next? {
-            Token::Word(word) => std::str::from_utf8(word).ok()?.to_ascii_lowercase(),
-            Token::Quoted(name) => std::str::from_utf8(name).ok()?.replace("\"\"", "\""),
-            _ => return None,
-        };
-        self.step();
-        Some(name)
-    }
-
-    /// A plain text in quotes.
-    fn text(&mut self) -> Option<String> {
-        let taken = self.lexer.taken();
-        let inside = taken.strip_prefix(b"'")?.strip_suffix(b"'")?;
-        let text = std::str::from_utf8(inside).ok()?.replace("''", "'");
-        self.step();
-        Some(text)
-    }
-
-    /// A number whose text says the same as the number.
-    fn number(&mut self) -> Option<String> {
-        let minus = self.symbol(b'-');
-        let _ = !minus && self.symbol(b'+');
-        let taken = std::str::from_utf8(self.lexer.taken()).ok()?;
-        let octal = taken.len() > 1 && taken.starts_with('0') && !taken.starts_with("0.");
-        let number = self.next == Some(Token::Literal)
-            && taken.starts_with(|first: char| first.is_ascii_digit())
-            && !octal
-            && taken
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || byte == b'.');
-        let text = format!("{}{taken}", if minus { "-" } else { "" });
-        self.step();
-        number.then_some(text)
-    }
-
-    /// One value of a setting.
-    fn item(&mut self) -> Option<Box<str>> {
-        let item = match self.next? {
-            Token::Word(_) | Token::Quoted(_) => self.name(),
-            Token::Literal if self.lexer.taken().starts_with(b"'") => self.text(),
-            Token::Literal | Token::Other => self.number(),
-            _ => None,
-        };
-        item.filter(|item| item.is_ascii()).map(Into::into)
-    }
-
-    /// The name of a setting.
-    fn setting(&mut self) -> Option<String> {
-        let mut name = self.name()?;
-        while self.token(Token::Dot) {
-            name.push('.');
-            name.push_str(&self.name()?);
-        }
-        Some(name)
-    }
-}
+use super::tokens::Tokens;
 
 /// What a SET does; the lexer stands behind the word.
 pub(super) fn set(lexer: &Lexer<'_>) -> Option<Vec<Act>> {
@@ -309,29 +186,6 @@ pub(super) fn savepoint(lexer: &Lexer<'_>) -> Option<Box<str>> {
     }
     let name = tokens.name()?;
     tokens.end().then(|| name.into())
-}
-
-/// The channel that a `LISTEN` names, if that is certain: other letters than ASCII depend on encodings.
-pub(super) fn listen(lexer: &Lexer<'_>) -> Option<Act> {
-    channel(Tokens::of(lexer)).map(Act::Listen)
-}
-
-/// What an `UNLISTEN` names.
-pub(super) fn unlisten(lexer: &Lexer<'_>) -> Option<Act> {
-    let mut tokens = Tokens::of(lexer);
-    if tokens.symbol(b'*') {
-        return tokens.end().then_some(Act::UnlistenAll);
-    }
-    channel(tokens).map(Act::Unlisten)
-}
-
-fn channel(mut tokens: Tokens<'_>) -> Option<Arc<[u8]>> {
-    let mut name = tokens.identifier()?;
-    let certain = tokens.end() && name.is_ascii() && !name.is_empty();
-    certain.then(|| {
-        name.truncate(LONGEST_NAME);
-        name.into_bytes().into()
-    })
 }
 
 /// What a SELECT does that calls `set_config` and nothing else; the lexer stands behind the word.
