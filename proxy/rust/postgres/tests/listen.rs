@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::prepared::*;
 use common::*;
 use dbproxy_engine::{
     Channels, CloseReason, Heard, KillReason, Link as _, Outcome, PinReason, Release, Session as _,
@@ -317,6 +318,28 @@ fn its_channels_are_shown_where_it_may_ask_for_them() {
     bench.server(&concat(&[complete("LISTEN"), ready(b'I')]));
     bench.server(&concat(&[complete("SELECT 1"), ready(b'I')]));
     assert_eq!(bench.released, [Release::Reset]);
+}
+
+#[test]
+fn its_channels_are_shown_before_a_batch_that_waits_for_a_statement_is_sent_in_part() {
+    let mut bench = listener();
+    bench.client(&concat(&[
+        parse("s1", "SELECT pg_listening_channels()"),
+        sync(),
+    ]));
+    assert_eq!(bench.attended(), "", "what was said before the request");
+    let shown = concat(&[complete("LISTEN"), ready(b'I')]);
+    bench.server(&concat(&[shown.clone(), parsed(&[], &["a"]), ready(b'I')]));
+    assert_eq!(bench.attended(), "Z:I");
+    bench.idle = vec![link()];
+    let uses = [describe("Ss1"), bind("", "s1"), execute(""), sync()];
+    bench.client(&concat(&uses));
+    assert_eq!(
+        named(&bench.to_server),
+        "Q:LISTEN \"a\"; P:dbproxy:1 D:S:dbproxy:1 H"
+    );
+    bench.server(&concat(&[shown, parsed(&[], &["a"])]));
+    assert_eq!(tail(&bench, "H "), "D:S:dbproxy:1 B::dbproxy:1 E: S");
 }
 
 #[test]

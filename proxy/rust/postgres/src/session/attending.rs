@@ -247,7 +247,7 @@ impl Session {
         run: &mut Run<'_>,
         out: &mut Steps,
     ) -> Option<Verdict> {
-        if self.channels.is_empty() || self.shown || link.status != Status::Idle {
+        if !self.has_channels_to_show(link) {
             return None;
         }
         let opens = !link.unsynced && may_ask(run.rest);
@@ -259,11 +259,26 @@ impl Session {
         let Some(at) = at.filter(|_| link.reads_next()) else {
             return class.channels.then_some(Verdict::GiveUp);
         };
+        self.shows_channels_at(at, link, run, out);
+        None
+    }
+
+    /// Whether the backend doesn't listen to what its session does.
+    pub(super) fn has_channels_to_show(&self, link: &Link) -> bool {
+        !self.channels.is_empty() && !self.shown && link.status == Status::Idle
+    }
+
+    pub(super) fn shows_channels_at(
+        &mut self,
+        at: usize,
+        link: &mut Link,
+        run: &mut Run<'_>,
+        out: &mut Steps,
+    ) {
         self.shown = true;
         link.left(Leave::Listening);
         let sql = said("LISTEN", &self.channels);
         self.inject_at(at, (Injected::Channels, &sql), link, run, out);
-        None
     }
 
     fn is_foreign(&self, link: &Link) -> bool {

@@ -105,13 +105,18 @@ impl Session {
         run.batch.filter(|at| spared && run.holds(*at))
     }
 
-    /// A part of the batch at hand is sent before the rest is looked at: what others moved must be gone
-    /// before that, whatever the rest asks for.
+    /// A part of the batch at hand is sent before the rest is looked at: whatever the rest asks for, what
+    /// others moved must be gone before that, and the backend must listen to what its client does.
     pub(super) fn parts_batch(&mut self, link: &mut Link, run: &mut Run<'_>, out: &mut Steps) {
-        let others = link.sequences.of_others(self.id) && link.status != Status::Failed;
-        let sure = others && link.reads_next() && self.spares_unnamed(link, run);
-        if let Some(at) = self.before_batch(link, run).filter(|_| sure) {
+        let sure = link.reads_next() && self.spares_unnamed(link, run);
+        let Some(at) = self.before_batch(link, run).filter(|_| sure) else {
+            return;
+        };
+        if link.sequences.of_others(self.id) && link.status != Status::Failed {
             self.discard(link, at, run, out);
+        }
+        if self.has_channels_to_show(link) {
+            self.shows_channels_at(at, link, run, out);
         }
     }
 
