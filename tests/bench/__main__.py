@@ -86,7 +86,9 @@ def bench(arguments: argparse.Namespace) -> None:
         stack.callback(make_postgres.close)
         server = make_postgres("bench", tls=authority, max_connections=MAX_CONNECTIONS)
         about["postgresql"] = server.value("SHOW server_version")
-        work = plan.Bench(server, authority, arguments.rounds, arguments.seconds, say)
+        work = plan.Bench(
+            server, make_postgres, authority, arguments.rounds, arguments.seconds, say
+        )
         results = work.measure(frozenset(arguments.only))
     print(results.table())
     if not arguments.only:

@@ -8,12 +8,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 
-from tests.bench import load
-from tests.bench.contenders import Contender, DBProxy, Direct, PgBouncer
+from tests.bench import flips, load
+from tests.bench.contenders import DBPROXY, Contender, DBProxy, Direct, PgBouncer
 from tests.bench.load import Work
 from tests.bench.results import Measure, Results, percentile
 from tests.certificates import Authority
 from tests.cluster.node import peers
+from tests.fix_postgres import PostgresFactory
 from tests.servers import Postgres
 
 Say = Callable[[str], None]
@@ -28,6 +29,7 @@ P99 = Measure(LATENCY, "p99", "ms", goal=1.0)
 PER_CLIENT = Measure("memory per idle client", "resident", "kB", limit=4.0)
 WITH_STATE = Measure("memory per idle client", "five settings, three statements", "kB", limit=3.0)
 AT_REST = Measure("memory at rest", "resident", "MB", limit=110.0)
+FLIP = Measure("change of writer", "from the epoch to the first write", "ms", limit=500.0)
 
 
 Figures = Iterator[tuple[Measure, float | None]]
@@ -95,6 +97,7 @@ class Group:
 
 
 MEMORY = "memory"
+FLIPS = "flips"
 PREPARED = Row("prepared", Work(16, "prepared"), goal=1.0, most=1.1, bouncer=peers.KNOWS_STATEMENTS)
 GROUPS = (
     Group(
@@ -111,7 +114,7 @@ GROUPS = (
     ),
     Group(20, (LatencyRow("latency", Work(200)),)),
 )
-NAMES = (*(row.name for group in GROUPS for row in group.rows), MEMORY)
+NAMES = (*(row.name for group in GROUPS for row in group.rows), FLIPS, MEMORY)
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ class Bench:
     """One run of some rows over one server."""
 
     server: Postgres
+    make_postgres: PostgresFactory
     authority: Authority
     rounds: int
     seconds: int
@@ -131,6 +135,8 @@ class Bench:
             rows = [row for row in group.rows if not only or row.name in only]
             if rows:
                 self._run_group(group.pool, rows, results)
+        if not only or FLIPS in only:
+            self._run_flips(results)
         if not only or MEMORY in only:
             self._run_memory(results)
         return results
@@ -161,6 +167,12 @@ class Bench:
             told[contender.name] = f"{run.rate:,.0f}/s{cpu}"
         line = ", ".join(f"{c.name} {told[c.name]}" for c in contenders if c.name in told)
         self.say(f"  {row.name} {number + 1}/{self.rounds}: {line}")
+
+    def _run_flips(self, results: Results) -> None:
+        self.say("a client that writes on, between two servers that both take writes")
+        for seconds in flips.changes(self.make_postgres, self.authority):
+            results.add(FLIP, DBPROXY, seconds * 1_000)
+            self.say(f"  flips: {seconds * 1_000:,.0f} ms")
 
     def _run_memory(self, results: Results) -> None:
         count = _affordable_clients()

@@ -130,7 +130,11 @@ def test_a_custom_setting_exists_for_who_made_it_and_nobody_else(
     as_on_a_connection_of_its_own(make_proxy(server), server, made)
 
 
-def test_one_that_all_connections_have_keeps_nobody_apart(proxy: Proxy) -> None:
+def test_one_that_all_connections_have_keeps_nobody_apart(
+    make_postgres: PostgresFactory, make_proxy: ProxyFactory
+) -> None:
+    """The only connection serves both, and isn't replaced."""
+    proxy = make_proxy(make_postgres(max_connections=6))
     options = "-c my.tenant="
     with proxy.connect(options=options) as one, proxy.connect(options=options) as two:
         one.execute("SET my.tenant = '5'")

@@ -127,6 +127,28 @@ fn a_parse_that_fails_elsewhere_is_the_answer_to_its_use() {
 }
 
 #[test]
+fn a_describe_tells_the_parameters_before_what_can_not_be_made_any_more() {
+    let mut bench = prepared_with(&[23], &["a"]);
+    bench.idle = vec![link()];
+    bench.client(&concat(&[describe("Ss1"), sync()]));
+    assert_eq!(bench.server(&error("ERROR", "42P01")), "t E:42P01");
+    assert_eq!(bench.server(&ready(b'I')), "Z:I");
+}
+
+#[test]
+fn in_a_failed_transaction_a_describe_is_refused_at_once() {
+    let mut bench = prepared_with(&[23], &["a"]);
+    bench.idle = vec![link()];
+    bench.client(&query("BEGIN"));
+    bench.server(&concat(&[complete("BEGIN"), ready(b'T')]));
+    bench.client(&query("SELECT 1/0"));
+    bench.server(&concat(&[error("ERROR", "22012"), ready(b'E')]));
+    bench.told();
+    bench.client(&concat(&[describe("Ss1"), sync()]));
+    assert_eq!(bench.server(&error("ERROR", "25P02")), "E:25P02");
+}
+
+#[test]
 fn a_backend_that_is_lost_while_it_parses_is_replaced_unseen() {
     let mut bench = prepared();
     bench.idle = vec![link()];

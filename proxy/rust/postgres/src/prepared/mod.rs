@@ -54,6 +54,9 @@ pub(crate) struct Coming {
     /// The client's name that it is for, unless the client has it already and only the backend hasn't.
     pub name: Option<Arc<[u8]>>,
     pub shared: Arc<Shared>,
+    /// What waits for it is a Describe of a statement whose parameters are known: a server tells those
+    /// before it finds that it can't make it any more.
+    pub tells: bool,
     /// What the session has set that it is parsed for.
     pub now: Now,
     pub sent: Tick,

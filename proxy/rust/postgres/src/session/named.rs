@@ -139,6 +139,7 @@ impl Session {
         let coming = Coming {
             number: link.prepared.number(),
             name: Some(Arc::clone(&name)),
+            tells: false,
             now: now(link, &shared),
             sent: Tick::now(),
             shared: Arc::new(shared),

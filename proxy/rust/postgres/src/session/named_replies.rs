@@ -233,13 +233,34 @@ pub(super) fn refused(front: &Expect, report: &Report<'_>, body: &[u8]) -> Optio
         let missed = matches!(report.code, b"26000" | b"25P02");
         return missed.then(|| said.to_vec());
     }
+    if let Expect::Parse {
+        ours: true,
+        coming: Some(coming),
+        ..
+    } = front
+    {
+        let tells = coming.tells && report.code != b"25P02" && body.ends_with(b"\0\0");
+        return tells.then(|| {
+            let mut bytes = Vec::new();
+            types(&mut bytes, &coming.shared);
+            build::message(&mut bytes, backend::ERROR_RESPONSE, |out| {
+                out.extend_from_slice(body);
+            });
+            bytes
+        });
+    }
     let alias = front.alias()?;
     match (&alias.instead_of, &alias.refusal) {
         (Some(shared), Some(refusal)) if report.code == b"26000" => {
             let mut bytes = Vec::new();
             match refusal {
                 Refusal::Supplies(supplies) => miscounted(&mut bytes, alias, *supplies, shared),
-                Refusal::Said(error) => bytes.extend_from_slice(error),
+                Refusal::Said(error) => {
+                    if let Expect::Describe { .. } = front {
+                        types(&mut bytes, shared);
+                    }
+                    bytes.extend_from_slice(error)
+                }
                 Refusal::Apart => texts::apart(&alias.theirs, &mut bytes),
                 Refusal::Changed => {
                     if let Expect::Describe { .. } = front {

@@ -100,11 +100,13 @@ impl Session {
         let mut bytes = Vec::new();
         close_surplus(link, &mut bytes);
         let name = (!shared.is_described()).then(|| Arc::clone(name));
+        let tells = shared.is_described() && run.rest.first() == Some(&frontend::DESCRIBE);
         aside.around(link, &mut bytes, |link, bytes| {
             let coming = Coming {
                 number: link.prepared.number(),
                 name,
                 shared: Arc::clone(shared),
+                tells,
                 now,
                 sent: Tick::now(),
             };
