@@ -3,8 +3,8 @@
 //!
 //! A session runs what begins or ends its listening on the backend that it holds, like anything else. At
 //! the end of that request, and of every other one of a client that listens, it says
-//! [`Step::Attend`](crate::Step::Attend) and keeps the end of the answer back. The server room answers
-//! with one of these:
+//! [`Step::Attend`](crate::Step::Attend) and keeps the end of the answer back; also where it answers
+//! by itself, and holds no backend. The server room answers with one of these:
 //!
 //! - the backend becomes an *ear*: it is lent to nobody and listens for that client, and for others that
 //!   come later ([`Link::tune`](crate::Link::tune), then [`Session::attended`](crate::Session::attended));
@@ -28,8 +28,8 @@ pub struct Attention {
     pub gone: Channels,
     /// It is told then what it has heard: it isn't amid a request or a transaction.
     pub tells: bool,
-    /// Its client reads texts otherwise than it did at its log-in.
-    pub foreign: bool,
+    /// Whether its client reads texts otherwise than it did at its log-in; `None`: as before.
+    pub foreign: Option<bool>,
     /// Nothing stands against its backend's becoming an ear.
     pub may_tune: bool,
 }

@@ -27,6 +27,7 @@ fn listener() -> Bench {
     bench.released.clear();
     bench.attention = None;
     bench.idle = vec![link()];
+    bench.told();
     bench
 }
 
@@ -56,7 +57,7 @@ fn what_listens_is_over_when_an_ear_does() {
     assert_eq!(does(&mut bench, "LISTEN a", "LISTEN"), "C:LISTEN");
     assert_eq!(asks(&bench), Some(channels(&["a"])));
     let attention = bench.attention.as_ref().expect("it attends");
-    assert!(attention.may_tune && attention.tells && !attention.foreign);
+    assert!(attention.may_tune && attention.tells && attention.foreign == Some(false));
     assert_eq!(bench.released, [Release::Reset]);
     assert!(!bench.session.at_boundary());
     // What it says meanwhile waits.
@@ -90,9 +91,49 @@ fn every_answer_outside_of_a_transaction_waits_for_what_was_said_before() {
     assert_eq!(asks(&bench), None);
     assert_eq!(bench.released, [Release::Clean]);
     assert_eq!(bench.attended(), "Z:I");
-    // So does the answer to a mere Sync.
-    assert_eq!(bench.client(&sync()), "S");
-    assert_eq!(bench.server(&ready(b'I')), "");
+}
+
+#[test]
+fn so_does_what_the_proxy_answers_by_itself() {
+    let mut bench = listener();
+    bench.client(&concat(&[sync(), query("SELECT 1")]));
+    assert_eq!(bench.told(), "");
+    assert_eq!(bench.to_server, b"", "one request after the other");
+    assert_eq!(bench.attended(), "Z:I");
+    assert_eq!(show(&bench.to_server), "Q:SELECT 1");
+}
+
+#[test]
+fn so_do_the_ends_of_a_transaction_that_is_lost() {
+    for (told, end) in [
+        (false, query("ROLLBACK")),
+        (false, query("COMMIT")),
+        (true, query("COMMIT")),
+        (true, concat(&[run("COMMIT"), sync()])),
+    ] {
+        let mut bench = listener();
+        bench.client(&query("BEGIN"));
+        bench.attended();
+        let shown = concat(&[complete("LISTEN"), ready(b'I')]);
+        bench.server(&concat(&[shown, complete("BEGIN"), ready(b'T')]));
+        if told {
+            bench.client(&query("SELECT 1"));
+        }
+        bench.lose();
+        bench.told();
+        bench.client(&end);
+        let answer = bench.told();
+        assert!(!answer.contains('Z'), "{answer}");
+        assert_eq!(bench.attended(), "Z:I", "{answer}");
+    }
+}
+
+#[test]
+fn so_does_the_end_of_a_commit_that_is_lost() {
+    let mut bench = listener();
+    bench.client(&query("SELECT 1"));
+    bench.lose();
+    assert_eq!(bench.told(), "E:40001");
     assert_eq!(bench.attended(), "Z:I");
 }
 

@@ -32,7 +32,7 @@ impl Session {
     pub(super) fn alone(&mut self, input: &[u8], limit: usize, out: &mut Steps) -> usize {
         let mut at = 0;
         loop {
-            if out.len() >= ANSWERS_AT_ONCE {
+            if out.len() >= ANSWERS_AT_ONCE || self.attends.is_some() {
                 return at;
             }
             let rest = input.get(at..).unwrap_or_default();
@@ -62,11 +62,6 @@ impl Session {
                 frontend::COPY_DATA | frontend::COPY_DONE | frontend::COPY_FAIL => {
                     at += self.swallow(rest, total);
                 }
-                // Who listens has heard everything when it is answered.
-                frontend::SYNC if !self.channels.is_empty() && self.is_at_rest() => {
-                    self.ask(rest, limit, out);
-                    return at;
-                }
                 frontend::SYNC => {
                     at += self.swallow(rest, total);
                     self.skipping = false;
@@ -74,8 +69,7 @@ impl Session {
                     if total > HEADER {
                         texts::INVALID_FORMAT.write(&mut bytes);
                     }
-                    build::ready(&mut bytes, self.status());
-                    say(bytes, out);
+                    self.ends_by_itself(bytes, out);
                 }
                 frontend::FLUSH if total == HEADER => at += total,
                 _ if self.skipping => at += self.swallow(rest, total),
@@ -99,8 +93,13 @@ impl Session {
         }
     }
 
-    fn is_at_rest(&self) -> bool {
-        self.failed == Virtual::No && !self.skipping
+    /// Ends an answer of its own.
+    fn ends_by_itself(&mut self, mut bytes: Vec<u8>, out: &mut Steps) {
+        if self.failed == Virtual::No {
+            return self.ends_own_answer(bytes, out);
+        }
+        build::ready(&mut bytes, b'E');
+        say(bytes, out);
     }
 
     /// Throws a message away, what is to come of it too; answers how much is here.
@@ -180,7 +179,7 @@ impl Session {
             frontend::QUERY if rolls_back => {
                 self.failed = Virtual::No;
                 build::complete(&mut bytes, "ROLLBACK");
-                build::ready(&mut bytes, b'I');
+                return self.ends_own_answer(bytes, out);
             }
             frontend::QUERY if empty => {
                 build::bare(&mut bytes, backend::EMPTY_QUERY_RESPONSE);
@@ -235,10 +234,9 @@ impl Session {
         texts::LOST.write(&mut bytes);
         self.failed = Virtual::No;
         if tag == frontend::QUERY {
-            build::ready(&mut bytes, b'I');
-        } else {
-            self.skipping = true;
+            return self.ends_own_answer(bytes, out);
         }
+        self.skipping = true;
         say(bytes, out);
     }
 
@@ -263,12 +261,7 @@ impl Session {
     }
 
     /// Answers the first request with this error instead of running it.
-    pub(super) fn refuse_with(
-        &mut self,
-        mut bytes: Vec<u8>,
-        input: &[u8],
-        out: &mut Steps,
-    ) -> usize {
+    pub(super) fn refuse_with(&mut self, bytes: Vec<u8>, input: &[u8], out: &mut Steps) -> usize {
         self.scanned = 0;
         let mut at = 0;
         loop {
@@ -281,8 +274,8 @@ impl Session {
             at += self.swallow(rest, total);
             match tag {
                 frontend::QUERY | frontend::FUNCTION_CALL | frontend::SYNC => {
-                    build::ready(&mut bytes, b'I');
-                    break;
+                    self.ends_own_answer(bytes, out);
+                    return at;
                 }
                 _ if self.swallowing > 0 => {
                     self.skipping = true;

@@ -140,6 +140,24 @@ impl Session {
         judge::Verdict::Attend
     }
 
+    /// Ends an answer of the session's own outside of a transaction.
+    pub(super) fn ends_own_answer(&mut self, mut bytes: Vec<u8>, out: &mut Steps) {
+        if self.channels.is_empty() {
+            build::ready(&mut bytes, b'I');
+            return say(bytes, out);
+        }
+        say(bytes, out);
+        self.attends = Some((self.channels.clone(), Then::Answer));
+        let widened = !self.wider.is_empty();
+        out.push(Step::Attend(Box::new(Attention {
+            gone: self.wider.difference(&self.channels).cloned().collect(),
+            channels: widened.then(|| self.channels.clone()),
+            tells: true,
+            foreign: None,
+            may_tune: false,
+        })));
+    }
+
     /// What the server room is told, before an answer ends.
     pub(super) fn attention(&mut self, link: &Link) -> Step {
         let heard = std::mem::take(&mut self.heard);
@@ -155,7 +173,7 @@ impl Session {
             gone,
             channels: (*next != before).then(|| next.clone()),
             tells: true,
-            foreign: self.is_foreign(link),
+            foreign: Some(self.is_foreign(link)),
             may_tune: tracked && link.leave <= Leave::Listening && link.prepared.lent.is_none(),
         }))
     }
@@ -231,7 +249,7 @@ impl Session {
             channels: widens.then_some(channels),
             gone: Channels::new(),
             tells: hears,
-            foreign: self.is_foreign(link),
+            foreign: Some(self.is_foreign(link)),
             may_tune: false,
         })));
         Some(Verdict::Wait)

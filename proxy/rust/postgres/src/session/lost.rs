@@ -50,6 +50,7 @@ pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> O
         told: link.status == Status::Failed,
         reported: link.reported,
         aborted: fate.aborted,
+        ends: false,
     };
     for expect in link.expected.iter() {
         teller.answer(expect);
@@ -58,8 +59,10 @@ pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> O
         teller.error();
         session.skipping = true;
     }
-    if !teller.bytes.is_empty() {
-        say(teller.bytes, out);
+    match teller.ends {
+        true => session.ends_own_answer(teller.bytes, out),
+        false if teller.bytes.is_empty() => {}
+        false => say(teller.bytes, out),
     }
     session.failed = match (fate.aborted, teller.told) {
         (false, _) => Virtual::No,
@@ -89,6 +92,8 @@ struct Teller {
     /// The request at the front was answered with an error already.
     reported: bool,
     aborted: bool,
+    /// The last answer ends outside of a transaction.
+    ends: bool,
 }
 
 impl Teller {
@@ -98,11 +103,22 @@ impl Teller {
             request if request.is_request() => self.error(),
             _ => return,
         }
-        let status = if self.aborted { b'E' } else { b'I' };
-        build::ready(&mut self.bytes, status);
+        self.end();
+        self.ends = !self.aborted;
+        if self.aborted {
+            build::ready(&mut self.bytes, b'E');
+        }
+    }
+
+    /// The answer before ends, behind which more is told.
+    fn end(&mut self) {
+        if std::mem::take(&mut self.ends) {
+            build::ready(&mut self.bytes, b'I');
+        }
     }
 
     fn error(&mut self) {
+        self.end();
         if !std::mem::replace(&mut self.reported, false) {
             let fault: Fault<'_> = if self.told && self.aborted {
                 texts::ABORTED

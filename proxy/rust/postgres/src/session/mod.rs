@@ -253,13 +253,6 @@ impl Session {
         self.unnamed = statement;
         self.names.remove_unnamed();
     }
-
-    fn status(&self) -> u8 {
-        match self.failed {
-            Virtual::No => b'I',
-            _ => b'E',
-        }
-    }
 }
 
 /// Sends bytes of our own to the client.

@@ -80,9 +80,28 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     /// A backend may stay where it stands until then.
     pub(super) fn allow_until(&mut self, key: Key, due: Time) {
-        if let Some(backend) = self.backends.get_mut(key) {
-            backend.due = Some(due);
+        let Some(backend) = self.backends.get_mut(key) else {
+            return;
+        };
+        backend.due = Some(due);
+        // One timer at a time, which is set anew when it rings too soon: most stay nowhere for so long.
+        if backend.rings.is_none_or(|at| at > due) {
+            backend.rings = Some(due);
             self.timers.set(due, Timer::Backend(key));
+        }
+    }
+
+    /// A backend's timer rings.
+    pub(super) fn look_at_due(&mut self, key: Key) {
+        let now = self.driver.now();
+        let Some(backend) = self.backends.get_mut(key) else {
+            return;
+        };
+        backend.rings = backend.rings.filter(|at| *at > now);
+        match backend.due {
+            Some(due) if due <= now => self.overstayed(key),
+            Some(due) => self.allow_until(key, due),
+            None => {}
         }
     }
 

@@ -1,13 +1,12 @@
-//! Clients that an ear listens for: when they are told what it has heard, and that a request is over.
+//! Clients that an ear listens for: when they are told what it has heard, and that a request is over. Whom
+//! and what they wait for is `attending`'s.
 
 use dbproxy_driver::Driver;
-use dbproxy_engine::{
-    Attention, Channels, CloseReason, Engine, Failure, KillReason, Link, Release, Session, Steps,
-};
+use dbproxy_engine::{Channels, CloseReason, Engine, Failure, Link, Session, Steps};
 
-use crate::ears::{key_of, Ask, EarId, EarLetter, Said, Subscriber};
+use crate::ears::{EarId, EarLetter, Said};
 use crate::slab::Key;
-use crate::snapshot::{Role, TargetId};
+use crate::snapshot::TargetId;
 use crate::wire::HIGH_WATER;
 
 use super::state::{Client, ClientPlace};
@@ -22,18 +21,18 @@ pub struct Hearing {
     /// The one that listens for it.
     pub ear: Option<EarId>,
     /// The question whose answer it waits for.
-    attending: Option<u64>,
+    pub(super) attending: Option<u64>,
     /// By that answer it listens no more.
-    ends: bool,
+    pub(super) ends: bool,
     /// It is told then what it has heard.
-    tells: bool,
+    pub(super) tells: bool,
     /// Up to that answer something may be on its way that was said on these, and isn't for it.
     gone: Channels,
     /// What it is told next, and how many bytes that has.
     kept: Vec<Said>,
     size: usize,
     /// It reads texts otherwise than at its log-in.
-    foreign: bool,
+    pub(super) foreign: bool,
     /// Its ear is lost: it goes as soon as nothing of it is begun.
     pub deaf: bool,
 }
@@ -55,7 +54,7 @@ impl Hearing {
     }
 
     /// Nothing more that was said on these is for its client.
-    fn forget(&mut self, gone: Channels) {
+    pub(super) fn forget(&mut self, gone: Channels) {
         self.kept.retain(|said| !gone.contains(&said.channel));
         self.size = self.kept.iter().map(|said| said.message.len()).sum();
         self.gone = gone;
@@ -72,155 +71,6 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             EarLetter::Lost(ear, client) => self.deafened(ear, client),
             EarLetter::Shed(ear) => self.shed_ear(ear),
         }
-    }
-
-    /// A client's session waits for what was said before its request ended. `release`: how its backend
-    /// comes back, if it may.
-    pub(super) fn attend(
-        &mut self,
-        client_key: Key,
-        key: Key,
-        attention: Attention,
-        release: Option<Release>,
-    ) {
-        let Some(client) = self.clients.get_mut(client_key) else {
-            return;
-        };
-        client.hearing.foreign = attention.foreign;
-        if client.hearing.deaf {
-            client.hearing.tells = attention.tells;
-            self.give_back(client_key, key, release);
-            return self.end_answer(client_key, false);
-        }
-        let ear = client.hearing.ear;
-        if let Some(ear) = ear.or_else(|| self.join_ear(client_key, key, &attention)) {
-            return self.inquire(client_key, (key, release), ear, attention);
-        }
-        if let Some(ear) = self.begin_ear(client_key, key, &attention, release) {
-            return self.give_to_ear(client_key, key, ear, attention);
-        }
-        // Another worker may have been quicker.
-        match self.join_ear(client_key, key, &attention) {
-            Some(ear) => self.inquire(client_key, (key, release), ear, attention),
-            None => self.leave_alone(client_key, key),
-        }
-    }
-
-    /// An ear is asked for a client, which gives its backend back meanwhile, if it may.
-    fn inquire(
-        &mut self,
-        client_key: Key,
-        (key, release): (Key, Option<Release>),
-        ear: EarId,
-        attention: Attention,
-    ) {
-        self.serial += 1;
-        let serial = self.serial;
-        if let Some(client) = self.clients.get_mut(client_key) {
-            set_ear(client, Some(ear));
-            let hearing = &mut client.hearing;
-            hearing.attending = Some(serial);
-            hearing.ends = attention.channels.as_ref().is_some_and(Channels::is_empty);
-            hearing.tells = attention.tells;
-            hearing.forget(attention.gone.clone());
-        }
-        let ask = Ask {
-            ear,
-            subscriber: self.subscriber(client_key),
-            serial,
-            channels: attention.channels,
-            gone: attention.gone,
-        };
-        self.write_to(ear.worker, EarLetter::Ask(ask));
-        self.give_back(client_key, key, release);
-    }
-
-    fn subscriber(&self, client: Key) -> Subscriber {
-        Subscriber {
-            worker: self.index,
-            client,
-        }
-    }
-
-    /// The ear that is there, for a client that has none.
-    fn join_ear(&self, client: Key, key: Key, attention: &Attention) -> Option<EarId> {
-        let client = self.clients.get(client)?;
-        if attention.foreign || client.role() == Role::ReadOnly {
-            return None;
-        }
-        let backend = self.backends.get(key)?;
-        let identity = &self.lanes.all.get(client.lane)?.identity;
-        self.shared.ears.join(&key_of(backend.target.id, identity))
-    }
-
-    /// A client's backend becomes an ear, which has heard everything for it.
-    fn give_to_ear(&mut self, client_key: Key, key: Key, ear: EarId, attention: Attention) {
-        self.part(Some(client_key), key);
-        if let Some(client) = self.clients.get_mut(client_key) {
-            set_ear(client, Some(ear));
-            client.hearing.tells = true;
-        }
-        let first = self.subscriber(client_key);
-        self.become_ear(key, ear, first, attention.channels.unwrap_or_default());
-        self.end_answer(client_key, true);
-        self.hear(key);
-    }
-
-    /// A client keeps its backend: only that listens for it.
-    fn leave_alone(&mut self, client_key: Key, key: Key) {
-        let (Some(client), Some(backend)) =
-            (self.clients.get_mut(client_key), self.backends.get_mut(key))
-        else {
-            return;
-        };
-        let mut steps = Steps::new();
-        if let (Some(session), Some(link)) = (client.session.as_mut(), backend.link.as_mut()) {
-            session.listens_itself(link, &mut steps);
-        }
-        self.play(client_key, Some(key), 0, steps);
-        self.settle_client(client_key);
-        // What stands behind the answer is for the session now.
-        let input = self.backends.get(key).map(|backend| backend.wire.input());
-        if input.is_some_and(|input| !input.is_empty()) {
-            self.pump_backend(key);
-        }
-    }
-
-    fn begin_ear(
-        &self,
-        client: Key,
-        key: Key,
-        attention: &Attention,
-        release: Option<Release>,
-    ) -> Option<EarId> {
-        let (client, backend) = (self.clients.get(client)?, self.backends.get(key)?);
-        let whole = release.is_some() && attention.may_tune && !attention.foreign;
-        let free = !backend.cut && !backend.retired && !self.draining;
-        let undisturbed = backend.cancels == 0 && backend.cancel_wanted.is_none();
-        if !(whole && free && undisturbed) || client.role() == Role::ReadOnly {
-            return None;
-        }
-        let identity = &self.lanes.all.get(client.lane)?.identity;
-        let target = backend.target.id;
-        let (_, limit) = self.shared.usage(target);
-        let caps = self.snapshot.as_ref()?.limits.caps;
-        let key = key_of(target, identity);
-        let now = self.driver.now();
-        self.shared.ears.begin(&key, self.index, (limit, caps), now)
-    }
-
-    /// The backend of a client that attends is the pool's.
-    fn give_back(&mut self, client: Key, key: Key, release: Option<Release>) {
-        let Some(release) = release else {
-            return;
-        };
-        let backend = self.backends.get(key);
-        let spoke = backend.is_some_and(|backend| !backend.wire.input().is_empty());
-        let release = match release {
-            Release::Clean if spoke => Release::Kill(KillReason::SpokeWhileIdle),
-            other => other,
-        };
-        self.released(Some(client), key, release);
     }
 
     /// An ear has heard all that a client waits for.
@@ -242,7 +92,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     /// A client is told what it has heard, and then that its request is over, or goes on with it. `whole`: its
     /// own backend has heard everything for it.
-    fn end_answer(&mut self, key: Key, whole: bool) {
+    pub(super) fn end_answer(&mut self, key: Key, whole: bool) {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
@@ -362,7 +212,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         set_ear(client, None);
         client.hearing.deaf = true;
         match client.hearing.attending.take() {
-            Some(_) => self.end_answer(key, false),
+            Some(_) => self.end_deaf(key),
             None => self.leave_at_boundary(key),
         }
         self.part_if_deaf(key);
@@ -384,7 +234,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 }
 
 /// From here on this ear listens for a client, or none.
-fn set_ear<E: Engine>(client: &mut Client<E>, ear: Option<EarId>) {
+pub(super) fn set_ear<E: Engine>(client: &mut Client<E>, ear: Option<EarId>) {
     let before = std::mem::replace(&mut client.hearing.ear, ear);
     client.stats.listening.sub(u64::from(before.is_some()));
     client.stats.listening.add(u64::from(ear.is_some()));

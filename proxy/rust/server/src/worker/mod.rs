@@ -8,6 +8,7 @@
 //! drain, `sweep` looks after deadlines,
 //! `lifetimes` after what is old.
 
+mod attending;
 mod backends;
 mod barred;
 mod cancels;

@@ -102,6 +102,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             life,
             since: now,
             due: None,
+            rings: None,
             discarded: 0,
             cancels: 0,
             cancel_wanted: None,

@@ -267,6 +267,7 @@ mod tests {
             life: Life::default(),
             since: Time::default(),
             due: None,
+            rings: None,
             discarded: 0,
             cancels: 0,
             cancel_wanted: None,

@@ -307,6 +307,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             (Some(attention), release, Some(client), Some(key)) => {
                 self.attend(client, key, *attention, release);
             }
+            (Some(attention), _, Some(client), None) => self.attend_by_itself(client, *attention),
             (_, Some(release), client, Some(key)) => self.released(client, key, release),
             _ => {}
         }

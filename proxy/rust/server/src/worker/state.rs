@@ -143,6 +143,8 @@ pub struct Backend<E: Engine> {
     pub since: Time,
     /// How long it may stand there; `None`: for as long as it likes.
     pub due: Option<Time>,
+    /// When its timer rings.
+    pub rings: Option<Time>,
     /// Bytes that nobody was there for, in this state.
     pub discarded: u64,
     /// Cancels for it that are on their way.

@@ -54,12 +54,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     fn ring(&mut self, timer: Timer) {
         match timer {
-            Timer::Backend(key) => {
-                let due = self.backends.get(key).and_then(|backend| backend.due);
-                if due.is_some_and(|due| due <= self.driver.now()) {
-                    self.overstayed(key);
-                }
-            }
+            Timer::Backend(key) => self.look_at_due(key),
             Timer::Cancel(key) => self.fail_cancel(key, CancelFailure::TimedOut),
             Timer::Kept(key) => self.kept_for_long(key),
             Timer::Begun(key) => self.begun_for_long(key),

@@ -368,6 +368,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             life,
             since: self.driver.now(),
             due: None,
+            rings: None,
             discarded: 0,
             cancels: 0,
             cancel_wanted: None,

@@ -48,6 +48,15 @@ fn listeners(seed: u64, workers: usize, count: usize) -> (Stage, Vec<Token>) {
     (stage, clients)
 }
 
+/// Loses the oldest connection to the database, which is the one that listens.
+fn lose_oldest(stage: &mut Stage) {
+    let host = stage.databases[0].0;
+    let links = stage.network.links();
+    let there = links.iter().filter(|link| link.to == host);
+    let oldest = there.min_by_key(|link| link.id);
+    stage.network.reset(oldest.expect("a connection").id);
+}
+
 /// A client that listens, one connection in two, and no other client.
 fn listener() -> (Stage, Token) {
     let (stage, clients) = listeners(1, 1, 1);
@@ -154,20 +163,51 @@ fn one_in_a_transaction_learns_what_became_of_it_first() {
     let (mut stage, client) = listener();
     let other = stage.join(WRITE_PORT);
     assert_eq!(stage.query(client, "BEGIN"), None);
-    // Only what listens breaks: the oldest connection.
-    let host = stage.databases[0].0;
-    let links = stage.network.links();
-    let ear = links
-        .iter()
-        .filter(|link| link.to == host)
-        .min_by_key(|link| link.id);
-    stage.network.reset(ear.expect("a connection").id);
+    lose_oldest(&mut stage);
     stage.until("it is lost", |stage| listening(stage).0 == 0);
     assert!(!stage.person(client).closed);
     stage.query(client, "COMMIT");
     stage.until("closed", |stage| stage.person(client).closed);
     assert_eq!(stage.person(client).errors, ["57P01"]);
     assert_eq!(stage.query(other, "SELECT ?"), None);
+}
+
+#[test]
+fn what_is_undone_is_not_heard_either_when_its_ear_is_lost() {
+    let (mut stage, client) = listener();
+    stage.desired.budget = 3;
+    stage.apply();
+    let other = stage.join(WRITE_PORT);
+    stage.query(client, "BEGIN");
+    stage.query(client, "LISTEN sport");
+    for (channel, text) in [("news", "heard"), ("sport", "undone")] {
+        let sql = format!("NOTIFY {channel}, '{text}'");
+        assert_eq!(stage.query(other, &sql), None);
+    }
+    // What is asked of the ear behind that finds that it has heard it.
+    stage.query(client, "LISTEN weather");
+    lose_oldest(&mut stage);
+    stage.until("it is lost", |stage| listening(stage).0 == 0);
+    stage.query(client, "ROLLBACK");
+    stage.until("closed", |stage| stage.person(client).closed);
+    assert_eq!(heard(&mut stage, client), ["heard"]);
+    assert_eq!(stage.person(client).errors, ["57P01"]);
+}
+
+#[test]
+fn one_that_keeps_its_backend_is_not_served_on() {
+    let (mut stage, client) = listener();
+    stage.query(client, "BEGIN");
+    stage.query(client, "DECLARE c CURSOR WITH HOLD FOR SELECT ?");
+    lose_oldest(&mut stage);
+    stage.until("it is lost", |stage| listening(stage).0 == 0);
+    let before = stage.person(client).ready;
+    // The proxy asks behind it whether there is a cursor still.
+    stage.ask(client, "ROLLBACK");
+    stage.ask(client, "SELECT ?");
+    stage.until("closed", |stage| stage.person(client).closed);
+    assert_eq!(stage.person(client).ready, before + 1);
+    assert_eq!(stage.person(client).errors, ["57P01"]);
 }
 
 #[test]
