@@ -4,9 +4,8 @@
 //! with CancelRequests. `places` is a backend's life: where it may stand, and what goes with that.
 //! `relay` carries out what the session machines say. `pool` (check-out), `checkin` and `trade`
 //! (other workers) decide who gets which backend. `ears` has the backends that listen for clients,
-//! `hearing` those clients. `change` follows new snapshots, losses and the
-//! drain, `sweep` looks after deadlines,
-//! `lifetimes` after what is old.
+//! `attending` asks them, and `hearing` tells those clients. `change` follows new snapshots, losses and
+//! the drain, `sweep` looks after deadlines, `lifetimes` after what is old.
 
 mod attending;
 mod backends;

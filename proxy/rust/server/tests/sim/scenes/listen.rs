@@ -211,6 +211,25 @@ fn one_that_keeps_its_backend_is_not_served_on() {
 }
 
 #[test]
+fn what_it_was_asked_long_ago_wakes_nobody() {
+    let (mut stage, client) = listener();
+    for _ in 0..500 {
+        stage.query(client, "SELECT ?");
+    }
+    stage.pass(Duration::from_secs(5));
+    let turns = |stage: &Stage| {
+        let hosts = stage.workers.iter().map(|(host, _)| *host);
+        hosts
+            .map(|host| stage.network.idle_turns(host))
+            .sum::<u64>()
+    };
+    let before = turns(&stage);
+    stage.pass(Duration::from_secs(15));
+    let more = turns(&stage) - before;
+    assert!(more < 100, "{more} turns for nothing");
+}
+
+#[test]
 fn a_change_of_writer_closes_it() {
     let (mut stage, client) = listener();
     stage.name_writer("db1");
