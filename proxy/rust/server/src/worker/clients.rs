@@ -56,6 +56,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             wanted_at: now,
             asked_at: now,
             begun: None,
+            begun_rings: false,
             stalled_since: None,
             kept_until: None,
             reader: None,

@@ -2,7 +2,7 @@
 //!
 //! `clients`, `opening` (with `failing`) and `backends` deal with the two kinds of legs, `cancels`
 //! with CancelRequests. `places` is a backend's life: where it may stand, and what goes with that.
-//! `relay` carries out what the session machines say. `pool` (check-out), `checkin` and `trade`
+//! `relay` carries out what the session machines say, `begun` waits for the ends of requests. `pool` (check-out), `checkin` and `trade`
 //! (other workers) decide who gets which backend. `ears` has the backends that listen for clients,
 //! `attending` asks them, and `hearing` tells those clients. `change` follows new snapshots, losses and
 //! the drain, `sweep` looks after deadlines, `lifetimes` after what is old.
@@ -10,6 +10,7 @@
 mod attending;
 mod backends;
 mod barred;
+mod begun;
 mod cancels;
 mod change;
 mod checkin;

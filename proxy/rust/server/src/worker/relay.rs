@@ -1,6 +1,6 @@
 //! Carrying out what the session machines say: moving bytes, notes, releases.
 
-use dbproxy_driver::{Driver, Duration};
+use dbproxy_driver::Driver;
 use dbproxy_engine::{
     Attention, CloseReason, Engine, KillReason, Leg, Link, Note, Release, Session, Step, Steps,
 };
@@ -14,15 +14,11 @@ use crate::wire::HIGH_WATER;
 use super::clients::LAST_ANSWERS;
 use super::ends::Ends;
 use super::places::BackendPlace;
-use super::state::{ClientPlace, Timer};
+use super::state::ClientPlace;
 use super::{Todo, Worker};
 
 /// A request that is larger than this is forwarded before it is complete.
 pub const REQUEST_LIMIT: usize = 256 * 1024;
-
-/// A request of which whole messages are there waits so long for its end before they go on without it:
-/// a client may want to see their answers first. A sender that is just slow holds no backend meanwhile.
-pub const PATIENCE: Duration = Duration::from_millis(50);
 
 /// What a list of steps asks for besides moving bytes.
 #[derive(Default)]
@@ -36,39 +32,9 @@ pub(super) struct Asked {
 }
 
 impl<E: Engine, D: Driver> Worker<E, D> {
-    /// Lets a client's session look at what it sent, as far as that goes.
-    pub(super) fn pump_client(&mut self, key: Key) {
-        self.pump_client_from(key, REQUEST_LIMIT);
-        let Some(client) = self.clients.get_mut(key) else {
-            return;
-        };
-        let waits = client.place == ClientPlace::Idle && !client.wire.input().is_empty();
-        if !waits {
-            client.begun = None;
-        } else if client.begun.is_none() {
-            let now = self.driver.now();
-            client.begun = Some(now);
-            self.timers.set(now.after(PATIENCE), Timer::Begun(key));
-        }
-    }
-
-    /// A client began a request a while ago. If it hasn't ended it since, what is there goes on.
-    pub(super) fn begun_for_long(&mut self, key: Key) {
-        let Some(client) = self.clients.get_mut(key) else {
-            return;
-        };
-        let now = self.driver.now();
-        if client.begun.is_none_or(|at| at.after(PATIENCE) > now) {
-            return;
-        }
-        // What comes from now on is waited for anew.
-        client.begun = None;
-        if client.place == ClientPlace::Idle {
-            self.pump_client_from(key, 0);
-        }
-    }
-
-    fn pump_client_from(&mut self, key: Key, mut limit: usize) {
+    /// Lets a client's session look at what it sent, as far as that goes: of a request that isn't
+    /// complete, what is larger than `limit`.
+    pub(super) fn pump_client_from(&mut self, key: Key, mut limit: usize) {
         let mut steps = std::mem::take(&mut self.steps);
         while self.pump_client_once(key, limit, &mut steps) {
             limit = REQUEST_LIMIT;

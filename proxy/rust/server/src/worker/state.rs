@@ -74,6 +74,8 @@ pub struct Client<E: Engine> {
     pub asked_at: Time,
     /// Since when it has begun a request and not ended it, while it holds no backend.
     pub begun: Option<Time>,
+    /// Whether a timer is set that looks after that.
+    pub begun_rings: bool,
     /// Since when it doesn't read what is queued for it.
     pub stalled_since: Option<Time>,
     /// It sends no more; so long it is kept for the answers to what it sent.

@@ -83,14 +83,14 @@ impl Room {
 
     fn measure_shares(&mut self, fleet: &Fleet, busy: &[Class], now: Time) {
         let caps = fleet.desired.limits.caps;
-        // What nobody is there for any more isn't known by its owner.
+        // What nobody is there for any more, and what listens, isn't known by its owner.
         let targets = fleet.shared.stats.targets();
-        let orphaned: u64 = targets.values().map(|sum| sum.orphaned).sum();
+        let others: u64 = targets.values().map(|s| s.orphaned + s.listening).sum();
         let users = USERS.map(|name| (name, caps.of_user));
         let databases = NAMES.map(|name| (name, caps.of_database));
         for (name, cap) in users.into_iter().chain(databases) {
             let own = busy.iter().filter(|c| c.user == name || c.database == name);
-            let most = own.count() as u64 + orphaned;
+            let most = own.count() as u64 + others;
             let free = cap.is_none_or(|cap| most < u64::from(cap));
             let since = self.shares.entry(name).or_default();
             *since = free.then(|| since.unwrap_or(now));

@@ -64,3 +64,22 @@ fn a_message_that_is_long_in_coming_holds_no_connection() {
     stage.send(client, rest.to_vec());
     stage.until("ready", |stage| stage.person(client).ready == before + 1);
 }
+
+#[test]
+fn what_was_begun_long_ago_wakes_nobody() {
+    let mut stage = Stage::with_one_connection();
+    let client = stage.join(WRITE_PORT);
+    let begun = |stage: &mut Stage, ready| {
+        let query = stage.person_mut(client).statement("SELECT ?");
+        let (half, rest) = query.split_at(8);
+        stage.send(client, half.to_vec());
+        stage.pass(Duration::from_micros(300));
+        stage.send(client, rest.to_vec());
+        stage.until("ready", |stage| stage.person(client).ready == ready);
+    };
+    let first = stage.person(client).ready + 1;
+    let before = stage.idle_turns();
+    (first..first + 1000).for_each(|ready| begun(&mut stage, ready));
+    let more = stage.idle_turns() - before;
+    assert!(more < 500, "{more} turns for nothing");
+}

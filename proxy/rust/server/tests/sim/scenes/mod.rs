@@ -6,6 +6,7 @@ mod batches;
 mod bounds;
 mod cancels;
 mod caps;
+mod counts;
 mod deadlines;
 mod doubts;
 mod drains;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use dbproxy_driver::sim::{HostId, Network, Random, SimDriver};
 use dbproxy_driver::{Buffer, Driver, Duration, Event, Token};
 use dbproxy_postgres::Postgres;
-use dbproxy_server::{Field, Front, Notice, Notices, Worker};
+use dbproxy_server::{Front, Notice, Notices, Worker};
 
 use super::abroad::Pod;
 use super::person::Person;
@@ -340,58 +340,15 @@ impl Stage {
         digits.and_then(|d| d.parse().ok()).expect("a session")
     }
 
-    pub fn sessions(&self, database: usize) -> usize {
-        self.databases[database].1.sessions()
-    }
-
-    /// Connections that a database has, whatever for.
-    pub fn links_to(&self, database: usize) -> usize {
-        let host = self.databases[database].0;
-        let links = self.network.links();
-        links.iter().filter(|link| link.to == host).count()
-    }
-
     /// Breaks what stands between the proxy and a database.
     pub fn reset_links_to(&self, database: usize) {
         let host = self.databases[database].0;
-        let links = self.network.links();
-        for link in links.iter().filter(|link| link.to == host) {
+        for link in self.network.links().iter().filter(|link| link.to == host) {
             self.network.reset(link.id);
         }
     }
 
     pub fn mute(&self, database: usize, muted: bool) {
         self.network.mute(self.databases[database].0, muted);
-    }
-
-    /// Connections that finish what clients left behind.
-    pub fn orphaned(&self) -> u64 {
-        let targets = self.shared.stats.targets();
-        targets.values().map(|sum| sum.orphaned).sum()
-    }
-
-    /// How many clients were closed for that reason.
-    pub fn closed_for(&self, reason: &str) -> u64 {
-        let endpoints = self.shared.stats.endpoints();
-        let sums = endpoints.values().filter_map(|sum| sum.closed.get(reason));
-        sums.sum()
-    }
-
-    /// Connections to a target that count in its budget.
-    pub fn held(&self, target: &str) -> u32 {
-        self.shared.usage(self.shared.target_id(target).0).0
-    }
-
-    /// Whether the drain of an epoch's former writer was told, and whether as confirmed.
-    pub fn drained(&self, from: &str, epoch: u64) -> Option<bool> {
-        let wanted = [
-            ("target", Field::Text(from.to_owned())),
-            ("epoch", Field::Number(epoch)),
-        ];
-        let told = self.notices.iter().find(|notice| {
-            let has = |field| notice.fields.contains(field);
-            notice.event == "writer_drained" && wanted.iter().all(has)
-        });
-        told.map(|n| n.fields.contains(&("unconfirmed", Field::Flag(false))))
     }
 }
