@@ -43,6 +43,7 @@ DRIVERS = (
     Driver("node-postgres", "node", "pg.mjs"),
     Driver("postgres.js", "node", "postgres_js.mjs"),
     Driver("typeorm", "node", "typeorm.mjs"),
+    Driver("prisma", "node", "prisma.mjs"),
     Driver("pgx", "go", "pgx"),
     Driver("lib-pq", "go", "pq"),
     Driver("tokio-postgres", "rust", "tokio_postgres"),

@@ -97,12 +97,15 @@ class Python(Cached):
 class Node(Cached):
     language = "node"
     needs = ("node", "npm")
-    made_from = ("package-lock.json",)
+    made_from = ("package-lock.json", "schema.prisma")
 
     def install(self, home: Path) -> None:
-        for name in ("package.json", "package-lock.json"):
+        for name in ("package.json", *self.made_from):
             shutil.copy(self.sources / name, home)
         run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=home)
+        # Else it fetches an engine first, which only migrations need.
+        unused = {"PRISMA_SCHEMA_ENGINE_BINARY": sys.executable, "CHECKPOINT_DISABLE": "1"}
+        run(["npx", "--no-install", "prisma", "generate"], cwd=home, env=unused)
 
     def command(self, program: str) -> list[str]:
         # A program finds its packages in the folder that it is in.
