@@ -87,7 +87,7 @@ def test_a_password_that_only_the_proxy_has_is_told_truthfully(
         proxy.connect("other", password="not-the-databases")
     wait_until(
         lambda: any(
-            event["user"] == "other" and event["sqlstate"] == "28P01"
+            event["user"] == "other" and event["code"] == "28P01"
             for event in proxy.events("backend_failed")
         ),
         "the log says why",

@@ -43,6 +43,8 @@ from dbproxy.tell.report import (
     pod_entry,
 )
 
+# Faults of a failed log-in that say something of the user's credentials.
+NOT_ADMITTED = ("wrong_password", "not_let_in")
 RETRY_APPLY = 1.0
 # How often a pod that gives back connections looks how many it still has.
 LOOK = 0.5
@@ -196,7 +198,7 @@ class Agent:
             self._wake.set()
         elif kind == "backend_failed":
             self._prober.poke(event["target"])
-            if event["sqlstate"].startswith("28"):
+            if event["fault"] in NOT_ADMITTED:
                 self._rota.doubt(event["user"])
                 self._logins.doubt(event["user"])
                 self._wake.set()

@@ -110,7 +110,7 @@ impl BackendLogin {
             BackendProgress::Working => ("WORKING", String::new(), String::new()),
             BackendProgress::StartTls => ("TLS", String::new(), String::new()),
             BackendProgress::Ready(_) => ("READY", String::new(), String::new()),
-            BackendProgress::Failed(failure) => ("FAILED", failure.sqlstate, failure.message),
+            BackendProgress::Failed(failure) => ("FAILED", failure.code, failure.message),
         };
         if matches!(state, "READY" | "FAILED") {
             *held = None;

@@ -29,7 +29,7 @@ pub use login::{
 };
 pub use password::{Derivation, DerivedKeys, Password, Work};
 pub use reader::{Reader, Short};
-pub use reason::{CancelFailure, CloseReason, Failure, KillReason, PinReason};
+pub use reason::{BackendFault, CancelFailure, CloseReason, Failure, KillReason, PinReason};
 pub use session::{Abandoned, Engine, Link, Outcome, Session};
 pub use step::{Leg, Note, Payload, Release, Rules, Step, Steps};
 pub use users::{Identity, Traces, User, UserMethod, Users, Verifier};

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::{CancelKey, CloseReason, DerivedKeys, Failure, Identity, Password, UserMethod, Users};
+use crate::{
+    BackendFault, CancelKey, CloseReason, DerivedKeys, Failure, Identity, Password, UserMethod,
+    Users,
+};
 
 /// What is known of a leg's TLS once its handshake is done.
 #[derive(Clone, Debug, Default)]
@@ -83,7 +86,7 @@ pub trait ClientLogin {
 pub struct BackendAsk {
     /// User, database, settings.
     pub identity: Identity,
-    /// The one password to try; on 28P01 the server room opens a new connection with the next.
+    /// The one password to try; if that is wrong the server room opens a new connection with the next.
     pub password: Password,
     /// How the user's clients prove theirs. To a server that nobody verified, a user of SCRAM is not
     /// logged in by anything less.
@@ -103,15 +106,27 @@ pub struct BackendAsk {
 /// Why a backend's log-in failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackendFailure {
-    /// SQLSTATE where the database said one, else one of ours.
-    pub sqlstate: String,
+    /// What it says, and of whom.
+    pub fault: BackendFault,
+    /// The database's own code for it, where it said one.
+    pub code: String,
     /// For the log.
     pub message: String,
     /// The database's ErrorResponse as it came (a whole message), when there is one that a
     /// client may see; a failed password exchange never is.
     pub verbatim: Option<Vec<u8>>,
-    /// The password was not accepted: the next one may be tried.
-    pub wrong_password: bool,
+}
+
+impl BackendFailure {
+    /// One that the proxy itself found.
+    pub fn found(fault: BackendFault, message: impl Into<String>) -> Self {
+        Self {
+            fault,
+            code: String::new(),
+            message: message.into(),
+            verbatim: None,
+        }
+    }
 }
 
 /// How far a backend's log-in came.

@@ -90,6 +90,31 @@ labelled! {
 }
 
 labelled! {
+    /// Of whom a failed log-in to a database says something, and what.
+    BackendFault {
+        /// Of the server: it can't be reached, starts, stops, or lacks something.
+        Unavailable => "unavailable",
+        /// It has no connection left: for anybody, or for this user or database, which can't always be told.
+        Full => "full",
+        /// Somebody broke the protocol; perhaps this log-in's own settings made it so.
+        Garbled => "garbled",
+        /// Of this very log-in: its password was not accepted. The next one may be tried.
+        WrongPassword => "wrong_password",
+        /// The same: this user isn't let in, whatever the password.
+        NotLetIn => "not_let_in",
+        /// The same: its database or a setting is refused.
+        Refused => "refused",
+    }
+}
+
+impl BackendFault {
+    /// Whether trying again soon is pointless: the database judged this very log-in.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::WrongPassword | Self::NotLetIn | Self::Refused)
+    }
+}
+
+labelled! {
     /// Why a session is bound to its backend.
     PinReason {
         /// A setting that isn't followed: `set_config` among other things, `UPDATE pg_settings`.

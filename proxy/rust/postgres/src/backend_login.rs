@@ -11,6 +11,7 @@ use dbproxy_engine::{
 use crate::auth::refused::Refused;
 use crate::auth::scram_client::{self, Asked, Begun, Failed, Proven};
 use crate::auth::{self, md5};
+use crate::failure::{failed, fault};
 use crate::link::{Key, Link};
 use crate::message::{backend, body, build, error, frontend, peek, Peek};
 use crate::params::Params;
@@ -91,15 +92,6 @@ impl BackendLogin for Connecting {
 enum End {
     Ready,
     Failed(BackendFailure),
-}
-
-fn failed(sqlstate: &str, message: impl Into<String>) -> BackendFailure {
-    BackendFailure {
-        sqlstate: sqlstate.to_owned(),
-        message: message.into(),
-        verbatim: None,
-        wrong_password: false,
-    }
 }
 
 fn broken(message: impl Into<String>) -> End {
@@ -273,10 +265,10 @@ impl Connecting {
         let authenticated = matches!(self.state, State::Reports | State::Init);
         let credentials = report.code.starts_with(b"28");
         BackendFailure {
-            sqlstate: String::from_utf8_lossy(report.code).into_owned(),
+            fault: fault(report.code),
+            code: String::from_utf8_lossy(report.code).into_owned(),
             message: String::from_utf8_lossy(report.message).into_owned(),
             verbatim: (authenticated || !credentials).then(|| whole.to_vec()),
-            wrong_password: report.code == b"28P01",
         }
     }
 

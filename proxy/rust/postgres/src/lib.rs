@@ -21,6 +21,7 @@ mod backend_login;
 mod channels;
 mod ear;
 mod expect;
+mod failure;
 mod fate;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;

@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use dbproxy_engine::{
-    BackendAsk, BackendFailure, BackendLogin, BackendProgress, TlsFacts, UserMethod,
+    BackendAsk, BackendFailure, BackendFault, BackendLogin, BackendProgress, TlsFacts, UserMethod,
 };
 use dbproxy_postgres::{Connecting, Link};
 
@@ -43,9 +43,9 @@ fn tls_is_asked_for_and_its_answer_taken_alone() {
     ));
     assert_eq!(&out[4..8], &[0, 3, 0, 0]);
     let stuffed = failure(&mut connecting(wanting(false)), b"SR", None);
-    assert_eq!(stuffed.sqlstate, "08001");
+    assert_eq!(stuffed.code, "08001");
     assert_eq!(
-        failure(&mut connecting(wanting(true)), b"N", None).sqlstate,
+        failure(&mut connecting(wanting(true)), b"N", None).code,
         "08001"
     );
     let mut plain = connecting(wanting(false));
@@ -65,7 +65,7 @@ fn a_server_may_not_negotiate_another_protocol_than_it_was_asked_for() {
     ));
     for version in [0, 0x0002_0000, 0x0003_0002] {
         let failed = failure(&mut connecting(ask()), &said(version), None);
-        assert_eq!(failed.sqlstate, "08P01", "{version:x}");
+        assert_eq!(failed.code, "08P01", "{version:x}");
     }
 }
 
@@ -124,7 +124,7 @@ fn a_user_of_scram_gives_no_md5_answer_to_an_unverified_server() {
         panic!("{progress:?}")
     };
     assert!(out.is_empty());
-    assert_eq!(failure.sqlstate, "28000", "final");
+    assert_eq!(failure.code, "28000", "final");
     assert!(failure.message.contains("MD5") && failure.message.contains("VERIFY_CA"));
     for (method, verified) in [
         (UserMethod::ScramSha256, true),
@@ -143,7 +143,7 @@ fn a_user_of_scram_gives_no_md5_answer_to_an_unverified_server() {
         },
         md5,
     );
-    assert_eq!(plain.sqlstate, "28000", "without TLS too");
+    assert_eq!(plain.code, "28000", "without TLS too");
 }
 
 fn failure_of(ask: BackendAsk, request: &[u8]) -> BackendFailure {
@@ -164,7 +164,7 @@ fn a_server_that_asks_for_nothing_is_let_in_only_verified_or_without_tls() {
     // Where TLS was wanted and refused, nobody is verified either.
     let mut login = connecting(ask.clone());
     login.feed(b"N", None, &mut Vec::new());
-    assert_eq!(self::failure(&mut login, &request, None).sqlstate, "28000");
+    assert_eq!(self::failure(&mut login, &request, None).code, "28000");
     let plain = BackendAsk {
         tls_wanted: false,
         ..ask
@@ -214,7 +214,7 @@ fn too_many_iterations_are_refused_for_good_and_named() {
     let BackendProgress::Failed(failure) = progress else {
         panic!("{progress:?}")
     };
-    assert_eq!(failure.sqlstate, "28000");
+    assert_eq!(failure.code, "28000");
     assert!(failure.message.contains("scram_iterations"), "{failure:?}");
 }
 
@@ -273,7 +273,7 @@ fn the_init_query_must_succeed() {
     let mut login = connecting(asked());
     login.feed(&hello, None, &mut out);
     let failed = failure(&mut login, &error("ERROR", "42704"), None);
-    assert_eq!(failed.sqlstate, "42704");
+    assert_eq!(failed.code, "42704");
 }
 
 #[test]
@@ -313,7 +313,7 @@ fn errors_behind_the_password_are_for_the_client_those_about_it_are_not() {
     let bytes = error("FATAL", "3D000");
     assert_eq!(failure(&mut login, &bytes, None).verbatim, Some(bytes));
     let wrong = failure(&mut connecting(ask()), &error("FATAL", "28P01"), None);
-    assert!(wrong.wrong_password && wrong.verbatim.is_none());
+    assert!(wrong.fault == BackendFault::WrongPassword && wrong.verbatim.is_none());
 }
 
 #[test]

@@ -5,8 +5,8 @@ mod common;
 use common::door::{closed, startup, users, Door};
 use common::*;
 use dbproxy_engine::{
-    Admission, BackendAsk, BackendFailure, BackendLogin, BackendProgress, CloseReason,
-    LoginProgress, TlsFacts, UserMethod,
+    Admission, BackendAsk, BackendFailure, BackendFault, BackendLogin, BackendProgress,
+    CloseReason, LoginProgress, TlsFacts, UserMethod,
 };
 use dbproxy_postgres::{verifier, Connecting, Login};
 
@@ -87,12 +87,12 @@ fn unknown_users_and_wrong_passwords_look_alike() {
                 panic!("{user} came in")
             };
             assert_eq!(reason, logged, "only the log tells them apart");
-            assert_eq!(failure.sqlstate, "28P01");
+            assert_eq!(failure.code, "28P01");
             assert_eq!(
                 failure.message,
                 format!("password authentication failed for user \"{user}\"")
             );
-            assert!(failure.wrong_password && failure.verbatim.is_none());
+            assert!(failure.fault == BackendFault::WrongPassword && failure.verbatim.is_none());
         }
     }
 }

@@ -192,5 +192,5 @@ async def test_a_pod_tries_its_share_of_the_users_and_whom_its_engine_was_refuse
 
     await until(lambda: failed() == own, "its own share is tried")
     other = next(name for name in strangers if name not in own)
-    pod.engine.emit(event="backend_failed", target="db-0", user=other, sqlstate="28P01")
+    pod.engine.emit(event="backend_failed", target="db-0", user=other, fault="wrong_password")
     await until(lambda: failed() == own | {other}, "the user in doubt as well")

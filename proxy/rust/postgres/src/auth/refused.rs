@@ -2,6 +2,8 @@
 
 use dbproxy_engine::BackendFailure;
 
+use crate::failure::failed;
+
 /// A way of logging in that an unverified server is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Refused {
@@ -38,11 +40,6 @@ impl Refused {
                 super::scram_client::MOST_ITERATIONS
             ),
         };
-        BackendFailure {
-            sqlstate: "28000".to_owned(),
-            message,
-            verbatim: None,
-            wrong_password: false,
-        }
+        failed("28000", message)
     }
 }

@@ -3,12 +3,12 @@
 use std::io::ErrorKind;
 
 use dbproxy_driver::{Buffer, Driver, Time};
-use dbproxy_engine::{Engine, KillReason, Link};
+use dbproxy_engine::{BackendFailure, BackendFault, Engine, KillReason, Link};
 
 use crate::slab::Key;
 use crate::stats::count_kill;
 
-use super::failing::{local_failure, tls_failure};
+use super::failing::tls_failure;
 use super::places::BackendPlace;
 use super::state::{ClientPlace, Timer};
 use super::Worker;
@@ -58,7 +58,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                     None => format!("{address} closed during the log-in"),
                 };
                 let name = backend.target.name.clone();
-                self.open_failed(key, local_failure("08001", &text), let_go_of(error));
+                let failure = BackendFailure::found(BackendFault::Unavailable, text);
+                self.open_failed(key, failure, let_go_of(error));
                 self.doubt(&name, "it cannot be connected to");
             }
             BackendPlace::Closing => self.remove_backend(key, let_go_of(error)),

@@ -2,7 +2,7 @@
 //! who is told.
 
 use dbproxy_driver::{Driver, Duration, Time};
-use dbproxy_engine::{BackendFailure, CloseReason, Engine, Failure, Identity};
+use dbproxy_engine::{BackendFailure, BackendFault, CloseReason, Engine, Failure, Identity};
 
 use crate::ears::{key_of, EarLetter};
 use crate::notice::Notice;
@@ -13,11 +13,6 @@ use crate::tls::TlsFault;
 use super::places::BackendPlace;
 use super::state::Opening;
 use super::{Todo, Worker};
-
-/// SQLSTATE of a server that has no connection left.
-const TOO_MANY_CONNECTIONS: &str = "53300";
-/// SQLSTATE of bytes that the protocol doesn't allow, ours or the server's.
-const PROTOCOL_VIOLATION: &str = "08P01";
 
 /// So long a client waits before a connection is taken from those who listen.
 const EARS_HOLD: Duration = Duration::from_secs(1);
@@ -45,7 +40,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let user = user.unwrap_or_default();
         let users = self.snapshot.as_ref().map(|s| &s.users.by_name);
         let known = users.and_then(|users| users.get(&user).map(|u| u.passwords.len()));
-        if failure.wrong_password && password + 1 < known.unwrap_or(0) {
+        if failure.fault == BackendFault::WrongPassword && password + 1 < known.unwrap_or(0) {
             // The next log-in of this user begins with the next password.
             self.good_password.insert(user, password + 1);
             self.opening_over(lane, role, &target);
@@ -133,24 +128,26 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let Some(lane) = self.lanes.all.get_mut(lane_key) else {
             return;
         };
-        if is_everybodys(failure) {
+        if is_everybodys(failure.fault) {
             self.pauses.lengthen(target.id, now, false);
         } else {
-            lane.pauses.lengthen(target.id, now, is_final(failure));
+            lane.pauses
+                .lengthen(target.id, now, failure.fault.is_final());
         }
         self.shared.notices.push(
             Notice::new("backend_failed")
                 .text("target", &*target.name)
                 .text("user", &*lane.identity.user)
                 .text("database", &*lane.identity.database)
-                .text("sqlstate", failure.sqlstate.clone())
+                .text("fault", failure.fault.label())
+                .text("code", failure.code.clone())
                 .text("message", failure.message.clone()),
         );
-        if failure.sqlstate == TOO_MANY_CONNECTIONS {
+        if failure.fault == BackendFault::Full {
             self.make_room(lane_key, role, target.id);
         }
         self.show_waiters(role);
-        if is_final(failure) {
+        if failure.fault.is_final() {
             self.refused(lane_key, role, failure);
         }
     }
@@ -228,7 +225,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 continue;
             }
             match &failure.verbatim {
-                Some(error) if !failure.wrong_password => {
+                Some(error) if failure.fault != BackendFault::WrongPassword => {
                     client.wire.push(&mut self.driver, error);
                     self.close_client(key, CloseReason::BackendRefused, None);
                 }
@@ -244,30 +241,11 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 /// TLS with a database failed; how certificates are judged stands in docs/troubleshooting.md.
 pub(super) fn tls_failure(fault: &TlsFault) -> BackendFailure {
     let text = format!("TLS with the database failed: {}", fault.0);
-    local_failure("08001", &text)
+    BackendFailure::found(BackendFault::Unavailable, text)
 }
 
-pub(super) fn local_failure(sqlstate: &str, message: &str) -> BackendFailure {
-    BackendFailure {
-        sqlstate: sqlstate.to_owned(),
-        message: message.to_owned(),
-        verbatim: None,
-        wrong_password: false,
-    }
-}
-
-/// Whether trying again soon is pointless: the database judged this very log-in. Not so while it
-/// starts, stops, or is full (classes 53, 57, 08).
-fn is_final(failure: &BackendFailure) -> bool {
-    let class = failure.sqlstate.get(..2).unwrap_or_default();
-    !matches!(class, "53" | "57" | "08")
-}
-
-/// Whether a failure says something of the server rather than of this very log-in: it can't be
-/// reached, starts, stops, or lacks something. Two look like it and may be this log-in's own: a role
-/// and a database have limits of "too many connections", and what is a breach of the protocol may be
-/// one of its settings' making. (What goes wrong before a server is told who comes is an 08001.)
-fn is_everybodys(failure: &BackendFailure) -> bool {
-    let own = [TOO_MANY_CONNECTIONS, PROTOCOL_VIOLATION];
-    !is_final(failure) && !own.contains(&&*failure.sqlstate)
+/// Whether a failure says something of the server rather than of this very log-in. Of two it isn't sure
+/// ([`BackendFault`]).
+fn is_everybodys(fault: BackendFault) -> bool {
+    fault == BackendFault::Unavailable
 }

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dbproxy_driver::{Driver, Duration};
-use dbproxy_engine::{BackendAsk, BackendLogin, BackendProgress, Engine, Identity, Link};
+use dbproxy_engine::{
+    BackendAsk, BackendFailure, BackendFault, BackendLogin, BackendProgress, Engine, Identity, Link,
+};
 
 use crate::book::Permit;
 use crate::limits::Life;
@@ -14,7 +16,7 @@ use crate::snapshot::{Role, Target};
 use crate::tls::{Tls, TlsMode};
 use crate::wire::Wire;
 
-use super::failing::{local_failure, tls_failure};
+use super::failing::tls_failure;
 use super::places::BackendPlace;
 use super::state::{Backend, Opening, Owner};
 use super::{Todo, Worker};
@@ -39,7 +41,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         };
         let password = self.good_password.get(&identity.user).copied();
         let Some(address) = self.next_address(target, &[]) else {
-            let failure = local_failure("08001", "the target's host name has no address");
+            let message = "the target's host name has no address";
+            let failure = BackendFailure::found(BackendFault::Unavailable, message);
             self.opening_failed(lane, role, target, &failure);
             return self.shared.return_permit(permit, true);
         };
@@ -152,7 +155,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let entry =
             user.and_then(|user| Some((user.method, user.passwords.get(opening.password)?)));
         let Some((method, password)) = entry else {
-            let failure = local_failure("28000", "the proxy has no password for this user");
+            let message = "the proxy has no password for this user";
+            let failure = BackendFailure::found(BackendFault::NotLetIn, message);
             return self.open_failed(key, failure, false);
         };
         let mode = backend.origin.tls_mode();
