@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use base64::prelude::{Engine as _, BASE64_STANDARD};
-use dbproxy_engine::{Rules, User, UserMethod, Users, Verifier};
+use dbproxy_engine::{Engine as _, Rules, User, UserMethod, Users, Verifier};
+use dbproxy_postgres::Postgres;
 use dbproxy_server::{
     BackendTls, ClientTls, Field, Listener, Notice, Peers, Role, Snapshot, Target, TargetId,
     TargetSigns, TlsMode, Writer,
@@ -205,7 +206,11 @@ impl Converter {
         if let Some((_, tls)) = self.client_tls.as_ref().filter(|(known, _)| *known == json) {
             return Ok(tls.clone());
         }
-        let tls = Arc::new(ClientTls::from_pem(&json.certificate, &json.key)?);
+        let tls = Arc::new(ClientTls::from_pem(
+            &json.certificate,
+            &json.key,
+            Postgres::ALPN,
+        )?);
         self.client_tls = Some((json, tls.clone()));
         Ok(tls)
     }

@@ -10,8 +10,6 @@ use crate::{
 /// What is known of a leg's TLS once its handshake is done.
 #[derive(Clone, Debug, Default)]
 pub struct TlsFacts {
-    /// The leg began with a ClientHello instead of an SSLRequest.
-    pub direct: bool,
     /// The protocol that ALPN chose.
     pub alpn: Option<Vec<u8>>,
     /// Hash of the server's certificate for `tls-server-end-point` (RFC 5929); `None` where the
@@ -42,8 +40,8 @@ pub struct LoginEnv<'a> {
 pub enum LoginProgress {
     /// Send `out`, wait for more.
     NeedMore,
-    /// Send `out`, then do the TLS handshake; feed the decrypted bytes. All input was consumed
-    /// (else the machine would have answered `Close(StuffedBytes)`).
+    /// Send `out`, then do the TLS handshake, which what is left of the input begins; feed the decrypted
+    /// bytes.
     StartTls,
     /// The client proved who it is: send `out` and hand the connection to a worker.
     Admitted(Admission),

@@ -182,6 +182,8 @@ pub trait Link: Sized {
 pub trait Engine: Sized + 'static {
     /// `POSTGRESQL`, for logs.
     const NAME: &'static str;
+    /// Its name in ALPN, if it has one.
+    const ALPN: Option<&'static str>;
     /// The client leg's log-in.
     type ClientLogin: ClientLogin;
     /// The server leg's log-in.

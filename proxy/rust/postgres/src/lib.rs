@@ -61,6 +61,7 @@ pub struct Postgres;
 
 impl Engine for Postgres {
     const NAME: &'static str = "POSTGRESQL";
+    const ALPN: Option<&'static str> = Some(login::ALPN);
     type ClientLogin = Login;
     type BackendLogin = Connecting;
     type Session = Session;

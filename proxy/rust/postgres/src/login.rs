@@ -25,6 +25,11 @@ use refusals::{negotiate, refuse_password, refuse_startup, refuse_version, viola
 
 const SCRAM_NONCE: usize = 18;
 
+/// The first byte of a TLS record that holds a handshake.
+const TLS_HANDSHAKE: u8 = 0x16;
+/// The protocol's name in ALPN, without which direct TLS is refused.
+pub(crate) const ALPN: &str = "postgresql";
+
 /// A client's log-in.
 #[derive(Debug, Default)]
 pub struct Login {
@@ -33,6 +38,8 @@ pub struct Login {
     gss_asked: bool,
     /// It said something before TLS.
     spoke: bool,
+    /// It began with TLS, without having asked for it.
+    direct: bool,
     user: String,
 }
 
@@ -71,14 +78,6 @@ impl ClientLogin for Login {
         env: &mut LoginEnv<'_>,
         out: &mut Vec<u8>,
     ) -> (usize, LoginProgress) {
-        if self.spoke && env.tls.is_some_and(|tls| tls.direct) {
-            // In the middle of a log-in a client doesn't say anything but what it is asked.
-            self.state = State::Over;
-            return (
-                input.len(),
-                LoginProgress::Close(CloseReason::ProtocolViolation),
-            );
-        }
         let mut used = 0;
         loop {
             let rest = input.get(used..).unwrap_or_default();
@@ -115,10 +114,24 @@ fn close(reason: CloseReason) -> Option<LoginProgress> {
 }
 
 impl Login {
+    /// It speaks TLS from its first byte on (PostgreSQL 17's `sslnegotiation=direct`).
+    fn direct_tls(&mut self, env: &LoginEnv<'_>) -> Step {
+        if !env.tls_available {
+            return (0, close(CloseReason::TlsFailed));
+        }
+        self.direct = true;
+        self.state = State::First;
+        (0, Some(LoginProgress::StartTls))
+    }
+
     fn first(&mut self, input: &[u8], env: &mut LoginEnv<'_>, out: &mut Vec<u8>) -> Step {
-        if env
-            .tls
-            .is_some_and(|tls| tls.direct && tls.alpn.as_deref() != Some(b"postgresql"))
+        if !self.spoke && env.tls.is_none() && input.first() == Some(&TLS_HANDSHAKE) {
+            return self.direct_tls(env);
+        }
+        if self.direct
+            && env
+                .tls
+                .is_some_and(|tls| tls.alpn.as_deref() != Some(ALPN.as_bytes()))
         {
             Fault::fatal("08P01", "direct TLS needs ALPN protocol postgresql").write(out);
             return (0, close(CloseReason::AlpnMissing));

@@ -10,6 +10,8 @@ use dbproxy_engine::{
 use dbproxy_postgres::Login;
 
 const SSL_REQUEST: &[u8] = b"\0\0\0\x08\x04\xd2\x16\x2f";
+/// The beginning of a TLS record with a ClientHello.
+const HELLO: [u8; 6] = [0x16, 3, 1, 2, 0, 1];
 const GSSENC_REQUEST: &[u8] = b"\0\0\0\x08\x04\xd2\x16\x30";
 
 #[test]
@@ -101,27 +103,30 @@ fn tls_can_be_required_of_everybody() {
 
 #[test]
 fn direct_tls_needs_its_alpn() {
-    let facts = |alpn: Option<&[u8]>| TlsFacts {
-        direct: true,
-        alpn: alpn.map(<[u8]>::to_vec),
-        ..TlsFacts::default()
+    let after_tls = |alpn: Option<&[u8]>| {
+        let mut door = Door {
+            tls_available: true,
+            ..Door::new(UserMethod::ScramSha256)
+        };
+        let mut login = Login::default();
+        let (used, progress, out) = door.feed(&mut login, &HELLO);
+        assert!(matches!(progress, LoginProgress::StartTls));
+        assert!(used == 0 && out.is_empty(), "the handshake begins with it");
+        door.tls = Some(TlsFacts {
+            alpn: alpn.map(<[u8]>::to_vec),
+            ..TlsFacts::default()
+        });
+        door.feed(&mut login, &startup(&[("user", "app")])).1
     };
-    let door = Door {
-        tls: Some(facts(None)),
-        ..Door::new(UserMethod::ScramSha256)
-    };
-    assert_eq!(
-        closed(door.one(&startup(&[("user", "app")])).0),
-        CloseReason::AlpnMissing
-    );
-    let door = Door {
-        tls: Some(facts(Some(b"postgresql"))),
-        ..Door::new(UserMethod::ScramSha256)
-    };
-    assert!(matches!(
-        door.one(&startup(&[("user", "app")])).0,
-        LoginProgress::NeedMore
-    ));
+    assert_eq!(closed(after_tls(None)), CloseReason::AlpnMissing);
+    let progress = after_tls(Some(b"postgresql"));
+    assert!(matches!(progress, LoginProgress::NeedMore));
+}
+
+#[test]
+fn direct_tls_needs_a_certificate() {
+    let door = Door::new(UserMethod::ScramSha256);
+    assert_eq!(closed(door.one(&HELLO).0), CloseReason::TlsFailed);
 }
 
 /// As PostgreSQL 18 answers.

@@ -16,9 +16,6 @@ use rustls_pki_types::pem::PemObject;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use x509_cert::der::{Decode, SliceReader};
 
-/// ALPN of the PostgreSQL protocol.
-const ALPN: &[u8] = b"postgresql";
-
 /// The handshake or a record failed, and why; the leg can't be used any more.
 #[derive(Debug)]
 pub struct TlsFault(pub String);
@@ -36,8 +33,9 @@ pub struct ClientTls {
 }
 
 impl ClientTls {
-    /// From PEM texts; the error says what is wrong with them.
-    pub fn from_pem(certificate: &str, key: &str) -> Result<Self, String> {
+    /// From PEM texts, and the protocol's name in ALPN, if it has one; the error says what is wrong with
+    /// the texts.
+    pub fn from_pem(certificate: &str, key: &str, alpn: Option<&str>) -> Result<Self, String> {
         let chain = certificates(certificate)?;
         let first = chain
             .first()
@@ -51,7 +49,7 @@ impl ClientTls {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .map_err(|error| format!("tls: {error}"))?;
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.alpn_protocols = alpn.into_iter().map(Into::into).collect();
         Ok(Self {
             config: Arc::new(config),
             end_point,
@@ -230,7 +228,6 @@ pub fn end_point_hash(certificate: &[u8]) -> Option<Vec<u8>> {
 pub struct Tls {
     connection: Connection,
     own_end_point: Option<Vec<u8>>,
-    direct: bool,
     verified: bool,
 }
 
@@ -242,7 +239,6 @@ impl<C: Into<Connection>> From<C> for Tls {
         Self {
             connection,
             own_end_point: None,
-            direct: true,
             verified: true,
         }
     }
@@ -250,13 +246,12 @@ impl<C: Into<Connection>> From<C> for Tls {
 
 impl Tls {
     /// The server's side of a client's handshake.
-    pub fn accept(tls: &ClientTls, direct: bool) -> Result<Self, TlsFault> {
+    pub fn accept(tls: &ClientTls) -> Result<Self, TlsFault> {
         let mut connection = ServerConnection::new(tls.config.clone())?;
         connection.set_buffer_limit(None);
         Ok(Self {
             connection: Connection::Server(connection),
             own_end_point: tls.end_point.clone(),
-            direct,
             verified: false,
         })
     }
@@ -271,7 +266,6 @@ impl Tls {
         Ok(Self {
             connection: Connection::Client(connection),
             own_end_point: None,
-            direct: false,
             verified: tls.verifies(),
         })
     }
@@ -291,7 +285,6 @@ impl Tls {
                 .and_then(|der| end_point_hash(der)),
         };
         TlsFacts {
-            direct: self.direct,
             alpn: self.connection.alpn_protocol().map(<[u8]>::to_vec),
             end_point,
             verified: self.verified,

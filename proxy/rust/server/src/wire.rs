@@ -96,6 +96,11 @@ impl Wire {
         self.inbox.as_ref().map_or(&[], Buffer::as_slice)
     }
 
+    /// Takes out what came in and was not consumed yet.
+    pub fn take_input(&mut self) -> Option<Buffer> {
+        self.inbox.take()
+    }
+
     /// Marks the first `n` bytes of the input as done with.
     pub fn consume<D: Driver>(&mut self, driver: &mut D, n: usize) {
         if let Some(mut inbox) = self.inbox.take() {

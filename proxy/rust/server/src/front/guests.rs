@@ -11,7 +11,7 @@ use dbproxy_engine::{
 use crate::peers::{Badge, Place};
 use crate::shared::{Arrival, CancelAsked, Letter, Seat};
 use crate::snapshot::Listener;
-use crate::tls::Tls;
+use crate::tls::{ClientTls, Tls, TlsFault};
 use crate::wire::Wire;
 
 use super::{gate, Front};
@@ -85,14 +85,22 @@ impl<E: Engine> Guest<E> {
         }
     }
 
-    /// It said something. Says whether for the first time.
-    pub(super) fn hears(&mut self, now: Time) -> bool {
-        self.heard_at.replace(now).is_none()
-    }
-
     /// When it last said something, or came.
     pub(super) fn heard_last(&self) -> Time {
         self.heard_at.unwrap_or(self.came_at)
+    }
+
+    /// It said something.
+    pub(super) fn hears(&mut self, now: Time) {
+        self.heard_at = Some(now);
+    }
+
+    /// The handshake begins with what it sent of it already.
+    fn begin_tls<D: Driver>(&mut self, driver: &mut D, tls: &ClientTls) -> Result<(), TlsFault> {
+        let early = self.wire.take_input();
+        self.wire.start_tls(Tls::accept(tls)?);
+        self.enter(Stage::Handshaking, driver.now());
+        early.map_or(Ok(()), |early| self.wire.receive(driver, early))
     }
 
     /// From here on it does something else.
@@ -121,20 +129,6 @@ impl<E: Engine> Guest<E> {
 }
 
 impl<E: Engine, D: Driver> Front<E, D> {
-    pub(super) fn begin_direct_tls(&mut self, socket: Token) {
-        let tls = self.snapshot.as_ref().and_then(|s| s.client_tls.clone());
-        let Some(guest) = self.guests.get_mut(&socket) else {
-            return;
-        };
-        match tls.map(|tls| Tls::accept(&tls, true)) {
-            Some(Ok(tls)) => {
-                guest.wire.start_tls(tls);
-                guest.enter(Stage::Handshaking, self.driver.now());
-            }
-            _ => self.refuse(socket, None, CloseReason::TlsFailed),
-        }
-    }
-
     pub(super) fn advance(&mut self, socket: Token) {
         loop {
             let Some(guest) = self.guests.get_mut(&socket) else {
@@ -199,14 +193,11 @@ impl<E: Engine, D: Driver> Front<E, D> {
             LoginProgress::NeedMore => consumed > 0 && !guest.wire.input().is_empty(),
             LoginProgress::StartTls => {
                 let tls = snapshot.client_tls.clone();
-                match tls.map(|tls| Tls::accept(&tls, false)) {
-                    Some(Ok(tls)) => {
-                        guest.wire.start_tls(tls);
-                        guest.enter(Stage::Handshaking, self.driver.now());
-                    }
-                    _ => self.refuse(socket, None, CloseReason::TlsFailed),
+                let began = tls.is_some_and(|tls| guest.begin_tls(&mut self.driver, &tls).is_ok());
+                if !began {
+                    self.refuse(socket, None, CloseReason::TlsFailed);
                 }
-                false
+                began
             }
             LoginProgress::Admitted(admission) => {
                 let (user, now) = (&admission.identity.user, self.driver.now());

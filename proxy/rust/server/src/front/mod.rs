@@ -31,8 +31,6 @@ const ACCEPT_TAIL: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_millis(200);
 /// An idle loop turns this often, to show that it lives.
 const IDLE_TURN: Duration = Duration::from_secs(1);
-/// The first byte of a TLS record that holds a handshake: direct TLS without an SSLRequest.
-const TLS_HANDSHAKE: u8 = 0x16;
 
 /// The front thread's state.
 pub struct Front<E: Engine, D: Driver> {
@@ -175,13 +173,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
                 if matches!(guest.stage, Stage::Lingering | Stage::Cancelling) {
                     return self.driver.recycle(data);
                 }
-                let first = guest.hears(now);
-                if first && data.as_slice().first() == Some(&TLS_HANDSHAKE) {
-                    self.begin_direct_tls(socket);
-                }
-                let Some(guest) = self.guests.get_mut(&socket) else {
-                    return self.driver.recycle(data);
-                };
+                guest.hears(now);
                 match guest.wire.receive(&mut self.driver, data) {
                     Ok(()) => self.advance(socket),
                     Err(_) => self.refuse(socket, None, CloseReason::TlsFailed),
