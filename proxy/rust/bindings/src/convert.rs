@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use base64::prelude::{Engine as _, BASE64_STANDARD};
-use dbproxy_engine::{Engine as _, Rules, User, UserMethod, Users, Verifier};
-use dbproxy_postgres::Postgres;
+use dbproxy_engine::{Engine as _, Rules};
+use dbproxy_postgres::{Credential, Postgres, User, UserMethod, Users, Verifier};
 use dbproxy_server::{
     BackendTls, ClientTls, Field, Listener, Notice, Peers, Role, Snapshot, Target, TargetId,
     TargetSigns, TlsMode, Writer,
@@ -175,7 +175,7 @@ impl Converter {
         &mut self,
         text: &[u8],
         target_id: impl Fn(&str) -> (TargetId, Arc<TargetSigns>),
-    ) -> Result<Snapshot, String> {
+    ) -> Result<Snapshot<Credential>, String> {
         let json: SnapshotJson = serde_json::from_slice(text).map_err(|e| e.to_string())?;
         let client_tls = json.tls.map(|tls| self.client_tls(tls)).transpose()?;
         let backend_tls = self.backend_tls(json.server_tls)?;
@@ -254,16 +254,18 @@ impl Converter {
                 fresh.insert(key, verifier.clone());
                 verifier
             });
-            let verifiers = verifiers.collect();
-            let name: Arc<str> = user.name.as_str().into();
-            let user = User {
-                name: name.clone(),
+            let credential = Credential {
                 method: match user.method {
                     MethodJson::Scram => UserMethod::ScramSha256,
                     MethodJson::Md5 => UserMethod::Md5,
                 },
+                verifiers: verifiers.collect(),
+            };
+            let name: Arc<str> = user.name.as_str().into();
+            let user = User {
+                name: name.clone(),
+                credential,
                 passwords: user.passwords.iter().map(|p| p.as_str().into()).collect(),
-                verifiers,
             };
             by_name.insert(name, Arc::new(user));
         }

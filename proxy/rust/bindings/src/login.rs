@@ -4,10 +4,8 @@
 
 use std::sync::{LazyLock, Mutex};
 
-use dbproxy_engine::{
-    BackendAsk, BackendLogin as _, BackendProgress, DerivedKeys, Identity, TlsFacts, UserMethod,
-};
-use dbproxy_postgres::Connecting;
+use dbproxy_engine::{BackendLogin as _, BackendProgress, DerivedKeys, Identity, TlsFacts};
+use dbproxy_postgres::{BackendAsk, Connecting, Credential, UserMethod};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -50,8 +48,6 @@ impl BackendLogin {
         let ask: AskJson =
             serde_json::from_slice(ask).map_err(|e| PyValueError::new_err(e.to_string()))?;
         let settings = ask.settings.into_iter();
-        let mut nonce = [0; 18];
-        getrandom::fill(&mut nonce).map_err(|e| PyRuntimeError::new_err(e.to_string()))?;
         let ask = BackendAsk {
             identity: Identity {
                 user: ask.user.into(),
@@ -62,17 +58,22 @@ impl BackendLogin {
             password: ask.password.into(),
             tls_wanted: ask.tls_wanted,
             tls_required: ask.tls_required,
-            method: if ask.scram_only {
-                UserMethod::ScramSha256
-            } else {
-                UserMethod::Md5
+            credential: Credential {
+                method: if ask.scram_only {
+                    UserMethod::ScramSha256
+                } else {
+                    UserMethod::Md5
+                },
+                verifiers: [].into(),
             },
             keys: KEYS.clone(),
-            nonce,
             init_query: None,
         };
         let mut first = Vec::new();
-        let machine = Connecting::start(ask, &mut first);
+        let mut given = Ok(());
+        let mut random = |bytes: &mut [u8]| given = getrandom::fill(bytes);
+        let machine = Connecting::start(ask, &mut random, &mut first);
+        given.map_err(|e| PyRuntimeError::new_err(e.to_string()))?;
         Ok(Self {
             first,
             machine: Mutex::new(Some(machine)),

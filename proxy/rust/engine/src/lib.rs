@@ -32,4 +32,4 @@ pub use reader::{Reader, Short};
 pub use reason::{BackendFault, CancelFailure, CloseReason, Failure, KillReason, PinReason};
 pub use session::{Abandoned, Engine, Link, Outcome, Session};
 pub use step::{Leg, Note, Payload, Release, Rules, Step, Steps};
-pub use users::{Identity, Traces, User, UserMethod, Users, Verifier};
+pub use users::{Identity, Traces, User, Users};

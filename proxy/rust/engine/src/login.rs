@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    BackendFault, CancelKey, CloseReason, DerivedKeys, Failure, Identity, Password, UserMethod,
-    Users,
+    BackendFault, CancelKey, CloseReason, DerivedKeys, Failure, Identity, Password, Users,
 };
 
 /// What is known of a leg's TLS once its handshake is done.
@@ -20,9 +19,9 @@ pub struct TlsFacts {
 }
 
 /// What a client's log-in may ask of the world around it.
-pub struct LoginEnv<'a> {
+pub struct LoginEnv<'a, C> {
     /// Who may log in.
-    pub users: &'a Users,
+    pub users: &'a Users<C>,
     /// Whether the proxy has a certificate.
     pub tls_available: bool,
     /// Whether clients without TLS are refused.
@@ -37,14 +36,14 @@ pub struct LoginEnv<'a> {
 
 /// How far a client's log-in came.
 #[derive(Debug)]
-pub enum LoginProgress {
+pub enum LoginProgress<H> {
     /// Send `out`, wait for more.
     NeedMore,
     /// Send `out`, then do the TLS handshake, which what is left of the input begins; feed the decrypted
     /// bytes.
     StartTls,
     /// The client proved who it is: send `out` and hand the connection to a worker.
-    Admitted(Admission),
+    Admitted(Admission<H>),
     /// A CancelRequest: deliver it, send nothing, close.
     Cancel(CancelKey),
     /// Send `out` (an error, or nothing), then close.
@@ -53,24 +52,27 @@ pub enum LoginProgress {
 
 /// A client that may come in.
 #[derive(Debug)]
-pub struct Admission {
+pub struct Admission<H> {
     /// Who it is: the pool's key.
     pub identity: Identity,
-    /// What it calls itself, in bytes as it came, if it said; set on backends at check-out.
-    pub application_name: Option<Arc<[u8]>>,
-    /// Its protocol has room for a long cancel key.
-    pub long_cancel_key: bool,
+    /// What its session needs to know of the log-in ([`crate::Engine::Handover`]).
+    pub handover: H,
 }
 
 /// The client leg before authentication is over.
 pub trait ClientLogin {
+    /// See [`crate::Engine::Credential`].
+    type Credential;
+    /// See [`crate::Engine::Handover`].
+    type Handover;
+
     /// Looks at the client's unconsumed bytes. Returns how many of them are done with.
     fn feed(
         &mut self,
         input: &[u8],
-        env: &mut LoginEnv<'_>,
+        env: &mut LoginEnv<'_, Self::Credential>,
         out: &mut Vec<u8>,
-    ) -> (usize, LoginProgress);
+    ) -> (usize, LoginProgress<Self::Handover>);
 
     /// The error for a failure that the server room found; appended to `out`.
     fn refuse(&self, failure: Failure, out: &mut Vec<u8>);
@@ -81,22 +83,20 @@ pub trait ClientLogin {
 
 /// What a backend's log-in is for.
 #[derive(Clone, Debug)]
-pub struct BackendAsk {
+pub struct BackendAsk<C> {
     /// User, database, settings.
     pub identity: Identity,
     /// The one password to try; if that is wrong the server room opens a new connection with the next.
     pub password: Password,
-    /// How the user's clients prove theirs. To a server that nobody verified, a user of SCRAM is not
-    /// logged in by anything less.
-    pub method: UserMethod,
+    /// How the user's clients prove theirs. To a server that nobody verified it isn't logged in by
+    /// anything less.
+    pub credential: C,
     /// The keys that the worker derived for log-ins before.
     pub keys: DerivedKeys,
     /// Ask for TLS first (all modes but `DISABLED`).
     pub tls_wanted: bool,
     /// Give up if the server refuses TLS (`REQUIRED`, `VERIFY_*`).
     pub tls_required: bool,
-    /// A 24-byte random nonce for SCRAM, made by the server room, printable after base64.
-    pub nonce: [u8; 18],
     /// SQL to run once after the log-in; its failure is the log-in's failure.
     pub init_query: Option<Arc<str>>,
 }
@@ -147,9 +147,16 @@ pub enum BackendProgress<L> {
 pub trait BackendLogin: Sized {
     /// What a finished log-in becomes.
     type Link;
+    /// See [`crate::Engine::Credential`].
+    type Credential;
 
-    /// Begins; appends the first message (SSLRequest or StartupMessage) to `out`.
-    fn start(ask: BackendAsk, out: &mut Vec<u8>) -> Self;
+    /// Begins; appends what is sent first, if the proxy speaks first, to `out`. `random` fills a buffer
+    /// with random bytes.
+    fn start(
+        ask: BackendAsk<Self::Credential>,
+        random: &mut dyn FnMut(&mut [u8]),
+        out: &mut Vec<u8>,
+    ) -> Self;
 
     /// Looks at the server's unconsumed bytes. Returns how many of them are done with.
     fn feed(

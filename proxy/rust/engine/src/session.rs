@@ -14,8 +14,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Aim, BackendLogin, CancelKey, Channels, ClientLogin, CloseReason, Failure, Heard, KillReason,
-    Release, Rules, Steps, Traces,
+    Aim, BackendLogin, CancelKey, CancelSecret, Channels, ClientLogin, CloseReason, Failure, Heard,
+    KillReason, Release, Rules, Steps, Traces,
 };
 
 /// What becomes of a backend whose client left.
@@ -184,10 +184,14 @@ pub trait Engine: Sized + 'static {
     const NAME: &'static str;
     /// Its name in ALPN, if it has one.
     const ALPN: Option<&'static str>;
+    /// How a user's clients log in, and what is kept of its passwords to check that.
+    type Credential: Clone + Send + Sync + 'static;
+    /// What a log-in leaves to the session that follows it.
+    type Handover: Send + 'static;
     /// The client leg's log-in.
-    type ClientLogin: ClientLogin;
+    type ClientLogin: ClientLogin<Credential = Self::Credential, Handover = Self::Handover>;
     /// The server leg's log-in.
-    type BackendLogin: BackendLogin<Link = Self::Link>;
+    type BackendLogin: BackendLogin<Link = Self::Link, Credential = Self::Credential>;
     /// A logged-in client.
     type Session: Session<Link = Self::Link>;
     /// A ready backend; it may move to another worker's thread.
@@ -196,10 +200,13 @@ pub trait Engine: Sized + 'static {
     /// A new client's log-in.
     fn login() -> Self::ClientLogin;
 
+    /// The secret half of a new client's cancel key.
+    fn cancel_secret(handover: &Self::Handover, random: &mut dyn FnMut(&mut [u8])) -> CancelSecret;
+
     /// A new session, and what the client is told at its start (reports of `params`, its cancel
     /// key, ready) appended to `out`.
     fn welcome(
-        application_name: Option<Arc<[u8]>>,
+        handover: Self::Handover,
         params: &Arc<<Self::Link as Link>::Params>,
         key: CancelKey,
         out: &mut Vec<u8>,

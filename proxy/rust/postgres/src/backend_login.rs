@@ -4,13 +4,12 @@
 
 use std::sync::Arc;
 
-use dbproxy_engine::{
-    BackendAsk, BackendFailure, BackendLogin, BackendProgress, Reader, TlsFacts, UserMethod,
-};
+use dbproxy_engine::{BackendFailure, BackendLogin, BackendProgress, Reader, TlsFacts};
 
 use crate::auth::refused::Refused;
 use crate::auth::scram_client::{self, Asked, Begun, Failed, Proven};
-use crate::auth::{self, md5};
+use crate::auth::{self, md5, scram};
+use crate::credential::{BackendAsk, Credential, UserMethod};
 use crate::failure::{failed, fault};
 use crate::link::{Key, Link};
 use crate::message::{backend, body, build, error, frontend, peek, Peek};
@@ -23,6 +22,7 @@ use crate::statement::{classify, Dialect};
 #[derive(Debug)]
 pub struct Connecting {
     ask: BackendAsk,
+    nonce: [u8; scram::NONCE],
     state: State,
     params: Params,
     key: Option<Key>,
@@ -52,8 +52,11 @@ enum State {
 
 impl BackendLogin for Connecting {
     type Link = Link;
+    type Credential = Credential;
 
-    fn start(ask: BackendAsk, out: &mut Vec<u8>) -> Self {
+    fn start(ask: BackendAsk, random: &mut dyn FnMut(&mut [u8]), out: &mut Vec<u8>) -> Self {
+        let mut nonce = [0; scram::NONCE];
+        random(&mut nonce);
         let state = if ask.tls_wanted {
             startup::write_ssl_request(out);
             State::Ssl
@@ -63,6 +66,7 @@ impl BackendLogin for Connecting {
         };
         Self {
             ask,
+            nonce,
             state,
             params: Params::default(),
             key: None,
@@ -294,7 +298,9 @@ impl Connecting {
                 password(out, self.ask.password.reveal());
                 self.state = State::Answered;
             }
-            (auth::MD5, State::Auth) if self.ask.method != UserMethod::Md5 && !verified => {
+            (auth::MD5, State::Auth)
+                if self.ask.credential.method != UserMethod::Md5 && !verified =>
+            {
                 return refused(Refused::Md5);
             }
             (auth::MD5, State::Auth) => {
@@ -307,7 +313,7 @@ impl Connecting {
             }
             (auth::SASL, State::Auth) => {
                 let end_point = tls.and_then(|tls| tls.end_point.as_deref());
-                let begun = scram_client::begin(reader.rest(), end_point, &self.ask.nonce)?;
+                let begun = scram_client::begin(reader.rest(), end_point, &self.nonce)?;
                 sasl_first(out, &begun);
                 self.state = State::Sasl(begun);
             }

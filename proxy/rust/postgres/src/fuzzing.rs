@@ -5,10 +5,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::credential::{BackendAsk, Credential, LoginEnv, LoginProgress, User, UserMethod, Users};
 use dbproxy_engine::{
-    BackendAsk, BackendLogin, BackendProgress, CancelKey, CancelSecret, ClientLogin, DerivedKeys,
-    Identity, Leg, LoginEnv, LoginProgress, Outcome, Payload, Release, Session as _, Step, Steps,
-    TlsFacts, User, UserMethod, Users,
+    BackendLogin, BackendProgress, CancelKey, CancelSecret, ClientLogin, DerivedKeys, Identity,
+    Leg, Outcome, Payload, Release, Session as _, Step, Steps, TlsFacts,
 };
 
 use crate::link::Link;
@@ -59,9 +59,11 @@ fn client_login_once(first: u8, bytes: &[u8], piece: usize) -> (Vec<u8>, String)
     };
     let user = User {
         name: "u".into(),
-        method,
         passwords: vec!["p".into()],
-        verifiers: vec![verifier::mock("u", b"secret")],
+        credential: Credential {
+            method,
+            verifiers: [verifier::mock("u", b"secret")].into(),
+        },
     };
     let users = Users {
         by_name: HashMap::from([(user.name.clone(), Arc::new(user))]),
@@ -112,15 +114,17 @@ fn backend_login_once(first: u8, bytes: &[u8], piece: usize) -> (Vec<u8>, String
             traces: Arc::from(Vec::new()),
         },
         password: "p".into(),
-        method: UserMethod::ScramSha256,
+        credential: Credential {
+            method: UserMethod::ScramSha256,
+            verifiers: [].into(),
+        },
         keys: DerivedKeys::default(),
         tls_wanted: first & 1 != 0,
         tls_required: first & 2 != 0,
-        nonce: [1; 18],
         init_query: (first & 4 != 0).then(|| "SELECT 1".into()),
     };
     let (mut pending, mut out) = (Vec::new(), Vec::new());
-    let mut login = Connecting::start(ask, &mut out);
+    let mut login = Connecting::start(ask, &mut |bytes| bytes.fill(1), &mut out);
     for chunk in bytes.chunks(piece) {
         pending.extend_from_slice(chunk);
         let progress = loop {

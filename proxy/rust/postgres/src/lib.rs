@@ -19,6 +19,7 @@ mod aim;
 mod auth;
 mod backend_login;
 mod channels;
+mod credential;
 mod ear;
 mod expect;
 mod failure;
@@ -42,9 +43,12 @@ mod verifier;
 
 use std::sync::Arc;
 
-use dbproxy_engine::{CancelKey, Engine, Failure};
+use dbproxy_engine::{CancelKey, CancelSecret, Engine, Failure};
 
 pub use backend_login::Connecting;
+pub use credential::{
+    BackendAsk, Credential, Handover, LoginEnv, LoginProgress, User, UserMethod, Users, Verifier,
+};
 pub use link::Link;
 pub use login::Login;
 pub use params::Params;
@@ -62,6 +66,8 @@ pub struct Postgres;
 impl Engine for Postgres {
     const NAME: &'static str = "POSTGRESQL";
     const ALPN: Option<&'static str> = Some(login::ALPN);
+    type Credential = Credential;
+    type Handover = Handover;
     type ClientLogin = Login;
     type BackendLogin = Connecting;
     type Session = Session;
@@ -71,13 +77,17 @@ impl Engine for Postgres {
         Login::default()
     }
 
+    fn cancel_secret(handover: &Handover, random: &mut dyn FnMut(&mut [u8])) -> CancelSecret {
+        CancelSecret::fresh(handover.long_cancel_key, random)
+    }
+
     fn welcome(
-        application_name: Option<Arc<[u8]>>,
+        handover: Handover,
         params: &Arc<Params>,
         key: CancelKey,
         out: &mut Vec<u8>,
     ) -> Session {
-        Session::welcome(application_name.as_deref(), params, key, out)
+        Session::welcome(handover.application_name.as_deref(), params, key, out)
     }
 
     fn ask_for_tls(out: &mut Vec<u8>) {

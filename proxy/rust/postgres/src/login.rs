@@ -7,13 +7,11 @@
 use std::mem;
 use std::sync::Arc;
 
-use dbproxy_engine::{
-    Admission, ClientLogin, CloseReason, Failure, LoginEnv, LoginProgress, Reader, User,
-    UserMethod, Verifier,
-};
+use dbproxy_engine::{Admission, ClientLogin, CloseReason, Failure, Reader};
 
 use crate::auth::scram_server::{self, Challenged, Mechanism, Refusal};
-use crate::auth::{self, md5};
+use crate::auth::{self, md5, scram};
+use crate::credential::{Credential, Handover, LoginEnv, LoginProgress, UserMethod, Verifier};
 use crate::message::error::Fault;
 use crate::message::{body, build, frontend, peek, Peek};
 use crate::startup::{self, First, Startup, PROTOCOL_3_0, PROTOCOL_3_2};
@@ -22,8 +20,6 @@ use crate::{texts, verifier};
 mod refusals;
 
 use refusals::{negotiate, refuse_password, refuse_startup, refuse_version, violation};
-
-const SCRAM_NONCE: usize = 18;
 
 /// The first byte of a TLS record that holds a handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -59,7 +55,7 @@ enum State {
 struct Candidate {
     startup: Startup,
     long_cancel_key: bool,
-    verifiers: Vec<Verifier>,
+    verifiers: Arc<[Verifier]>,
     known: bool,
 }
 
@@ -72,6 +68,9 @@ impl std::fmt::Debug for Candidate {
 }
 
 impl ClientLogin for Login {
+    type Credential = Credential;
+    type Handover = Handover;
+
     fn feed(
         &mut self,
         input: &[u8],
@@ -283,7 +282,7 @@ impl Login {
         env: &mut LoginEnv<'_>,
         out: &mut Vec<u8>,
     ) -> Outcome {
-        let mut nonce = [0; SCRAM_NONCE];
+        let mut nonce = [0; scram::NONCE];
         (env.random)(&mut nonce);
         let end_point = env.tls.and_then(|tls| tls.end_point.as_deref());
         let verifier = candidate.verifiers.first().ok_or(Refusal::WrongPassword);
@@ -311,7 +310,7 @@ struct Refused {
 }
 
 /// An admission, or nothing yet.
-type Outcome = Result<Option<Admission>, Refused>;
+type Outcome = Result<Option<Admission<Handover>>, Refused>;
 
 fn sasl_final(
     candidate: Candidate,
@@ -335,7 +334,7 @@ fn md5_answer(candidate: Candidate, salt: [u8; 4], body: &[u8]) -> Outcome {
     let answer = Reader::new(body).cstr().unwrap_or_default();
     // All are tried, known user or not, so that time tells nothing.
     let mut proven = false;
-    for verifier in &candidate.verifiers {
+    for verifier in candidate.verifiers.iter() {
         proven |= md5::proves(answer, &verifier.md5, &salt);
     }
     if proven && candidate.known {
@@ -354,11 +353,13 @@ impl Candidate {
         }
     }
 
-    fn admission(self) -> Admission {
+    fn admission(self) -> Admission<Handover> {
         Admission {
             identity: self.startup.identity,
-            application_name: self.startup.application_name.map(Arc::from),
-            long_cancel_key: self.long_cancel_key,
+            handover: Handover {
+                application_name: self.startup.application_name.map(Arc::from),
+                long_cancel_key: self.long_cancel_key,
+            },
         }
     }
 }
@@ -370,17 +371,18 @@ fn challenge(
     env: &mut LoginEnv<'_>,
     out: &mut Vec<u8>,
 ) -> State {
-    let user: Option<&Arc<User>> = env.users.by_name.get(&startup.identity.user);
+    let user = env.users.by_name.get(&startup.identity.user);
     let method = user.map_or_else(
         || verifier::likely_method(&startup.identity.user, env.users),
-        |user| user.method,
+        |user| user.credential.method,
     );
     let verifiers = match user {
-        Some(user) => user.verifiers.clone(),
-        None => vec![verifier::mock(
+        Some(user) => user.credential.verifiers.clone(),
+        None => [verifier::mock(
             &startup.identity.user,
             &env.users.fleet_secret,
-        )],
+        )]
+        .into(),
     };
     let known = user.is_some();
     let candidate = Candidate {

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use dbproxy_engine::{User, UserMethod, Users, Verifier};
-
 use crate::auth::{md5, scram};
+use crate::credential::{User, UserMethod, Users, Verifier};
 
 /// RFC 7677's least, and PostgreSQL's default.
 const ITERATIONS: u32 = 4096;
@@ -51,7 +50,7 @@ fn salt(user: &str, fleet_secret: &[u8]) -> Vec<u8> {
 /// The method of a user who doesn't exist: as often one or the other as users do have it, and for
 /// each name always the same. Whoever is asked need not exist, whatever he is asked for.
 pub(crate) fn likely_method(user: &str, users: &Users) -> UserMethod {
-    let md5 = |user: &&Arc<User>| user.method == UserMethod::Md5;
+    let md5 = |user: &&Arc<User>| user.credential.method == UserMethod::Md5;
     let all = users.by_name.len() as u64;
     let share = users.by_name.values().filter(md5).count() as u64;
     if draw(user, &users.fleet_secret, all.max(1)) < share {

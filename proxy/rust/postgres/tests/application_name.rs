@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use dbproxy_engine::{CancelKey, CancelSecret, Engine as _, Link as _};
-use dbproxy_postgres::{Link, Postgres};
+use dbproxy_postgres::{Handover, Link, Postgres};
 
 #[test]
 fn a_pinned_client_that_resets_its_settings_keeps_its_name() {
@@ -96,7 +96,11 @@ fn welcomed(name: Option<&[u8]>, link: Link) -> (Bench, String) {
     let mut told = Vec::new();
     let secret = CancelSecret::shown(&[1; 4]);
     let key = CancelKey { id: 1, secret };
-    bench.session = Postgres::welcome(name.map(Into::into), link.template(), key, &mut told);
+    let handover = Handover {
+        application_name: name.map(Into::into),
+        ..Handover::default()
+    };
+    bench.session = Postgres::welcome(handover, link.template(), key, &mut told);
     bench.idle = vec![link];
     (bench, show(&told))
 }

@@ -3,15 +3,13 @@
 mod common;
 
 use common::*;
-use dbproxy_engine::{
-    BackendAsk, BackendFailure, BackendFault, BackendLogin, BackendProgress, TlsFacts, UserMethod,
-};
-use dbproxy_postgres::{Connecting, Link};
+use dbproxy_engine::{BackendFailure, BackendFault, BackendLogin, BackendProgress, TlsFacts};
+use dbproxy_postgres::{BackendAsk, Connecting, Link, UserMethod};
 
 const SSL_REQUEST: &[u8] = b"\0\0\0\x08\x04\xd2\x16\x2f";
 
 fn connecting(asked: BackendAsk) -> Connecting {
-    Connecting::start(asked, &mut Vec::new())
+    Connecting::start(asked, &mut sevens, &mut Vec::new())
 }
 
 fn failure(login: &mut Connecting, input: &[u8], tls: Option<&TlsFacts>) -> BackendFailure {
@@ -29,7 +27,7 @@ fn tls_is_asked_for_and_its_answer_taken_alone() {
         ..ask()
     };
     let mut out = Vec::new();
-    let mut login = Connecting::start(wanting(false), &mut out);
+    let mut login = Connecting::start(wanting(false), &mut sevens, &mut out);
     assert_eq!(out, SSL_REQUEST);
     assert!(matches!(
         login.feed(b"S", None, &mut out),
@@ -93,7 +91,7 @@ fn clear_text_goes_only_to_a_verified_server() {
 /// What a server asks for, and how its user's clients prove their password.
 fn asked(request: &[u8], method: UserMethod) -> (BackendAsk, Vec<u8>) {
     let ask = BackendAsk {
-        method,
+        credential: proven_by(method),
         tls_wanted: true,
         ..ask()
     };

@@ -4,10 +4,8 @@ mod common;
 
 use common::door::{closed, first, startup, Door};
 use common::*;
-use dbproxy_engine::{
-    CancelKey, CancelSecret, CloseReason, Failure, LoginProgress, TlsFacts, UserMethod,
-};
-use dbproxy_postgres::Login;
+use dbproxy_engine::{CancelKey, CancelSecret, CloseReason, Failure, TlsFacts};
+use dbproxy_postgres::{Login, LoginProgress, UserMethod};
 
 const SSL_REQUEST: &[u8] = b"\0\0\0\x08\x04\xd2\x16\x2f";
 /// The beginning of a TLS record with a ClientHello.

@@ -5,20 +5,21 @@ mod common;
 use common::door::{closed, startup, users, Door};
 use common::*;
 use dbproxy_engine::{
-    Admission, BackendAsk, BackendFailure, BackendFault, BackendLogin, BackendProgress,
-    CloseReason, LoginProgress, TlsFacts, UserMethod,
+    Admission, BackendFailure, BackendFault, BackendLogin, BackendProgress, CloseReason, TlsFacts,
 };
-use dbproxy_postgres::{verifier, Connecting, Login};
+use dbproxy_postgres::{
+    verifier, BackendAsk, Connecting, Handover, Login, LoginProgress, UserMethod,
+};
 
 enum End {
-    Admitted(Box<Admission>),
+    Admitted(Box<Admission<Handover>>),
     Refused(CloseReason, BackendFailure),
 }
 
 /// Our client side logs in to our server side, bytes shown one at a time if `drip`.
 fn exchange(door: &Door, ask: BackendAsk, tls: Option<&TlsFacts>, drip: bool) -> End {
     let mut to_server = Vec::new();
-    let mut client = Connecting::start(ask, &mut to_server);
+    let mut client = Connecting::start(ask, &mut sevens, &mut to_server);
     let mut login = Login::default();
     let mut pending = Vec::new();
     let mut closed = None;
@@ -53,7 +54,7 @@ fn asking(user: &str, password: &str) -> BackendAsk {
     let mut asked = ask();
     asked.identity.user = user.into();
     asked.password = password.into();
-    asked.method = UserMethod::Md5;
+    asked.credential = proven_by(UserMethod::Md5);
     asked
 }
 
@@ -181,7 +182,7 @@ fn who_sends_no_initial_response_is_asked_for_it_by_an_empty_challenge() {
     for user in ["app", "nobody"] {
         let mut login = Login::default();
         let mut hello = Vec::new();
-        let mut client = Connecting::start(asking(user, "new"), &mut hello);
+        let mut client = Connecting::start(asking(user, "new"), &mut sevens, &mut hello);
         let offer = door.feed(&mut login, &hello).2;
         let (mechanism, first) = sasl_offer(&mut client, &offer);
         let without = message(b'p', &[mechanism, vec![0xff; 4]].concat());

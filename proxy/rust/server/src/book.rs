@@ -127,14 +127,14 @@ impl Book {
 
     /// Takes over a snapshot's limits and its writer, and numbers it: its sequence, and the
     /// writer's term, which rises when there are former writer's connections to cut.
-    pub fn open(&mut self, snapshot: &mut Snapshot) {
+    pub fn open<C>(&mut self, snapshot: &mut Snapshot<C>) {
         self.sequence += 1;
         self.open_accounts(snapshot);
         snapshot.sequence = self.sequence;
         snapshot.term = self.term;
     }
 
-    fn open_accounts(&mut self, snapshot: &Snapshot) {
+    fn open_accounts<C>(&mut self, snapshot: &Snapshot<C>) {
         let caps = snapshot.limits.caps;
         for account in self.accounts.values_mut() {
             account.limit_to(0, caps);

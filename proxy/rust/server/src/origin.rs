@@ -22,7 +22,7 @@ pub struct Origin {
 
 impl Origin {
     /// Of a connection that is opened now to an address of a target.
-    pub fn new(snapshot: &Snapshot, target: &Target, address: SocketAddr) -> Self {
+    pub fn new<C>(snapshot: &Snapshot<C>, target: &Target, address: SocketAddr) -> Self {
         Self {
             address,
             server_name: target.server_name.clone(),
@@ -55,7 +55,7 @@ impl Origin {
 
     /// Whether a connection that is opened now, to that target for that user, would be like this
     /// one. (Not by which password it came in: a new one changes nothing for who is in.)
-    pub fn fits(&self, snapshot: &Snapshot, target: TargetId, user: &str) -> bool {
+    pub fn fits<C>(&self, snapshot: &Snapshot<C>, target: TargetId, user: &str) -> bool {
         let Some(now) = snapshot.target(target) else {
             return false;
         };

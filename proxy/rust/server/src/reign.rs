@@ -17,7 +17,7 @@ pub struct Reign {
 
 impl Reign {
     /// The word of a snapshot, after that of an earlier one.
-    pub fn of(snapshot: &Snapshot, before: Option<&Self>) -> Self {
+    pub fn of<C>(snapshot: &Snapshot<C>, before: Option<&Self>) -> Self {
         let target = snapshot.writer.map(|writer| writer.target);
         // "There is no writer" carries no epoch of its own: it goes by the last one's.
         let last = before.map_or(0, |reign| reign.epoch);
@@ -36,7 +36,7 @@ impl Reign {
 
     /// Its target, if that is a former writer by the word of a snapshot: another one writes, or it
     /// left an address.
-    pub fn deposed_by(&self, snapshot: &Snapshot) -> Option<TargetId> {
+    pub fn deposed_by<C>(&self, snapshot: &Snapshot<C>) -> Option<TargetId> {
         let target = self.target?;
         let named = snapshot
             .writer

@@ -23,13 +23,13 @@ use crate::templates::Templates;
 use crate::wire::Wire;
 
 /// A client on its way from the front thread to its worker.
-pub struct Arrival<S> {
+pub struct Arrival<E: Engine, S> {
     /// Its socket.
     pub socket: S,
     /// Its leg, with TLS and bytes that came early.
     pub wire: Wire,
     /// Who it is.
-    pub admission: Admission,
+    pub admission: Admission<E::Handover>,
     /// Its place among its user's clients.
     pub seat: Seat,
     /// Where it came in.
@@ -91,9 +91,9 @@ pub struct CancelAsked {
 /// What a worker may find in its mailbox.
 pub enum Letter<E: Engine, S> {
     /// A new client.
-    Arrival(Box<Arrival<S>>),
+    Arrival(Box<Arrival<E, S>>),
     /// The desired state changed.
-    Snapshot(Arc<Snapshot>),
+    Snapshot(Arc<Snapshot<E::Credential>>),
     /// See [`CancelAsked`].
     Cancel(CancelAsked),
     /// A target's budget has room, and so have these of that target's shares.
@@ -109,9 +109,12 @@ pub enum Letter<E: Engine, S> {
 }
 
 /// What the front thread may find in its mailbox.
-pub enum FrontLetter {
+pub enum FrontLetter<E: Engine> {
     /// The desired state changed; answers when its listeners are open.
-    Snapshot(Arc<Snapshot>, mpsc::SyncSender<Result<(), String>>),
+    Snapshot(
+        Arc<Snapshot<E::Credential>>,
+        mpsc::SyncSender<Result<(), String>>,
+    ),
     /// The cancel that came in on this connection is delivered, or strikes nothing.
     CancelOver(Token),
     /// No client of this pod has its key.
@@ -183,7 +186,7 @@ pub struct Shared<E: Engine, D: Driver> {
     /// What each worker shows.
     pub signs: Vec<WorkerSigns>,
     /// The front thread's.
-    pub front: Mailbox<FrontLetter, D::Waker>,
+    pub front: Mailbox<FrontLetter<E>, D::Waker>,
     /// When the front thread last had a turn.
     pub front_turned_at: AtomicU64,
     /// Clients that are still logging in.
@@ -259,7 +262,10 @@ impl<E: Engine, D: Driver> Shared<E, D> {
     }
 
     /// Swaps in a new desired state: the workers first, then the front thread, which answers.
-    pub fn apply(&self, mut snapshot: Snapshot) -> mpsc::Receiver<Result<(), String>> {
+    pub fn apply(
+        &self,
+        mut snapshot: Snapshot<E::Credential>,
+    ) -> mpsc::Receiver<Result<(), String>> {
         self.open_book(&mut snapshot);
         let endpoints = snapshot.listeners.iter().map(|listener| &listener.name);
         let targets = snapshot.targets.iter().flatten().map(|target| &target.name);
@@ -273,7 +279,7 @@ impl<E: Engine, D: Driver> Shared<E, D> {
         receiver
     }
 
-    fn open_book(&self, snapshot: &mut Snapshot) {
+    fn open_book(&self, snapshot: &mut Snapshot<E::Credential>) {
         let mut book = lock(&self.book);
         book.open(snapshot);
         self.over_limit.store(book.over_limit(), Ordering::Relaxed);

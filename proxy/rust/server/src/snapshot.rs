@@ -99,9 +99,9 @@ pub struct Writer {
     pub open: bool,
 }
 
-/// The whole desired state.
+/// The whole desired state; `C` is what a user's proof is checked by ([`dbproxy_engine::Engine::Credential`]).
 #[derive(Clone)]
-pub struct Snapshot {
+pub struct Snapshot<C> {
     /// The endpoints.
     pub listeners: Vec<Arc<Listener>>,
     /// The proxy's certificate.
@@ -109,7 +109,7 @@ pub struct Snapshot {
     /// Refuse clients without TLS.
     pub require_tls: bool,
     /// Who may log in.
-    pub users: Arc<Users>,
+    pub users: Arc<Users<C>>,
     /// The databases, at the index of their id (`None`: no longer there).
     pub targets: Vec<Option<Arc<Target>>>,
     /// Who writes.
@@ -128,7 +128,7 @@ pub struct Snapshot {
     pub sequence: u64,
 }
 
-impl Snapshot {
+impl<C> Snapshot<C> {
     /// A target that is still there.
     pub fn target(&self, id: TargetId) -> Option<&Arc<Target>> {
         self.targets.get(usize::from(id.0))?.as_ref()
@@ -147,7 +147,7 @@ impl Snapshot {
     }
 
     /// Whether new sessions of some target begin with other defaults than under a snapshot of before.
-    pub fn begins_otherwise(&self, before: &Snapshot) -> bool {
+    pub fn begins_otherwise(&self, before: &Self) -> bool {
         let targets = self.targets.iter().flatten();
         let pairs = targets.filter_map(|now| Some((now, before.target(now.id)?)));
         pairs

@@ -7,7 +7,7 @@ use crate::snapshot::Snapshot;
 use crate::tls::{BackendTls, TlsMode};
 
 /// A snapshot without listeners, users or targets.
-pub fn snapshot() -> Snapshot {
+pub fn snapshot() -> Snapshot<()> {
     Snapshot {
         listeners: Vec::new(),
         client_tls: None,

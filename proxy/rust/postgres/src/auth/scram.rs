@@ -8,6 +8,9 @@ use sha2::{Digest, Sha256};
 /// A SHA-256 value.
 pub(crate) type Key = [u8; 32];
 
+/// Random bytes of a nonce, which base64 makes 24 characters of.
+pub(crate) const NONCE: usize = 18;
+
 /// HMAC-SHA-256 over the concatenation of `parts`.
 pub(crate) fn hmac(key: &[u8], parts: &[&[u8]]) -> Key {
     code(&keyed(key), parts)

@@ -3,11 +3,12 @@
 //! A user whom nobody knows goes through the same steps with a verifier that no password fits.
 
 use base64::{prelude::BASE64_STANDARD, Engine as _};
-use dbproxy_engine::{Reader, Verifier};
+use dbproxy_engine::Reader;
 use subtle::ConstantTimeEq;
 
 use super::scram::{self, Key};
 use super::{SCRAM_SHA_256, SCRAM_SHA_256_PLUS};
+use crate::credential::Verifier;
 
 /// Why an exchange ends.
 #[derive(Clone, PartialEq, Eq, Debug)]

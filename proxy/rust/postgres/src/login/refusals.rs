@@ -1,6 +1,8 @@
 //! What a client that can't come in is told, and what it is told of options that don't exist.
 
-use dbproxy_engine::{CloseReason, LoginProgress};
+use dbproxy_engine::CloseReason;
+
+use crate::credential::LoginProgress;
 
 use super::{close, Refused, Step};
 use crate::auth::scram_server::Refusal;

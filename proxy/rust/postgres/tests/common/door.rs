@@ -3,22 +3,23 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use dbproxy_engine::{
-    ClientLogin, CloseReason, Failure, LoginEnv, LoginProgress, Password, TlsFacts, User,
-    UserMethod, Users,
+use dbproxy_engine::{ClientLogin, CloseReason, Failure, Password, TlsFacts};
+use dbproxy_postgres::{
+    verifier, Credential, Login, LoginEnv, LoginProgress, User, UserMethod, Users,
 };
-use dbproxy_postgres::{verifier, Login};
 
 pub fn users(method: UserMethod) -> Users {
     let secret = b"fleet".to_vec();
     let passwords: Vec<Password> = vec!["new".into(), "old \u{e9}".into()];
     let user = User {
         name: "app".into(),
-        method,
-        verifiers: passwords
-            .iter()
-            .map(|p| verifier("app", p.reveal(), &secret))
-            .collect(),
+        credential: Credential {
+            method,
+            verifiers: passwords
+                .iter()
+                .map(|p| verifier("app", p.reveal(), &secret))
+                .collect(),
+        },
         passwords,
     };
     Users {

@@ -11,11 +11,12 @@ mod shown;
 use std::sync::Arc;
 
 use dbproxy_engine::{
-    Attention, BackendAsk, BackendLogin, BackendProgress, CancelKey, CancelSecret, CloseReason,
-    DerivedKeys, Engine, Identity, Leg, Link as _, Note, Outcome, Payload, Release, Session as _,
-    Step, Steps, UserMethod,
+    Attention, BackendLogin, BackendProgress, CancelKey, CancelSecret, CloseReason, DerivedKeys,
+    Engine, Identity, Leg, Link as _, Note, Outcome, Payload, Release, Session as _, Step, Steps,
 };
-use dbproxy_postgres::{Connecting, Link, Memory, Postgres, Session};
+use dbproxy_postgres::{
+    BackendAsk, Connecting, Credential, Handover, Link, Memory, Postgres, Session, UserMethod,
+};
 
 pub use shown::show;
 
@@ -114,15 +115,25 @@ pub fn identity() -> Identity {
     }
 }
 
+/// What a backend's log-in needs of a user whose clients log in so.
+pub fn proven_by(method: UserMethod) -> Credential {
+    let verifiers = [].into();
+    Credential { method, verifiers }
+}
+
+/// Fills with what isn't random.
+pub fn sevens(bytes: &mut [u8]) {
+    bytes.fill(7);
+}
+
 pub fn ask() -> BackendAsk {
     BackendAsk {
         identity: identity(),
         password: "secret".into(),
-        method: UserMethod::ScramSha256,
+        credential: proven_by(UserMethod::ScramSha256),
         keys: DerivedKeys::default(),
         tls_wanted: false,
         tls_required: false,
-        nonce: [7; 18],
         init_query: None,
     }
 }
@@ -147,7 +158,7 @@ pub fn initialised_link(sql: &str) -> Link {
 fn logged_in(ask: BackendAsk, reports: &[(&str, &str)]) -> Link {
     let mut out = Vec::new();
     let runs = ask.init_query.is_some();
-    let mut login = Connecting::start(ask, &mut out);
+    let mut login = Connecting::start(ask, &mut sevens, &mut out);
     let mut input = message(b'R', &[0, 0, 0, 0]);
     for (name, value) in reports {
         input.extend(report(name, value));
@@ -206,12 +217,11 @@ impl Bench {
         let mut welcome = Vec::new();
         let secret = CancelSecret::shown(&id.to_be_bytes());
         let key = CancelKey { id, secret };
-        let session = Postgres::welcome(
-            Some(application_name.as_bytes().into()),
-            link.template(),
-            key,
-            &mut welcome,
-        );
+        let handover = Handover {
+            application_name: Some(application_name.as_bytes().into()),
+            ..Handover::default()
+        };
+        let session = Postgres::welcome(handover, link.template(), key, &mut welcome);
         Self {
             session,
             link: None,

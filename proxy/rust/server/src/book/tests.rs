@@ -32,7 +32,7 @@ fn at(last: u8) -> SocketAddr {
 }
 
 /// With the writer at its own address.
-fn world(writer: Option<(TargetId, u64)>) -> Snapshot {
+fn world(writer: Option<(TargetId, u64)>) -> Snapshot<()> {
     let target = |id: TargetId| {
         Some(Arc::new(Target {
             id,
@@ -59,7 +59,7 @@ fn world(writer: Option<(TargetId, u64)>) -> Snapshot {
     }
 }
 
-fn moved(epoch: u64, addresses: &[SocketAddr]) -> Snapshot {
+fn moved(epoch: u64, addresses: &[SocketAddr]) -> Snapshot<()> {
     let mut snapshot = world(Some((A, epoch)));
     if let Some(target) = snapshot.targets[0].as_mut() {
         Arc::make_mut(target).addresses = addresses.to_vec();
@@ -68,7 +68,7 @@ fn moved(epoch: u64, addresses: &[SocketAddr]) -> Snapshot {
 }
 
 /// What a snapshot that everybody took over at once brings about.
-fn told(book: &mut Book, mut snapshot: Snapshot) -> (u64, Vec<Drained>) {
+fn told(book: &mut Book, mut snapshot: Snapshot<()>) -> (u64, Vec<Drained>) {
     book.open(&mut snapshot);
     book.worker_caught_up(0, snapshot.sequence);
     (snapshot.term, book.drained())

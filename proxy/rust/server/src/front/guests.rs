@@ -31,11 +31,11 @@ const CANCEL_PATIENCE: Duration = Duration::from_secs(9);
 const MAX_EARLY: usize = 64 * 1024;
 
 /// How far a guest came.
-pub(super) enum Stage {
+pub(super) enum Stage<H> {
     LoggingIn,
     Handshaking,
     /// Admitted; its socket is leaving this driver.
-    Leaving(Admission, Seat),
+    Leaving(Admission<H>, Seat),
     /// It brought a cancel, and may believe it over when its connection is closed.
     Cancelling,
     /// Told off; reading on until it leaves, so that it gets to read the error.
@@ -47,7 +47,7 @@ pub(super) struct Guest<E: Engine> {
     pub(super) wire: Wire,
     pub(super) login: E::ClientLogin,
     pub(super) facts: Option<TlsFacts>,
-    pub(super) stage: Stage,
+    pub(super) stage: Stage<E::Handover>,
     pub(super) listener: Arc<Listener>,
     pub(super) peer: SocketAddr,
     came_at: Time,
@@ -104,7 +104,7 @@ impl<E: Engine> Guest<E> {
     }
 
     /// From here on it does something else.
-    pub(super) fn enter(&mut self, stage: Stage, now: Time) {
+    pub(super) fn enter(&mut self, stage: Stage<E::Handover>, now: Time) {
         self.stage = stage;
         self.stage_since = now;
     }

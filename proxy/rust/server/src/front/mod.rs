@@ -36,7 +36,7 @@ const IDLE_TURN: Duration = Duration::from_secs(1);
 pub struct Front<E: Engine, D: Driver> {
     driver: D,
     shared: Arc<Shared<E, D>>,
-    snapshot: Option<Arc<Snapshot>>,
+    snapshot: Option<Arc<Snapshot<E::Credential>>>,
     address: IpAddr,
     listeners: BTreeMap<Token, Arc<Listener>>,
     guests: BTreeMap<Token, Guest<E>>,
@@ -121,7 +121,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
         self.tick();
     }
 
-    fn open_listeners(&mut self, snapshot: &Snapshot) -> Result<(), String> {
+    fn open_listeners(&mut self, snapshot: &Snapshot<E::Credential>) -> Result<(), String> {
         if self.draining {
             return Ok(());
         }

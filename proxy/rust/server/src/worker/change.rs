@@ -18,7 +18,7 @@ const OUTCOME_TIMEOUT: Duration = Duration::from_secs(1);
 impl<E: Engine, D: Driver> Worker<E, D> {
     /// Swaps in a new desired state. Sessions see it at their next check-out; links to a writer of
     /// before are cut at once (the rules are in `snapshot`).
-    pub(super) fn take_over(&mut self, snapshot: Arc<Snapshot>) {
+    pub(super) fn take_over(&mut self, snapshot: Arc<Snapshot<E::Credential>>) {
         let before = self.snapshot.replace(snapshot.clone());
         let sequence = snapshot.sequence;
         // It fails for listeners only; a worker has none.
@@ -64,7 +64,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     /// Backends that were opened for what nobody wants any more: idle ones go now, lent ones at
     /// their release.
-    fn retire_outdated(&mut self, snapshot: &Snapshot) {
+    fn retire_outdated(&mut self, snapshot: &Snapshot<E::Credential>) {
         for key in self.backends.keys() {
             let Some(backend) = self.backends.get_mut(key) else {
                 continue;
@@ -99,7 +99,11 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     }
 
     /// A term ended: what is connected to its writer is cut, everything else goes on in the new one.
-    fn leave_former_writer(&mut self, former: Option<TargetId>, snapshot: &Snapshot) {
+    fn leave_former_writer(
+        &mut self,
+        former: Option<TargetId>,
+        snapshot: &Snapshot<E::Credential>,
+    ) {
         for key in self.backends.keys() {
             let Some(backend) = self.backends.get_mut(key) else {
                 continue;

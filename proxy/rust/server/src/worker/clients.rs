@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use dbproxy_driver::{Buffer, Driver, Duration};
 use dbproxy_engine::{
-    Abandoned, CancelKey, CancelSecret, CloseReason, Engine, Failure, KillReason, Link, Release,
-    Session, Steps,
+    Abandoned, CancelKey, CloseReason, Engine, Failure, KillReason, Link, Release, Session, Steps,
 };
 
 use crate::limits::Life;
@@ -29,7 +28,7 @@ pub(super) const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 impl<E: Engine, D: Driver> Worker<E, D> {
     /// A client was logged in by the front thread: from here on it lives on this worker.
-    pub(super) fn arrived(&mut self, arrival: Arrival<D::Socket>) {
+    pub(super) fn arrived(&mut self, arrival: Arrival<E, D::Socket>) {
         let token = self.driver.attach(arrival.socket);
         let wire = arrival.wire.moved_to(token);
         let stats = self.endpoint_stats(&arrival.listener.name);
@@ -38,8 +37,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             stats.clients_tls.add(1);
         }
         let now = self.driver.now();
-        let long = arrival.admission.long_cancel_key;
-        let secret = CancelSecret::fresh(long, &mut *self.random);
+        let secret = E::cancel_secret(&arrival.admission.handover, &mut *self.random);
         let lane = self.lanes.join(&arrival.admission.identity);
         let departing = self.endpoint_gone(&arrival.listener.name);
         let life = Life::new(now, &mut *self.random);
@@ -50,7 +48,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             lane,
             listener: arrival.listener,
             stats,
-            application_name: arrival.admission.application_name,
+            handover: Some(arrival.admission.handover),
             secret,
             since: now,
             wanted_at: now,
@@ -90,7 +88,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         self.regulate(key);
     }
 
-    /// Makes the client's session and tells it what direct PostgreSQL would.
+    /// Makes the client's session and tells it what the database would.
     pub(super) fn welcome(&mut self, key: Key, params: &Arc<<E::Link as Link>::Params>) {
         let place = Place {
             worker: self.index,
@@ -100,13 +98,15 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
+        let Some(handover) = client.handover.take() else {
+            return;
+        };
         let cancel = CancelKey {
             id,
             secret: client.secret,
         };
         let mut out = Vec::new();
-        let name = client.application_name.take();
-        client.session = Some(E::welcome(name, params, cancel, &mut out));
+        client.session = Some(E::welcome(handover, params, cancel, &mut out));
         client.wire.push(&mut self.driver, &out);
         if client.wire.flush(&mut self.driver).is_err() {
             self.close_client(key, CloseReason::TlsFailed, None);

@@ -263,7 +263,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     }
 
     /// Where fewer may be open than before, not too many of them may be ears.
-    pub(super) fn shed_ears(&mut self, snapshot: &Snapshot) {
+    pub(super) fn shed_ears(&mut self, snapshot: &Snapshot<E::Credential>) {
         let worker = self.index;
         let ears = self.ears.iter().map(|(number, ear)| (*number, ear.backend));
         for (number, key) in ears.collect::<Vec<_>>() {

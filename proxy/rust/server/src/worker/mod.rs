@@ -54,7 +54,7 @@ pub struct Worker<E: Engine, D: Driver> {
     index: usize,
     driver: D,
     shared: Arc<Shared<E, D>>,
-    snapshot: Option<Arc<Snapshot>>,
+    snapshot: Option<Arc<Snapshot<E::Credential>>>,
     clients: Slab<Client<E>>,
     /// By their numbers.
     ears: BTreeMap<u64, ears::Ear>,

@@ -133,8 +133,6 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     /// The socket is connected: the log-in begins.
     pub(super) fn backend_connected(&mut self, key: Key) {
-        let mut nonce = [0; 18];
-        (self.random)(&mut nonce);
         let Some(snapshot) = self.snapshot.clone() else {
             return;
         };
@@ -152,9 +150,13 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let deadline = opening.deadline;
         let identity = lane.identity.clone();
         let user = snapshot.users.by_name.get(&identity.user);
-        let entry =
-            user.and_then(|user| Some((user.method, user.passwords.get(opening.password)?)));
-        let Some((method, password)) = entry else {
+        let entry = user.and_then(|user| {
+            Some((
+                user.credential.clone(),
+                user.passwords.get(opening.password)?,
+            ))
+        });
+        let Some((credential, password)) = entry else {
             let message = "the proxy has no password for this user";
             let failure = BackendFailure::found(BackendFault::NotLetIn, message);
             return self.open_failed(key, failure, false);
@@ -163,15 +165,14 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let ask = BackendAsk {
             identity,
             password: password.clone(),
-            method,
+            credential,
             keys: self.keys.clone(),
             tls_wanted: mode != TlsMode::Disabled,
             tls_required: !matches!(mode, TlsMode::Disabled | TlsMode::Preferred),
-            nonce,
             init_query: backend.origin.init_query(),
         };
         let mut out = Vec::new();
-        opening.login = Some(E::BackendLogin::start(ask, &mut out));
+        opening.login = Some(E::BackendLogin::start(ask, &mut *self.random, &mut out));
         backend.wire.push(&mut self.driver, &out);
         backend.wire.arm(&mut self.driver, true);
         if let Err(fault) = backend.wire.flush(&mut self.driver) {

@@ -62,8 +62,8 @@ pub struct Client<E: Engine> {
     pub listener: Arc<Listener>,
     /// Its endpoint's counters.
     pub stats: Arc<EndpointStats>,
-    /// Told to its session at the welcome, if it has one.
-    pub application_name: Option<Arc<[u8]>>,
+    /// What its log-in left to its session, until that is there.
+    pub handover: Option<E::Handover>,
     /// The secret half of its cancel key.
     pub secret: CancelSecret,
     /// Since when it stands where it stands.

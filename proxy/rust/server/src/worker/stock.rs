@@ -47,7 +47,13 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     }
 
     /// Closes those that have been idle for long, the longest first.
-    fn close_idle(&mut self, target: &Target, surplus: u32, snapshot: &Snapshot, now: Time) {
+    fn close_idle(
+        &mut self,
+        target: &Target,
+        surplus: u32,
+        snapshot: &Snapshot<E::Credential>,
+        now: Time,
+    ) {
         let most = self.part_of(surplus, now) as usize;
         if most == 0 {
             return;
@@ -67,7 +73,13 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     /// Opens connections before anybody needs them, for keys that needed some before. Those who wait
     /// come first: what room there is is theirs.
-    fn open_ahead(&mut self, target: &Arc<Target>, lacking: u32, snapshot: &Snapshot, now: Time) {
+    fn open_ahead(
+        &mut self,
+        target: &Arc<Target>,
+        lacking: u32,
+        snapshot: &Snapshot<E::Credential>,
+        now: Time,
+    ) {
         let Some(role) = snapshot.role_of(target.id) else {
             return;
         };
@@ -91,7 +103,12 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     /// Of the keys that may have another connection, the one with the fewest to spare; of several the
     /// one with the most clients.
-    fn scarcest(&self, target: &Target, role: Role, snapshot: &Snapshot) -> Option<Key> {
+    fn scarcest(
+        &self,
+        target: &Target,
+        role: Role,
+        snapshot: &Snapshot<E::Credential>,
+    ) -> Option<Key> {
         let lanes = self.lanes.all.iter().filter(|(_, lane)| {
             let known = snapshot.users.by_name.contains_key(&lane.identity.user);
             known

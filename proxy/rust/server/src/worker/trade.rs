@@ -151,7 +151,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     }
 
     /// Shows nobody on the targets of a snapshot that is to be replaced.
-    pub(super) fn hide_waiters(&mut self, before: &Snapshot) {
+    pub(super) fn hide_waiters(&mut self, before: &Snapshot<E::Credential>) {
         self.hide_barred();
         for target in before.targets.iter().flatten() {
             target.signs.show(self.index, None, None);

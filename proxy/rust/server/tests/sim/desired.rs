@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use dbproxy_driver::sim::SimDriver;
 use dbproxy_driver::Duration;
-use dbproxy_engine::{Rules, User, UserMethod, Users};
-use dbproxy_postgres::Postgres;
+use dbproxy_engine::Rules;
+use dbproxy_postgres::{verifier, Credential, Postgres, User, UserMethod, Users};
 use dbproxy_server::{
     BackendTls, Limits, Listener, Role, Shared, Snapshot, Target, TlsMode, Writer,
 };
@@ -79,9 +79,11 @@ pub fn users() -> Arc<Users> {
         let user = |name: &str| {
             let user = User {
                 name: name.into(),
-                method: UserMethod::Md5,
                 passwords: vec![PASSWORD.into()],
-                verifiers: vec![dbproxy_postgres::verifier(name, PASSWORD, &fleet_secret)],
+                credential: Credential {
+                    method: UserMethod::Md5,
+                    verifiers: [verifier(name, PASSWORD, &fleet_secret)].into(),
+                },
             };
             (name.into(), Arc::new(user))
         };
@@ -148,7 +150,7 @@ impl Desired {
         drop(shared.apply(self.snapshot(shared)));
     }
 
-    fn snapshot(&self, shared: &Proxy) -> Snapshot {
+    fn snapshot(&self, shared: &Proxy) -> Snapshot<Credential> {
         let targets = self.addresses.iter().enumerate();
         Snapshot {
             listeners: vec![
