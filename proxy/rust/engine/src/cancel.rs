@@ -1,23 +1,22 @@
 //! Cancel keys: what a client is given at its welcome, and shows on another connection to have its
 //! request cancelled. The server room makes and finds them, an engine writes and reads them.
 
-/// Bytes of a key's secret half: what protocol 3.0 of PostgreSQL has room for.
-const SHORT: usize = 4;
-/// And what we give where there is room for more; PostgreSQL's own choice.
-const LONG: usize = 32;
+/// The most bytes of a key's secret half.
+const MOST: usize = 32;
 
-/// The secret half of a cancel key, of one of two lengths.
+/// The secret half of a cancel key.
 #[derive(Clone, Copy, Eq, Debug)]
 pub struct CancelSecret {
+    /// More than [`MOST`]: one that nobody was given.
     length: u8,
-    bytes: [u8; LONG],
+    bytes: [u8; MOST],
 }
 
 impl CancelSecret {
-    /// A fresh one, of random bytes; a long one for who can keep it.
-    pub fn fresh(long: bool, random: &mut dyn FnMut(&mut [u8])) -> Self {
-        let mut bytes = [0; LONG];
-        let length = if long { LONG } else { SHORT };
+    /// A fresh one of so many random bytes, of which it has room for 32.
+    pub fn fresh(length: usize, random: &mut dyn FnMut(&mut [u8])) -> Self {
+        let length = length.min(MOST);
+        let mut bytes = [0; MOST];
         if let Some(bytes) = bytes.get_mut(..length) {
             random(bytes);
         }
@@ -27,15 +26,15 @@ impl CancelSecret {
         }
     }
 
-    /// One that was shown. Of another length than ours it is none that anybody was given.
+    /// One that was shown.
     pub fn shown(secret: &[u8]) -> Self {
-        let mut bytes = [0; LONG];
-        let ours = [SHORT, LONG].contains(&secret.len());
-        for (byte, shown) in bytes.iter_mut().zip(secret).filter(|_| ours) {
+        let mut bytes = [0; MOST];
+        let fits = secret.len() <= MOST;
+        for (byte, shown) in bytes.iter_mut().zip(secret).filter(|_| fits) {
             *byte = *shown;
         }
         Self {
-            length: if ours { secret.len() as u8 } else { 0 },
+            length: if fits { secret.len() as u8 } else { u8::MAX },
             bytes,
         }
     }
@@ -88,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_key_comes_whole_to_another_pod() {
-        for secret in [&[6; SHORT][..], &[7; LONG]] {
+        for secret in [&[6; 4][..], &[7; MOST]] {
             let secret = CancelSecret::shown(secret);
             let key = CancelKey { id: 5, secret };
             assert_eq!(CancelKey::from_bytes(&key.to_bytes()), Some(key));
@@ -103,8 +102,8 @@ mod tests {
             count += 1;
             bytes.fill(count);
         };
-        for (long, length) in [(false, SHORT), (true, LONG)] {
-            let given = CancelSecret::fresh(long, &mut random);
+        for length in [4, MOST] {
+            let given = CancelSecret::fresh(length, &mut random);
             assert_eq!(given.as_bytes().len(), length);
             assert_eq!(CancelSecret::shown(given.as_bytes()), given);
             for wrong in 0..length {
@@ -112,12 +111,19 @@ mod tests {
                 let guess: Vec<u8> = bytes.map(|(at, b)| b ^ u8::from(at == wrong)).collect();
                 assert_ne!(CancelSecret::shown(&guess), given);
             }
-            assert_ne!(CancelSecret::fresh(long, &mut random), given);
+            assert_ne!(CancelSecret::fresh(length, &mut random), given);
         }
-        let short = CancelSecret::shown(&[7; SHORT]);
-        assert_ne!(CancelSecret::shown(&[7; LONG]), short);
-        for length in [0, 1, 5, 31, 33, 256] {
-            assert_eq!(CancelSecret::shown(&vec![7; length]).as_bytes(), b"");
+        for (given, shown) in [
+            (4, MOST),
+            (4, 3),
+            (4, 5),
+            (4, 0),
+            (0, MOST + 1),
+            (0, 256),
+            (0, 512),
+        ] {
+            let of = |length| CancelSecret::shown(&vec![0; length]);
+            assert_ne!(of(given), of(shown), "{given} {shown}");
         }
     }
 }

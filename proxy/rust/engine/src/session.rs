@@ -132,7 +132,7 @@ pub trait Link: Sized {
     /// the goodbye would complete.
     fn goodbye(&self, out: &mut Vec<u8>);
 
-    /// Begins to discard the session's state (`DISCARD ALL`, then the init query); feed the
+    /// Begins to discard the session's state, then to run the init query; feed the
     /// replies without a session until `Release`.
     fn reset(&mut self, init_query: Option<&str>, out: &mut Vec<u8>);
 

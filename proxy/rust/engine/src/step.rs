@@ -41,7 +41,7 @@ pub enum Note {
     Pinned(PinReason, Box<str>),
     /// What it was pinned for is gone; it is pinned for this, if anything is left.
     Unpinned(Option<PinReason>),
-    /// The database said that it is no writer (25006, where no setting of the client's can be why) or
+    /// The database said that it is no writer (where no setting of the client's can be why) or
     /// that it is going down.
     WriterDoubted,
 }

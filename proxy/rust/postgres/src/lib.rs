@@ -78,7 +78,9 @@ impl Engine for Postgres {
     }
 
     fn cancel_secret(handover: &Handover, random: &mut dyn FnMut(&mut [u8])) -> CancelSecret {
-        CancelSecret::fresh(handover.long_cancel_key, random)
+        // What protocol 3.0 has room for, and what PostgreSQL itself gives where there is more.
+        let length = if handover.long_cancel_key { 32 } else { 4 };
+        CancelSecret::fresh(length, random)
     }
 
     fn welcome(
