@@ -182,6 +182,39 @@ def test_stays_bound_by_what_the_server_cannot_be_asked_about(proxy: Proxy) -> N
         assert is_pinned(proxy, client)
 
 
+def test_a_block_binds_by_what_it_sets_and_leaves_nothing_to_others(proxy: Proxy) -> None:
+    tenant = "SELECT current_setting('app.tenant', true)"
+    with proxy.connect() as client:
+        client.execute("DO $$ BEGIN PERFORM set_config('app.tenant', 'mine', false); END $$")
+        assert client.execute(tenant).fetchone() == ("mine",)
+        assert is_pinned(proxy, client)
+    with proxy.connect() as other:
+        assert other.execute(tenant).fetchone() == (None,)
+        other.execute("DO $$ BEGIN SET LOCAL app.tenant = 'for now'; END $$")
+        assert not is_pinned(proxy, other)
+    with proxy.connect() as third:
+        assert third.execute(tenant).fetchone() == (None,)
+
+
+def test_a_block_binds_by_what_it_holds_as_long_as_it_is_there(proxy: Proxy) -> None:
+    with proxy.connect() as client:
+        for block in (
+            "CREATE TEMP TABLE t (a int) ON COMMIT DROP",
+            "PERFORM 1",
+            "PERFORM pg_advisory_lock(1), pg_advisory_unlock(1)",
+        ):
+            client.execute(f"DO $$ BEGIN {block}; END $$".encode())
+            assert not is_pinned(proxy, client), block
+        client.execute("DO $$ BEGIN CREATE TEMP TABLE t (a int); END $$")
+        assert is_pinned(proxy, client)
+        assert client.execute("SELECT count(*) FROM t").fetchone() == (0,)
+        client.execute("DROP TABLE t")
+        client.execute("DO $$ BEGIN PERFORM pg_advisory_lock(1); END $$")
+        assert is_pinned(proxy, client)
+        client.execute("SELECT pg_advisory_unlock(1)")
+        assert not is_pinned(proxy, client)
+
+
 def test_keeps_what_it_has_set_when_it_is_unbound(proxy: Proxy) -> None:
     with proxy.connect() as client, proxy.connect() as other:
         client.execute("SELECT pg_advisory_lock(1)")

@@ -56,7 +56,7 @@ impl Session {
         if let Some(verdict) = self.shows_channels(link, class, run, out) {
             return Some(verdict);
         }
-        self.may_unpin(class);
+        self.may_discard(class);
         if class.pins.has(PinReason::TemporaryObject) && !self.shadows {
             // The first of a session changes its search path; where a session before had some, the server
             // sees no change.
@@ -66,10 +66,8 @@ impl Session {
         for reason in class.pin.into_iter().chain(class.pins.iter()) {
             self.pin(reason, link, out);
         }
-        if class.pins.has(PinReason::Listen) {
-            // Of what it ends to listen to the session may never have listened to anything.
-            self.pins.may_end(class.ends);
-        }
+        // It may have made, and ended, what it binds for itself.
+        self.pins.may_end(class.ends);
         link.notes(class, self.id);
         None
     }

@@ -34,9 +34,8 @@ impl Session {
         }
     }
 
-    /// A text is forwarded.
-    pub(super) fn may_unpin(&mut self, class: &Class) {
-        self.pins.may_end(class.ends);
+    /// A text is forwarded. What it binds the session for is added behind that.
+    pub(super) fn may_discard(&mut self, class: &Class) {
         let mut scripts = class.acts.iter();
         if scripts.any(|script| script.any(|act| *act == Act::DiscardAll)) {
             self.pins.discard_sent();

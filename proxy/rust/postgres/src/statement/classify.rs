@@ -10,7 +10,7 @@ use super::effects::Effects;
 use super::lexer::{Lexer, Token};
 use super::literals::{reading, Reading};
 use super::scan::{Lower, Scan};
-use super::{channel, setting};
+use super::{block, channel, setting};
 
 /// What is known of how the server reads a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -152,7 +152,8 @@ impl<'a> Classifier<'a> {
                 Kind::Neutral
             }
             b"declare" => Kind::Declare,
-            b"do" | b"call" => {
+            b"do" => self.block(),
+            b"call" => {
                 self.class.dirty = true;
                 Kind::Steps
             }
@@ -183,6 +184,18 @@ impl<'a> Classifier<'a> {
                 self.pinning(PinReason::Unclassified)
             }
         }
+    }
+
+    /// DO. Of its literals one is the block, and another the language.
+    fn block(&mut self) -> Kind {
+        self.class.dirty = true;
+        let mut lexer = self.lexer.clone();
+        while let Some(token) = lexer.next().filter(|token| *token != Token::Semicolon) {
+            if token == Token::Literal {
+                block::read(lexer.taken(), &mut self.class);
+            }
+        }
+        Kind::Steps
     }
 
     fn ending(&mut self, reason: PinReason, kind: Kind) -> Kind {

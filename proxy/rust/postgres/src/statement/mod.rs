@@ -7,6 +7,7 @@
 //! understood for certain, the answer is a pin, never a guess.
 
 mod act;
+mod block;
 mod channel;
 mod class;
 mod classify;

@@ -140,6 +140,22 @@ fn what_leaves_state_pins_with_its_reason() {
 }
 
 #[test]
+fn a_block_is_read_for_what_it_leaves() {
+    for sql in [
+        "DO $$ BEGIN SET work_mem = '1MB'; END $$",
+        "DO LANGUAGE plpgsql 'BEGIN SET work_mem = ''1MB''; END'",
+        "DO $$ BEGIN SET work_mem = '1MB'; END $$ LANGUAGE 'plpgsql'; SELECT 1",
+        "SELECT 1; DO E'BEGIN PERFORM set_config(\\'a.b\\', \\'c\\', false); END'",
+    ] {
+        let class = class(sql);
+        assert_eq!(class.pin, Some(PinReason::SessionSetting), "{sql}");
+        assert!(class.dirty && class.indelible && class.unsettles, "{sql}");
+    }
+    let class = class("DO $$ BEGIN PERFORM 1; END $$; SELECT 'SET work_mem = 1'");
+    assert!(class.dirty && class.pin.is_none() && !class.indelible);
+}
+
+#[test]
 fn functions_nobody_knows_make_dirty() {
     for sql in [
         "SELECT f()",
