@@ -1,14 +1,19 @@
-//! What workers let each other see of one target without asking: who waits for it, what lies idle.
+//! What workers let each other see of one target without asking: who waits for it, what lies idle,
+//! which of its addresses answers.
 //!
 //! A worker writes its own [`Sign`] whenever its queues change and reads the others' when it decides
 //! who gets a backend (`worker::trade`). A sign may be a moment old: what it leads to is looked at
 //! again by whoever it concerns.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::Mutex;
 
 use dbproxy_driver::Time;
 use dbproxy_engine::Identity;
+
+use crate::mailbox::lock;
 
 /// Nobody waits.
 const NOBODY: u64 = u64::MAX;
@@ -125,6 +130,8 @@ struct Sign {
 #[derive(Debug)]
 pub struct TargetSigns {
     signs: Box<[Sign]>,
+    /// Its address that answered somebody last.
+    answered: Mutex<Option<SocketAddr>>,
 }
 
 impl TargetSigns {
@@ -132,7 +139,23 @@ impl TargetSigns {
     pub fn new(workers: usize) -> Self {
         Self {
             signs: (0..workers).map(|_| Sign::default()).collect(),
+            answered: Mutex::default(),
         }
+    }
+
+    /// Its address that answered last, and hasn't failed since.
+    pub(crate) fn good_address(&self) -> Option<SocketAddr> {
+        *lock(&self.answered)
+    }
+
+    /// One of its addresses answered.
+    pub(crate) fn address_answered(&self, address: SocketAddr) {
+        *lock(&self.answered) = Some(address);
+    }
+
+    /// One of its addresses didn't.
+    pub(crate) fn address_failed(&self, address: SocketAddr) {
+        lock(&self.answered).take_if(|good| *good == address);
     }
 
     /// Connections that are lent or being opened, over all workers.

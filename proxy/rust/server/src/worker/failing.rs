@@ -29,9 +29,10 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         };
         let (lane, role, password) = (backend.lane, opening.role, opening.password);
         let (target, connected) = (backend.target.clone(), opening.login.is_some());
+        let address = backend.origin.address;
         backend.stats.failed.add(1);
         if !connected {
-            self.good_address.remove(&target.id);
+            target.signs.address_failed(address);
             if self.try_next_address(key) {
                 return;
             }
@@ -71,7 +72,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let Some(target) = now.cloned() else {
             return false;
         };
-        let next = self.next_address(&target, &tried);
+        let next = Self::next_address(&target, &tried);
         let identity = self.lanes.all.get(lane).map(|lane| lane.identity.clone());
         let (Some(next), Some(identity)) = (next, identity) else {
             return false;

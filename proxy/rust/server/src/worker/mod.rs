@@ -32,7 +32,6 @@ mod sweep;
 mod trade;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
@@ -79,8 +78,6 @@ pub struct Worker<E: Engine, D: Driver> {
     exhausted_until: BTreeMap<TargetId, Time>,
     /// Where it shows waiters that are barred.
     asking: barred::Asking,
-    /// Per target: the address that answered last.
-    good_address: BTreeMap<TargetId, SocketAddr>,
     /// Per user: which password the database accepted last.
     good_password: HashMap<Arc<str>, usize>,
     /// Keys derived from passwords for log-ins before.
@@ -124,7 +121,6 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             pauses: Pauses::default(),
             exhausted_until: BTreeMap::new(),
             asking: Default::default(),
-            good_address: BTreeMap::new(),
             good_password: HashMap::new(),
             keys: DerivedKeys::default(),
             working: VecDeque::new(),

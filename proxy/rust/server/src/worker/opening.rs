@@ -40,7 +40,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             return self.shared.return_permit(permit, true);
         };
         let password = self.good_password.get(&identity.user).copied();
-        let Some(address) = self.next_address(target, &[]) else {
+        let Some(address) = Self::next_address(target, &[]) else {
             let message = "the target's host name has no address";
             let failure = BackendFailure::found(BackendFault::Unavailable, message);
             self.opening_failed(lane, role, target, &failure);
@@ -63,10 +63,10 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     }
 
     /// The address to try next: the one that answered last, then the others in their order.
-    pub(super) fn next_address(&self, target: &Target, tried: &[SocketAddr]) -> Option<SocketAddr> {
-        let good = self.good_address.get(&target.id);
+    pub(super) fn next_address(target: &Target, tried: &[SocketAddr]) -> Option<SocketAddr> {
+        let good = target.signs.good_address();
         let untried = |address: &&SocketAddr| !tried.contains(address);
-        let known = good.filter(|good| target.addresses.contains(good));
+        let known = good.as_ref().filter(|good| target.addresses.contains(good));
         let mut all = known.into_iter().chain(&target.addresses);
         all.find(untried).copied()
     }
@@ -145,8 +145,10 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let BackendPlace::Opening(opening) = &mut backend.place else {
             return;
         };
-        let (target, address) = (backend.target.id, backend.origin.address);
-        self.good_address.insert(target, address);
+        backend
+            .target
+            .signs
+            .address_answered(backend.origin.address);
         let deadline = opening.deadline;
         let identity = lane.identity.clone();
         let user = snapshot.users.by_name.get(&identity.user);

@@ -63,6 +63,19 @@ fn the_address_that_answered_last_is_tried_first() {
 }
 
 #[test]
+fn the_address_that_answered_one_worker_is_tried_first_by_all() {
+    let mut stage = Stage::with(1, 3);
+    stage.desired.addresses[0] = vec![nowhere(), database_at(0)];
+    stage.apply();
+    stage.join(WRITE_PORT);
+    let begun = stage.network.now();
+    for (user, database) in [(USERS[0], "till"), (USERS[1], "shop"), (USERS[1], "till")] {
+        stage.join_as(user, WRITE_PORT, database);
+    }
+    assert!(stage.network.now().since(begun) < Duration::from_secs(1));
+}
+
+#[test]
 fn an_address_that_never_answers_keeps_nobody_from_one_that_is_back() {
     let mut stage = Stage::new();
     stage.desired.addresses[0] = vec![database_at(0), nowhere()];
