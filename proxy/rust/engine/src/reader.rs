@@ -53,6 +53,27 @@ impl<'a> Reader<'a> {
         self.array().map(u32::from_be_bytes)
     }
 
+    /// A little-endian 16-bit number.
+    pub fn u16_le(&mut self) -> Result<u16, Short> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    /// A little-endian 24-bit number.
+    pub fn u24_le(&mut self) -> Result<u32, Short> {
+        let [low, middle, high] = self.array()?;
+        Ok(u32::from_le_bytes([low, middle, high, 0]))
+    }
+
+    /// A little-endian 32-bit number.
+    pub fn u32_le(&mut self) -> Result<u32, Short> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    /// A little-endian 64-bit number.
+    pub fn u64_le(&mut self) -> Result<u64, Short> {
+        self.array().map(u64::from_le_bytes)
+    }
+
     /// The bytes up to the next NUL, which is consumed and left out.
     pub fn cstr(&mut self) -> Result<&'a [u8], Short> {
         let end = self.rest.iter().position(|b| *b == 0).ok_or(Short)?;
@@ -81,5 +102,19 @@ mod tests {
         assert_eq!(reader.rest(), b"c");
         assert_eq!(reader.len(), 1);
         assert!(!reader.is_empty());
+    }
+
+    #[test]
+    fn reads_the_low_byte_first_where_asked_to() {
+        let mut reader = Reader::new(b"\x01\x02\x01\x02\x03\x01\0\0\x80\x02\0\0\0\0\0\0\x80\x07");
+        assert_eq!(reader.u16_le(), Ok(0x0201));
+        assert_eq!(reader.u24_le(), Ok(0x03_0201));
+        assert_eq!(reader.u32_le(), Ok(0x8000_0001));
+        assert_eq!(reader.u64_le(), Ok(0x8000_0000_0000_0002));
+        assert_eq!(reader.u16_le(), Err(Short));
+        assert_eq!(reader.u24_le(), Err(Short));
+        assert_eq!(reader.u32_le(), Err(Short));
+        assert_eq!(reader.u64_le(), Err(Short));
+        assert_eq!(reader.rest(), b"\x07");
     }
 }
