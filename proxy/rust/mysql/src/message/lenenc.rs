@@ -67,7 +67,14 @@ mod tests {
 
     #[test]
     fn what_is_no_integer_or_runs_over_is_refused() {
-        for bytes in [&b""[..], b"\xfb", b"\xff", b"\xfc\x01", b"\xfd\x01\x01", b"\xfe"] {
+        for bytes in [
+            &b""[..],
+            b"\xfb",
+            b"\xff",
+            b"\xfc\x01",
+            b"\xfd\x01\x01",
+            b"\xfe",
+        ] {
             assert_eq!(integer(&mut Reader::new(bytes)), None);
         }
         for bytes in [&b"\x02a"[..], b"\xfe\xff\xff\xff\xff\xff\xff\xff\xffa"] {

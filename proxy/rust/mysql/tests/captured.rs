@@ -1,0 +1,343 @@
+//! Bytes that went between PyMySQL and MariaDB 10.11.19, and some that MySQL's manual of its source shows:
+//! what is read of them, and that the same is written.
+
+mod common;
+
+use common::hex;
+use dbproxy_mysql::message::capability::*;
+use dbproxy_mysql::message::frame::{payload, Gathered, LONGEST};
+use dbproxy_mysql::message::session_track::{Change, Transaction};
+use dbproxy_mysql::message::*;
+
+/// MariaDB's greeting, with its header.
+const GREETING: &str =
+    "640000000a352e352e352d31302e31312e31392d4d6172696144422d302b6465623132753100\
+    0400000068633726596d3b7c00feff080200ff81150000000000001d000000212c5a5f4f4c6e66377d327d00\
+    6d7973716c5f6e61746976655f70617373776f726400";
+/// PyMySQL's response.
+const RESPONSE: &str = "8b0000010da2ba00ffffff002d0000000000000000000000000000000000000000000000\
+    6e61740014deb3ed6b00c5f695cde1add11b487e946ac8631373686f7000\
+    6d7973716c5f6e61746976655f70617373776f726400360c5f636c69656e745f6e616d650770796d7973716c\
+    0f5f636c69656e745f76657273696f6e05312e322e34045f706964053132393339";
+
+/// The payload of one packet with that number.
+fn body(packet: &str, sequence: u8) -> Vec<u8> {
+    let packet = hex(packet);
+    match payload(&packet, sequence, LONGEST) {
+        Gathered::Payload { body, total, .. } if total == packet.len() => body.into_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = Vec::new();
+    write(&mut out);
+    out
+}
+
+#[test]
+fn mariadb_greets() {
+    let bytes = body(GREETING, 0);
+    let greeting = greeting::parse(&bytes).unwrap();
+    assert_eq!(greeting.version, b"5.5.5-10.11.19-MariaDB-0+deb12u1");
+    assert_eq!(greeting.thread_id, 4);
+    assert_eq!(&greeting.scramble, b"hc7&Ym;|!,Z_OLnf7}2}");
+    assert_eq!(greeting.plugin, b"mysql_native_password");
+    assert_eq!(greeting.collation, 8);
+    assert_eq!(greeting.status, status::AUTOCOMMIT);
+    let capabilities = greeting.capabilities;
+    assert!(capabilities.has(MARIADB_PROGRESS.with(MARIADB_BULK).with(DEPRECATE_EOF)));
+    assert!(!capabilities.has(LONG_PASSWORD) && capabilities.has(SSL));
+    assert!(!capabilities.has(MARIADB_RESERVED) && !capabilities.has(QUERY_ATTRIBUTES));
+    assert_eq!(written(|out| greeting.write(out)), bytes);
+}
+
+/// "Protocol::HandshakeV10", from MySQL 5.5.2: no plugin is named.
+#[test]
+fn an_old_server_names_no_plugin() {
+    let bytes = hex(
+        "0a352e352e322d6d32000b00000064764840492d434a00fff7080200000000000000000000000000\
+         0000002a34647c635a776b345e5d3a00",
+    );
+    let greeting = greeting::parse(&bytes).unwrap();
+    assert_eq!(greeting.version, b"5.5.2-m2");
+    assert_eq!(&greeting.scramble, b"dvH@I-CJ*4d|cZwk4^]:");
+    assert_eq!(greeting.plugin, b"");
+    assert!(greeting.capabilities.has(SECURE_CONNECTION));
+    assert_eq!(written(|out| greeting.write(out)), bytes);
+    assert_eq!(greeting::parse(&[&[9], &bytes[1..]].concat()), None);
+}
+
+#[test]
+fn pymysql_responds() {
+    let bytes = body(RESPONSE, 1);
+    let response = handshake_response::parse(&bytes).unwrap();
+    assert_eq!(response.user, b"nat");
+    assert_eq!(response.database, Some(&b"shop"[..]));
+    assert_eq!(response.plugin, Some(&b"mysql_native_password"[..]));
+    assert_eq!(
+        response.proof,
+        hex("deb3ed6b00c5f695cde1add11b487e946ac86313")
+    );
+    assert_eq!(response.opening.longest_packet, 0xff_ffff);
+    assert_eq!(response.opening.collation, 45);
+    assert!(response.opening.capabilities.has(SESSION_TRACK));
+    let attributes: Vec<_> = response.attributes.unwrap().iter().collect();
+    assert_eq!(
+        attributes,
+        [
+            (&b"_client_name"[..], &b"pymysql"[..]),
+            (b"_client_version", b"1.2.4"),
+            (b"_pid", b"12939")
+        ]
+    );
+    assert_eq!(written(|out| response.write(out)), bytes);
+    assert_eq!(ssl_request::parse(&bytes), None);
+}
+
+/// Attributes that run over are refused; a plugin's name without its NUL, and more bytes behind, are not.
+#[test]
+fn a_response_is_read_as_far_as_servers_read_it() {
+    let bytes = body(RESPONSE, 1);
+    assert_eq!(handshake_response::parse(&bytes[..bytes.len() - 1]), None);
+    let whole = handshake_response::parse(&bytes).unwrap();
+    let bare = handshake_response::HandshakeResponse {
+        attributes: None,
+        ..whole
+    };
+    let mut short = written(|out| bare.write(out));
+    assert_eq!(short.pop(), Some(0));
+    let read = handshake_response::parse(&short).unwrap();
+    assert_eq!(read.plugin, whole.plugin);
+}
+
+#[test]
+fn an_ssl_request_is_the_front_of_a_response() {
+    let mut bytes = body(RESPONSE, 1);
+    bytes.truncate(32);
+    assert_eq!(ssl_request::parse(&bytes), None);
+    bytes[1] |= 0x08;
+    let opening = ssl_request::parse(&bytes).unwrap();
+    assert_eq!(written(|out| ssl_request::write(&opening, out)), bytes);
+    bytes.push(0);
+    assert_eq!(ssl_request::parse(&bytes), None);
+}
+
+#[test]
+fn mariadb_switches_to_ed25519() {
+    let bytes = body(
+        "30000002fe636c69656e745f656432353531390018b542c35fb4cc9faa11f377a8e32162c6c22751ad48a6ba\
+         0b4d3d1023894344",
+        2,
+    );
+    let switch = auth_switch::parse(&bytes).unwrap();
+    assert_eq!(switch.plugin, b"client_ed25519");
+    assert_eq!(switch.data.len(), 32);
+    assert_eq!(written(|out| switch.write(out)), bytes);
+    assert_eq!(
+        auth_switch::parse(b"\xfe").unwrap().plugin,
+        b"mysql_old_password"
+    );
+    assert_eq!(auth_switch::parse(b"\xfename"), None);
+}
+
+#[test]
+fn a_plugin_says_more() {
+    assert_eq!(auth_more_data::parse(b"\x01\x04"), Some(&b"\x04"[..]));
+    assert_eq!(auth_more_data::parse(b"\0\x04"), None);
+    assert_eq!(
+        written(|out| auth_more_data::write(b"\x04", out)),
+        b"\x01\x04"
+    );
+}
+
+/// Reads an OK with its changes, and checks that the same is written.
+fn tracked(packet: &str, expected: &[Change]) {
+    let bytes = body(packet, hex(packet)[3]);
+    let ok = ok::parse(&bytes, ok::TAG, SESSION_TRACK).unwrap();
+    let changes = ok.changes.unwrap();
+    assert_eq!(session_track::parse(changes).unwrap(), expected);
+    assert_eq!(written(|out| ok.write(ok::TAG, SESSION_TRACK, out)), bytes);
+    let again = written(|out| expected.iter().for_each(|change| change.write(out)));
+    assert_eq!(again, changes);
+}
+
+fn variable<'a>(name: &'a str, value: &'a str) -> Change<'a> {
+    let (name, value) = (name.as_bytes(), value.as_bytes());
+    Change::Variable { name, value }
+}
+
+#[test]
+fn mariadb_tells_what_changed() {
+    let transaction = |letters: &[u8; 8]| Change::Transaction(Transaction(*letters));
+    tracked(
+        "1300000100000000400000000a01050473686f70020131",
+        &[Change::Schema(b"shop"), Change::State(true)],
+    );
+    tracked(
+        "30000001000000004000000027000f0a6175746f636f6d6d6974034f464600110974696d655f7a6f6e65062b30\
+         313a3030020131",
+        &[
+            variable("autocommit", "OFF"),
+            variable("time_zone", "+01:00"),
+            Change::State(true),
+        ],
+    );
+    tracked(
+        "29000001000000014000000020050908545f5f5f5f5f5f5f0413125354415254205452414e53414354494f4e3b",
+        &[
+            transaction(b"T_______"),
+            Change::Characteristics(b"START TRANSACTION;"),
+        ],
+    );
+    tracked(
+        "1700000100000000400000000e0509085f5f5f5f5f5f5f5f040100",
+        &[transaction(b"________"), Change::Characteristics(b"")],
+    );
+}
+
+#[test]
+fn a_transaction_says_how_it_stands() {
+    let none = Transaction(*b"________");
+    assert!(!none.is_open() && !none.has_written() && !none.locks_tables());
+    assert!(Transaction(*b"T_______").is_open());
+    assert!(Transaction(*b"I_______").is_open());
+    assert!(Transaction(*b"T___W___").has_written());
+    assert!(Transaction(*b"T__w____").has_written());
+    assert!(!Transaction(*b"TrR__s__").has_written());
+    assert!(Transaction(*b"_______L").locks_tables());
+}
+
+/// Several variables in one change; GTIDs as MySQL says them; what is broken, and what nobody knows.
+#[test]
+fn changes_are_read_whole_or_not_at_all() {
+    let two = hex("0008 0161 0131 0162 0132");
+    let both = [variable("a", "1"), variable("b", "2")];
+    assert_eq!(session_track::parse(&two).unwrap(), both);
+    let gtids = [Change::Gtids(b"u:1")];
+    assert_eq!(
+        session_track::parse(&hex("0305 00 03 753a31")).unwrap(),
+        gtids
+    );
+    assert_eq!(session_track::parse(&hex("0305 01 03 753a31")), None);
+    let unknown = [Change::Unknown {
+        kind: 9,
+        data: b"x",
+    }];
+    assert_eq!(session_track::parse(&hex("0901 78")).unwrap(), unknown);
+    for broken in [
+        "00",
+        "0003 0161 01",
+        "0103 0161 00",
+        "0504 03 545f5f",
+        "0200",
+    ] {
+        assert_eq!(session_track::parse(&hex(broken)), None, "{broken}");
+    }
+}
+
+/// An OK without tracking has its text to the end.
+#[test]
+fn an_ok_is_read_as_was_agreed() {
+    let none = Capabilities::default();
+    let bytes = hex("00 01 02 0200 0300 616263");
+    let ok = ok::parse(&bytes, ok::TAG, none).unwrap();
+    assert_eq!((ok.affected, ok.last_insert_id), (1, 2));
+    assert_eq!((ok.status, ok.warnings), (2, 3));
+    assert_eq!((ok.info, ok.changes), (&b"abc"[..], None));
+    assert_eq!(ok::parse(&bytes, ok::END_OF_ROWS, none), None);
+    assert_eq!(ok::parse(&bytes, ok::TAG, SESSION_TRACK), None);
+    let short = hex("fe 00 00 0200 0000");
+    let end = ok::parse(&short, ok::END_OF_ROWS, SESSION_TRACK).unwrap();
+    assert_eq!(end.info, b"");
+    let again = written(|out| end.write(ok::END_OF_ROWS, SESSION_TRACK, out));
+    assert_eq!(again, short);
+    // It says that something changed, and doesn't say what.
+    let broken = hex("00 00 00 0040 0000");
+    assert_eq!(ok::parse(&broken, ok::TAG, SESSION_TRACK), None);
+}
+
+/// A client that doesn't track changes isn't told that there are any.
+#[test]
+fn changes_are_for_who_tracks_them() {
+    let ok = ok::Ok {
+        info: b"abc",
+        changes: Some(b"\x02\x011"),
+        ..ok::Ok::default()
+    };
+    let none = Capabilities::default();
+    let bytes = written(|out| ok.write(ok::TAG, none, out));
+    assert_eq!(bytes, hex("00 00 00 0000 0000 616263"));
+}
+
+#[test]
+fn mariadb_refuses() {
+    let none = Capabilities::default();
+    let bytes = body(
+        "28000001ff7a042334325330325461626c65202773686f702e6e6f70652720646f65736e2774206578697374",
+        1,
+    );
+    let report = error::parse(&bytes, none).unwrap();
+    assert_eq!((report.code, report.state), (1146, Some(*b"42S02")));
+    assert_eq!(report.message, b"Table 'shop.nope' doesn't exist");
+    assert_eq!(written(|out| report.write(out)), bytes);
+    let early = b"\xff\x10\x04Too many connections";
+    let report = error::parse(early, none).unwrap();
+    assert_eq!((report.code, report.state), (1040, None));
+    assert_eq!(report.message, b"Too many connections");
+    assert_eq!(written(|out| report.write(out)), early);
+    let progress = b"\xff\xff\xff\x01\x01\x01\0\0\0";
+    assert_eq!(error::parse(progress, MARIADB_PROGRESS), None);
+    assert!(error::parse(progress, none).is_some());
+}
+
+#[test]
+fn mariadb_answers_with_rows() {
+    assert_eq!(
+        result_set::head(&body("0100000102", 1)),
+        Some(result_set::Head::Columns(2))
+    );
+    let bytes = body(
+        "1900000203646566000000036f6e65000c3f0001000000038100000000",
+        2,
+    );
+    let one = column::parse(&bytes).unwrap();
+    assert_eq!((one.name, one.kind), (&b"one"[..], column::LONG));
+    assert_eq!((one.collation, one.length), (column::BINARY, 1));
+    assert_eq!((one.flags, one.decimals), (0x81, 0));
+    assert_eq!(written(|out| one.write(out)), bytes);
+    let bytes = body(
+        "190000030364656600000003747874000c080003000000fd0100270000",
+        3,
+    );
+    let text = column::parse(&bytes).unwrap();
+    assert_eq!((text.name, text.kind), (&b"txt"[..], column::VAR_STRING));
+    assert_eq!((text.collation, text.decimals), (8, 39));
+    assert_eq!(written(|out| text.write(out)), bytes);
+    let bytes = body("05000006fe00000140", 6);
+    let end = eof::parse(&bytes).unwrap();
+    assert_eq!((end.status, end.warnings), (status::IN_TRANS | 0x4000, 0));
+    assert_eq!(written(|out| end.write(out)), bytes);
+    assert_eq!(eof::parse(b"\xfe\0\0\0\x01\0\0\0\0"), None);
+}
+
+#[test]
+fn a_response_begins_in_one_of_four_ways() {
+    use result_set::Head;
+    assert_eq!(result_set::head(b"\0\0\0\x02\0\0\0"), Some(Head::Ok));
+    assert_eq!(result_set::head(b"\xff\x10\x04no"), Some(Head::Error));
+    assert_eq!(
+        result_set::head(b"\xfb/etc"),
+        Some(Head::LocalInfile(b"/etc"))
+    );
+    assert_eq!(result_set::head(b"\xfc\0\x10"), Some(Head::Columns(4096)));
+    for bad in [
+        &b""[..],
+        b"\x01\x01",
+        b"\xfd\0\0\x01",
+        b"\xfe\0\0\x02\0",
+        b"\xfc\0\0",
+    ] {
+        assert_eq!(result_set::head(bad), None, "{bad:?}");
+    }
+}
