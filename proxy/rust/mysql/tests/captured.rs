@@ -1,5 +1,5 @@
-//! Bytes that went between PyMySQL and MariaDB 10.11.19, and some that MySQL's manual of its source shows:
-//! what is read of them, and that the same is written.
+//! Bytes that went between PyMySQL and MariaDB 10.11.19, what is read of them, and that the same is written.
+//! What neither of them says is put together by the pages that the modules name.
 
 mod common;
 
@@ -52,20 +52,28 @@ fn mariadb_greets() {
     assert_eq!(written(|out| greeting.write(out)), bytes);
 }
 
-/// "Protocol::HandshakeV10", from MySQL 5.5.2: no plugin is named.
+/// The same as of a server before 5.5.7, without the name of a plugin.
 #[test]
 fn an_old_server_names_no_plugin() {
-    let bytes = hex(
-        "0a352e352e322d6d32000b00000064764840492d434a00fff7080200000000000000000000000000\
-         0000002a34647c635a776b345e5d3a00",
-    );
-    let greeting = greeting::parse(&bytes).unwrap();
-    assert_eq!(greeting.version, b"5.5.2-m2");
-    assert_eq!(&greeting.scramble, b"dvH@I-CJ*4d|cZwk4^]:");
-    assert_eq!(greeting.plugin, b"");
-    assert!(greeting.capabilities.has(SECURE_CONNECTION));
-    assert_eq!(written(|out| greeting.write(out)), bytes);
+    let bytes = body(GREETING, 0);
+    let mut old = greeting::parse(&bytes).unwrap();
+    old.capabilities = old.capabilities.without(PLUGIN_AUTH);
+    old.plugin = b"";
+    let wire = written(|out| old.write(out));
+    assert_eq!(wire.len(), bytes.len() - "mysql_native_password\0".len());
+    assert_eq!(greeting::parse(&wire), Some(old));
+}
+
+/// Of another version, of the authentication before 4.1, or cut.
+#[test]
+fn what_is_no_greeting_is_refused() {
+    let bytes = body(GREETING, 0);
     assert_eq!(greeting::parse(&[&[9], &bytes[1..]].concat()), None);
+    let mut old = bytes.clone();
+    // The high byte of the lower capabilities: SECURE_CONNECTION goes.
+    old[48] &= 0x7f;
+    assert_eq!(greeting::parse(&old), None);
+    assert_eq!(greeting::parse(&bytes[..70]), None);
 }
 
 #[test]
