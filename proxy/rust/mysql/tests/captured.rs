@@ -244,6 +244,44 @@ fn changes_are_read_whole_or_not_at_all() {
     }
 }
 
+/// With DEPRECATE_EOF agreed on.
+#[test]
+fn mariadb_ends_rows_with_ok() {
+    let bytes = body("07000004fe000002000000", 4);
+    let end = ok::parse(&bytes, ok::END_OF_ROWS, SESSION_TRACK).unwrap();
+    assert_eq!(end.status, status::AUTOCOMMIT);
+    assert_eq!((end.info, end.changes), (&b""[..], None));
+    let again = written(|out| end.write(ok::END_OF_ROWS, SESSION_TRACK, out));
+    assert_eq!(again, bytes);
+    assert_eq!(eof::parse(&bytes), None);
+}
+
+#[test]
+fn mariadb_says_what_a_statement_did() {
+    let bytes = body(
+        "2e00000100020102000000265265636f7264733a203220204475706c6963617465733a203020205761726e696e\
+         67733a2030",
+        1,
+    );
+    let ok = ok::parse(&bytes, ok::TAG, SESSION_TRACK).unwrap();
+    assert_eq!((ok.affected, ok.last_insert_id), (2, 1));
+    assert_eq!(ok.info, b"Records: 2  Duplicates: 0  Warnings: 0");
+    assert_eq!(written(|out| ok.write(ok::TAG, SESSION_TRACK, out)), bytes);
+}
+
+#[test]
+fn mariadb_tells_of_locked_tables_and_of_transactions_that_only_read() {
+    let transaction = |letters: &[u8; 8]| [Change::Transaction(Transaction(*letters))];
+    let locked = "1400000100000002400000000b0509085f5f5f5f5f5f5f4c";
+    tracked(locked, &transaction(b"_______L"));
+    let reading = "1400000100000003600000000b050908545f5f5f5f5f5f5f";
+    tracked(reading, &transaction(b"T_______"));
+    let bytes = body(reading, 1);
+    let ok = ok::parse(&bytes, ok::TAG, SESSION_TRACK).unwrap();
+    let open = status::IN_TRANS | status::IN_TRANS_READONLY;
+    assert_eq!(ok.status & open, open);
+}
+
 /// An OK without tracking has its text to the end.
 #[test]
 fn an_ok_is_read_as_was_agreed() {
