@@ -119,6 +119,25 @@ fn a_response_is_read_as_far_as_servers_read_it() {
     assert_eq!(read.plugin, whole.plugin);
 }
 
+/// A proof whose length one byte can't say.
+#[test]
+fn a_proof_that_does_not_fit_is_left_out() {
+    let bytes = body(RESPONSE, 1);
+    let mut whole = handshake_response::parse(&bytes).unwrap();
+    let capabilities = whole.opening.capabilities;
+    whole.opening.capabilities = capabilities.without(PLUGIN_AUTH_LENENC);
+    for (length, there) in [(255, 255), (256, 0)] {
+        let proof = vec![7; length];
+        let long = handshake_response::HandshakeResponse {
+            proof: &proof,
+            ..whole
+        };
+        let wire = written(|out| long.write(out));
+        let read = handshake_response::parse(&wire).unwrap();
+        assert_eq!((read.proof.len(), read.database), (there, whole.database));
+    }
+}
+
 #[test]
 fn an_ssl_request_is_the_front_of_a_response() {
     let mut bytes = body(RESPONSE, 1);
@@ -352,6 +371,9 @@ fn mariadb_answers_with_rows() {
     assert_eq!((one.collation, one.length), (column::BINARY, 1));
     assert_eq!((one.flags, one.decimals), (0x81, 0));
     assert_eq!(written(|out| one.write(out)), bytes);
+    let mut other = bytes.clone();
+    other[11] = 13;
+    assert_eq!(column::parse(&other), None);
     let bytes = body(
         "190000030364656600000003747874000c080003000000fd0100270000",
         3,

@@ -7,6 +7,7 @@ mod common;
 use common::hex;
 use dbproxy_mysql::auth::{caching_sha2, ed25519, native};
 use proptest::prelude::*;
+use sha2::{Digest, Sha256};
 
 const PASSWORD: &[u8] = b"secret";
 const ALPHABET: &[u8; 20] = b"ABCDEFGHIJKLMNOPQRST";
@@ -95,6 +96,16 @@ fn a_password_is_encrypted_by_the_servers_key() {
     );
     assert_eq!(encrypted, Some(expected));
     assert_eq!(drawn, 20);
+}
+
+/// The scramble is repeated; of what came out this is the SHA-256.
+#[test]
+fn a_password_longer_than_the_scramble_is_hidden_to_its_end() {
+    let password = b"correct horse battery staple";
+    let mut sevens = |bytes: &mut [u8]| bytes.fill(7);
+    let encrypted = caching_sha2::encrypted(password, ALPHABET, KEY.as_bytes(), &mut sevens);
+    let expected = hex("6e27c8a1bb61906415bf734edf3b19cb5c39ced3f061b0c3fc10359fc9827aac");
+    assert_eq!(Sha256::digest(encrypted.unwrap()).to_vec(), expected);
 }
 
 #[test]
