@@ -372,7 +372,7 @@ fn mariadb_answers_with_rows() {
     assert_eq!((one.flags, one.decimals), (0x81, 0));
     assert_eq!(written(|out| one.write(out)), bytes);
     let mut other = bytes.clone();
-    other[11] = 13;
+    other[12] = 13;
     assert_eq!(column::parse(&other), None);
     let bytes = body(
         "190000030364656600000003747874000c080003000000fd0100270000",
