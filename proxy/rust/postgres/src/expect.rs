@@ -4,8 +4,7 @@
 //! What an entry means is booked when the server has carried its message out (`session::judge`), and
 //! not when it was sent: what stands behind an error in its batch is never carried out.
 
-use std::collections::vec_deque::Iter;
-use std::collections::VecDeque;
+use std::collections::{vec_deque::Iter, VecDeque};
 use std::sync::Arc;
 
 use crate::message::backend;

@@ -11,14 +11,16 @@ use dbproxy_engine::{Admission, ClientLogin, CloseReason, Failure, Reader};
 
 use crate::auth::scram_server::{self, Challenged, Mechanism, Refusal};
 use crate::auth::{self, md5, scram};
-use crate::credential::{Credential, Handover, LoginEnv, LoginProgress, UserMethod, Verifier};
+use crate::credential::{Credential, Handover, LoginEnv, LoginProgress, UserMethod};
 use crate::message::error::Fault;
 use crate::message::{body, build, frontend, peek, Peek};
 use crate::startup::{self, First, Startup, PROTOCOL_3_0, PROTOCOL_3_2};
-use crate::{texts, verifier};
+use crate::texts;
 
+mod candidate;
 mod refusals;
 
+use candidate::Candidate;
 use refusals::{negotiate, refuse_password, refuse_startup, refuse_version, violation};
 
 /// The first byte of a TLS record that holds a handshake.
@@ -49,22 +51,6 @@ enum State {
     SaslFinal(Candidate, Challenged),
     Md5(Candidate, [u8; 4]),
     Over,
-}
-
-/// Who the client claims to be, and what would prove it.
-struct Candidate {
-    startup: Startup,
-    long_cancel_key: bool,
-    verifiers: Arc<[Verifier]>,
-    known: bool,
-}
-
-impl std::fmt::Debug for Candidate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Candidate")
-            .field("startup", &self.startup)
-            .finish_non_exhaustive()
-    }
 }
 
 impl ClientLogin for Login {
@@ -344,26 +330,6 @@ fn md5_answer(candidate: Candidate, salt: [u8; 4], body: &[u8]) -> Outcome {
     }
 }
 
-impl Candidate {
-    fn refused(self, refusal: Refusal) -> Refused {
-        Refused {
-            refusal,
-            user: self.startup.identity.user,
-            known: self.known,
-        }
-    }
-
-    fn admission(self) -> Admission<Handover> {
-        Admission {
-            identity: self.startup.identity,
-            handover: Handover {
-                application_name: self.startup.application_name.map(Arc::from),
-                long_cancel_key: self.long_cancel_key,
-            },
-        }
-    }
-}
-
 /// Asks for the password in the way of the user; of an unknown one, in the way of one of the others.
 fn challenge(
     startup: Startup,
@@ -371,26 +337,7 @@ fn challenge(
     env: &mut LoginEnv<'_>,
     out: &mut Vec<u8>,
 ) -> State {
-    let user = env.users.by_name.get(&startup.identity.user);
-    let method = user.map_or_else(
-        || verifier::likely_method(&startup.identity.user, env.users),
-        |user| user.credential.method,
-    );
-    let verifiers = match user {
-        Some(user) => user.credential.verifiers.clone(),
-        None => [verifier::mock(
-            &startup.identity.user,
-            &env.users.fleet_secret,
-        )]
-        .into(),
-    };
-    let known = user.is_some();
-    let candidate = Candidate {
-        startup,
-        long_cancel_key,
-        verifiers,
-        known,
-    };
+    let (candidate, method) = Candidate::new(startup, long_cancel_key, env.users);
     match method {
         UserMethod::ScramSha256 => {
             let binds = env.tls.is_some_and(|tls| tls.end_point.is_some());

@@ -3,21 +3,10 @@
 
 mod common;
 
+use common::heard::*;
 use common::prepared::*;
 use common::*;
-use dbproxy_engine::{
-    Channels, CloseReason, Heard, KillReason, Link as _, Outcome, PinReason, Release, Session as _,
-};
-
-fn channels(names: &[&str]) -> Channels {
-    names.iter().map(|name| name.as_bytes().into()).collect()
-}
-
-fn notification(channel: &str, payload: &str) -> Vec<u8> {
-    let mut body = vec![0, 0, 0, 9];
-    body.extend_from_slice(format!("{channel}\0{payload}\0").as_bytes());
-    message(b'A', &body)
-}
+use dbproxy_engine::{Channels, CloseReason, Link as _, Outcome, PinReason, Release, Session as _};
 
 /// A client for which an ear listens to `a`.
 fn listener() -> Bench {
@@ -393,56 +382,4 @@ fn a_backend_that_is_lost_before_its_client_knows_takes_the_listening_along() {
         bench.lose(),
         Outcome::Closes(CloseReason::PinnedBackendLost)
     );
-}
-
-#[test]
-fn an_ear_says_what_it_hears_and_confirms_what_it_is_asked() {
-    let mut ear = link();
-    let mut out = Vec::new();
-    ear.tune(&mut out);
-    assert_eq!(show(&out), "Q:RESET SESSION AUTHORIZATION;RESET ALL");
-    out.clear();
-    ear.inquire(&channels(&["a", "b\"c"]), &channels(&["d"]), &mut out);
-    assert_eq!(
-        show(&out),
-        "Q:LISTEN \"a\";LISTEN \"b\"\"c\";UNLISTEN \"d\";"
-    );
-    let mut heard = Vec::new();
-    let said = notification("a", "ä");
-    let whole = concat(&[
-        complete("RESET"),
-        report("client_encoding", "UTF8"),
-        ready(b'I'),
-        said.clone(),
-        complete("LISTEN"),
-        ready(b'I'),
-    ]);
-    let used = ear.hear(&concat(&[whole.clone(), vec![b'A', 0]]), &mut heard);
-    assert_eq!(used, Ok(whole.len()));
-    let said = Heard::Said {
-        channel: b"a"[..].into(),
-        message: said.into(),
-        plain: false,
-    };
-    assert_eq!(heard, [Heard::Confirmed, said, Heard::Confirmed]);
-}
-
-#[test]
-fn an_ear_that_says_anything_else_is_none() {
-    for (input, reason) in [
-        (ready(b'I'), KillReason::OutOfStep),
-        (complete("LISTEN"), KillReason::OutOfStep),
-        (row(b"1"), KillReason::OutOfStep),
-        (error("ERROR", "57014"), KillReason::OutOfStep),
-        (error("FATAL", "57P01"), KillReason::ServerClosed),
-        (message(b'A', b"\0\0"), KillReason::OutOfStep),
-    ] {
-        assert_eq!(link().hear(&input, &mut Vec::new()), Err(reason));
-    }
-    let mut out = Vec::new();
-    let mut ear = link();
-    ear.inquire(&channels(&[]), &channels(&[]), &mut out);
-    assert_eq!(show(&out), "Q");
-    let failed = ear.hear(&ready(b'T'), &mut Vec::new());
-    assert_eq!(failed, Err(KillReason::OutOfStep));
 }

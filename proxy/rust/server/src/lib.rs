@@ -19,6 +19,7 @@ mod book;
 mod caps;
 mod ears;
 mod front;
+mod gauge;
 mod limits;
 mod mailbox;
 mod notice;

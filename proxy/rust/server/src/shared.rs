@@ -2,7 +2,7 @@
 //! per query.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{mpsc, Arc, Mutex};
 
 use dbproxy_driver::{Driver, Time, Token};
@@ -11,6 +11,7 @@ use dbproxy_engine::{Admission, CancelKey, Engine, Identity, Link};
 use crate::book::{Book, Denied, Permit};
 use crate::caps::{Bar, Shares};
 use crate::ears::{EarLetter, Ears};
+use crate::gauge::{Gauge, Seat};
 use crate::limits::Life;
 use crate::mailbox::{lock, Mailbox};
 use crate::notice::{Notice, Notices};
@@ -123,45 +124,6 @@ pub enum FrontLetter<E: Engine> {
     Peers(Arc<Peers>),
     /// Empty the accept queue, then close the listeners.
     Drain,
-}
-
-/// A count that goes up and down.
-#[derive(Default, Debug)]
-pub struct Gauge(AtomicU32);
-
-impl Gauge {
-    /// The count now.
-    pub fn get(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Up or down by so many.
-    pub fn change(&self, by: i32) {
-        let step = by.unsigned_abs();
-        if by < 0 {
-            self.0.fetch_sub(step, Ordering::Relaxed);
-        } else {
-            self.0.fetch_add(step, Ordering::Relaxed);
-        }
-    }
-}
-
-/// One of a user's clients, as long as this is kept.
-#[derive(Debug)]
-pub struct Seat(Arc<Gauge>);
-
-impl Seat {
-    /// One more.
-    pub fn take(count: &Arc<Gauge>) -> Self {
-        count.change(1);
-        Self(count.clone())
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.change(-1);
-    }
 }
 
 /// What a worker lets everybody see of itself.

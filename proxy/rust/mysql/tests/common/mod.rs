@@ -1,4 +1,7 @@
 //! What these tests share.
+#![allow(dead_code)] // Each test file uses its own part of this.
+
+use dbproxy_mysql::message::frame::{payload, Gathered, LONGEST};
 
 /// The bytes that a text of hexadecimal digits means; blanks are left out.
 pub fn hex(text: &str) -> Vec<u8> {
@@ -7,4 +10,20 @@ pub fn hex(text: &str) -> Vec<u8> {
         .chunks(2)
         .map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).unwrap())
         .collect()
+}
+
+/// The payload of one packet with that number.
+pub fn body(packet: &str, sequence: u8) -> Vec<u8> {
+    let packet = hex(packet);
+    match payload(&packet, sequence, LONGEST) {
+        Gathered::Payload { body, total, .. } if total == packet.len() => body.into_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What is written.
+pub fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = Vec::new();
+    write(&mut out);
+    out
 }

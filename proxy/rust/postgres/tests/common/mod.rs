@@ -2,22 +2,21 @@
 //! the machines said is kept for the test to look at.
 #![allow(dead_code)] // Each test file uses its own part of this.
 
+pub mod asking;
 mod attending;
 pub mod door;
+pub mod heard;
 pub mod prepared;
 pub mod sets;
 mod shown;
 
-use std::sync::Arc;
-
 use dbproxy_engine::{
-    Attention, BackendLogin, BackendProgress, CancelKey, CancelSecret, CloseReason, DerivedKeys,
-    Engine, Identity, Leg, Link as _, Note, Outcome, Payload, Release, Session as _, Step, Steps,
+    Attention, BackendLogin, BackendProgress, CancelKey, CancelSecret, CloseReason, Engine, Leg,
+    Link as _, Note, Outcome, Payload, Release, Session as _, Step, Steps,
 };
-use dbproxy_postgres::{
-    BackendAsk, Connecting, Credential, Handover, Link, Memory, Postgres, Session, UserMethod,
-};
+use dbproxy_postgres::{BackendAsk, Connecting, Handover, Link, Memory, Postgres, Session};
 
+pub use asking::*;
 pub use shown::show;
 
 pub const LIMIT: usize = 4096;
@@ -104,38 +103,6 @@ pub fn row(value: &[u8]) -> Vec<u8> {
 /// ParseComplete, BindComplete and the like.
 pub fn bare(tag: u8) -> Vec<u8> {
     message(tag, b"")
-}
-
-pub fn identity() -> Identity {
-    Identity {
-        user: "app".into(),
-        database: "shop".into(),
-        settings: Arc::from(Vec::new()),
-        traces: Arc::from(Vec::new()),
-    }
-}
-
-/// What a backend's log-in needs of a user whose clients log in so.
-pub fn proven_by(method: UserMethod) -> Credential {
-    let verifiers = [].into();
-    Credential { method, verifiers }
-}
-
-/// Fills with what isn't random.
-pub fn sevens(bytes: &mut [u8]) {
-    bytes.fill(7);
-}
-
-pub fn ask() -> BackendAsk {
-    BackendAsk {
-        identity: identity(),
-        password: "secret".into(),
-        credential: proven_by(UserMethod::ScramSha256),
-        keys: DerivedKeys::default(),
-        tls_wanted: false,
-        tls_required: false,
-        init_query: None,
-    }
 }
 
 /// A backend that has logged in without a password.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use dbproxy_driver::Time;
 use dbproxy_engine::{CloseReason, Failure};
 
+use crate::gauge::{Gauge, Seat};
 use crate::limits::{Bucket, Limits};
-use crate::shared::{Gauge, Seat};
 
 /// What the front thread knows of one user's clients.
 #[derive(Default)]

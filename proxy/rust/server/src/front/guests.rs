@@ -8,8 +8,9 @@ use dbproxy_engine::{
     Admission, CancelKey, ClientLogin, CloseReason, Engine, LoginEnv, LoginProgress, TlsFacts,
 };
 
+use crate::gauge::Seat;
 use crate::peers::{Badge, Place};
-use crate::shared::{Arrival, CancelAsked, Letter, Seat};
+use crate::shared::{Arrival, CancelAsked, Letter};
 use crate::snapshot::Listener;
 use crate::tls::{ClientTls, Tls, TlsFault};
 use crate::wire::Wire;

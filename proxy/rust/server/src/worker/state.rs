@@ -9,9 +9,9 @@ use dbproxy_driver::{Time, Token};
 use dbproxy_engine::{CancelSecret, Engine, PinReason, TlsFacts};
 
 use crate::book::Permit;
+use crate::gauge::Seat;
 use crate::limits::Life;
 use crate::origin::Origin;
-use crate::shared::Seat;
 use crate::slab::Key;
 use crate::snapshot::{Listener, Role, Target, TargetId};
 use crate::stats::{EndpointStats, TargetStats};
