@@ -37,7 +37,7 @@ TESTS = {
     "unshare": "util-linux",
 }
 OLDEST_GO = (1, 21)
-OLDEST_RUST = (1, 85)
+OLDEST_RUST = (1, 87)
 OLDEST_PYTHON = (3, 11)
 
 
@@ -102,7 +102,7 @@ def build_faults() -> list[str]:
     if not succeeds([sys.executable, "-c", "import ensurepip, venv"]):
         faults.append("Python's venv module (Debian package python3-venv)")
     if version_of(["cargo", "--version"]) < OLDEST_RUST:
-        faults.append("Rust >= 1.85: cargo on the PATH (rustup, stable toolchain)")
+        faults.append("Rust >= 1.87: cargo on the PATH (rustup, stable toolchain)")
     if not shutil.which("cc"):
         faults.append("a C linker: cc (Debian package gcc)")
     return faults
