@@ -186,6 +186,7 @@ impl Converter {
             open: writer.open,
         });
         Ok(Snapshot {
+            version: None,
             listeners: json.listeners.into_iter().map(listener).collect(),
             client_tls,
             require_tls: json.require_tls,

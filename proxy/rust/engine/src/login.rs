@@ -26,6 +26,11 @@ pub struct LoginEnv<'a, C> {
     pub tls_available: bool,
     /// Whether clients without TLS are refused.
     pub tls_required: bool,
+    /// The number that stands for this client in the fleet.
+    pub id: u32,
+    /// What servers of this family say in a greeting that they are, where the targets are known to say
+    /// so; who must greet first and doesn't know it yet writes nothing.
+    pub version: Option<&'a str>,
     /// The facts of this client's TLS, once it runs.
     pub tls: Option<&'a TlsFacts>,
     /// Why nobody may come in now, if so: what is counted, and what the client is told.
@@ -66,7 +71,8 @@ pub trait ClientLogin {
     /// See [`crate::Engine::Handover`].
     type Handover;
 
-    /// Looks at the client's unconsumed bytes. Returns how many of them are done with.
+    /// Looks at the client's unconsumed bytes. Returns how many of them are done with. Asked without any
+    /// when the client comes, and whenever `env` may have changed.
     fn feed(
         &mut self,
         input: &[u8],

@@ -182,6 +182,8 @@ pub trait Link: Sized {
 pub trait Engine: Sized + 'static {
     /// `POSTGRESQL`, for logs.
     const NAME: &'static str;
+    /// Whether a server says something before its client does.
+    const SPEAKS_FIRST: bool;
     /// Its name in ALPN, if it has one.
     const ALPN: Option<&'static str>;
     /// How a user's clients log in, and what is kept of its passwords to check that.

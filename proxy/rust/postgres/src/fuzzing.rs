@@ -75,6 +75,8 @@ fn client_login_once(first: u8, bytes: &[u8], piece: usize) -> (Vec<u8>, String)
     };
     let mut env = LoginEnv {
         shut: None,
+        id: 1,
+        version: None,
         users: &users,
         tls_available: first & 2 != 0,
         tls_required: first & 4 != 0,

@@ -65,6 +65,7 @@ pub struct Postgres;
 
 impl Engine for Postgres {
     const NAME: &'static str = "POSTGRESQL";
+    const SPEAKS_FIRST: bool = false;
     const ALPN: Option<&'static str> = Some(login::ALPN);
     type Credential = Credential;
     type Handover = Handover;

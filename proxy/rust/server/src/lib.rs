@@ -20,6 +20,7 @@ mod caps;
 mod ears;
 mod front;
 mod gauge;
+mod ids;
 mod limits;
 mod mailbox;
 mod notice;

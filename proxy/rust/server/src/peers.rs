@@ -1,8 +1,8 @@
 //! The pods of one fleet: which of them gave out a cancel key, and how they know each other.
 //!
 //! A key's id says whose it is. Ten of its bits, the badge, stand for the pod's address, the others
-//! for the worker and the slot there; its secret says nothing. Two pods may have the same badge, so
-//! each of those is asked in turn. Workers make ids, the front thread reads them, and passes on what
+//! for the client there (`ids.rs`); its secret says nothing. Two pods may have the same badge, so
+//! each of those is asked in turn. The front thread makes ids and reads them, and passes on what
 //! isn't its own (`front/errands.rs`).
 //!
 //! Pods speak TLS 1.3 with each other, both sides proving the same raw key (RFC 7250), which follows
@@ -40,10 +40,12 @@ const ED25519_PKCS8: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
 
-/// Bits of an id that say where in its pod a client is. The highest bit stays clear: clients show
+/// Bits of an id that say which of its pod's clients it is. The highest bit stays clear: clients show
 /// the id as a process's number.
-const PLACE_BITS: u32 = 21;
-const BADGES: u32 = (1 << (31 - PLACE_BITS)) - 1;
+const NUMBER_BITS: u32 = 21;
+/// So many clients of a pod can be told apart.
+pub const NUMBERS: u32 = 1 << NUMBER_BITS;
+const BADGES: u32 = (1 << (31 - NUMBER_BITS)) - 1;
 /// Of pods with the badge that is sought, so many are asked at most.
 const MOST_NAMESAKES: usize = 4;
 
@@ -64,34 +66,12 @@ impl Badge {
 
     /// The one in an id.
     pub fn in_id(id: u32) -> Self {
-        Self(id >> PLACE_BITS)
+        Self(id >> NUMBER_BITS)
     }
 
-    /// The id of a client's key.
-    pub fn id(self, place: Place, workers: usize) -> u32 {
-        let number = place.slot as usize * workers + place.worker;
-        self.0 << PLACE_BITS | (number as u32 & ((1 << PLACE_BITS) - 1))
-    }
-}
-
-/// Where in its pod a client is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Place {
-    /// On which worker.
-    pub worker: usize,
-    /// In which of its slots.
-    pub slot: u32,
-}
-
-impl Place {
-    /// The one in an id, for a pod of so many workers.
-    pub fn in_id(id: u32, workers: usize) -> Self {
-        let number = (id & ((1 << PLACE_BITS) - 1)) as usize;
-        let workers = workers.max(1);
-        Self {
-            worker: number % workers,
-            slot: (number / workers) as u32,
-        }
+    /// The id of the client that has this number, of less than [`NUMBERS`].
+    pub fn id(self, number: u32) -> u32 {
+        self.0 << NUMBER_BITS | (number % NUMBERS)
     }
 }
 
@@ -343,14 +323,13 @@ mod tests {
     }
 
     #[test]
-    fn an_id_says_which_pod_which_worker_and_which_slot() {
+    fn an_id_says_which_pod_gave_it_out() {
         let badge = Badge::of("10.1.2.3".parse().expect("an address"));
-        for (worker, slot, workers) in [(0, 0, 1), (3, 7, 4), (63, 20_000, 64), (1, 900_000, 2)] {
-            let place = Place { worker, slot };
-            let id = badge.id(place, workers);
+        for number in [0, 1, NUMBERS - 1] {
+            let id = badge.id(number);
             assert!(id > 0 && id < 1 << 31);
             assert_eq!(Badge::in_id(id), badge);
-            assert_eq!(Place::in_id(id, workers), place);
+            assert_eq!(id % NUMBERS, number);
         }
     }
 

@@ -12,6 +12,7 @@ use crate::book::{Book, Denied, Permit};
 use crate::caps::{Bar, Shares};
 use crate::ears::{EarLetter, Ears};
 use crate::gauge::{Gauge, Seat};
+use crate::ids::{Id, Ids};
 use crate::limits::Life;
 use crate::mailbox::{lock, Mailbox};
 use crate::notice::{Notice, Notices};
@@ -31,6 +32,8 @@ pub struct Arrival<E: Engine, S> {
     pub wire: Wire,
     /// Who it is.
     pub admission: Admission<E::Handover>,
+    /// The number that stands for it.
+    pub id: Id,
     /// Its place among its user's clients.
     pub seat: Seat,
     /// Where it came in.
@@ -157,8 +160,10 @@ pub struct Shared<E: Engine, D: Driver> {
     pub ears: Ears,
     /// The threads shall end.
     pub stopping: AtomicBool,
-    /// Stands for this pod in the cancel keys that it gives out.
+    /// Stands for this pod in the ids that it gives out.
     pub badge: Badge,
+    /// Those.
+    pub ids: Ids,
     book: Mutex<Book>,
     /// Some target has more connections than it may have; written under the book's lock.
     over_limit: AtomicBool,
@@ -183,6 +188,7 @@ impl<E: Engine, D: Driver> Shared<E, D> {
             ears: Ears::default(),
             stopping: AtomicBool::new(false),
             badge: Badge::of(Ipv4Addr::UNSPECIFIED.into()),
+            ids: Ids::default(),
             book: Mutex::new(Book::new(count)),
             over_limit: AtomicBool::new(false),
             templates: Templates::default(),

@@ -102,6 +102,9 @@ pub struct Writer {
 /// The whole desired state; `C` is what a user's proof is checked by ([`dbproxy_engine::Engine::Credential`]).
 #[derive(Clone)]
 pub struct Snapshot<C> {
+    /// What the targets say in their own greetings that they are, where the server speaks first: the lowest of
+    /// them. `None`: not known yet, or of no concern.
+    pub version: Option<Arc<str>>,
     /// The endpoints.
     pub listeners: Vec<Arc<Listener>>,
     /// The proxy's certificate.

@@ -9,6 +9,7 @@ use crate::tls::{BackendTls, TlsMode};
 /// A snapshot without listeners, users or targets.
 pub fn snapshot() -> Snapshot<()> {
     Snapshot {
+        version: None,
         listeners: Vec::new(),
         client_tls: None,
         require_tls: false,

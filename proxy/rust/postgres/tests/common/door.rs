@@ -58,6 +58,8 @@ impl Door {
         };
         let mut env = LoginEnv {
             shut: self.shut,
+            id: 1,
+            version: None,
             users: &self.users,
             tls_available: self.tls_available,
             tls_required: self.tls_required,

@@ -49,6 +49,7 @@ fn world(writer: Option<(TargetId, u64)>) -> Snapshot<()> {
         }))
     };
     Snapshot {
+        version: None,
         targets: vec![target(A), target(B)],
         writer: writer.map(|(target, epoch)| Writer {
             target,

@@ -9,7 +9,8 @@ use dbproxy_engine::{
 };
 
 use crate::gauge::Seat;
-use crate::peers::{Badge, Place};
+use crate::ids::Id;
+use crate::peers::Badge;
 use crate::shared::{Arrival, CancelAsked, Letter};
 use crate::snapshot::Listener;
 use crate::tls::{ClientTls, Tls, TlsFault};
@@ -51,6 +52,8 @@ pub(super) struct Guest<E: Engine> {
     pub(super) stage: Stage<E::Handover>,
     pub(super) listener: Arc<Listener>,
     pub(super) peer: SocketAddr,
+    /// The number that stands for it.
+    id: Id,
     came_at: Time,
     /// When it last said something.
     heard_at: Option<Time>,
@@ -68,6 +71,7 @@ impl<E: Engine> Guest<E> {
         wire: Wire,
         login: E::ClientLogin,
         (listener, peer): (Arc<Listener>, SocketAddr),
+        id: Id,
         now: Time,
         too_fast: bool,
     ) -> Self {
@@ -78,6 +82,7 @@ impl<E: Engine> Guest<E> {
             stage: Stage::LoggingIn,
             listener,
             peer,
+            id,
             came_at: now,
             heard_at: None,
             stage_since: now,
@@ -175,6 +180,8 @@ impl<E: Engine, D: Driver> Front<E, D> {
             tls_available: snapshot.client_tls.is_some(),
             tls_required: snapshot.require_tls,
             tls: guest.facts.as_ref(),
+            id: guest.id.number(),
+            version: snapshot.version.as_deref(),
             random: &mut *self.random,
         };
         let (consumed, progress) = guest.login.feed(guest.wire.input(), &mut env, &mut out);
@@ -243,11 +250,12 @@ impl<E: Engine, D: Driver> Front<E, D> {
         }
     }
 
-    /// The worker that gave out a key looks who has it now.
+    /// The worker that has the key's client looks whether the key is right. Also where no client has its
+    /// number: how long an answer takes doesn't tell who is there.
     pub(super) fn ask_worker(&mut self, asked: CancelAsked) {
-        let workers = &self.shared.workers;
-        let place = Place::in_id(asked.key.id, workers.len());
-        if let Some(mailbox) = workers.get(place.worker) {
+        let place = self.shared.ids.place(asked.key.id);
+        let worker = place.map_or(0, |place| place.worker);
+        if let Some(mailbox) = self.shared.workers.get(worker) {
             mailbox.post(Letter::Cancel(asked));
         }
     }
@@ -290,6 +298,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
                 socket,
                 wire: guest.wire,
                 admission,
+                id: guest.id,
                 seat,
                 listener: guest.listener,
                 peer: guest.peer,

@@ -102,6 +102,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
                     // Nobody waits for the answer when the caller gave up: nothing to tell then.
                     answer.try_send(outcome).ok();
                     self.snapshot = Some(snapshot);
+                    self.advance_all();
                 }
                 FrontLetter::CancelOver(socket) => {
                     self.cancel_over(socket);
@@ -221,9 +222,20 @@ impl<E: Engine, D: Driver> Front<E, D> {
         let now = self.driver.now();
         let limits = self.snapshot.as_ref().map(|s| &s.limits);
         let too_fast = limits.is_some_and(|limits| self.gate.is_too_fast(limits, now));
-        let guest = Guest::new(wire, E::login(), (listener, peer), now, too_fast);
+        let id = self.shared.ids.give(self.shared.badge);
+        let guest = Guest::new(wire, E::login(), (listener, peer), id, now, too_fast);
         self.guests.insert(socket, guest);
         self.shared.guests.change(1);
+        // Where the server speaks first, so does its proxy.
+        self.advance(socket);
+    }
+
+    /// What guests waited for may be known now.
+    fn advance_all(&mut self) {
+        let guests: Vec<Token> = self.guests.keys().copied().collect();
+        for guest in guests {
+            self.advance(guest);
+        }
     }
 
     pub(super) fn stats_of(&mut self, name: &Arc<str>) -> Arc<EndpointStats> {

@@ -52,12 +52,19 @@ impl<E: Engine, D: Driver> Front<E, D> {
             return;
         };
         let named = !guest.login.claimed_user().is_empty();
+        let version = self.snapshot.as_ref().and_then(|s| s.version.as_ref());
+        let held = E::SPEAKS_FIRST && version.is_none();
         match guest.stage {
             Stage::Lingering => self.remove(token),
             Stage::Cancelling => self.cancel_over(token),
             Stage::LoggingIn if named => {
                 let failure = Some(Failure::LoginTimeout);
                 self.refuse(token, failure, CloseReason::LoginTimeout);
+            }
+            // No database could be asked what it is.
+            Stage::LoggingIn if held => {
+                let failure = Some(Failure::BorrowTimeout);
+                self.refuse(token, failure, CloseReason::BorrowTimeout);
             }
             Stage::LoggingIn | Stage::Handshaking => {
                 self.count(token, CloseReason::LoginTimeout);

@@ -9,7 +9,6 @@ use dbproxy_engine::{
 };
 
 use crate::notice::Notice;
-use crate::peers::Place;
 use crate::shared::{CancelAsked, FrontLetter};
 use crate::slab::Key;
 use crate::stats::count_cancel_failure;
@@ -43,10 +42,11 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     /// The client that a cancel key was given to.
     fn client_of(&self, key: CancelKey) -> Option<Key> {
-        let place = Place::in_id(key.id, self.shared.workers.len());
+        let place = self.shared.ids.place(key.id)?;
         let client = self.clients.key_at(place.slot)?;
         let found = self.clients.get(client)?;
-        (found.secret == key.secret && found.session.is_some()).then_some(client)
+        let is_its_own = found.id.number() == key.id && found.secret == key.secret;
+        (is_its_own && found.session.is_some()).then_some(client)
     }
 
     /// The backend that runs a client's request. What only waits is taken off its queue.

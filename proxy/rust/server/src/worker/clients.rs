@@ -8,9 +8,9 @@ use dbproxy_engine::{
     Abandoned, CancelKey, CloseReason, Engine, Failure, KillReason, Link, Release, Session, Steps,
 };
 
+use crate::ids::Place;
 use crate::limits::Life;
 use crate::notice::Notice;
-use crate::peers::Place;
 use crate::shared::Arrival;
 use crate::slab::Key;
 use crate::stats::{count_close, move_pinned};
@@ -49,6 +49,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             listener: arrival.listener,
             stats,
             handover: Some(arrival.admission.handover),
+            id: arrival.id,
             secret,
             since: now,
             wanted_at: now,
@@ -67,6 +68,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             peer: arrival.peer,
         });
         self.own(token, Owner::Client(key));
+        self.settle_id(key);
         if self.draining {
             return self.close_client(key, CloseReason::Shutdown, Some(Failure::Shutdown));
         }
@@ -88,13 +90,18 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         self.regulate(key);
     }
 
+    /// Its number leads here from now on.
+    fn settle_id(&self, key: Key) {
+        if let Some(client) = self.clients.get(key) {
+            client.id.settle(Place {
+                worker: self.index,
+                slot: key.index,
+            });
+        }
+    }
+
     /// Makes the client's session and tells it what the database would.
     pub(super) fn welcome(&mut self, key: Key, params: &Arc<<E::Link as Link>::Params>) {
-        let place = Place {
-            worker: self.index,
-            slot: key.index,
-        };
-        let id = self.shared.badge.id(place, self.shared.workers.len());
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
@@ -102,7 +109,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             return;
         };
         let cancel = CancelKey {
-            id,
+            id: client.id.number(),
             secret: client.secret,
         };
         let mut out = Vec::new();

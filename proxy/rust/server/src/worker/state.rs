@@ -10,6 +10,7 @@ use dbproxy_engine::{CancelSecret, Engine, PinReason, TlsFacts};
 
 use crate::book::Permit;
 use crate::gauge::Seat;
+use crate::ids::Id;
 use crate::limits::Life;
 use crate::origin::Origin;
 use crate::slab::Key;
@@ -64,6 +65,8 @@ pub struct Client<E: Engine> {
     pub stats: Arc<EndpointStats>,
     /// What its log-in left to its session, until that is there.
     pub handover: Option<E::Handover>,
+    /// The number that stands for it.
+    pub id: Id,
     /// The secret half of its cancel key.
     pub secret: CancelSecret,
     /// Since when it stands where it stands.

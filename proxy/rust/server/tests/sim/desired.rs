@@ -153,6 +153,7 @@ impl Desired {
     fn snapshot(&self, shared: &Proxy) -> Snapshot<Credential> {
         let targets = self.addresses.iter().enumerate();
         Snapshot {
+            version: None,
             listeners: vec![
                 listener("orders", WRITE_PORT, Role::ReadWrite),
                 listener("orders-ro", READ_PORT, Role::ReadOnly),
