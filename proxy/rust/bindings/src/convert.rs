@@ -5,8 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use base64::prelude::{Engine as _, BASE64_STANDARD};
-use dbproxy_engine::{Engine as _, Rules};
-use dbproxy_postgres::{Credential, Postgres, User, UserMethod, Users, Verifier};
+use dbproxy_engine::{Engine, Rules, User, Users};
 use dbproxy_server::{
     BackendTls, ClientTls, Field, Listener, Notice, Peers, Role, Snapshot, Target, TargetId,
     TargetSigns, TlsMode, Writer,
@@ -14,6 +13,7 @@ use dbproxy_server::{
 use serde::Deserialize;
 use serde_json::{json, Value};
 
+use crate::family::Family;
 use crate::limits::LimitsJson;
 
 /// What the engine is started with.
@@ -110,15 +110,7 @@ struct TlsJson {
 struct UserJson {
     name: String,
     passwords: Vec<String>,
-    method: MethodJson,
-}
-
-#[derive(Deserialize, PartialEq, Clone, Copy)]
-enum MethodJson {
-    #[serde(rename = "SCRAM_SHA_256")]
-    Scram,
-    #[serde(rename = "MD5")]
-    Md5,
+    method: String,
 }
 
 #[derive(Deserialize)]
@@ -161,21 +153,38 @@ enum ModeJson {
 }
 
 /// Turns Python's snapshots into the engine's; keeps what is costly to make again.
-#[derive(Default)]
-pub struct Converter {
-    verifiers: HashMap<(String, String, Vec<u8>), Verifier>,
-    users: Option<(Vec<UserJson>, Vec<u8>, Arc<Users>)>,
+pub struct Converter<F: Family> {
+    verifiers: HashMap<(String, String, Vec<u8>), F::Verifier>,
+    users: Option<Known<F>>,
     client_tls: Option<(TlsJson, Arc<ClientTls>)>,
     backend_tls: Option<(ServerTlsJson, Arc<BackendTls>)>,
 }
 
-impl Converter {
+/// From which users' JSON and which secret they were made, and they.
+type Known<F> = (
+    Vec<UserJson>,
+    Vec<u8>,
+    Arc<Users<<F as Engine>::Credential>>,
+);
+
+impl<F: Family> Default for Converter<F> {
+    fn default() -> Self {
+        Self {
+            verifiers: HashMap::new(),
+            users: None,
+            client_tls: None,
+            backend_tls: None,
+        }
+    }
+}
+
+impl<F: Family> Converter<F> {
     /// Reads a snapshot; the error says what is wrong with it. `target_id` gives a name its number.
     pub fn snapshot(
         &mut self,
         text: &[u8],
         target_id: impl Fn(&str) -> (TargetId, Arc<TargetSigns>),
-    ) -> Result<Snapshot<Credential>, String> {
+    ) -> Result<Snapshot<F::Credential>, String> {
         let json: SnapshotJson = serde_json::from_slice(text).map_err(|e| e.to_string())?;
         let client_tls = json.tls.map(|tls| self.client_tls(tls)).transpose()?;
         let backend_tls = self.backend_tls(json.server_tls)?;
@@ -207,11 +216,7 @@ impl Converter {
         if let Some((_, tls)) = self.client_tls.as_ref().filter(|(known, _)| *known == json) {
             return Ok(tls.clone());
         }
-        let tls = Arc::new(ClientTls::from_pem(
-            &json.certificate,
-            &json.key,
-            Postgres::ALPN,
-        )?);
+        let tls = Arc::new(ClientTls::from_pem(&json.certificate, &json.key, F::ALPN)?);
         self.client_tls = Some((json, tls.clone()));
         Ok(tls)
     }
@@ -236,7 +241,11 @@ impl Converter {
         Ok(tls)
     }
 
-    fn users(&mut self, json: Vec<UserJson>, secret: &str) -> Result<Arc<Users>, String> {
+    fn users(
+        &mut self,
+        json: Vec<UserJson>,
+        secret: &str,
+    ) -> Result<Arc<Users<F::Credential>>, String> {
         let secret = self::secret(secret)?;
         if let Some((known, known_secret, users)) = &self.users {
             if *known == json && *known_secret == secret {
@@ -251,17 +260,12 @@ impl Converter {
                 let verifier = self
                     .verifiers
                     .remove(&key)
-                    .unwrap_or_else(|| dbproxy_postgres::verifier(&user.name, password, &secret));
+                    .unwrap_or_else(|| F::verifier(&user.name, password, &secret));
                 fresh.insert(key, verifier.clone());
                 verifier
             });
-            let credential = Credential {
-                method: match user.method {
-                    MethodJson::Scram => UserMethod::ScramSha256,
-                    MethodJson::Md5 => UserMethod::Md5,
-                },
-                verifiers: verifiers.collect(),
-            };
+            let credential = F::credential(&user.method, verifiers.collect())
+                .ok_or_else(|| format!("user {}: no method {}", user.name, user.method))?;
             let name: Arc<str> = user.name.as_str().into();
             let user = User {
                 name: name.clone(),
