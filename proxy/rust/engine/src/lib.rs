@@ -12,6 +12,7 @@
 )]
 
 mod cancel;
+mod canceller;
 mod listening;
 mod login;
 mod password;
@@ -22,6 +23,7 @@ mod step;
 mod users;
 
 pub use cancel::{Aim, CancelKey, CancelSecret};
+pub use canceller::{CancelProgress, Canceller};
 pub use listening::{Attention, Channels, Heard};
 pub use login::{
     Admission, BackendAsk, BackendFailure, BackendLogin, BackendProgress, ClientLogin, LoginEnv,

@@ -14,8 +14,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Aim, BackendLogin, CancelKey, CancelSecret, Channels, ClientLogin, CloseReason, Failure, Heard,
-    KillReason, Release, Rules, Steps, Traces,
+    Aim, BackendLogin, CancelKey, CancelSecret, Canceller, Channels, ClientLogin, CloseReason,
+    Failure, Heard, KillReason, Release, Rules, Steps, Traces,
 };
 
 /// What becomes of a backend whose client left.
@@ -124,10 +124,6 @@ pub trait Link: Sized {
     /// must not get it.
     fn traces(&self) -> &Traces;
 
-    /// The key that cancels this backend's statement, and the bytes of the request to send on a
-    /// new connection; `None` if the server gave no key.
-    fn cancel_request(&self) -> Option<Vec<u8>>;
-
     /// A well-behaved goodbye (Terminate); nothing where a message was forwarded only in part, which
     /// the goodbye would complete.
     fn goodbye(&self, out: &mut Vec<u8>);
@@ -198,6 +194,8 @@ pub trait Engine: Sized + 'static {
     type Session: Session<Link = Self::Link>;
     /// A ready backend; it may move to another worker's thread.
     type Link: Link + Send + 'static;
+    /// What cancels a backend's statement.
+    type Canceller: Canceller<Link = Self::Link, Credential = Self::Credential>;
 
     /// A new client's log-in.
     fn login() -> Self::ClientLogin;
@@ -213,13 +211,6 @@ pub trait Engine: Sized + 'static {
         key: CancelKey,
         out: &mut Vec<u8>,
     ) -> Self::Session;
-
-    /// Appends what asks a server for TLS, the first words of a new connection to it.
-    fn ask_for_tls(out: &mut Vec<u8>);
-
-    /// Whether the server grants that; `None` while its answer isn't there. One with anything behind
-    /// it grants nothing.
-    fn grants_tls(input: &[u8]) -> Option<bool>;
 
     /// An error for a client that has authenticated but has no session yet.
     fn farewell(failure: Failure, out: &mut Vec<u8>);

@@ -18,6 +18,7 @@
 mod aim;
 mod auth;
 mod backend_login;
+mod cancelling;
 mod channels;
 mod credential;
 mod ear;
@@ -46,6 +47,7 @@ use std::sync::Arc;
 use dbproxy_engine::{CancelKey, CancelSecret, Engine, Failure};
 
 pub use backend_login::Connecting;
+pub use cancelling::Cancelling;
 pub use credential::{
     BackendAsk, Credential, Handover, LoginEnv, LoginProgress, User, UserMethod, Users, Verifier,
 };
@@ -53,7 +55,6 @@ pub use link::Link;
 pub use login::Login;
 pub use params::Params;
 pub use session::Session;
-use startup::SslAnswer;
 #[cfg(feature = "measuring")]
 pub use statement::measure;
 pub use statement::Memory;
@@ -73,6 +74,7 @@ impl Engine for Postgres {
     type BackendLogin = Connecting;
     type Session = Session;
     type Link = Link;
+    type Canceller = Cancelling;
 
     fn login() -> Login {
         Login::default()
@@ -91,17 +93,6 @@ impl Engine for Postgres {
         out: &mut Vec<u8>,
     ) -> Session {
         Session::welcome(handover.application_name.as_deref(), params, key, out)
-    }
-
-    fn ask_for_tls(out: &mut Vec<u8>) {
-        startup::write_ssl_request(out);
-    }
-
-    fn grants_tls(input: &[u8]) -> Option<bool> {
-        match startup::ssl_answer(input) {
-            SslAnswer::NeedMore => None,
-            answer => Some(answer == SslAnswer::Granted),
-        }
     }
 
     fn farewell(failure: Failure, out: &mut Vec<u8>) {

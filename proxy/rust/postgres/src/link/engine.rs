@@ -12,7 +12,6 @@ use crate::message::{build, frontend};
 use crate::params::Params;
 use crate::sequences::Sequences;
 use crate::settings::Tracker;
-use crate::startup;
 
 use super::{CopyIn, Leave, Link, Status};
 
@@ -25,13 +24,6 @@ impl dbproxy_engine::Link for Link {
 
     fn traces(&self) -> &Traces {
         &self.traces
-    }
-
-    fn cancel_request(&self) -> Option<Vec<u8>> {
-        let key = self.key.as_ref()?;
-        let mut out = Vec::new();
-        startup::write_cancel_request(&mut out, key.id, &key.secret);
-        Some(out)
     }
 
     fn goodbye(&self, out: &mut Vec<u8>) {

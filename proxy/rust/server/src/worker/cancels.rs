@@ -1,11 +1,12 @@
-//! CancelRequests: from a client to the backend that runs its request, and nobody else's. They go to
+//! Cancels: from a client to the backend that runs its request, and nobody else's. They go to
 //! the address that the backend is connected to, under TLS if it is.
 
 use std::io::ErrorKind;
 
 use dbproxy_driver::{Buffer, Driver, Duration, Token};
 use dbproxy_engine::{
-    Aim, CancelFailure, CancelKey, Engine, Failure, KillReason, Link, Release, Session,
+    Aim, BackendAsk, CancelFailure, CancelKey, CancelProgress, Canceller, Engine, Failure,
+    KillReason, Link, Release, Session,
 };
 
 use crate::notice::Notice;
@@ -136,8 +137,18 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             backend.cancel_wanted = Some(answered);
             return;
         }
-        let request = link.cancel_request().filter(|_| aim >= Aim::Make);
-        let Some(request) = request else {
+        if aim < Aim::Make {
+            return self.let_cancel_end(key);
+        }
+        let ask = self.ask_of(key);
+        let Some(backend) = self.backends.get_mut(key) else {
+            return;
+        };
+        // Its key is as secret as what the session says.
+        let secured = backend.wire.is_tls();
+        let machine = backend.link.as_ref();
+        let machine = machine.and_then(|l| E::Canceller::new(l, secured, ask, &mut *self.random));
+        let Some(machine) = machine else {
             return self.let_cancel_end(key);
         };
         let mut askers = Vec::new();
@@ -150,13 +161,14 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             askers.append(&mut backend.cancel_askers);
         }
         backend.cancels += 1;
-        // Its key is as secret as what the session says.
-        let tls = backend.wire.is_tls().then(|| backend.origin.clone());
-        let token = self.driver.connect(backend.origin.address);
+        let origin = backend.origin.clone();
+        let token = self.driver.connect(origin.address);
         let cancel = self.cancels.insert(Cancel {
             wire: Wire::new(token),
-            request,
-            tls,
+            machine,
+            facts: None,
+            origin,
+            sent: false,
             backend: key,
             askers,
         });
@@ -165,23 +177,27 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         self.timers.set(deadline, Timer::Cancel(cancel));
     }
 
-    /// The connection is there: the request goes out, or TLS is asked for first.
-    pub(super) fn cancel_connected(&mut self, key: Key) {
-        let Some(cancel) = self.cancels.get_mut(key) else {
-            return;
-        };
-        cancel.wire.arm(&mut self.driver, true);
-        if cancel.tls.is_none() {
-            return self.send_cancel(key);
-        }
-        let mut out = Vec::new();
-        E::ask_for_tls(&mut out);
-        cancel.wire.push(&mut self.driver, &out);
-        // A plain leg's flush can't fail.
-        cancel.wire.flush(&mut self.driver).ok();
+    /// As whom one logs in to where that backend is, if it is known still.
+    fn ask_of(&self, key: Key) -> Option<BackendAsk<E::Credential>> {
+        let backend = self.backends.get(key)?;
+        let lane = self.lanes.all.get(backend.lane)?;
+        let password = self.good_password.get(&lane.identity.user);
+        self.ask(
+            &lane.identity,
+            &backend.origin,
+            password.copied().unwrap_or(0),
+        )
     }
 
-    /// Bytes from the server: its answer to the question for TLS, or its part of the handshake.
+    /// The connection is there.
+    pub(super) fn cancel_connected(&mut self, key: Key) {
+        if let Some(cancel) = self.cancels.get_mut(key) {
+            cancel.wire.arm(&mut self.driver, true);
+            self.go_on_cancelling(key);
+        }
+    }
+
+    /// Bytes from the server.
     pub(super) fn cancel_received(&mut self, key: Key, data: Buffer) {
         let Some(cancel) = self.cancels.get_mut(key) else {
             return self.driver.recycle(data);
@@ -189,56 +205,60 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         if cancel.wire.receive(&mut self.driver, data).is_err() {
             return self.fail_cancel(key, CancelFailure::TlsFailed);
         }
-        if let Some(origin) = &cancel.tls {
-            let Some(granted) = E::grants_tls(cancel.wire.input()) else {
+        self.go_on_cancelling(key);
+    }
+
+    fn go_on_cancelling(&mut self, key: Key) {
+        loop {
+            let Some(cancel) = self.cancels.get_mut(key) else {
                 return;
             };
-            let tls = match granted {
-                true => origin.start_tls().map_err(|_| CancelFailure::TlsFailed),
-                false => Err(CancelFailure::TlsRefused),
-            };
-            return match tls {
-                Ok(tls) => self.start_cancel_tls(key, tls),
-                Err(reason) => self.fail_cancel(key, reason),
-            };
-        }
-        let said = cancel.wire.input().len();
-        cancel.wire.consume(&mut self.driver, said);
-        let secured = cancel.wire.tls().is_some_and(|tls| !tls.handshaking());
-        if secured && !cancel.request.is_empty() {
-            self.send_cancel(key);
-        }
-    }
-
-    /// Begins the handshake.
-    fn start_cancel_tls(&mut self, key: Key, tls: Tls) {
-        let Some(cancel) = self.cancels.get_mut(key) else {
-            return;
-        };
-        cancel.tls = None;
-        let said = cancel.wire.input().len();
-        cancel.wire.consume(&mut self.driver, said);
-        cancel.wire.start_tls(tls);
-        if cancel.wire.kick(&mut self.driver).is_err() {
-            self.fail_cancel(key, CancelFailure::TlsFailed);
-        }
-    }
-
-    fn send_cancel(&mut self, key: Key) {
-        if let Some(cancel) = self.cancels.get_mut(key) {
-            let request = std::mem::take(&mut cancel.request);
-            cancel.wire.push(&mut self.driver, &request);
+            if cancel.wire.tls().is_some_and(Tls::handshaking) {
+                return;
+            }
+            if cancel.facts.is_none() {
+                cancel.facts = cancel.wire.tls().map(Tls::facts);
+            }
+            let mut out = Vec::new();
+            let input = cancel.wire.input();
+            let (consumed, progress) = cancel.machine.feed(input, cancel.facts.as_ref(), &mut out);
+            cancel.sent |= progress == CancelProgress::Sent;
+            cancel.wire.consume(&mut self.driver, consumed);
+            cancel.wire.push(&mut self.driver, &out);
             if cancel.wire.flush(&mut self.driver).is_err() {
-                self.fail_cancel(key, CancelFailure::TlsFailed);
+                return self.fail_cancel(key, CancelFailure::TlsFailed);
+            }
+            match progress {
+                CancelProgress::NeedMore | CancelProgress::Sent => {
+                    if consumed == 0 || cancel.wire.input().is_empty() {
+                        return;
+                    }
+                }
+                CancelProgress::StartTls => return self.start_cancel_tls(key),
+                CancelProgress::Over => return self.end_cancel(key, true),
+                CancelProgress::Failed(reason) => return self.fail_cancel(key, reason),
             }
         }
     }
 
-    /// The server closed the cancel's connection: the cancel was delivered. One that broke with the
-    /// request on its way confirms nothing: the server may still read it.
+    fn start_cancel_tls(&mut self, key: Key) {
+        let Some(cancel) = self.cancels.get_mut(key) else {
+            return;
+        };
+        let kicked = cancel.origin.start_tls().and_then(|tls| {
+            cancel.wire.start_tls(tls);
+            cancel.wire.kick(&mut self.driver)
+        });
+        if kicked.is_err() {
+            self.fail_cancel(key, CancelFailure::TlsFailed);
+        }
+    }
+
+    /// The server closed the cancel's connection, which may say that the cancel was delivered. One that
+    /// broke with the request on its way confirms nothing: the server may still read it.
     pub(super) fn cancel_closed(&mut self, key: Key, error: Option<ErrorKind>) {
-        let sent = self.cancels.get(key).is_some_and(|c| c.request.is_empty());
-        if error.is_none() && sent {
+        let sent = self.cancels.get(key).is_some_and(|cancel| cancel.sent);
+        if error.is_none() && sent && E::Canceller::ENDS_BY_CLOSING {
             self.end_cancel(key, true);
         } else {
             self.fail_cancel(key, CancelFailure::Unreachable);
@@ -290,7 +310,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             return;
         };
         backend.cancels = backend.cancels.saturating_sub(1);
-        let harmless = confirmed || !cancel.request.is_empty();
+        let harmless = confirmed || !cancel.sent;
         let settling = matches!(backend.place, BackendPlace::Settling);
         match (harmless, settling, backend.cancels) {
             (true, true, 0) => self.reuse(cancel.backend, Release::Clean),

@@ -60,7 +60,7 @@ pub struct Worker<E: Engine, D: Driver> {
     /// The last question to an ear.
     serial: u64,
     backends: Slab<Backend<E>>,
-    cancels: Slab<Cancel>,
+    cancels: Slab<Cancel<E>>,
     owners: Vec<Option<(u32, Owner)>>,
     lanes: Lanes,
     timers: Timers,

@@ -133,16 +133,13 @@ impl<E: Engine, D: Driver> Worker<E, D> {
 
     /// The socket is connected: the log-in begins.
     pub(super) fn backend_connected(&mut self, key: Key) {
-        let Some(snapshot) = self.snapshot.clone() else {
-            return;
-        };
-        let Some(backend) = self.backends.get_mut(key) else {
+        let Some(backend) = self.backends.get(key) else {
             return;
         };
         let Some(lane) = self.lanes.all.get(backend.lane) else {
             return;
         };
-        let BackendPlace::Opening(opening) = &mut backend.place else {
+        let BackendPlace::Opening(opening) = &backend.place else {
             return;
         };
         backend
@@ -151,27 +148,18 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             .address_answered(backend.origin.address);
         let deadline = opening.deadline;
         let identity = lane.identity.clone();
-        let user = snapshot.users.by_name.get(&identity.user);
-        let entry = user.and_then(|user| {
-            Some((
-                user.credential.clone(),
-                user.passwords.get(opening.password)?,
-            ))
-        });
-        let Some((credential, password)) = entry else {
+        let password = opening.password;
+        let origin = backend.origin.clone();
+        let Some(ask) = self.ask(&identity, &origin, password) else {
             let message = "the proxy has no password for this user";
             let failure = BackendFailure::found(BackendFault::NotLetIn, message);
             return self.open_failed(key, failure, false);
         };
-        let mode = backend.origin.tls_mode();
-        let ask = BackendAsk {
-            identity,
-            password: password.clone(),
-            credential,
-            keys: self.keys.clone(),
-            tls_wanted: mode != TlsMode::Disabled,
-            tls_required: !matches!(mode, TlsMode::Disabled | TlsMode::Preferred),
-            init_query: backend.origin.init_query(),
+        let Some(backend) = self.backends.get_mut(key) else {
+            return;
+        };
+        let BackendPlace::Opening(opening) = &mut backend.place else {
+            return;
         };
         let mut out = Vec::new();
         opening.login = Some(E::BackendLogin::start(ask, &mut *self.random, &mut out));
@@ -181,6 +169,26 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             return self.open_failed(key, tls_failure(&fault), false);
         }
         self.allow_until(key, deadline);
+    }
+
+    /// What a log-in with that password of the user's asks for; `None` if there is none such.
+    pub(super) fn ask(
+        &self,
+        identity: &Identity,
+        origin: &Origin,
+        password: usize,
+    ) -> Option<BackendAsk<E::Credential>> {
+        let user = self.snapshot.as_ref()?.users.by_name.get(&identity.user)?;
+        let mode = origin.tls_mode();
+        Some(BackendAsk {
+            identity: identity.clone(),
+            password: user.passwords.get(password)?.clone(),
+            credential: user.credential.clone(),
+            keys: self.keys.clone(),
+            tls_wanted: mode != TlsMode::Disabled,
+            tls_required: !matches!(mode, TlsMode::Disabled | TlsMode::Preferred),
+            init_query: origin.init_query(),
+        })
     }
 
     pub(super) fn go_on_opening(&mut self, key: Key) {

@@ -176,14 +176,18 @@ impl<E: Engine> Backend<E> {
     }
 }
 
-/// A CancelRequest under way.
-pub struct Cancel {
+/// A cancel under way.
+pub struct Cancel<E: Engine> {
     /// Its connection.
     pub wire: Wire,
-    /// The bytes to deliver; none once they are on their way.
-    pub request: Vec<u8>,
-    /// Where to start TLS as the session has it; `None` once it is granted, or where none is wanted.
-    pub tls: Option<Origin>,
+    /// What is said on it.
+    pub machine: E::Canceller,
+    /// What its finished TLS handshake found out.
+    pub facts: Option<TlsFacts>,
+    /// How its backend was opened.
+    pub origin: Origin,
+    /// It may strike by now.
+    pub sent: bool,
     /// Whose statement it ends.
     pub backend: Key,
     /// Who is told when it is over: connections of the front thread's.
