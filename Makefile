@@ -57,6 +57,7 @@ test: ## Run every test of the project, from unit to end-to-end
 test-unit: python ## Run the tests that need no server, with 2,000 seeds of the simulation
 	@$(NODE) require build cluster database
 	@$(NODE) install
+	@$(NODE) mysql
 	@$(NODE) binaries
 	$(call step,Unit and contract tests,$(PYTEST) -n auto --dist loadgroup tests/unit tests/contract)
 	$(call step,Rust tests and simulation,$(CARGO) test $(WORKSPACE))

@@ -6,7 +6,19 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from . import binaries, console, databases, images, kind, local, packages, paths, peers, python
+from . import (
+    binaries,
+    console,
+    databases,
+    images,
+    kind,
+    local,
+    mysql,
+    packages,
+    paths,
+    peers,
+    python,
+)
 
 COMMANDS = {
     "up": "start the cluster, or find it running",
@@ -17,6 +29,7 @@ COMMANDS = {
     "core": "build the engine and link it into proxy/dbproxy",
     "peers": "fetch a PgBouncer that knows prepared statements, where that can be had",
     "databases": "fetch PostgreSQL servers of other majors (all, or those named)",
+    "mysql": "fetch the servers of MySQL and MariaDB",
     "status": "say which of its processes run",
     "stop-apiserver": "take the API server away (a fault for tests)",
     "start-apiserver": "and bring it back",
@@ -47,6 +60,7 @@ def main() -> None:
         "core": python.core,
         "peers": peers.ensure,
         "databases": lambda: databases.ensure(words),
+        "mysql": mysql.ensure,
         "install": lambda: packages.install(packages.TESTS),
     }
     if arguments.command in changes:

@@ -21,6 +21,8 @@ TARGET = CACHE / "target"
 CORE = CACHE / "core"
 # One folder a major: bin, lib, share.
 DATABASES = CACHE / "postgresql"
+# A folder for each of the two kinds.
+MYSQL = CACHE / "mysql"
 PGBOUNCER = CACHE / "pgbouncer"
 
 PKI = CLUSTER / "pki"

@@ -1,0 +1,108 @@
+"""Fixtures for throw-away MySQL and MariaDB servers (mysql_servers.py).
+
+A data directory with the users is made once per session and kind; each server is a copy of it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.certificates import Authority
+from tests.mysql_servers import KINDS, Kind, MySQL, make_data
+from tests.servers import new_home
+
+
+class MySQLFactory:
+    """Makes servers, and ends them all when it is closed."""
+
+    def __init__(self, kind: Kind, template: Path) -> None:
+        self.kind = kind
+        self._template = template
+        self._servers: list[MySQL] = []
+
+    def __call__(
+        self,
+        name: str = "db-0",
+        *,
+        tls: Authority | None = None,
+        start: bool = True,
+        **settings: Any,
+    ) -> MySQL:
+        """A fresh server of its own."""
+        server = MySQL(new_home(name), name, self.kind)
+        self._servers.append(server)
+        copy = ["cp", "-a", "--reflink=auto", str(self._template / "data"), str(server.data)]
+        subprocess.run(copy, check=True)
+        server.configure(**settings)
+        if tls is not None:
+            server.enable_tls(tls)
+        return server.start() if start else server
+
+    def replica_of(self, primary: MySQL, name: str = "db-1", *, delay: int = 0) -> MySQL:
+        """A server that replicates from a primary that has not been changed yet."""
+        replica = self(name)
+        replica.follow(primary, delay=delay)
+        return replica
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.close()
+
+
+class MySQLTemplates:
+    """The data directories to be copied, each made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._homes: dict[str, Path] = {}
+
+    def of(self, kind: Kind) -> Path:
+        if kind.name not in self._homes:
+            home = new_home(f"{kind.name}-template")
+            self._homes[kind.name] = home
+            make_data(kind, home)
+        return self._homes[kind.name]
+
+    def close(self) -> None:
+        for home in self._homes.values():
+            shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def mysql_templates() -> Iterator[MySQLTemplates]:
+    """Stopped servers with all users and databases, to be copied."""
+    templates = MySQLTemplates()
+    try:
+        yield templates
+    finally:
+        templates.close()
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def mysql_kind(request: pytest.FixtureRequest) -> Kind:
+    """MySQL and MariaDB, one after the other."""
+    return KINDS[request.param]
+
+
+@pytest.fixture
+def make_mysql(mysql_kind: Kind, mysql_templates: MySQLTemplates) -> Iterator[MySQLFactory]:
+    """Servers of either kind for one test, which may do with them as it likes."""
+    factory = MySQLFactory(mysql_kind, mysql_templates.of(mysql_kind))
+    try:
+        yield factory
+    finally:
+        factory.close()
+
+
+@pytest.fixture(scope="module")
+def mysql(mysql_kind: Kind, mysql_templates: MySQLTemplates) -> Iterator[MySQL]:
+    """A server of either kind for all tests of a module, which leave it as they found it."""
+    factory = MySQLFactory(mysql_kind, mysql_templates.of(mysql_kind))
+    try:
+        yield factory()
+    finally:
+        factory.close()
