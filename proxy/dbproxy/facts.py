@@ -58,6 +58,12 @@ class ServerFacts:
     replay_lag: float | None = None
     # Another value: sessions that begin now differ from those that began before.
     defaults: str = ""
+    # MySQL's and MariaDB's only: the version that its greeting tells, to the letter (drivers go by
+    # it), which one it is, what it has run, and what is wrong with how it follows others.
+    version: str = ""
+    server_id: str = ""
+    gtid: str = ""
+    replication_fault: str = ""
 
     @property
     def usable_connections(self) -> int:

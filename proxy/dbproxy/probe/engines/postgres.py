@@ -1,24 +1,15 @@
-"""PostgreSQL asked for its health and role, by one standing connection per target.
-
-A missed deadline drops the connection instead of cancelling the query: a cancel would open another
-connection, and the target may be one that must not hear from us any more.
-"""
+"""PostgreSQL asked for its health and role, by one standing connection per target (`standing`)."""
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from dbproxy.facts import Login, Probe, ServerFacts
+from dbproxy.facts import ServerFacts
 from dbproxy.probe.engines.base import Attempt, Failure, ProbeSpec, failure_of
 from dbproxy.probe.engines.postgres_session import Entry, MakeLogin, ServerError, Session
+from dbproxy.probe.engines.standing import StandingProbe
 
-CONNECT_DEADLINE = 3.0
-QUERY_DEADLINE = 2.0
-# Between two tries of new credentials while the connection by the former ones stands.
-RENEW_AGAIN = 10.0
 # The first that exists is used: none of them must.
 DATABASES = ("postgres", "template1")
 # SQLSTATEs (PostgreSQL, appendix A).
@@ -59,206 +50,57 @@ def postgres_failure(error: BaseException) -> Failure:
     return Failure("CONNECTION_FAILED", decisive=error.sqlstate != NO_ROOM, message=message)
 
 
-class PostgresProbe:
+class PostgresProbe(StandingProbe[Session]):
     """Implements `base.TargetProbe`."""
 
     def __init__(self, spec: ProbeSpec, make_login: MakeLogin) -> None:
-        self._spec = spec
+        super().__init__(spec)
         self._make_login = make_login
-        self._standing: Session | None = None
-        # Whatever has a socket, log-in trials too: an abort ends them all.
-        self._sessions: set[Session] = set()
-        self._aborts = 0
-        # Besides the standing connection there is one more at a time (planner.PROBES_PER_POD).
-        self._second = asyncio.Lock()
-        self._renew_at: float | None = None
-        self._note = ""
 
-    async def ask(self, addresses: Sequence[str]) -> Probe:
-        asked_at = asyncio.get_running_loop().time()
-        began = time.perf_counter()
-        try:
-            server = await self._ask(addresses)
-        except Exception as error:
-            failure = postgres_failure(error)
-            self._drop()
-            return Probe(
-                target=self._spec.name,
-                state="LOCAL" if failure.local else "FAILED",
-                asked_at=asked_at,
-                took=time.perf_counter() - began,
-                reason=failure.reason,
-                decisive=failure.decisive,
-                message=failure.message,
-            )
-        took = time.perf_counter() - began
-        return Probe(self._spec.name, "OK", asked_at, took, server=server, message=self._note)
+    def _make_session(self) -> Session:
+        return Session(self._spec, self._make_login)
 
-    def renew(self, spec: ProbeSpec) -> None:
-        self._spec = spec
-        if self._standing is not None:
-            self._renew_at = asyncio.get_running_loop().time()
+    def _failure(self, error: BaseException) -> Failure:
+        return postgres_failure(error)
 
-    def abort(self) -> None:
-        self._aborts += 1
-        self._standing = None
-        for session in list(self._sessions):
-            session.abort()
+    def _is_full(self, error: BaseException) -> bool:
+        return isinstance(error, ServerError) and error.sqlstate == NO_ROOM
 
-    async def close(self) -> None:
-        session, self._standing = self._standing, None
-        if session is not None:
-            await self._leave(session)
-        self.abort()
+    def _took_password(self, error: BaseException) -> bool:
+        # Only that database is not for this user.
+        return isinstance(error, ServerError) and error.sqlstate in NOT_THAT_DATABASE
 
-    async def try_login(self, attempt: Attempt, addresses: Sequence[str]) -> Login:
-        async with self._second:
-            return await self._try_login(attempt, addresses)
-
-    async def _try_login(self, attempt: Attempt, addresses: Sequence[str]) -> Login:
-        user = attempt.user
-        refused = Login(user, self._spec.name, ok=False, reason="UNREACHABLE")
-        for number, password in enumerate(attempt.passwords):
-            note = "" if number == 0 else "with the previous password"
+    async def _enter(self, addresses: Sequence[str], password: str) -> Session:
+        for database in DATABASES[:-1]:
             try:
-                session = await self._open_any(
-                    addresses, Entry("", user, password, DATABASES[0], attempt.scram_only)
-                )
-            except Exception as error:
-                if isinstance(error, ServerError) and error.sqlstate in NOT_THAT_DATABASE:
-                    # The password was taken; only that database is not for this user.
-                    return Login(user, self._spec.name, ok=True, message=note)
-                if isinstance(error, ServerError) and error.sqlstate == NO_ROOM:
-                    return Login(user, self._spec.name, False, "TOO_MANY_CONNECTIONS", str(error))
-                failure = postgres_failure(error)
-                refused = Login(user, self._spec.name, False, failure.reason, failure.message)
-                if failure.reason != "AUTH_FAILURE":
-                    return refused
-            else:
-                await self._leave(session)
-                return Login(user, self._spec.name, ok=True, message=note)
-        return refused
-
-    async def _ask(self, addresses: Sequence[str]) -> ServerFacts:
-        aborts = self._aborts
-        if self._standing is not None and self._standing.address not in addresses:
-            self._drop()
-        if self._standing is not None:
-            try:
-                facts = await self._query(self._standing)
-                await self._try_renewal(self._standing, addresses)
-                return facts
-            except TimeoutError:
-                raise
-            except Exception:
-                # An old connection that broke says little: whether a new one can be had, counts.
-                if self._aborts != aborts:
-                    raise
-                self._drop()
-        self._standing = await self._enter_by_any(addresses)
-        return await self._query(self._standing)
-
-    async def _try_renewal(self, standing: Session, addresses: Sequence[str]) -> None:
-        """Replace the connection that stands if the newest password works."""
-        now = asyncio.get_running_loop().time()
-        if self._renew_at is None or now < self._renew_at or self._second.locked():
-            return
-        aborts = self._aborts
-        async with self._second:
-            try:
-                session = await self._enter(addresses, self._spec.passwords[0])
-            except Exception as error:
-                if self._aborts != aborts:
-                    raise
-                self._renew_at = now + RENEW_AGAIN
-                self._note = f"the monitor's new password does not work: {error}"
-                return
-        self._standing, self._renew_at, self._note = session, None, ""
-        await self._leave(standing)
-
-    async def _enter_by_any(self, addresses: Sequence[str]) -> Session:
-        """By the newest password that works."""
-        self._renew_at, self._note = None, ""
-        newest, *older = self._spec.passwords
-        try:
-            return await self._enter(addresses, newest)
-        except ServerError as error:
-            if not error.sqlstate.startswith(NOT_AUTHORIZED):
-                raise
-            refused = error
-        for password in older:
-            try:
-                session = await self._enter(addresses, password)
+                return await self._enter_by(addresses, self._monitor(password, database))
             except ServerError as error:
-                if not error.sqlstate.startswith(NOT_AUTHORIZED):
+                if error.sqlstate not in NOT_THAT_DATABASE:
                     raise
-            else:
-                self._renew_at = asyncio.get_running_loop().time() + RENEW_AGAIN
-                self._note = f"the monitor's new password does not work: {refused}"
-                return session
-        raise refused
+        return await self._enter_by(addresses, self._monitor(password, DATABASES[-1]))
+
+    def _monitor(self, password: str, database: str) -> Entry:
+        # Nothing says by what the monitor logs in.
+        return Entry("", self._spec.user, password, database, scram_only=False)
+
+    async def _enter_as(self, addresses: Sequence[str], attempt: Attempt, password: str) -> Session:
+        return await self._enter_by(
+            addresses, Entry("", attempt.user, password, DATABASES[0], attempt.scram_only)
+        )
+
+    async def _enter_by(self, addresses: Sequence[str], entry: Entry) -> Session:
+        return await self._open_any(
+            addresses, lambda session, address: session.open(replace(entry, address=address))
+        )
 
     async def _query(self, session: Session) -> ServerFacts:
-        async with asyncio.timeout(QUERY_DEADLINE):
-            row = await session.row(ASK)
+        row = await session.row(ASK)
         try:
             return _facts(row)
         except (KeyError, ValueError) as error:
             raise ConnectionError(
                 "the server answered with another row than was asked for"
             ) from error
-
-    def _monitor(self, password: str, database: str) -> Entry:
-        # Nothing says by what the monitor logs in.
-        return Entry("", self._spec.user, password, database, scram_only=False)
-
-    async def _enter(self, addresses: Sequence[str], password: str) -> Session:
-        for database in DATABASES[:-1]:
-            try:
-                return await self._open_any(addresses, self._monitor(password, database))
-            except ServerError as error:
-                if error.sqlstate not in NOT_THAT_DATABASE:
-                    raise
-        return await self._open_any(addresses, self._monitor(password, DATABASES[-1]))
-
-    async def _open_any(self, addresses: Sequence[str], entry: Entry) -> Session:
-        """At the first address that answers; a silent one leaves time for those behind it."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + CONNECT_DEADLINE
-        aborts = self._aborts
-        error: Exception = OSError("it has no address")
-        for number, address in enumerate(addresses):
-            share = (until - loop.time()) / (len(addresses) - number)
-            try:
-                async with asyncio.timeout(share):
-                    return await self._open(replace(entry, address=address))
-            except OSError as problem:
-                if self._aborts != aborts:
-                    raise
-                error = problem
-        raise error
-
-    async def _open(self, entry: Entry) -> Session:
-        session = Session(self._spec, self._make_login)
-        self._sessions.add(session)
-        try:
-            await session.open(entry)
-        except BaseException:
-            self._sessions.discard(session)
-            raise
-        return session
-
-    def _drop(self) -> None:
-        session, self._standing = self._standing, None
-        if session is not None:
-            self._sessions.discard(session)
-            session.abort()
-
-    async def _leave(self, session: Session) -> None:
-        try:
-            await session.leave()
-        finally:
-            self._sessions.discard(session)
 
 
 def _facts(row: Mapping[str, str | None]) -> ServerFacts:

@@ -13,20 +13,13 @@ import pytest
 from tests.certificates import Authority
 from tests.fix_postgres import PostgresFactory
 from tests.servers import PASSWORDS, Postgres, free_port
-from tests.waiting import DEADLINE, until
+from tests.waiting import until
 
 from dbproxy.dataplane import backend_login
 from dbproxy.facts import Probe, ServerFacts
-from dbproxy.probe.engines import postgres as postgres_module
+from dbproxy.probe.engines import standing as standing_module
 from dbproxy.probe.engines.base import Attempt, ProbeSpec, failure_of, resolve
 from dbproxy.probe.engines.postgres import PostgresProbe
-
-
-@pytest.fixture(autouse=True)
-def busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that answers late is no fault here: the machine is busy."""
-    monkeypatch.setattr(postgres_module, "CONNECT_DEADLINE", DEADLINE)
-    monkeypatch.setattr(postgres_module, "QUERY_DEADLINE", DEADLINE)
 
 
 def spec_of(server: Postgres, **changes: object) -> ProbeSpec:
@@ -169,7 +162,7 @@ async def test_a_frozen_server_misses_its_deadline(
     assert (await probe.ask(addresses)).state == "OK"
     server.freeze()
     with monkeypatch.context() as impatient:
-        impatient.setattr(postgres_module, "QUERY_DEADLINE", 0.1)
+        impatient.setattr(standing_module, "QUERY_DEADLINE", 0.1)
         found = await probe.ask(addresses)
     assert (found.state, found.reason, found.decisive) == ("FAILED", "UNREACHABLE", False)
     server.thaw()
@@ -288,7 +281,7 @@ async def test_a_previous_password_is_used_while_the_newest_is_refused(postgres:
 async def test_the_standing_connection_stays_until_new_credentials_work(
     make_postgres: PostgresFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_module, "RENEW_AGAIN", 0.0)
+    monkeypatch.setattr(standing_module, "RENEW_AGAIN", 0.0)
     server = make_postgres()
     address = [f"127.0.0.1:{server.port}"]
     probe = probe_of(spec_of(server))

@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 from tests.certificates import Authority
+from tests.scripted_server import SECRET, Serve, Server
 
 from dbproxy.dataplane import backend_login
 from dbproxy.facts import ServerFacts
-from dbproxy.probe.engines.base import Attempt, ProbeSpec
+from dbproxy.probe.engines.base import Attempt
 from dbproxy.probe.engines.postgres import PostgresProbe
-
-SECRET = "a-secret-password"
 
 
 def message(tag: bytes, body: bytes = b"") -> bytes:
@@ -39,63 +37,6 @@ def the_row(*values: str | None) -> bytes:
 SSL_REQUEST = struct.pack("!I", 80877103)
 CLEARTEXT = message(b"R", struct.pack("!I", 3))
 AUTHENTICATED = message(b"R", struct.pack("!I", 0)) + message(b"Z", b"I")
-
-
-@dataclass
-class Server:
-    """Plays a script to each client, and keeps what it was told."""
-
-    port: int = 0
-    heard: bytearray = field(default_factory=bytearray)
-    connections: int = 0
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def spec(self, mode: str) -> ProbeSpec:
-        return ProbeSpec("db", "127.0.0.1", self.port, "monitor", (SECRET,), mode, None)
-
-
-Play = Callable[[Server, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-Serve = Callable[[Play], Awaitable[Server]]
-
-
-@pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
-    servers: list[asyncio.Server] = []
-    clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
-
-    async def begin(play: Play) -> Server:
-        server = Server()
-
-        async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            server.connections += 1
-            task = asyncio.current_task()
-            assert task is not None
-            clients[task] = writer
-            try:
-                await play(server, reader, writer)
-                while data := await reader.read(4096):
-                    server.heard += data
-            except (ConnectionError, asyncio.IncompleteReadError):
-                pass
-            finally:
-                server.ended.set()
-                writer.transport.abort()
-
-        listening = await asyncio.start_server(client, "127.0.0.1", 0)
-        servers.append(listening)
-        server.port = listening.sockets[0].getsockname()[1]
-        return server
-
-    yield begin
-    for listening in servers:
-        listening.close()
-    for writer in clients.values():
-        writer.transport.abort()
-    await asyncio.gather(*clients)
 
 
 async def startup(server: Server, reader: asyncio.StreamReader) -> None:
@@ -261,7 +202,7 @@ async def test_a_silent_first_address_leaves_time_for_the_second(
         fields = b"SFATAL\0C28P01\0Mwrong password\0\0"
         writer.write(message(b"E", fields))
 
-    monkeypatch.setattr("dbproxy.probe.engines.postgres.CONNECT_DEADLINE", 4.0)
+    monkeypatch.setattr("dbproxy.probe.engines.standing.CONNECT_DEADLINE", 4.0)
     silent, speaking = await serve(never_answer), await serve(refuse)
     probe = PostgresProbe(speaking.spec("DISABLED"), backend_login)
     found = await probe.ask([silent.address, speaking.address])
