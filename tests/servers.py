@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 HOST = "127.0.0.1"
 DEADLINE = 30.0
+PORT_BLOCKS = 14
 SUPERUSER = "postgres"
 # Password of each role; `legacy` has an MD5 verifier, the others SCRAM.
 PASSWORDS = {
@@ -91,19 +92,32 @@ def wait_until(what: Callable[[], T], message: str, deadline: float = DEADLINE) 
         time.sleep(0.01)
 
 
+@functools.cache
 def own_ports() -> Iterator[int]:
-    """Ports below those that outgoing sockets get; test processes at work together share none."""
+    """Ports below those that outgoing sockets get; test processes at work together share none, be
+    they of one run or of several."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    first = 18_000 + worker % 14 * 1_000
+    blocks = [(worker + number) % PORT_BLOCKS for number in range(PORT_BLOCKS)]
+    first = 18_000 + next(filter(_is_claimed, blocks), blocks[0]) * 1_000
     return itertools.cycle(range(first, first + 1_000))
 
 
-PORTS = own_ports()
+def _is_claimed(block: int) -> bool:
+    """Whether these ports are this process's now, for as long as it lives."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        # An abstract name, which nobody need clear away.
+        claim.bind(f"\0dbproxy-test-ports-{block}")
+    except OSError:
+        claim.close()
+        return False
+    claim.detach()
+    return True
 
 
 def free_port() -> int:
     """A port that nobody listens on, and that won't be given away again soon."""
-    for port in PORTS:
+    for port in own_ports():
         with socket.socket() as sock, contextlib.suppress(OSError):
             sock.bind((HOST, port))
             return port
