@@ -1,7 +1,8 @@
-//! The wire protocol of MySQL and MariaDB: so far its messages and its proofs of passwords.
+//! The wire protocol of MySQL and MariaDB: so far its messages and its log-ins.
 //!
 //! Sans-IO: bytes in, values out, and back. `message` reads and writes what is said on both legs;
-//! `auth` makes and checks the proofs that a log-in exchanges.
+//! `auth` makes and checks the proofs that a log-in exchanges; `login` and `backend_login` bring the two
+//! legs up.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
@@ -14,4 +15,19 @@
 )]
 
 pub mod auth;
+mod backend_login;
+mod credential;
+mod failure;
+mod login;
+mod manner;
 pub mod message;
+mod params;
+mod texts;
+
+pub use backend_login::{Connecting, Ready, SETUP};
+pub use credential::{
+    BackendAsk, Credential, Handover, LoginEnv, LoginProgress, User, UserMethod, Users, Verifier,
+};
+pub use login::Login;
+pub use manner::Manner;
+pub use params::{Kind, Params, Server};

@@ -109,22 +109,22 @@ impl Capabilities {
     }
 
     /// Whether all of these are set.
-    pub fn has(self, others: Self) -> bool {
+    pub const fn has(self, others: Self) -> bool {
         self.0 & others.0 == others.0
     }
 
     /// Of both.
-    pub fn and(self, others: Self) -> Self {
+    pub const fn and(self, others: Self) -> Self {
         Self(self.0 & others.0)
     }
 
     /// With these.
-    pub fn with(self, others: Self) -> Self {
+    pub const fn with(self, others: Self) -> Self {
         Self(self.0 | others.0)
     }
 
     /// Without these.
-    pub fn without(self, others: Self) -> Self {
+    pub const fn without(self, others: Self) -> Self {
         Self(self.0 & !others.0)
     }
 

@@ -1,0 +1,114 @@
+//! What is done in a session before anybody gets it: what it is to report is set, the init query runs.
+
+use std::sync::Arc;
+
+use crate::manner::Manner;
+use crate::message::capability::MULTI_STATEMENTS;
+use crate::message::session_track::{self, Change};
+use crate::message::{command, frame, ok, status};
+
+use super::answer::{self, Answer, Said};
+use super::{broken, Connecting, Fails, Next, State};
+
+/// What a server is to tell of each session, so that the proxy need not guess. `*` is every variable.
+pub const SETUP: &str = "SET session_track_schema=ON, session_track_system_variables='*', \
+    session_track_state_change=ON, session_track_transaction_info=STATE";
+/// COM_SET_OPTION: one statement a query.
+const MULTI_STATEMENTS_OFF: [u8; 2] = [1, 0];
+/// The status flags that speak of a session, not of a statement; MariaDB's last one is ANSI_QUOTES.
+const LASTING: u16 = status::AUTOCOMMIT | status::NO_BACKSLASH_ESCAPES | 0x8000;
+
+impl<L> Connecting<L> {
+    pub(super) fn logged_in(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Fails<Next> {
+        self.end_of(Answer::Head, payload)?;
+        self.command(command::QUERY, SETUP.as_bytes(), out);
+        self.state = State::Setup;
+        Ok(Next::More)
+    }
+
+    pub(super) fn initialise(&mut self, out: &mut Vec<u8>) -> Fails<Next> {
+        let Some(sql) = self.ask.init_query.clone() else {
+            return self.over();
+        };
+        self.command(command::QUERY, sql.as_bytes(), out);
+        self.state = State::Init(Answer::Head);
+        Ok(Next::More)
+    }
+
+    pub(super) fn initialising(
+        &mut self,
+        mut answer: Answer,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Fails<Next> {
+        let said = answer.take(payload, self.capabilities());
+        match said.ok_or_else(|| broken("the init query has an answer that can't be followed"))? {
+            Said::Part => {
+                self.state = State::Init(answer);
+                Ok(Next::More)
+            }
+            Said::Over(end) => {
+                self.heard(&end)?;
+                if answer::goes_on(&end) {
+                    self.state = State::Init(Answer::Head);
+                    return Ok(Next::More);
+                }
+                if end.status & status::IN_TRANS != 0 {
+                    return Err(broken("the init query left a transaction open"));
+                }
+                self.forbid_several(out)
+            }
+        }
+    }
+
+    /// Several statements are the init query's alone where the clients don't send them.
+    fn forbid_several(&mut self, out: &mut Vec<u8>) -> Fails<Next> {
+        let wanted = Manner::of(&self.ask.identity).capabilities;
+        if wanted.has(MULTI_STATEMENTS) {
+            return self.over();
+        }
+        if let Some(ready) = &mut self.ready {
+            ready.capabilities = ready.capabilities.without(MULTI_STATEMENTS);
+        }
+        self.command(command::SET_OPTION, &MULTI_STATEMENTS_OFF, out);
+        self.state = State::Option;
+        Ok(Next::More)
+    }
+
+    pub(super) fn over(&mut self) -> Fails<Next> {
+        let ready = self.ready.take();
+        ready
+            .map(Next::Ready)
+            .ok_or_else(|| broken("the log-in is over"))
+    }
+
+    fn command(&mut self, kind: u8, text: &[u8], out: &mut Vec<u8>) {
+        self.sequence = frame::packets(out, 0, |out| {
+            out.push(kind);
+            out.extend_from_slice(text);
+        });
+    }
+
+    /// The one OK that must be there.
+    pub(super) fn end_of(&mut self, mut answer: Answer, payload: &[u8]) -> Fails {
+        match answer.take(payload, self.capabilities()) {
+            Some(Said::Over(end)) if !answer::goes_on(&end) => self.heard(&end),
+            _ => Err(broken("an unexpected answer where an OK must be")),
+        }
+    }
+
+    /// Takes in what an OK says of the session.
+    fn heard(&mut self, end: &ok::Ok<'_>) -> Fails {
+        let Some(ready) = &mut self.ready else {
+            return Ok(());
+        };
+        let changes = session_track::parse(end.changes.unwrap_or_default());
+        for change in changes.ok_or_else(|| broken("a broken report of what changed"))? {
+            if let Change::Schema(name) = change {
+                ready.database = (!name.is_empty()).then(|| name.into());
+            }
+        }
+        Arc::make_mut(&mut ready.params).status = end.status & LASTING;
+        Ok(())
+    }
+}

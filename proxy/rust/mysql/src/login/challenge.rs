@@ -1,0 +1,78 @@
+//! What a client is to make its proof for, and whether it has.
+
+use crate::auth::{caching_sha2, ed25519, native};
+use crate::credential::{UserMethod, Verifier};
+use crate::message::greeting::SCRAMBLE;
+
+/// What one proof is asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Challenge {
+    pub(super) method: UserMethod,
+    scramble: [u8; ed25519::LENGTH],
+}
+
+/// What prints it keeps what it is to itself, as what a proof is made for is half of that.
+impl std::fmt::Debug for Challenge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.method.fmt(f)
+    }
+}
+
+impl Challenge {
+    /// A fresh one. Clients read a scramble up to a NUL, and old ones don't like a `$` nor what isn't ASCII.
+    pub(super) fn draw(method: UserMethod, random: &mut dyn FnMut(&mut [u8])) -> Self {
+        let mut scramble = [0; ed25519::LENGTH];
+        random(&mut scramble);
+        for byte in &mut scramble {
+            *byte &= 0x7f;
+            if matches!(*byte, 0 | b'$') {
+                *byte += 1;
+            }
+        }
+        Self { method, scramble }
+    }
+
+    /// The same for a proof by another method.
+    pub(super) fn by(self, method: UserMethod) -> Self {
+        Self { method, ..self }
+    }
+
+    /// As a greeting has it: both plugins that one may name have scrambles of that length.
+    pub(super) fn short(&self) -> [u8; SCRAMBLE] {
+        let short = self.scramble.first_chunk();
+        short.copied().unwrap_or([0; SCRAMBLE])
+    }
+
+    /// As a request to switch has it.
+    pub(super) fn data(&self) -> Vec<u8> {
+        match self.method {
+            UserMethod::CachingSha2 | UserMethod::Native => [&self.short()[..], b"\0"].concat(),
+            UserMethod::Ed25519 => self.scramble.to_vec(),
+        }
+    }
+
+    /// Whether what stands in a response is a proof by `method` for this, right or wrong: those of two of
+    /// them are made for the same scramble, whichever was named.
+    pub(super) fn is_answered(&self, method: UserMethod, proof: &[u8]) -> bool {
+        match method {
+            UserMethod::CachingSha2 => proof.len() == caching_sha2::LENGTH,
+            UserMethod::Native => proof.len() == native::LENGTH,
+            UserMethod::Ed25519 => false,
+        }
+    }
+
+    /// Whether that proves one of these passwords. All are tried, so that time tells nothing.
+    pub(super) fn is_met(&self, proof: &[u8], verifiers: &[Verifier]) -> bool {
+        let short = self.short();
+        let mut proven = false;
+        for kept in verifiers {
+            let right = match self.method {
+                UserMethod::CachingSha2 => caching_sha2::proves(proof, &short, &kept.caching_sha2),
+                UserMethod::Native => native::proves(proof, &short, &kept.native),
+                UserMethod::Ed25519 => ed25519::proves(proof, &self.scramble, &kept.ed25519),
+            };
+            proven |= right & kept.opens;
+        }
+        proven
+    }
+}
