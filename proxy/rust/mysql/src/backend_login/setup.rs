@@ -21,7 +21,7 @@ const LASTING: u16 = status::AUTOCOMMIT | status::NO_BACKSLASH_ESCAPES | 0x8000;
 impl<L> Connecting<L> {
     pub(super) fn logged_in(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Fails<Next> {
         self.end_of(Answer::Head, payload)?;
-        self.command(command::QUERY, SETUP.as_bytes(), out);
+        self.query(SETUP, out);
         self.state = State::Setup;
         Ok(Next::More)
     }
@@ -30,7 +30,7 @@ impl<L> Connecting<L> {
         let Some(sql) = self.ask.init_query.clone() else {
             return self.over();
         };
-        self.command(command::QUERY, sql.as_bytes(), out);
+        self.query(&sql, out);
         self.state = State::Init(Answer::Head);
         Ok(Next::More)
     }
@@ -70,7 +70,10 @@ impl<L> Connecting<L> {
         if let Some(ready) = &mut self.ready {
             ready.capabilities = ready.capabilities.without(MULTI_STATEMENTS);
         }
-        self.command(command::SET_OPTION, &MULTI_STATEMENTS_OFF, out);
+        self.sequence = frame::packets(out, 0, |out| {
+            out.push(command::SET_OPTION);
+            out.extend_from_slice(&MULTI_STATEMENTS_OFF);
+        });
         self.state = State::Option;
         Ok(Next::More)
     }
@@ -82,10 +85,10 @@ impl<L> Connecting<L> {
             .ok_or_else(|| broken("the log-in is over"))
     }
 
-    fn command(&mut self, kind: u8, text: &[u8], out: &mut Vec<u8>) {
+    fn query(&mut self, sql: &str, out: &mut Vec<u8>) {
+        let agreed = self.capabilities();
         self.sequence = frame::packets(out, 0, |out| {
-            out.push(kind);
-            out.extend_from_slice(text);
+            command::write_query(sql.as_bytes(), agreed, out);
         });
     }
 

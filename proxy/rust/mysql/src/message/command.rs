@@ -1,6 +1,8 @@
 //! Commands: the first byte of a client's payload ("Command Phase" in MySQL's manual of its source,
 //! "2 - Text protocol" and "3 - Binary protocol" in MariaDB's knowledge base).
 
+use super::capability::{Capabilities, QUERY_ATTRIBUTES};
+
 /// Internal to servers; refused from anybody.
 pub const SLEEP: u8 = 0x00;
 /// The client leaves; nothing answers.
@@ -71,3 +73,15 @@ pub const CLONE: u8 = 0x20;
 pub const SUBSCRIBE_GROUP_REPLICATION_STREAM: u8 = 0x21;
 /// MariaDB: executes for many rows of parameters.
 pub const STMT_BULK_EXECUTE: u8 = 0xfa;
+
+/// In front of a query's text where attributes were agreed on: none, of one set.
+const NO_ATTRIBUTES: [u8; 2] = [0, 1];
+
+/// Appends the payload of a query of the proxy's own.
+pub fn write_query(sql: &[u8], agreed: Capabilities, out: &mut Vec<u8>) {
+    out.push(QUERY);
+    if agreed.has(QUERY_ATTRIBUTES) {
+        out.extend_from_slice(&NO_ATTRIBUTES);
+    }
+    out.extend_from_slice(sql);
+}
