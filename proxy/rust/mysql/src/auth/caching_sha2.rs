@@ -55,8 +55,8 @@ pub fn proves(proof: &[u8], scramble: &[u8; SCRAMBLE], stored: &[u8; LENGTH]) ->
     hash(&[&once]).ct_eq(stored).into()
 }
 
-/// The answer to [`FULL_WANTED`] inside TLS: whoever reads it has the password. Only for a server that
-/// somebody verified. A NUL ends it, so one inside can't be sent.
+/// The answer to [`FULL_WANTED`] inside TLS: whoever reads it has the password. Who gives it must have verified
+/// the server, or not care. A NUL ends it, so one inside can't be sent.
 pub fn in_clear(password: &[u8]) -> Option<Vec<u8>> {
     (!password.contains(&0)).then(|| [password, b"\0"].concat())
 }
