@@ -1,8 +1,9 @@
-//! The wire protocol of MySQL and MariaDB: so far its messages and its log-ins.
+//! The wire protocol of MySQL and MariaDB: so far its messages, its log-ins, and what a text of
+//! statements does.
 //!
 //! Sans-IO: bytes in, values out, and back. `message` reads and writes what is said on both legs;
 //! `auth` makes and checks the proofs that a log-in exchanges; `login` and `backend_login` bring the two
-//! legs up.
+//! legs up; `statement` judges texts.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
@@ -22,6 +23,7 @@ mod login;
 mod manner;
 pub mod message;
 mod params;
+pub mod statement;
 mod texts;
 
 pub use backend_login::{Connecting, Ready, SETUP};
