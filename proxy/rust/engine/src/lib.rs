@@ -18,7 +18,6 @@ mod login;
 mod password;
 mod reader;
 mod reason;
-mod reasons;
 mod session;
 mod step;
 mod users;
@@ -33,7 +32,6 @@ pub use login::{
 pub use password::{Derivation, DerivedKeys, Password, Work};
 pub use reader::{Reader, Short};
 pub use reason::{BackendFault, CancelFailure, CloseReason, Failure, KillReason, PinReason};
-pub use reasons::Reasons;
 pub use session::{Abandoned, Engine, Link, Outcome, Session};
 pub use step::{Leg, Note, Payload, Release, Rules, Step, Steps};
 pub use users::{Identity, Traces, User, Users};

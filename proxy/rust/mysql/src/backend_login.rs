@@ -59,6 +59,8 @@ pub struct Ready {
     pub thread_id: u32,
     /// What is spoken.
     pub capabilities: Capabilities,
+    /// The collation that its connection began with.
+    pub collation: u8,
     /// The database that it is in already, by the server's or the proxy's init query.
     pub database: Option<Arc<[u8]>>,
     /// The proxy's init query was run.
@@ -264,6 +266,7 @@ impl<L> Connecting<L> {
             }),
             thread_id: greeting.thread_id,
             capabilities,
+            collation: Manner::of(&self.ask.identity).collation,
             database: None,
             initialised: several,
         });

@@ -1,9 +1,10 @@
-//! The wire protocol of MySQL and MariaDB: so far its messages, its log-ins, and what a text of
-//! statements does.
+//! The wire protocol of MySQL and MariaDB.
 //!
-//! Sans-IO: bytes in, values out, and back. `message` reads and writes what is said on both legs;
+//! Sans-IO: bytes in, values or steps out. `message` reads and writes what is said on both legs;
 //! `auth` makes and checks the proofs that a log-in exchanges; `login` and `backend_login` bring the two
-//! legs up; `statement` judges texts.
+//! legs up; `session` and `link` carry a client's commands over a backend that it holds for a transaction;
+//! `reply` follows what a server answers; `session::judge` says what a text may do that no server reports,
+//! and `session::lost` what a client is told when its backend is gone.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
@@ -19,17 +20,21 @@ pub mod auth;
 mod backend_login;
 mod credential;
 mod failure;
+mod link;
 mod login;
 mod manner;
 pub mod message;
 mod params;
-pub mod statement;
+mod reply;
+mod session;
 mod texts;
 
 pub use backend_login::{Connecting, Ready, SETUP};
 pub use credential::{
     BackendAsk, Credential, Handover, LoginEnv, LoginProgress, User, UserMethod, Users, Verifier,
 };
+pub use link::Link;
 pub use login::Login;
 pub use manner::Manner;
 pub use params::{Kind, Params, Server};
+pub use session::Session;

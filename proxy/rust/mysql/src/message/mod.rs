@@ -19,6 +19,7 @@ pub mod greeting;
 pub mod handshake_response;
 pub mod lenenc;
 pub mod ok;
+pub mod prepared;
 pub mod result_set;
 pub mod session_track;
 pub mod ssl_request;

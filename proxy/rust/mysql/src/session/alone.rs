@@ -1,0 +1,260 @@
+//! The client's bytes while it holds no backend: waits for a whole command, though not for ever, then asks for
+//! one. What needs no database is answered here.
+
+use dbproxy_engine::{CloseReason, PinReason, Step, Steps};
+
+use crate::link::LASTING;
+use crate::message::capability::QUERY_ATTRIBUTES;
+use crate::message::frame::{self, Gathered, Peek, HEADER};
+use crate::message::{command, ok};
+use crate::texts::Fault;
+
+use super::judge::{judge, Judged};
+use super::{answers, say, tell, texts, Session, ANSWER};
+
+/// Answers of its own that one look at the input makes at most: what a client asks for without taking it must not
+/// pile up. The rest of the input is looked at again.
+const ANSWERS_AT_ONCE: usize = 128;
+
+impl Session {
+    pub(super) fn alone(&mut self, input: &[u8], limit: usize, out: &mut Steps) -> usize {
+        let mut at = 0;
+        while out.len() < ANSWERS_AT_ONCE && !self.closed {
+            let rest = input.get(at..).unwrap_or_default();
+            if self.swallowing > 0 || self.swallows_on {
+                let some = self.swallow(rest);
+                at += some;
+                if some == 0 || self.swallowing > 0 {
+                    return at;
+                }
+                continue;
+            }
+            let Some(kind) = self.command(rest, out) else {
+                return if self.closed { input.len() } else { at };
+            };
+            match self.by_itself(kind, rest, limit, out) {
+                Some(true) => self.begin_to_swallow(rest),
+                Some(false) => return at,
+                None => {
+                    out.push(Step::NeedBackend);
+                    return at;
+                }
+            }
+        }
+        if self.closed {
+            return input.len();
+        }
+        at
+    }
+
+    /// The kind of the command at the start of `rest`; `None`: it isn't there, or broken.
+    pub(super) fn command(&mut self, rest: &[u8], out: &mut Steps) -> Option<u8> {
+        let Peek::Packet {
+            sequence, total, ..
+        } = frame::peek(rest)
+        else {
+            return None;
+        };
+        if sequence != 0 {
+            self.violation(Some(texts::out_of_order()), out);
+            return None;
+        }
+        if total == HEADER {
+            return Some(command::SLEEP);
+        }
+        rest.get(HEADER).copied()
+    }
+
+    /// Answers a command without a database, or says that it isn't all there (`false`); `None`: it needs one.
+    fn by_itself(&mut self, kind: u8, rest: &[u8], limit: usize, out: &mut Steps) -> Option<bool> {
+        if let Some(error) = refused(kind) {
+            say(error, ANSWER, out);
+            return Some(true);
+        }
+        match kind {
+            command::QUIT => self.close(CloseReason::ClientLeft, out),
+            command::PING => self.ok(out),
+            command::RESET_CONNECTION => {
+                self.starts_anew(self.status, out);
+                self.untold = false;
+                self.ok(out);
+            }
+            // Of a statement that isn't there.
+            command::STMT_CLOSE | command::STMT_SEND_LONG_DATA => {}
+            _ => return self.asks(kind, rest, limit, out),
+        }
+        Some(true)
+    }
+
+    /// A command that needs a backend, once it is there or can't be waited for.
+    fn asks(&mut self, kind: u8, rest: &[u8], limit: usize, out: &mut Steps) -> Option<bool> {
+        let body = match frame::payload(rest, 0, frame::LONGEST) {
+            Gathered::Payload { body, .. } => body,
+            Gathered::NeedMore if rest.len() < limit || limit == 0 => return Some(false),
+            Gathered::NeedMore => Default::default(),
+            Gathered::OutOfOrder => {
+                self.violation(Some(texts::out_of_order()), out);
+                return Some(true);
+            }
+            Gathered::TooLong => {
+                let error = Fault::new(
+                    1153,
+                    b"08S01",
+                    "Got a packet bigger than 'max_allowed_packet' bytes",
+                );
+                self.violation(Some(error), out);
+                return Some(true);
+            }
+        };
+        let judged = self.judged(kind, &body);
+        if self.untold {
+            self.untold = false;
+            match kind == command::QUERY && is_rollback(self.text(&body)) {
+                true => self.ok(out),
+                false => say(texts::lost(), ANSWER, out),
+            }
+            return Some(true);
+        }
+        if judged.asks_number {
+            tell(answers::number(self.id, self.agreed, self.status), out);
+            return Some(true);
+        }
+        if judged.asks_before && !self.keeps {
+            self.keeps = true;
+            say(texts::left_elsewhere(), ANSWER, out);
+            return Some(true);
+        }
+        if judged.kills {
+            say(texts::unsupported("KILL"), ANSWER, out);
+            return Some(true);
+        }
+        self.moves = judged.moves;
+        None
+    }
+
+    /// What a command whose payload is that may do; an empty one isn't there whole.
+    pub(super) fn judged(&self, kind: u8, body: &[u8]) -> Judged {
+        match kind {
+            command::QUERY | command::STMT_PREPARE if body.is_empty() => {
+                Judged::unknown(PinReason::StatementTooLarge)
+            }
+            command::QUERY if self.has_attributes(body) => Judged::unknown(PinReason::Unclassified),
+            command::QUERY => judge(self.text(body)),
+            command::STMT_PREPARE => {
+                let judged = judge(body.get(1..).unwrap_or_default());
+                Judged {
+                    pin: Some(PinReason::NamedStatement),
+                    commits_alone: false,
+                    commits_inside: false,
+                    moves: false,
+                    asks_number: false,
+                    ..judged
+                }
+            }
+            _ => Judged::command(kind),
+        }
+    }
+
+    /// Whether a query has attributes in front of its text: those aren't read.
+    fn has_attributes(&self, body: &[u8]) -> bool {
+        self.agreed.has(QUERY_ATTRIBUTES) && !matches!(body, [_, 0, 1, ..])
+    }
+
+    /// The text of a query.
+    fn text<'a>(&self, body: &'a [u8]) -> &'a [u8] {
+        let head = if self.agreed.has(QUERY_ATTRIBUTES) {
+            3
+        } else {
+            1
+        };
+        body.get(head..).unwrap_or_default()
+    }
+
+    /// Throws the command at the start of `rest` away.
+    pub(super) fn begin_to_swallow(&mut self, rest: &[u8]) {
+        if let Peek::Packet {
+            total, continues, ..
+        } = frame::peek(rest)
+        {
+            self.swallowing = total;
+            self.swallows_on = continues;
+        }
+    }
+
+    /// Throws away what is here of what is to be thrown away; answers how much.
+    pub(super) fn swallow(&mut self, rest: &[u8]) -> usize {
+        if self.swallowing == 0 {
+            match frame::peek(rest) {
+                Peek::NeedMore => return 0,
+                Peek::Packet {
+                    total, continues, ..
+                } => {
+                    self.swallowing = total;
+                    self.swallows_on = continues;
+                }
+            }
+        }
+        let here = self.swallowing.min(rest.len());
+        self.swallowing -= here;
+        here
+    }
+
+    /// An OK of its own.
+    pub(super) fn ok(&self, out: &mut Steps) {
+        let ok = ok::Ok {
+            status: self.status & LASTING,
+            ..ok::Ok::default()
+        };
+        let mut bytes = Vec::new();
+        frame::packets(&mut bytes, ANSWER, |out| {
+            ok.write(ok::TAG, self.agreed, out)
+        });
+        tell(bytes, out);
+    }
+
+    /// Answers the first command of the input with an error; answers how much of it is done with.
+    pub(super) fn refuse_with(&mut self, error: Fault, input: &[u8], out: &mut Steps) -> usize {
+        say(error, ANSWER, out);
+        self.begin_to_swallow(input);
+        let mut at = 0;
+        while self.swallowing > 0 || self.swallows_on {
+            let some = self.swallow(input.get(at..).unwrap_or_default());
+            at += some;
+            if some == 0 || self.swallowing > 0 {
+                break;
+            }
+        }
+        at
+    }
+}
+
+/// The error that a command gets which isn't for clients of a proxy, or not yet, or that nobody knows.
+pub(super) fn refused(kind: u8) -> Option<Fault> {
+    Some(match kind {
+        command::CHANGE_USER => texts::unsupported("COM_CHANGE_USER"),
+        command::BINLOG_DUMP | command::BINLOG_DUMP_GTID | command::TABLE_DUMP => {
+            texts::unsupported("COM_BINLOG_DUMP")
+        }
+        command::REGISTER_SLAVE => texts::unsupported("COM_REGISTER_SLAVE"),
+        command::DEBUG => texts::unsupported("COM_DEBUG"),
+        command::SHUTDOWN => texts::unsupported("COM_SHUTDOWN"),
+        command::PROCESS_KILL => texts::unsupported("COM_PROCESS_KILL"),
+        command::REFRESH => texts::unsupported("COM_REFRESH"),
+        command::CLONE | command::SUBSCRIBE_GROUP_REPLICATION_STREAM => {
+            texts::unsupported("COM_CLONE")
+        }
+        command::QUIT | command::PING | command::RESET_CONNECTION | command::STMT_CLOSE => {
+            return None
+        }
+        command::STMT_SEND_LONG_DATA => return None,
+        kind if crate::reply::Shape::of(kind).is_some() => return None,
+        _ => texts::unknown_command(),
+    })
+}
+
+/// Whether a text is a plain ROLLBACK: what was lost is rolled back.
+fn is_rollback(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    let text = text.strip_suffix(b";").unwrap_or(text).trim_ascii_end();
+    text.eq_ignore_ascii_case(b"ROLLBACK")
+}

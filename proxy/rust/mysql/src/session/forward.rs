@@ -1,0 +1,310 @@
+//! The client's bytes while it holds a backend: one command at a time goes on unchanged, and what it may do is
+//! booked with the answer that it will have.
+
+use dbproxy_engine::{
+    CloseReason, KillReason, Leg, Payload, PinReason, Release, Rules, Step, Steps,
+};
+
+use crate::link::{Leave, Link, Of, Ours, Owed, Request, Sending, Sent};
+use crate::message::frame::{self, Gathered, Peek, HEADER};
+use crate::message::{command, status};
+use crate::reply::Shape;
+
+use super::alone::refused;
+use super::judge::Judged;
+use super::{answers, say, tell, texts, Session, ANSWER};
+
+/// How far the client's input is forwarded.
+struct Run<'a> {
+    input: &'a [u8],
+    /// What was looked at, and from where on it is to be sent.
+    at: usize,
+    start: usize,
+}
+
+impl Run<'_> {
+    fn flush(&mut self, out: &mut Steps) {
+        if self.at > self.start {
+            let range = self.start..self.at;
+            out.push(Step::Send(Leg::Server, Payload::Range(range)));
+        }
+        self.start = self.at;
+    }
+
+    fn drop(&mut self, bytes: usize, out: &mut Steps) {
+        self.flush(out);
+        self.at += bytes;
+        self.start = self.at;
+    }
+}
+
+/// What is done with a command.
+enum Verdict {
+    Forward(Option<Shape>, Judged),
+    /// It was answered: it is for nobody else.
+    Answered,
+    /// It isn't there whole, or is looked at again when what precedes it is answered.
+    Wait,
+    /// The client is done with.
+    Over,
+}
+
+impl Session {
+    pub(super) fn forward(
+        &mut self,
+        link: &mut Link,
+        input: &[u8],
+        rules: Rules,
+        limit: usize,
+        out: &mut Steps,
+    ) -> usize {
+        if link.cutting || link.closing || link.is_replaying() {
+            return 0;
+        }
+        if let Some(error) = self.failed.take() {
+            let used = self.refuse_with(error, input, out);
+            self.fresh = false;
+            out.push(Step::Release(Release::Kill(KillReason::ResetFailed)));
+            return used;
+        }
+        let mut run = Run {
+            input,
+            at: 0,
+            start: 0,
+        };
+        while self.goes_on(link, &mut run, rules, limit, out) {}
+        if self.closed {
+            return input.len();
+        }
+        run.flush(out);
+        if self.may_release(link) && run.at > 0 {
+            out.push(Step::Release(link.release()));
+        }
+        run.at
+    }
+
+    /// Takes one step; `false`: there is none to take now.
+    fn goes_on(
+        &mut self,
+        link: &mut Link,
+        run: &mut Run<'_>,
+        rules: Rules,
+        limit: usize,
+        out: &mut Steps,
+    ) -> bool {
+        let rest = run.input.get(run.at..).unwrap_or_default();
+        if let Some(sending) = link.sending {
+            return self.send_on(link, sending, rest, run, out);
+        }
+        if let Some(number) = link.file {
+            return self.file(link, number, rest, out);
+        }
+        if self.swallowing > 0 || self.swallows_on {
+            let some = self.swallow(rest);
+            run.drop(some, out);
+            return some > 0;
+        }
+        if link.is_asked() {
+            return false;
+        }
+        let Some(kind) = self.command(rest, out) else {
+            return false;
+        };
+        match self.look_at(kind, link, rest, (rules, limit), out) {
+            Verdict::Forward(shape, judged) => {
+                self.book(link, kind, shape, judged);
+                self.begins(link, rest, 0, Sent::Command);
+                true
+            }
+            Verdict::Answered => {
+                self.fresh = false;
+                self.begin_to_swallow(rest);
+                true
+            }
+            Verdict::Wait | Verdict::Over => false,
+        }
+    }
+
+    /// Goes on with a packet that was begun, and those that its payload goes on in.
+    fn send_on(
+        &mut self,
+        link: &mut Link,
+        mut sending: Sending,
+        rest: &[u8],
+        run: &mut Run<'_>,
+        out: &mut Steps,
+    ) -> bool {
+        if sending.remaining > 0 {
+            let some = sending.remaining.min(rest.len());
+            sending.remaining -= some;
+            run.at += some;
+            link.sending = Some(sending);
+            return some > 0;
+        }
+        if sending.continues {
+            return match frame::peek(rest) {
+                Peek::NeedMore => false,
+                Peek::Packet { sequence, .. } if sequence != sending.next => {
+                    self.violation(None, out);
+                    false
+                }
+                Peek::Packet { .. } => {
+                    self.begins(link, rest, sending.next, sending.what);
+                    true
+                }
+            };
+        }
+        link.sending = None;
+        match sending.what {
+            Sent::Command => {
+                if let Some(owed) = link.owed.back_mut() {
+                    if matches!(owed.of, Of::Client(_)) {
+                        owed.first = sending.next;
+                    }
+                }
+            }
+            Sent::File { end: false } => link.file = Some(sending.next),
+            Sent::File { end: true } => {
+                link.file = None;
+                if let Some(reply) = &mut link.reply {
+                    reply.had_file(sending.next);
+                }
+            }
+        }
+        true
+    }
+
+    /// The next packet of the client's file; one without a byte ends it.
+    fn file(&mut self, link: &mut Link, number: u8, rest: &[u8], out: &mut Steps) -> bool {
+        match frame::peek(rest) {
+            Peek::NeedMore => false,
+            Peek::Packet { sequence, .. } if sequence != number => {
+                self.violation(None, out);
+                false
+            }
+            Peek::Packet { total, .. } => {
+                let end = total == HEADER;
+                self.begins(link, rest, number, Sent::File { end });
+                true
+            }
+        }
+    }
+
+    /// The packet at the start of `rest` is under way.
+    fn begins(&mut self, link: &mut Link, rest: &[u8], number: u8, what: Sent) {
+        if let Peek::Packet {
+            total, continues, ..
+        } = frame::peek(rest)
+        {
+            self.fresh = false;
+            link.sending = Some(Sending {
+                remaining: total,
+                continues,
+                next: number.wrapping_add(1),
+                what,
+            });
+        }
+    }
+
+    fn look_at(
+        &mut self,
+        kind: u8,
+        link: &mut Link,
+        rest: &[u8],
+        (rules, limit): (Rules, usize),
+        out: &mut Steps,
+    ) -> Verdict {
+        if kind == command::QUIT {
+            self.close(CloseReason::ClientLeft, out);
+            return Verdict::Over;
+        }
+        if let Some(error) = refused(kind) {
+            say(error, ANSWER, out);
+            return Verdict::Answered;
+        }
+        let body = match frame::payload(rest, 0, frame::LONGEST) {
+            Gathered::Payload { body, .. } => body,
+            Gathered::NeedMore if rest.len() < limit || limit == 0 => return Verdict::Wait,
+            // The server says what is wrong with it.
+            _ => Default::default(),
+        };
+        let Some(shape) = Shape::of(kind) else {
+            return Verdict::Forward(None, Judged::harmless());
+        };
+        let mut judged = self.judged(kind, &body);
+        if rules
+            .longest_statement
+            .is_some_and(|most| body.len() > most)
+        {
+            judged.pin = judged.pin.or(Some(PinReason::StatementTooLarge));
+        }
+        if judged.asks_number {
+            tell(answers::number(self.id, self.agreed, self.status), out);
+            return Verdict::Answered;
+        }
+        if judged.kills {
+            say(texts::unsupported("KILL"), ANSWER, out);
+            return Verdict::Answered;
+        }
+        if judged.asks_before && self.fresh && !self.keeps {
+            self.keeps = true;
+            say(texts::left_elsewhere(), ANSWER, out);
+            return Verdict::Answered;
+        }
+        if self.places(link, &judged, out) {
+            return Verdict::Wait;
+        }
+        self.binds(kind, link, &judged, out);
+        Verdict::Forward(Some(shape), judged)
+    }
+
+    /// Gives the backend the client's LAST_INSERT_ID() before it may ask for it or make another one; answers
+    /// whether the command has to wait for that.
+    fn places(&mut self, link: &mut Link, judged: &Judged, out: &mut Steps) -> bool {
+        // A statement of ours takes away what the one before has left.
+        let needs = judged.asks_id || judged.commits_alone && !judged.asks_before;
+        if self.placed || !needs {
+            return false;
+        }
+        self.placed = true;
+        link.insert_id = Some(self.insert_id);
+        let why = match judged.asks_id {
+            true => Ours::Replay,
+            false => Ours::Place,
+        };
+        let sql = format!("SET last_insert_id = {}", self.insert_id);
+        let mut bytes = Vec::new();
+        link.ask(why, command::QUERY, sql.as_bytes(), &mut bytes);
+        out.push(Step::Send(Leg::Server, Payload::Bytes(bytes)));
+        judged.asks_id
+    }
+
+    fn binds(&mut self, kind: u8, link: &mut Link, judged: &Judged, out: &mut Steps) {
+        if let Some(reason) = judged.pin {
+            self.pin(reason, link, out);
+        }
+        if self.keeps {
+            self.pin(PinReason::SessionFunction, link, out);
+        }
+        if judged.mutes || kind == command::SET_OPTION {
+            link.left(Leave::Indelible);
+        }
+    }
+
+    /// Takes note of a command that is forwarded.
+    fn book(&mut self, link: &mut Link, kind: u8, shape: Option<Shape>, judged: Judged) {
+        let Some(shape) = shape else {
+            return;
+        };
+        self.begun |= judged.begins && link.status & status::AUTOCOMMIT == 0;
+        let request = Request {
+            command: kind,
+            judged,
+        };
+        link.owed.push_back(Owed {
+            shape,
+            first: ANSWER,
+            of: Of::Client(request),
+        });
+    }
+}

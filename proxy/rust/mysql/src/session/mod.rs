@@ -1,0 +1,274 @@
+//! A logged-in client: its commands over backends that it holds for a transaction at a time.
+//!
+//! Driven by a worker through the [`Session`](dbproxy_engine::Session) trait. `alone` looks at the client's bytes
+//! while it holds no backend, `forward` while it does, `replies` at the backend's; `changes` keeps what the server
+//! reports of the session and says what of that its client is told, `replay` gives a backend what its client has,
+//! `own` asks it what it hasn't told, `lost` decides what a client is told when its backend is gone, `judge` what a
+//! text may do unreported. What the server still owes is kept in the [`Link`], which outlives the client; here is
+//! what belongs to the client.
+
+mod alone;
+mod answers;
+mod changes;
+mod forward;
+pub(crate) mod judge;
+mod lost;
+mod own;
+mod replay;
+mod replies;
+mod texts;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use dbproxy_engine::{
+    Abandoned, CancelKey, CloseReason, Failure, KillReason, Leg, Note, Outcome, Payload, PinReason,
+    Release, Rules, Step, Steps, Traces,
+};
+
+use crate::credential::Handover;
+use crate::link::{traces, Leave, Link, Settings};
+use crate::message::capability::Capabilities;
+use crate::params::Params;
+use crate::texts::Fault;
+
+/// Its packets on the client's leg begin with that number.
+const ANSWER: u8 = 1;
+
+/// A logged-in client.
+#[derive(Debug)]
+pub struct Session {
+    id: u32,
+    /// What is spoken with the client.
+    agreed: Capabilities,
+    /// The lasting status flags that the client knows.
+    status: u16,
+    /// The database that it is in; `None`: as a log-in leaves it.
+    database: Option<Arc<[u8]>>,
+    traces: Traces,
+    /// What it has set, of what is followed.
+    settings: Arc<Settings>,
+    /// What LAST_INSERT_ID() is for it.
+    insert_id: u64,
+    /// The backend at hand has that, or made another one for it.
+    placed: bool,
+    pins: Vec<PinReason>,
+    /// It is bound to the next backend that it gets: it asks for what doesn't outlast a hold.
+    keeps: bool,
+    /// With autocommit off: something was asked since the last transaction ended.
+    begun: bool,
+    /// It was told that a transaction is open, and not that none is.
+    told_open: bool,
+    /// Its transaction is gone, and it wasn't told yet.
+    untold: bool,
+    /// Its request at hand goes to another database, whatever became of its own.
+    moves: bool,
+    /// It was told to go; nothing more is looked at.
+    closed: bool,
+    /// A backend was attached and nothing of the client's was forwarded to it yet.
+    fresh: bool,
+    /// What it has can't be set again: its request gets this error.
+    failed: Option<Fault>,
+    /// It is in the middle of a request.
+    reading: bool,
+    /// Packets of the client's that are still to be thrown away: of the one at hand so many bytes, and
+    /// whether its payload goes on.
+    swallowing: usize,
+    swallows_on: bool,
+}
+
+impl Session {
+    /// A new session, and the OK that ends its log-in.
+    pub fn welcome(
+        handover: &Handover,
+        params: &Arc<Params>,
+        key: CancelKey,
+        out: &mut Vec<u8>,
+    ) -> Self {
+        params.welcome(handover, out);
+        Self {
+            id: key.id,
+            agreed: handover.capabilities,
+            status: params.status,
+            traces: traces(handover.database.is_some()),
+            database: handover.database.clone(),
+            settings: Arc::default(),
+            insert_id: 0,
+            placed: false,
+            pins: Vec::new(),
+            keeps: false,
+            begun: false,
+            told_open: false,
+            untold: false,
+            moves: false,
+            closed: false,
+            fresh: false,
+            failed: None,
+            reading: false,
+            swallowing: 0,
+            swallows_on: false,
+        }
+    }
+
+    fn close(&mut self, reason: CloseReason, out: &mut Steps) {
+        self.closed = true;
+        out.push(Step::Close(reason));
+    }
+
+    /// The client broke the protocol; `error` says how, where it isn't in the middle of an answer.
+    fn violation(&mut self, error: Option<Fault>, out: &mut Steps) {
+        if let Some(error) = error {
+            // A server numbers this as if nothing had been said.
+            say(error, 0, out);
+        }
+        self.close(CloseReason::ProtocolViolation, out);
+    }
+
+    fn pin(&mut self, reason: PinReason, link: &mut Link, out: &mut Steps) {
+        link.left(Leave::Dirty);
+        if !self.pins.contains(&reason) {
+            self.pins.push(reason);
+            out.push(Step::Note(Note::Pinned(reason, Box::default())));
+        }
+    }
+
+    fn is_pinned(&self) -> bool {
+        !self.pins.is_empty()
+    }
+
+    /// It is in this database from here on.
+    fn enters(&mut self, database: Option<Arc<[u8]>>) {
+        self.traces = traces(database.is_some());
+        self.database = database;
+    }
+
+    /// As right after its log-in, but for the database.
+    fn starts_anew(&mut self, status: u16, out: &mut Steps) {
+        self.status = status;
+        self.settings = Arc::default();
+        self.insert_id = 0;
+        self.begun = false;
+        self.told_open = false;
+        self.keeps = false;
+        if self.is_pinned() {
+            self.pins.clear();
+            out.push(Step::Note(Note::Unpinned(None)));
+        }
+    }
+
+    /// Whether the backend can go back: nothing is owed, nothing is bound to it.
+    fn may_release(&self, link: &Link) -> bool {
+        let bound = self.is_pinned() || self.fresh || self.begun;
+        link.settled() && !bound && !link.in_trans() && !link.has_cursor()
+    }
+}
+
+/// Sends bytes of our own to the client.
+fn tell(bytes: Vec<u8>, out: &mut Steps) {
+    out.push(Step::Send(Leg::Client, Payload::Bytes(bytes)));
+}
+
+/// Tells the client an error.
+fn say(error: Fault, sequence: u8, out: &mut Steps) {
+    let mut bytes = Vec::new();
+    error.write(sequence, &mut bytes);
+    tell(bytes, out);
+}
+
+impl dbproxy_engine::Session for Session {
+    type Link = Link;
+    type Memory = Rules;
+
+    fn rule(memory: &mut Rules, rules: Rules) {
+        *memory = rules;
+    }
+
+    fn feed_client(
+        &mut self,
+        input: &[u8],
+        link: Option<&mut Link>,
+        memory: &mut Rules,
+        request_limit: usize,
+        out: &mut Steps,
+    ) -> usize {
+        if self.closed {
+            return input.len();
+        }
+        let used = match link {
+            Some(link) => self.forward(link, input, *memory, request_limit, out),
+            None => self.alone(input, request_limit, out),
+        };
+        self.reading = used < input.len() || self.swallowing > 0 || self.swallows_on;
+        used
+    }
+
+    fn attach(&mut self, link: &mut Link, out: &mut Steps) {
+        self.fresh = true;
+        self.placed = link.insert_id == Some(self.insert_id);
+        self.replay(link, out);
+    }
+
+    fn feed_server(
+        session: Option<&mut Self>,
+        link: &mut Link,
+        input: &[u8],
+        out: &mut Steps,
+    ) -> usize {
+        replies::replies(session, link, input, out)
+    }
+
+    fn abandon(&mut self, link: &mut Link) -> Abandoned {
+        self.closed = true;
+        if self.begun {
+            link.left(Leave::Dirty);
+        }
+        if link.closing {
+            return Abandoned::Free(Release::Kill(KillReason::ServerClosed));
+        }
+        if link.sending.is_some() || link.file.is_some() {
+            return Abandoned::Free(Release::Kill(KillReason::ClientLost));
+        }
+        match link.settled() {
+            true => Abandoned::Free(link.release()),
+            false => Abandoned::Running,
+        }
+    }
+
+    fn lost(&mut self, link: &mut Link, out: &mut Steps) -> Outcome {
+        lost::lost(self, link, out)
+    }
+
+    fn refuse(&mut self, failure: Failure, input: &[u8], out: &mut Steps) -> usize {
+        let used = self.refuse_with(crate::texts::failure(failure), input, out);
+        self.reading = used < input.len() || self.swallowing > 0 || self.swallows_on;
+        used
+    }
+
+    // Nobody listens in this protocol: no session says `Attend`, so none is told of its end.
+
+    fn attended(&mut self, _: bool, _: &mut Steps) {}
+
+    fn listens_itself(&mut self, _: &mut Link, _: &mut Steps) {}
+
+    fn farewell(&self, failure: Failure, out: &mut Vec<u8>) {
+        crate::texts::failure(failure).write(0, out);
+    }
+
+    fn at_boundary(&self) -> bool {
+        !self.untold && !self.reading
+    }
+
+    fn is_held(&self) -> bool {
+        false
+    }
+
+    fn pinned(&self) -> bool {
+        self.is_pinned()
+    }
+
+    fn traces(&self) -> &Traces {
+        &self.traces
+    }
+}

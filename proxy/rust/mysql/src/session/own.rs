@@ -1,0 +1,107 @@
+//! What the proxy itself asks a backend: what it hasn't told, before it is let go; and what becomes of all its own
+//! commands. The client knows of none of them.
+
+use dbproxy_engine::{KillReason, Leg, Payload, Step, Steps};
+
+use crate::link::{Leave, Link, Ours};
+use crate::message::session_track::{self, Change};
+use crate::message::{command, ok};
+use crate::reply::Said;
+
+use super::judge::Judged;
+use super::{changes, Session};
+
+/// Tells what has changed, and does nothing.
+const TELL_CHANGES: &str = "DO 0";
+const TELL_COLLATION: &str = "SET collation_connection = @@collation_connection";
+
+/// Tells what LAST_INSERT_ID() is, in the report of what it has changed.
+const TELL_ID: &str = "SET last_insert_id = LAST_INSERT_ID()";
+
+impl Session {
+    /// Asks the backend what it hasn't told, before it is let go; answers whether there is any such thing.
+    pub(super) fn asks_first(&self, link: &mut Link, out: &mut Steps) -> bool {
+        let mut bytes = Vec::new();
+        let unheard = std::mem::take(&mut link.unheard);
+        let inserted = std::mem::take(&mut link.inserted);
+        let collates = std::mem::take(&mut link.collates);
+        let mariadb = link.is_mariadb();
+        let mut ask = |why, sql: &str| link.ask(why, command::QUERY, sql.as_bytes(), &mut bytes);
+        if unheard && !mariadb {
+            ask(Ours::Changes, TELL_CHANGES);
+        }
+        // MariaDB tells of what is left over only beside another change.
+        if inserted || unheard && mariadb {
+            ask(Ours::InsertId, TELL_ID);
+        }
+        if collates {
+            ask(Ours::Collation, TELL_COLLATION);
+        }
+        if bytes.is_empty() {
+            return false;
+        }
+        out.push(Step::Send(Leg::Server, Payload::Bytes(bytes)));
+        true
+    }
+}
+
+/// What a server says of something that the proxy asked.
+pub(super) fn said(
+    session: Option<&mut Session>,
+    link: &mut Link,
+    why: Ours,
+    said: &Said<'_>,
+    out: &mut Steps,
+) -> Result<(), KillReason> {
+    match (why, said) {
+        (Ours::Replay, Said::Error(report)) => {
+            if let Some(session) = session {
+                session.replay_failed(report);
+            }
+            link.left(Leave::Indelible);
+        }
+        (_, Said::Error(_)) => return Err(KillReason::ResetFailed),
+        (Ours::Replay | Ours::Place, Said::Ok(ok, _)) => link.status = ok.status,
+        (Ours::Reset, Said::Ok(ok, _)) => {
+            link.status = ok.status;
+            let changes = session_track::parse(ok.changes.unwrap_or_default());
+            link.heard(&changes.ok_or(KillReason::OutOfStep)?);
+        }
+        (Ours::Changes, Said::Ok(ok, _)) => {
+            changes::heard(session, link, &Judged::harmless(), ok, out)?;
+        }
+        (Ours::Collation, Said::Ok(ok, _)) => {
+            changes::heard(session, link, &Judged::command(command::INIT_DB), ok, out)?;
+        }
+        (Ours::InsertId, Said::Ok(ok, _)) => insert_id(session, link, ok, out)?,
+        // An init query may have rows.
+        (Ours::Reset, Said::Eof(_)) => {}
+        _ => return Err(KillReason::OutOfStep),
+    }
+    Ok(())
+}
+
+/// The server said what LAST_INSERT_ID() is.
+fn insert_id(
+    mut session: Option<&mut Session>,
+    link: &mut Link,
+    ok: &ok::Ok<'_>,
+    out: &mut Steps,
+) -> Result<(), KillReason> {
+    let sets = Judged::command(command::INIT_DB);
+    changes::heard(session.as_deref_mut(), link, &sets, ok, out)?;
+    let changes = session_track::parse(ok.changes.unwrap_or_default()).unwrap_or_default();
+    let id = changes.iter().find_map(|change| match change {
+        Change::Variable { name, value } if *name == b"last_insert_id" => {
+            std::str::from_utf8(value).ok()?.parse().ok()
+        }
+        _ => None,
+    });
+    let id: u64 = id.ok_or(KillReason::OutOfStep)?;
+    link.inserted = false;
+    link.insert_id = Some(id);
+    if let Some(session) = session {
+        session.insert_id = id;
+    }
+    Ok(())
+}

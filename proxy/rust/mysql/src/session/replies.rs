@@ -1,0 +1,320 @@
+//! The backend's bytes: whose answer they are, whether the client gets them, and when the backend is free.
+
+use dbproxy_engine::{CloseReason, KillReason, Leg, Note, Payload, Release, Step, Steps};
+
+use crate::link::{Leave, Link, Of, Partial, Request, Sent, LASTING};
+use crate::message::frame::{self, Peek};
+use crate::message::{command, error, ok};
+use crate::reply::{Look, Reply, Said};
+
+use super::{changes, own, tell, Session};
+
+/// How far the backend's bytes are looked at.
+struct Flow<'a> {
+    input: &'a [u8],
+    start: usize,
+    at: usize,
+}
+
+impl<'a> Flow<'a> {
+    fn rest(&self) -> &'a [u8] {
+        self.input.get(self.at..).unwrap_or_default()
+    }
+
+    fn flush(&mut self, out: &mut Steps) {
+        if self.at > self.start {
+            let range = self.start..self.at;
+            out.push(Step::Send(Leg::Client, Payload::Range(range)));
+        }
+        self.start = self.at;
+    }
+
+    fn pass(&mut self, bytes: usize) {
+        self.at += bytes;
+    }
+
+    fn drop(&mut self, bytes: usize, out: &mut Steps) {
+        self.flush(out);
+        self.at += bytes;
+        self.start = self.at;
+    }
+}
+
+/// What a look at a packet led to.
+enum Next {
+    /// The next packet.
+    On,
+    /// The answer is over.
+    Ended,
+    NeedMore,
+    /// The session is over.
+    Over,
+    Kill(KillReason),
+}
+
+pub(super) fn replies(
+    mut session: Option<&mut Session>,
+    link: &mut Link,
+    input: &[u8],
+    out: &mut Steps,
+) -> usize {
+    let mut flow = Flow {
+        input,
+        start: 0,
+        at: 0,
+    };
+    loop {
+        let next = match link.partial {
+            Some(partial) => stream(session.is_some(), link, partial, &mut flow, out),
+            None if flow.rest().is_empty() => Next::NeedMore,
+            None => packet(session.as_deref_mut(), link, &mut flow, out),
+        };
+        let release = match next {
+            Next::On => None,
+            Next::Ended => ended(session.as_deref_mut(), link, out),
+            Next::NeedMore => break,
+            Next::Over => {
+                flow.flush(out);
+                return flow.at;
+            }
+            Next::Kill(reason) => Some(Release::Kill(reason)),
+        };
+        if let Some(mut release) = release {
+            flow.flush(out);
+            // What stands behind the last answer is nobody's.
+            if !flow.rest().is_empty() && !matches!(release, Release::Kill(_)) {
+                release = Release::Kill(KillReason::SpokeWhileIdle);
+            }
+            out.push(Step::Release(release));
+            return flow.at;
+        }
+    }
+    flow.flush(out);
+    flow.at
+}
+
+/// Goes on with a packet that was looked at.
+fn stream(
+    to_client: bool,
+    link: &mut Link,
+    mut partial: Partial,
+    flow: &mut Flow<'_>,
+    out: &mut Steps,
+) -> Next {
+    let here = partial.remaining.min(flow.rest().len());
+    partial.remaining -= here;
+    match partial.to_client && to_client {
+        true => flow.pass(here),
+        false => flow.drop(here, out),
+    }
+    if partial.remaining > 0 {
+        link.partial = Some(partial);
+        return Next::NeedMore;
+    }
+    link.partial = None;
+    match partial.last {
+        true => Next::Ended,
+        false => Next::On,
+    }
+}
+
+fn packet(
+    session: Option<&mut Session>,
+    link: &mut Link,
+    flow: &mut Flow<'_>,
+    out: &mut Steps,
+) -> Next {
+    let rest = flow.rest();
+    let Some(owed) = link.owed.front() else {
+        return unasked(rest, out);
+    };
+    let (shape, first) = (owed.shape, owed.first);
+    let request = match &owed.of {
+        Of::Client(request) => Ok(*request),
+        Of::Ours(ours) => Err(*ours),
+    };
+    let in_part = link
+        .sending
+        .is_some_and(|sending| sending.what == Sent::Command);
+    if request.is_ok() && in_part {
+        return early(session, rest, flow, out);
+    }
+    let agreed = link.agreed;
+    let reply = link
+        .reply
+        .get_or_insert_with(|| Reply::new(shape, agreed, first));
+    match reply.look(rest) {
+        Look::NeedMore => Next::NeedMore,
+        Look::OutOfStep => Next::Kill(KillReason::OutOfStep),
+        Look::Part { total, last } => {
+            link.partial = Some(Partial {
+                remaining: total,
+                to_client: request.is_ok(),
+                last,
+            });
+            Next::On
+        }
+        // Nobody has such a file: the proxy reads none of its own.
+        Look::File { .. } if request.is_err() || session.is_none() => {
+            Next::Kill(KillReason::ClientLost)
+        }
+        Look::File { total, next } => {
+            flow.pass(total);
+            link.file = Some(next);
+            Next::On
+        }
+        Look::Said { total, said, last } => {
+            let done = match request {
+                Ok(request) => theirs(session, link, &request, &said, (flow, total), out),
+                Err(why) => {
+                    flow.drop(total, out);
+                    own::said(session, link, why, &said, out)
+                }
+            };
+            match done {
+                Err(reason) => Next::Kill(reason),
+                Ok(()) if last => Next::Ended,
+                Ok(()) => Next::On,
+            }
+        }
+    }
+}
+
+/// What a server says of a client's command.
+fn theirs(
+    mut session: Option<&mut Session>,
+    link: &mut Link,
+    request: &Request,
+    said: &Said<'_>,
+    (flow, total): (&mut Flow<'_>, usize),
+    out: &mut Steps,
+) -> Result<(), KillReason> {
+    let judged = &request.judged;
+    let mut told = None;
+    match said {
+        Said::Ok(ok, tag) => {
+            told = session
+                .as_deref_mut()
+                .map(|session| session.told(link, ok, *tag));
+            changes::heard(session.as_deref_mut(), link, judged, ok, out)?;
+            settles(session.as_deref_mut(), link, request, ok, out);
+        }
+        Said::Eof(end) => {
+            told = session.as_deref().map(|session| session.told_end(*end));
+            changes::ended(session.as_deref_mut(), link, judged, *end, out);
+        }
+        Said::Error(report) => changes::failed(link, judged, report, out),
+        Said::Prepared(_) | Said::Text => {}
+    }
+    let Some(_) = session else {
+        flow.drop(total, out);
+        return Ok(());
+    };
+    match told.flatten() {
+        None => flow.pass(total),
+        Some(payload) => {
+            let number = match frame::peek(flow.rest()) {
+                Peek::Packet { sequence, .. } => sequence,
+                Peek::NeedMore => return Err(KillReason::OutOfStep),
+            };
+            flow.drop(total, out);
+            let mut bytes = Vec::new();
+            frame::packets(&mut bytes, number, |out| out.extend_from_slice(&payload));
+            tell(bytes, out);
+        }
+    }
+    Ok(())
+}
+
+/// What an OK means beside what it reports.
+fn settles(
+    session: Option<&mut Session>,
+    link: &mut Link,
+    request: &Request,
+    ok: &ok::Ok<'_>,
+    out: &mut Steps,
+) {
+    let resets = request.command == command::RESET_CONNECTION;
+    if resets {
+        // What the proxy had set is gone with what the client had.
+        link.left(Leave::Dirty);
+        link.forgets();
+    }
+    let Some(session) = session else {
+        return;
+    };
+    if resets {
+        session.starts_anew(ok.status & LASTING, out);
+        session.placed = true;
+    }
+    if request.judged.ends && !link.in_trans() {
+        session.begun = false;
+    }
+}
+
+/// The server answers a command that it hasn't got whole: it won't read the rest.
+fn early(session: Option<&mut Session>, rest: &[u8], flow: &mut Flow<'_>, out: &mut Steps) -> Next {
+    let Peek::Packet { total, .. } = frame::peek(rest) else {
+        return Next::NeedMore;
+    };
+    if rest.get(frame::HEADER) != Some(&error::TAG) || total > frame::FULL {
+        return Next::Kill(KillReason::OutOfStep);
+    }
+    if rest.len() < total {
+        return Next::NeedMore;
+    }
+    let Some(session) = session else {
+        return Next::Kill(KillReason::ClientLost);
+    };
+    flow.pass(total);
+    flow.flush(out);
+    session.close(CloseReason::BackendFatal, out);
+    Next::Over
+}
+
+/// The server speaks though nothing was asked: it says why it goes, or is out of step.
+fn unasked(rest: &[u8], out: &mut Steps) -> Next {
+    let Peek::Packet { total, .. } = frame::peek(rest) else {
+        return Next::NeedMore;
+    };
+    let body = frame::body(rest, total);
+    let code = match body {
+        [error::TAG, low, high, ..] => u16::from_le_bytes([*low, *high]),
+        _ => return Next::Kill(KillReason::SpokeWhileIdle),
+    };
+    if matches!(code, 1053 | 1927) {
+        out.push(Step::Note(Note::WriterDoubted));
+    }
+    Next::Kill(KillReason::ServerClosed)
+}
+
+/// An answer is over: whether the backend is let go, and how.
+fn ended(session: Option<&mut Session>, link: &mut Link, out: &mut Steps) -> Option<Release> {
+    link.reply = None;
+    if let Some(owed) = link.owed.pop_front() {
+        link.answered += u64::from(matches!(owed.of, Of::Client(_)));
+    }
+    if !link.settled() {
+        return None;
+    }
+    let Some(session) = session else {
+        let reset = link.was_resetting();
+        return Some(match link.release() {
+            Release::Reset if reset => Release::Kill(KillReason::ResetFailed),
+            release => release,
+        });
+    };
+    if link.cutting || link.closing {
+        return Some(link.release());
+    }
+    if std::mem::take(&mut session.moves) && session.database.is_some() {
+        // It was to go to another database, and is in neither that nor its own.
+        if link.database != session.database {
+            return Some(Release::Kill(KillReason::Ambiguous));
+        }
+    }
+    if !session.may_release(link) || session.asks_first(link, out) {
+        return None;
+    }
+    Some(link.release())
+}

@@ -1,0 +1,9 @@
+//! The rules of a session, by what MySQL 8.0.31 and MariaDB 10.11.19 answer.
+
+mod holding;
+mod losing;
+mod pair;
+mod pieces;
+mod telling;
+
+use super::*;

@@ -1,0 +1,126 @@
+//! What a client is told when its backend is gone.
+
+use dbproxy_engine::Session as _;
+
+use crate::message::capability::*;
+
+use super::pair::{hex, link, payloads, query, Pair, MYSQL};
+use super::*;
+
+/// A client in a transaction that has done this.
+fn in_transaction() -> Pair {
+    let mut pair = Pair::mysql();
+    pair.asks("BEGIN");
+    pair.gives("00000003000000");
+    pair
+}
+
+#[test]
+fn an_idle_client_notices_nothing() {
+    let mut pair = Pair::mysql();
+    pair.asks("SELECT 1");
+    pair.gives("00000002000000");
+    assert!(pair.is_free() && !pair.session.untold);
+}
+
+#[test]
+fn a_transaction_that_was_surely_not_committed_may_be_retried() {
+    let mut pair = in_transaction();
+    pair.asks("INSERT INTO t VALUES (1)");
+    let (outcome, told) = pair.lost();
+    assert_eq!((outcome, Pair::error(&told).0), (Outcome::Stays, 1213));
+    assert_eq!(told[3], 1);
+    // The next one begins anew.
+    pair.spare = Some(link(MYSQL, DEPRECATE_EOF));
+    assert_eq!(pair.asks("BEGIN"), ["BEGIN"]);
+}
+
+#[test]
+fn who_waits_in_a_transaction_is_told_at_its_next_statement() {
+    let mut pair = in_transaction();
+    let (outcome, told) = pair.lost();
+    assert_eq!((outcome, &told[..]), (Outcome::Stays, &b""[..]));
+    assert!(!pair.session.at_boundary());
+    assert_eq!(pair.says(&query("COMMIT")), b"");
+    assert_eq!(Pair::error(&std::mem::take(&mut pair.client)).0, 1213);
+    assert!(pair.session.at_boundary());
+    // A ROLLBACK finds what it wants.
+    let mut pair = in_transaction();
+    pair.lost();
+    pair.says(&query("rollback;"));
+    assert_eq!(payloads(&pair.client), [hex("00000002000000")]);
+}
+
+#[test]
+fn what_may_have_been_committed_is_said_to_be_unknown() {
+    for (text, in_trans) in [
+        ("COMMIT", true),
+        ("CREATE TABLE a(b int)", true),
+        ("INSERT INTO t VALUES (1)", false),
+        ("SELECT f()", false),
+    ] {
+        let mut pair = if in_trans {
+            in_transaction()
+        } else {
+            Pair::mysql()
+        };
+        pair.asks(text);
+        let (outcome, told) = pair.lost();
+        assert_eq!(
+            outcome,
+            Outcome::Closes(CloseReason::OutcomeUnknown),
+            "{text}"
+        );
+        assert_eq!(Pair::error(&told).0, 1158);
+        assert!(told.windows(5).any(|state| state == b"08S01"));
+    }
+    let mut pair = Pair::mysql();
+    pair.asks("SELECT a FROM t");
+    assert_eq!(pair.lost().0, Outcome::Stays, "a read may be asked again");
+}
+
+#[test]
+fn a_bound_client_lost_its_state() {
+    let mut pair = Pair::mysql();
+    pair.asks("SET @a = 1");
+    pair.gives("00000002000000");
+    let (outcome, told) = pair.lost();
+    assert_eq!(outcome, Outcome::Closes(CloseReason::PinnedBackendLost));
+    assert_eq!((Pair::error(&told).0, told[3]), (1053, 0));
+}
+
+#[test]
+fn the_error_has_its_number_in_the_answer() {
+    let mut pair = Pair::mysql();
+    pair.asks("SELECT a FROM t");
+    pair.answers(&hex("0100000101 050000020364656661 020000030131"));
+    let (outcome, told) = pair.lost();
+    assert_eq!((outcome, told[3]), (Outcome::Stays, 4));
+    // In the middle of a row there is no place for one.
+    pair.spare = Some(link(MYSQL, DEPRECATE_EOF));
+    pair.asks("SELECT a FROM t");
+    pair.answers(&hex("0100000101 050000020364656661 0200000301"));
+    let (outcome, told) = pair.lost();
+    assert_eq!(outcome, Outcome::Closes(CloseReason::ReplyCutShort));
+    assert_eq!(told, b"");
+}
+
+#[test]
+fn nothing_of_a_request_that_waits_was_sent() {
+    let mut pair = Pair::inside(MYSQL, DEPRECATE_EOF, Some("shop"));
+    pair.asks("DELETE FROM t");
+    assert_eq!(pair.lost(), (Outcome::Requeue, Vec::new()));
+    pair.spare = Some(link(MYSQL, DEPRECATE_EOF));
+    pair.says(b"");
+}
+
+#[test]
+fn a_command_that_went_out_in_part_ran_not_at_all() {
+    let mut pair = Pair::mysql();
+    let long = query(&format!("INSERT INTO t VALUES ('{}')", "a".repeat(1 << 19)));
+    let sent = pair.says(&long[..1 << 18]);
+    assert_eq!(sent.len(), 1 << 18);
+    let (outcome, _) = pair.lost();
+    // It was too long to look at, so that it is bound.
+    assert_eq!(outcome, Outcome::Closes(CloseReason::PinnedBackendLost));
+}

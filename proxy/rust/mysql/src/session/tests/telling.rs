@@ -1,0 +1,195 @@
+//! What a client is told: by servers, of what they report, and by the proxy itself.
+
+use dbproxy_engine::Session as _;
+
+use crate::message::capability::*;
+use crate::message::session_track::{Change, Transaction};
+use crate::message::{command, ok, session_track};
+
+use super::pair::{bare, hex, packet, payloads, query, reported, Pair, MARIADB, MYSQL};
+use super::*;
+
+const OK: &str = "00000002000000";
+
+fn variable<'a>(name: &'a str, value: &'a str) -> Change<'a> {
+    let (name, value) = (name.as_bytes(), value.as_bytes());
+    Change::Variable { name, value }
+}
+
+/// What of such an OK a client hears that tracks its session.
+fn heard(pair: &mut Pair, changes: &[Change<'_>]) -> Vec<String> {
+    pair.asks("SET x");
+    let told = pair.reports(2, changes);
+    let payload = payloads(&told).remove(0);
+    let ok = ok::parse(&payload, ok::TAG, SESSION_TRACK).unwrap();
+    let changes = session_track::parse(ok.changes.unwrap_or_default()).unwrap();
+    changes.iter().map(|change| format!("{change:?}")).collect()
+}
+
+#[test]
+fn who_does_not_track_the_session_is_told_nothing_of_it() {
+    let mut pair = Pair::mysql();
+    pair.asks("SET time_zone='+01:00'");
+    let told = pair.reports(2, &[variable("time_zone", "+01:00"), Change::State(true)]);
+    assert_eq!(told, packet(1, &hex(OK)));
+    // A text for people stands there without its length then.
+    pair.asks("UPDATE t SET a = 1");
+    assert_eq!(
+        pair.gives("00000002000000 05 526f777321"),
+        packet(1, &hex("00000002000000 526f777321"))
+    );
+}
+
+#[test]
+fn who_tracks_it_is_told_what_servers_tell_by_default() {
+    let mut pair = Pair::new(MYSQL, SESSION_TRACK);
+    let all = [
+        variable("time_zone", "+01:00"),
+        variable("sql_mode", ""),
+        variable("last_gtid", "0-1-1"),
+        Change::Schema(b"shop"),
+        Change::State(true),
+    ];
+    let kept: Vec<String> = [&all[0], &all[3]]
+        .iter()
+        .map(|change| format!("{change:?}"))
+        .collect();
+    assert_eq!(heard(&mut pair, &all), kept);
+    let told = pair.reports(2, &[]);
+    assert_eq!(told, b"", "nothing was asked");
+}
+
+#[test]
+fn mysql_tells_of_transactions_that_begin_by_name() {
+    let state = |letters: &[u8; 8]| Change::Transaction(Transaction(*letters));
+    let mut pair = Pair::new(MYSQL, SESSION_TRACK);
+    let (begun, read, none) = (state(b"T_______"), state(b"T_R___S_"), state(b"________"));
+    assert_eq!(heard(&mut pair, &[begun]).len(), 1);
+    assert_eq!(heard(&mut pair, &[read]).len(), 0);
+    assert_eq!(heard(&mut pair, &[none]).len(), 1);
+    assert_eq!(heard(&mut pair, &[state(b"I_R___S_")]).len(), 0);
+    assert_eq!(heard(&mut pair, &[none]).len(), 0);
+    let mut pair = Pair::new(MARIADB, SESSION_TRACK);
+    assert_eq!(heard(&mut pair, &[begun]).len(), 0);
+}
+
+#[test]
+fn what_needs_no_database_is_answered_without_one() {
+    let mut pair = Pair::mysql();
+    pair.spare = None;
+    let all = [bare(command::PING), bare(command::RESET_CONNECTION)].concat();
+    pair.says(&all);
+    let ok = packet(1, &hex(OK));
+    assert_eq!(std::mem::take(&mut pair.client), [&ok[..], &ok].concat());
+    for (kind, code) in [
+        (command::CHANGE_USER, 1235),
+        (command::BINLOG_DUMP, 1235),
+        (command::PROCESS_KILL, 1235),
+        (command::CREATE_DB, 1047),
+        (command::STMT_BULK_EXECUTE, 1047),
+        (command::SLEEP, 1047),
+    ] {
+        pair.says(&packet(0, &[kind, 1, 2, 3]));
+        assert_eq!(Pair::error(&std::mem::take(&mut pair.client)).0, code);
+    }
+    pair.says(&packet(0, b""));
+    assert_eq!(Pair::error(&std::mem::take(&mut pair.client)).0, 1047);
+    pair.says(&query("KILL 5"));
+    assert_eq!(Pair::error(&std::mem::take(&mut pair.client)).0, 1235);
+    // Of statements that aren't there; nothing answers.
+    assert_eq!(pair.says(&packet(0, b"\x19\x05\0\0\0")), b"");
+    assert_eq!(pair.client, b"");
+    pair.says(&bare(command::QUIT));
+    assert_eq!(pair.closed, Some(CloseReason::ClientLeft));
+}
+
+#[test]
+fn a_connection_has_the_number_of_its_greeting() {
+    for agreed in [SSL, DEPRECATE_EOF] {
+        let mut pair = Pair::new(MYSQL, agreed);
+        pair.says(&query("SELECT CONNECTION_ID()"));
+        let told = payloads(&std::mem::take(&mut pair.client));
+        assert_eq!(told.len(), if agreed == SSL { 5 } else { 4 });
+        assert_eq!(told[told.len() - 2], b"\x0277");
+    }
+}
+
+#[test]
+fn packets_out_of_order_end_a_client() {
+    let mut pair = Pair::mysql();
+    pair.says(&packet(3, b"\x0e"));
+    assert_eq!(Pair::error(&pair.client).0, 1156);
+    assert_eq!(pair.closed, Some(CloseReason::ProtocolViolation));
+}
+
+#[test]
+fn a_file_goes_from_the_client_to_the_server() {
+    let mut pair = Pair::new(MYSQL, LOCAL_FILES);
+    pair.asks("LOAD DATA LOCAL INFILE 'x' INTO TABLE t");
+    assert_eq!(pair.gives("fb78"), packet(1, b"\xfbx"));
+    let file = [packet(2, b"1\n"), packet(3, b"")].concat();
+    assert_eq!(pair.says(&file), file);
+    let done = packet(4, &hex("00020002000000"));
+    assert_eq!(pair.answers(&done), done);
+    assert!(pair.is_free());
+    // Without a client nobody has it.
+    pair.asks("LOAD DATA LOCAL INFILE 'x' INTO TABLE t");
+    let mut link = pair.link.take().unwrap();
+    let mut steps = Steps::new();
+    assert_eq!(pair.session.abandon(&mut link), Abandoned::Running);
+    Session::feed_server(None, &mut link, &packet(1, b"\xfbx"), &mut steps);
+    assert_eq!(
+        steps,
+        [Step::Release(Release::Kill(KillReason::ClientLost))]
+    );
+}
+
+#[test]
+fn a_server_that_is_no_writer_any_more_is_doubted() {
+    for (code, text, doubted) in [
+        (1290u16, "the --read-only option", true),
+        (1290, "the --secure-file-priv option", false),
+        (1836, "", true),
+        (1792, "", true),
+        (1053, "", true),
+        (1062, "", false),
+    ] {
+        let mut pair = Pair::mysql();
+        pair.asks("DELETE FROM t");
+        let [low, high] = code.to_le_bytes();
+        let error = [&[0xff, low, high], &b"#HY000"[..], text.as_bytes()].concat();
+        assert_eq!(pair.answers(&packet(1, &error)), packet(1, &error));
+        assert_eq!(
+            pair.notes.contains(&Note::WriterDoubted),
+            doubted,
+            "{code} {text}"
+        );
+    }
+    // Its client asked for a transaction that only reads.
+    let mut pair = Pair::mysql();
+    pair.asks("START TRANSACTION READ ONLY");
+    pair.gives("00000003200000");
+    pair.asks("DELETE FROM t");
+    pair.gives("ff0007 23 3235303036");
+    assert!(pair.notes.is_empty());
+}
+
+#[test]
+fn a_backend_out_of_step_is_no_use() {
+    for answer in [packet(2, &hex(OK)), packet(1, b""), packet(1, b"\x01\x01")] {
+        let mut pair = Pair::mysql();
+        pair.asks("SELECT 1");
+        pair.answers(&answer);
+        assert_eq!(pair.released, [Release::Kill(KillReason::OutOfStep)]);
+    }
+    let mut pair = Pair::mysql();
+    pair.asks("SELECT 1");
+    pair.answers(&[packet(1, &hex(OK)), packet(0, &hex(OK))].concat());
+    assert_eq!(pair.released, [Release::Kill(KillReason::SpokeWhileIdle)]);
+    let mut pair = Pair::mysql();
+    pair.asks("BEGIN");
+    pair.answers(&reported(3, &[]));
+    pair.answers(&packet(0, &hex("ff1d04 23 3038533031")));
+    assert_eq!(pair.released, [Release::Kill(KillReason::ServerClosed)]);
+    assert!(pair.notes.contains(&Note::WriterDoubted));
+}

@@ -1,0 +1,66 @@
+//! What a client is told, number and text, of what becomes of its requests.
+
+use std::borrow::Cow;
+
+use crate::message::error::Report;
+use crate::texts::Fault;
+
+/// A transaction, or a statement, that was lost and surely not committed.
+pub(super) fn lost() -> Fault {
+    Fault::new(
+        1213,
+        b"40001",
+        "The database connection was lost; the transaction was not committed. Try restarting it",
+    )
+}
+
+/// A commit may have happened.
+pub(super) fn outcome_unknown() -> Fault {
+    Fault::new(
+        1158,
+        b"08S01",
+        "The database connection was lost; whether the transaction was committed is unknown. \
+         Find out from the data before it is retried",
+    )
+}
+
+/// Session state was lost with the backend.
+pub(super) fn pinned_lost() -> Fault {
+    Fault::new(
+        1053,
+        b"08S01",
+        "The database connection was lost, and with it the state of this session. Connect again",
+    )
+}
+
+/// A server's own words for a packet with a wrong number.
+pub(super) fn out_of_order() -> Fault {
+    Fault::new(1156, b"08S01", "Got packets out of order")
+}
+
+/// A server's own words for a command that it doesn't know.
+pub(super) fn unknown_command() -> Fault {
+    Fault::new(1047, b"08S01", "Unknown command")
+}
+
+/// A command that is not for clients of a proxy, or not yet.
+pub(super) fn unsupported(what: &'static str) -> Fault {
+    let text: Cow<'static, str> = format!("The proxy doesn't support '{what}'").into();
+    Fault::new(1235, b"42000", text)
+}
+
+/// It was asked for what the statement before has left, which another connection has run.
+pub(super) fn left_elsewhere() -> Fault {
+    Fault::new(
+        1235,
+        b"42000",
+        "The proxy can't tell this any more: the statement before ran on another connection. \
+         From here on this session keeps its connection",
+    )
+}
+
+/// The server refuses what the session has: what it says.
+pub(super) fn refused(report: &Report<'_>) -> Fault {
+    let text = String::from_utf8_lossy(report.message).into_owned();
+    Fault::new(report.code, &report.state.unwrap_or(*b"HY000"), text)
+}
