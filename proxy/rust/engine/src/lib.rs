@@ -18,6 +18,7 @@ mod login;
 mod password;
 mod reader;
 mod reason;
+mod reasons;
 mod session;
 mod step;
 mod users;
@@ -32,6 +33,7 @@ pub use login::{
 pub use password::{Derivation, DerivedKeys, Password, Work};
 pub use reader::{Reader, Short};
 pub use reason::{BackendFault, CancelFailure, CloseReason, Failure, KillReason, PinReason};
+pub use reasons::Reasons;
 pub use session::{Abandoned, Engine, Link, Outcome, Session};
 pub use step::{Leg, Note, Payload, Release, Rules, Step, Steps};
 pub use users::{Identity, Traces, User, Users};

@@ -117,7 +117,8 @@ impl BackendFault {
 labelled! {
     /// Why a session is bound to its backend.
     PinReason {
-        /// A setting that isn't followed: `set_config` among other things, `UPDATE pg_settings`.
+        /// A setting that isn't followed. PostgreSQL: `set_config` among other things, `UPDATE pg_settings`.
+        /// MySQL: `sql_log_bin`, `gtid_next`, `timestamp` and the like, `SET ROLE`.
         SessionSetting => "session_setting",
         /// A named prepared statement of the extended protocol.
         NamedStatement => "named_statement",
@@ -129,17 +130,27 @@ labelled! {
         Listen => "listen",
         /// A temporary table, view or sequence.
         TemporaryObject => "temporary_object",
+        /// MySQL: a user variable that a statement gives a value that isn't known.
+        UserVariable => "user_variable",
+        /// MySQL: `LOCK TABLES`, `FLUSH TABLES WITH READ LOCK`, `LOCK INSTANCE`, `BACKUP STAGE`.
+        LockedTables => "locked_tables",
+        /// MySQL: a table that `HANDLER` has opened.
+        Handler => "handler",
+        /// MySQL: a transaction that `XA` began.
+        XaTransaction => "xa_transaction",
+        /// MySQL: what the statement before left (`FOUND_ROWS`, warnings), where it can't be told otherwise.
+        Diagnostics => "diagnostics",
         /// A cursor that outlives its transaction.
         HeldCursor => "held_cursor",
-        /// A session-level advisory lock.
+        /// A session-level advisory lock; MySQL: `GET_LOCK`.
         AdvisoryLock => "advisory_lock",
-        /// `currval` or `lastval`.
+        /// `currval` or `lastval`; MariaDB: those and `nextval`; MySQL: `SELECT LAST_INSERT_ID(n)`.
         SequenceState => "sequence_state",
-        /// `LOAD` and other things that change the server process itself.
+        /// `LOAD` and other things that change the server process itself; MySQL: `SET RESOURCE GROUP`.
         ServerProcess => "server_process",
         /// `setseed`, `dblink_connect`, replication origins, `pg_backup_start` and the like.
         SessionFunction => "session_function",
-        /// A prepared transaction or other statement whose effects aren't tracked.
+        /// A prepared transaction or other statement whose effects aren't tracked; MariaDB: a block.
         Untracked => "untracked",
         /// A statement that can't be understood.
         Unclassified => "unclassified",

@@ -3,8 +3,8 @@
 //! Sans-IO: bytes in, values or steps out. `message` reads and writes what is said on both legs;
 //! `auth` makes and checks the proofs that a log-in exchanges; `login` and `backend_login` bring the two
 //! legs up; `session` and `link` carry a client's commands over a backend that it holds for a transaction;
-//! `reply` follows what a server answers; `session::judge` says what a text may do that no server reports,
-//! and `session::lost` what a client is told when its backend is gone.
+//! `reply` follows what a server answers, and `session::lost` says what a client is told when its backend is
+//! gone; `statement` judges texts.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
@@ -27,6 +27,7 @@ pub mod message;
 mod params;
 mod reply;
 mod session;
+pub mod statement;
 mod texts;
 
 pub use backend_login::{Connecting, Ready, SETUP};

@@ -7,8 +7,9 @@
 use std::collections::{vec_deque::Iter, VecDeque};
 use std::sync::Arc;
 
+use dbproxy_engine::Reasons;
+
 use crate::message::backend;
-use crate::pins::Reasons;
 use crate::prepared::{Alias, Coming, Naming, Theirs};
 use crate::statement::{Acts, Effects};
 

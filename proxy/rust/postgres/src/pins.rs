@@ -3,7 +3,7 @@
 //! A reason is gone when the server says so, never by counting what was taken and given back. What the
 //! server can't be asked about binds the session until it ends, or until a DISCARD ALL that ends it.
 
-use dbproxy_engine::PinReason;
+use dbproxy_engine::{PinReason, Reasons};
 
 /// What the server is asked about, in the order of the statements of [`SURVEY`].
 const ASKED: [PinReason; 6] = [
@@ -14,6 +14,9 @@ const ASKED: [PinReason; 6] = [
     PinReason::SqlPrepare,
     PinReason::NamedStatement,
 ];
+
+/// All that a server can be asked about.
+pub(crate) const SURVEYED: Reasons = Reasons::of(&ASKED);
 
 /// Of whom these bind the names of statements are on the backend as its own.
 pub(crate) const NAMES: Reasons = Reasons::of(&[PinReason::NamedStatement, PinReason::SqlPrepare]);
@@ -43,50 +46,6 @@ pub(crate) const SURVEY: &str = "\
 
 /// How the server answers a statement of the survey that found nothing.
 const NOTHING: &[u8] = b"SELECT 0\0";
-
-/// A set of reasons.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub(crate) struct Reasons(u32);
-
-impl Reasons {
-    pub(crate) const NONE: Self = Self(0);
-    /// All that a server can be asked about.
-    pub(crate) const SURVEYED: Self = Self::of(&ASKED);
-
-    pub(crate) const fn of(reasons: &[PinReason]) -> Self {
-        let (mut set, mut rest) = (0, reasons);
-        while let [reason, others @ ..] = rest {
-            set |= 1 << *reason as u32;
-            rest = others;
-        }
-        Self(set)
-    }
-
-    pub(crate) const fn and(self, others: Self) -> Self {
-        Self(self.0 | others.0)
-    }
-
-    pub(crate) fn without(self, others: Self) -> Self {
-        Self(self.0 & !others.0)
-    }
-
-    pub(crate) fn iter(self) -> impl Iterator<Item = PinReason> {
-        let all = PinReason::ALL.iter().copied();
-        all.filter(move |reason| self.has(*reason))
-    }
-
-    pub(crate) fn is_empty(self) -> bool {
-        self == Self::NONE
-    }
-
-    pub(crate) fn has(self, reason: PinReason) -> bool {
-        self.has_any(Self::of(&[reason]))
-    }
-
-    fn has_any(self, of: Self) -> bool {
-        self.0 & of.0 != 0
-    }
-}
 
 /// How far a DISCARD ALL is.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -127,7 +86,7 @@ impl Pins {
 
     /// Whether the server can't say that all of it is gone.
     pub(crate) fn for_good(&self) -> bool {
-        !self.all.without(Reasons::SURVEYED).is_empty()
+        !self.all.without(SURVEYED).is_empty()
     }
 
     /// Whether the client's new names of statements are those that its backend knows.
@@ -208,9 +167,7 @@ impl Pins {
     /// The survey is over, after so many of its statements were answered.
     pub(crate) fn surveyed(&mut self, answered: u16) {
         if usize::from(answered) == ASKED.len() {
-            let gone = Reasons::SURVEYED
-                .without(self.found)
-                .without(self.since_asked);
+            let gone = SURVEYED.without(self.found).without(self.since_asked);
             // Also what no text has said.
             self.all = self.all.without(gone).and(self.found);
         }
@@ -260,7 +217,7 @@ mod tests {
         assert!(!pins.asks(), "it holds, as far as is known");
         pins.may_end(Reasons::of(&[AdvisoryLock]));
         assert!(!pins.asks(), "nothing of that is left");
-        pins.may_end(Reasons::SURVEYED);
+        pins.may_end(SURVEYED);
         survey(&mut pins, &[]);
         assert!(!pins.any());
         assert_eq!(pins.retell(), Some(None));

@@ -1,9 +1,9 @@
 //! What is followed of sessions, piece by piece: settings that are set again, reasons that pin, texts
 //! that are remembered.
 
-use dbproxy_engine::PinReason;
+use dbproxy_engine::{PinReason, Reasons};
 
-use crate::pins::{Pins, Reasons};
+use crate::pins::{Pins, SURVEYED};
 use crate::settings::{replay, Settings, NAME};
 use crate::statement::{classify, Act, Dialect, Memory, Value};
 
@@ -110,7 +110,7 @@ pub fn pins(input: &[u8]) {
             4 => {
                 pins.discard_sent();
                 holds = [false; 4];
-                pins.may_end(Reasons::SURVEYED);
+                pins.may_end(SURVEYED);
                 pins.discard_done();
             }
             // Everything is answered. Perhaps the client goes on while the server is asked.

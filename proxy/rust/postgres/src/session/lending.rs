@@ -8,12 +8,11 @@
 
 use std::sync::Arc;
 
-use dbproxy_engine::{PinReason, Steps};
+use dbproxy_engine::{PinReason, Reasons, Steps};
 
 use crate::expect::Expect;
 use crate::link::{Leave, Link, Status};
 use crate::message::{build, frontend, peek, Peek};
-use crate::pins::Reasons;
 use crate::prepared::{is_reserved, Known, Lent, LentState, Naming, Shared, Theirs};
 use crate::statement::{is_plain, spoken, Effects, Spoken};
 

@@ -1,8 +1,8 @@
 //! What is said of a text, and of which kind its statements are. Made by `classify` and `scan`.
 
-use dbproxy_engine::{PinReason, Rules};
+use dbproxy_engine::{PinReason, Reasons, Rules};
 
-use crate::pins::Reasons;
+use crate::pins::SURVEYED;
 
 use super::act::Acts;
 use super::effects::Effects;
@@ -55,7 +55,7 @@ impl Class {
             writes: true,
             dirty: true,
             indelible: true,
-            ends: Reasons::SURVEYED,
+            ends: SURVEYED,
             acts: None,
             reading: Reading::Moment,
         }

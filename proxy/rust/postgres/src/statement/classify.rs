@@ -2,7 +2,7 @@
 
 use dbproxy_engine::PinReason;
 
-use crate::pins::{Reasons, NAMES};
+use crate::pins::{NAMES, SURVEYED};
 
 use super::act::{Act, Script};
 use super::class::{Class, Kind};
@@ -285,7 +285,7 @@ impl<'a> Classifier<'a> {
         match self.ahead().0.as_bytes() {
             b"all" => {
                 self.class.forgets = true;
-                self.class.ends = Reasons::SURVEYED;
+                self.class.ends = SURVEYED;
                 self.acts.push((self.number, Act::DiscardAll));
             }
             b"temp" | b"temporary" => self.class.ends(PinReason::TemporaryObject),
