@@ -90,6 +90,8 @@ pub struct Handover {
     pub database: Option<Arc<[u8]>>,
     /// The number of the packet that answers it last: the OK, or an error.
     pub sequence: u8,
+    /// What the OK proves of the proxy's certificate, to who asks for that.
+    pub certificate: Option<Box<str>>,
 }
 
 /// This protocol's.

@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::mem;
 
-use dbproxy_engine::{ClientLogin, CloseReason, Failure};
+use dbproxy_engine::{ClientLogin, CloseReason, Failure, TlsFacts};
 
 use crate::auth::caching_sha2;
 use crate::credential::{Credential, Handover, LoginEnv, LoginProgress, UserMethod};
@@ -22,6 +22,7 @@ use crate::params::{Kind, Server};
 use crate::texts::{self, Fault};
 
 mod candidate;
+mod certificate;
 mod challenge;
 mod refusals;
 
@@ -39,6 +40,8 @@ const COLLATION: u8 = 45;
 /// The first MySQL whose default plugin is `caching_sha2_password`, and the first with query attributes.
 const CACHING_SHA2_SINCE: u32 = 80_000;
 const ATTRIBUTES_SINCE: u32 = 80_023;
+/// The first MariaDB of whose certificate clients want a proof.
+const PROVES_SINCE: u32 = 110_401;
 
 /// A client's log-in.
 #[derive(Debug, Default)]
@@ -65,6 +68,8 @@ enum State {
 struct Greeted {
     challenge: Challenge,
     offered: Capabilities,
+    /// As a server whose OK proves its certificate.
+    proves: bool,
 }
 
 impl ClientLogin for Login {
@@ -83,7 +88,9 @@ impl ClientLogin for Login {
             let (step, progress) = match mem::replace(&mut self.state, State::Over) {
                 State::Silent => (0, self.greet(env, out)),
                 State::Greeted(greeted) => self.response(greeted, rest, env, out),
-                State::Asked(candidate, challenge) => self.proof(candidate, challenge, rest, out),
+                State::Asked(candidate, challenge) => {
+                    self.proof(candidate, challenge, rest, env.tls, out)
+                }
                 State::Over => (rest.len(), Some(LoginProgress::NeedMore)),
             };
             used += step;
@@ -112,7 +119,7 @@ impl ClientLogin for Login {
 type Step = (usize, Option<LoginProgress>);
 
 /// A payload and how many bytes it took, nothing yet, or why nothing comes of it.
-type Read<'a> = Result<Option<(Cow<'a, [u8]>, usize)>, Step>;
+type Read<'a> = Result<Option<(Cow<'a, [u8]>, usize)>, CloseReason>;
 
 impl Login {
     /// Says who the proxy is: as soon as it knows itself.
@@ -141,7 +148,11 @@ impl Login {
             plugin: by_default.plugin(),
         };
         self.sequence = frame::packets(out, self.sequence, |out| greeting.write(out));
-        self.state = State::Greeted(Greeted { challenge, offered });
+        self.state = State::Greeted(Greeted {
+            challenge,
+            offered,
+            proves: server.kind == Kind::MariaDb && server.number >= PROVES_SINCE,
+        });
         None
     }
 
@@ -158,7 +169,7 @@ impl Login {
                 self.state = State::Greeted(greeted);
                 return (0, Some(LoginProgress::NeedMore));
             }
-            Err(refused) => return refused,
+            Err(reason) => return (0, close(reason)),
         };
         if env.tls.is_none() && ssl_request::parse(&payload).is_some() {
             let behind = input.get(total..).unwrap_or_default();
@@ -210,7 +221,7 @@ impl Login {
         env: &mut LoginEnv<'_>,
         out: &mut Vec<u8>,
     ) -> Option<LoginProgress> {
-        let candidate = Candidate::new(response, greeted.offered, env.users);
+        let candidate = Candidate::new(response, &greeted, env.users);
         self.user = candidate.user.to_string();
         if env.tls_required && env.tls.is_none() {
             return self.refused(&refusals::tls_required(), CloseReason::TlsRequired, out);
@@ -222,7 +233,7 @@ impl Login {
         let guessed = response.plugin == Some(method.plugin());
         if guessed && greeted.challenge.is_answered(method, response.proof) {
             let challenge = greeted.challenge.by(method);
-            return self.judge(candidate, &challenge, response.proof, out);
+            return self.judge(candidate, &challenge, response.proof, env.tls, out);
         }
         let challenge = Challenge::draw(method, env.random);
         let switch = AuthSwitch {
@@ -239,15 +250,18 @@ impl Login {
         candidate: Candidate,
         challenge: Challenge,
         input: &[u8],
+        tls: Option<&TlsFacts>,
         out: &mut Vec<u8>,
     ) -> Step {
         match self.packet(input, out) {
-            Ok(Some((proof, total))) => (total, self.judge(candidate, &challenge, &proof, out)),
+            Ok(Some((proof, total))) => {
+                (total, self.judge(candidate, &challenge, &proof, tls, out))
+            }
             Ok(None) => {
                 self.state = State::Asked(candidate, challenge);
                 (0, Some(LoginProgress::NeedMore))
             }
-            Err(refused) => refused,
+            Err(reason) => (0, close(reason)),
         }
     }
 
@@ -256,22 +270,27 @@ impl Login {
         candidate: Candidate,
         challenge: &Challenge,
         proof: &[u8],
+        tls: Option<&TlsFacts>,
         out: &mut Vec<u8>,
     ) -> Option<LoginProgress> {
-        let proven = challenge.is_met(proof, &candidate.verifiers);
-        if !proven || !candidate.known {
+        let proven = challenge.met_by(proof, &candidate.verifiers);
+        let Some(kept) = proven.filter(|_| candidate.known) else {
             let reason = match candidate.known {
                 true => CloseReason::AuthenticationFailed,
                 false => CloseReason::UnknownUser,
             };
             return self.refused(&refusals::denied(&candidate.user, proof), reason, out);
-        }
+        };
+        let seed = candidate.seed.as_ref();
+        let certificate =
+            seed.and_then(|seed| certificate::proof(kept, challenge.method, seed, tls));
         if challenge.method == UserMethod::CachingSha2 {
             self.sequence = frame::packets(out, self.sequence, |out| {
                 auth_more_data::write(caching_sha2::FAST_PASSED, out);
             });
         }
-        Some(LoginProgress::Admitted(candidate.admission(self.sequence)))
+        let admission = candidate.admission(self.sequence, certificate);
+        Some(LoginProgress::Admitted(admission))
     }
 
     /// The client's next payload. It is its turn, so the number is known.
@@ -285,8 +304,8 @@ impl Login {
             Gathered::TooLong => (refusals::too_long(), CloseReason::MessageTooLarge),
             Gathered::OutOfOrder => (refusals::out_of_order(), CloseReason::ProtocolViolation),
         };
-        self.sequence = self.sequence.wrapping_add(1);
-        Err((0, self.refused(&fault, reason, out)))
+        self.sequence = fault.write(self.sequence.wrapping_add(1), out);
+        Err(reason)
     }
 
     fn refused(

@@ -70,6 +70,11 @@ impl Params {
         }
         let ok = ok::Ok {
             status: self.status,
+            info: handover
+                .certificate
+                .as_deref()
+                .unwrap_or_default()
+                .as_bytes(),
             changes: (!changes.is_empty()).then_some(&*changes),
             ..ok::Ok::default()
         };

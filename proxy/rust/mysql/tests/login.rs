@@ -224,6 +224,53 @@ fn a_response_is_waited_for_to_its_end() {
     }
 }
 
+/// What MariaDB's connector for Node 3.5.4 believed by its defaults, and didn't believe without: of a
+/// certificate with this SHA-256.
+#[test]
+fn clients_of_mariadb_are_given_a_proof_of_the_certificate() {
+    let end_point = hex("40b23eb3baa49d4bd251f87eee3d5c2ee6e09894b04cb2dd3e1ff07ad3f5ae67");
+    let facts = |end_point: &[u8]| TlsFacts {
+        end_point: Some(end_point.to_vec()),
+        ..TlsFacts::default()
+    };
+    let given = |version, tls: Option<TlsFacts>, first: &[u8], second: &[u8]| {
+        let door = Door {
+            tls,
+            ..Door::new(version)
+        };
+        let mut login = door.greeted();
+        let (_, mut progress, _) = door.feed(&mut login, first);
+        if !second.is_empty() {
+            progress = door.feed(&mut login, second).1;
+        }
+        admitted(progress).handover.certificate
+    };
+    const SINCE: &str = "11.4.1-MariaDB";
+    let proof = |digits: &str| Some(format!("\u{1}{digits}").into_boxed_str());
+    let native = native_response("nat", "nat-pw");
+    let by_native = "94ff54a62a2d2dd91af9cbc48eebdace018933997047c76488d71471c719a908";
+    let tls = || Some(facts(&end_point));
+    assert_eq!(given(SINCE, tls(), &native, b""), proof(by_native));
+    let newer = native_response("nat", "new");
+    let by_newer = given(SINCE, tls(), &newer, b"");
+    assert!(by_newer.is_some() && by_newer != proof(by_native));
+    let by_ed25519 = "5af17a8082e35fdefa91ee815da57e79df0cd26bf801c03d891daa74cedf5e89";
+    let signed = given(SINCE, tls(), &hex(PYMYSQL_ED25519), &hex(SIGNATURE));
+    assert_eq!(signed, proof(by_ed25519));
+    for (version, tls, first) in [
+        (SINCE, None, &native),
+        ("11.4.0-MariaDB", tls(), &native),
+        (MARIADB, tls(), &native),
+        (MYSQL, tls(), &native),
+        (SINCE, Some(TlsFacts::default()), &native),
+        // Another hash than the fingerprint's, and a plugin that proves nothing.
+        (SINCE, Some(facts(&[7; 48])), &native),
+        (SINCE, tls(), &hex(PYMYSQL)),
+    ] {
+        assert_eq!(given(version, tls, first, b""), None, "{version}");
+    }
+}
+
 #[test]
 fn the_welcome_is_the_ok_that_a_server_says() {
     let params = Params {
@@ -237,6 +284,7 @@ fn the_welcome_is_the_ok_that_a_server_says() {
         collation: 45,
         database: Some(b"app"[..].into()),
         sequence: 4,
+        certificate: None,
     };
     // As MySQL 8.0.31 and MariaDB 10.11.19 said it.
     let reported = hex("0f000004 000000024000000006010403617070");
@@ -247,6 +295,11 @@ fn the_welcome_is_the_ok_that_a_server_says() {
     let bare = hex("07000004 00000002000000");
     handover.database = None;
     assert_eq!(written(|out| params.welcome(&handover, out)), bare);
+    handover.certificate = Some("\u{1}ab".into());
+    let out = written(|out| params.welcome(&handover, out));
+    let said = ok::parse(&out[4..], ok::TAG, SESSION_TRACK).unwrap();
+    assert_eq!((said.info, said.changes), (&b"\x01ab"[..], None));
+    handover.certificate = None;
     handover.database = Some(b"app"[..].into());
     handover.capabilities = Capabilities::default();
     assert_eq!(written(|out| params.welcome(&handover, out)), bare);

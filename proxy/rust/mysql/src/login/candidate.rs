@@ -8,7 +8,10 @@ use sha2::{Digest, Sha256};
 use crate::credential::{Handover, User, UserMethod, Users, Verifier};
 use crate::manner::Manner;
 use crate::message::capability::Capabilities;
+use crate::message::greeting::SCRAMBLE;
 use crate::message::handshake_response::HandshakeResponse;
+
+use super::Greeted;
 
 /// Who the client claims to be, and what would prove it.
 pub(super) struct Candidate {
@@ -19,6 +22,8 @@ pub(super) struct Candidate {
     capabilities: Capabilities,
     collation: u8,
     database: Option<Arc<[u8]>>,
+    /// What the greeting's proof was to be made for, where its certificate is to be proved too.
+    pub(super) seed: Option<[u8; SCRAMBLE]>,
 }
 
 impl std::fmt::Debug for Candidate {
@@ -30,12 +35,8 @@ impl std::fmt::Debug for Candidate {
 }
 
 impl Candidate {
-    /// Who responds so to a greeting that offered that.
-    pub(super) fn new(
-        response: &HandshakeResponse<'_>,
-        offered: Capabilities,
-        users: &Users,
-    ) -> Self {
+    /// Who responds so to a greeting.
+    pub(super) fn new(response: &HandshakeResponse<'_>, greeted: &Greeted, users: &Users) -> Self {
         let name: Arc<str> = String::from_utf8_lossy(response.user).into();
         let user = users.by_name.get(&name);
         let method = user.map_or_else(
@@ -52,14 +53,20 @@ impl Candidate {
             user: name,
             method,
             verifiers,
-            capabilities: response.opening.capabilities.and(offered),
+            capabilities: response.opening.capabilities.and(greeted.offered),
             collation: response.opening.collation,
             database: database.map(Arc::from),
+            seed: greeted.proves.then(|| greeted.challenge.short()),
         }
     }
 
-    /// It has proved it; `sequence` is the number of the packet that tells it so.
-    pub(super) fn admission(self, sequence: u8) -> Admission<Handover> {
+    /// It has proved it; `sequence` is the number of the packet that tells it so, and `certificate` what that
+    /// proves in turn.
+    pub(super) fn admission(
+        self,
+        sequence: u8,
+        certificate: Option<Box<str>>,
+    ) -> Admission<Handover> {
         Admission {
             identity: Identity {
                 user: self.user,
@@ -73,6 +80,7 @@ impl Candidate {
                 collation: self.collation,
                 database: self.database,
                 sequence,
+                certificate,
             },
         }
     }

@@ -61,17 +61,23 @@ impl Challenge {
         }
     }
 
-    /// Whether that proves one of these passwords. All are tried, so that time tells nothing.
-    pub(super) fn is_met(&self, proof: &[u8], verifiers: &[Verifier]) -> bool {
+    /// The one of these passwords that this proves. All are tried, so that time tells nothing.
+    pub(super) fn met_by<'a>(
+        &self,
+        proof: &[u8],
+        verifiers: &'a [Verifier],
+    ) -> Option<&'a Verifier> {
         let short = self.short();
-        let mut proven = false;
+        let mut proven = None;
         for kept in verifiers {
             let right = match self.method {
                 UserMethod::CachingSha2 => caching_sha2::proves(proof, &short, &kept.caching_sha2),
                 UserMethod::Native => native::proves(proof, &short, &kept.native),
                 UserMethod::Ed25519 => ed25519::proves(proof, &self.scramble, &kept.ed25519),
             };
-            proven |= right & kept.opens;
+            if right & kept.opens {
+                proven = Some(kept);
+            }
         }
         proven
     }

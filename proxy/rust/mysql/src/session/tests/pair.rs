@@ -104,6 +104,7 @@ impl Pair {
             collation: 45,
             database: database.map(|name| name.as_bytes().into()),
             sequence: 2,
+            certificate: None,
         };
         let key = CancelKey {
             id: 77,
