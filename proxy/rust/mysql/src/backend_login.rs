@@ -263,6 +263,7 @@ impl<L> Connecting<L> {
                 version: version.into(),
                 collation: greeting.collation,
                 status: greeting.status,
+                sql_mode: "".into(),
             }),
             thread_id: greeting.thread_id,
             capabilities,

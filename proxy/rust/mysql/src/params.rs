@@ -58,6 +58,8 @@ pub struct Params {
     pub collation: u8,
     /// Status flags of a session that has done nothing.
     pub status: u16,
+    /// Its `sql_mode`: how texts are read there.
+    pub sql_mode: Box<str>,
 }
 
 impl Params {

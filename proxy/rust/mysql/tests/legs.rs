@@ -63,6 +63,7 @@ fn exchange(door: &Door, user: &str, password: &str, method: UserMethod, drip: b
                     server: Server::new(MYSQL),
                     collation: 255,
                     status: status::AUTOCOMMIT,
+                    sql_mode: "".into(),
                 };
                 down.extend(written(|out| params.welcome(&admission.handover, out)));
                 identity = Some(admission.identity);

@@ -278,6 +278,7 @@ fn the_welcome_is_the_ok_that_a_server_says() {
         server: Server::new(MYSQL),
         collation: 255,
         status: status::AUTOCOMMIT,
+        sql_mode: "".into(),
     };
     let mut handover = Handover {
         capabilities: SESSION_TRACK,

@@ -10,9 +10,10 @@ use crate::message::{command, frame, ok, status};
 use super::answer::{self, Answer, Said};
 use super::{broken, Connecting, Fails, Next, State};
 
-/// What a server is to tell of each session, so that the proxy need not guess. `*` is every variable.
+/// What a server is to tell of each session, so that the proxy need not guess. `*` is every variable. By the last one
+/// it tells how it reads texts.
 pub const SETUP: &str = "SET session_track_schema=ON, session_track_system_variables='*', \
-    session_track_state_change=ON, session_track_transaction_info=STATE";
+    session_track_state_change=ON, session_track_transaction_info=STATE, sql_mode=@@sql_mode";
 /// COM_SET_OPTION: one statement a query.
 const MULTI_STATEMENTS_OFF: [u8; 2] = [1, 0];
 /// The status flags that speak of a session, not of a statement; MariaDB's last one is ANSI_QUOTES.
@@ -107,8 +108,15 @@ impl<L> Connecting<L> {
         };
         let changes = session_track::parse(end.changes.unwrap_or_default());
         for change in changes.ok_or_else(|| broken("a broken report of what changed"))? {
-            if let Change::Schema(name) = change {
-                ready.database = (!name.is_empty()).then(|| name.into());
+            match change {
+                Change::Schema(name) => {
+                    ready.database = (!name.is_empty()).then(|| name.into());
+                }
+                Change::Variable { name, value } if name == b"sql_mode" => {
+                    let mode = String::from_utf8_lossy(value);
+                    Arc::make_mut(&mut ready.params).sql_mode = mode.into();
+                }
+                _ => {}
             }
         }
         Arc::make_mut(&mut ready.params).status = end.status & LASTING;

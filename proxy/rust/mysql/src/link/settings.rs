@@ -65,6 +65,11 @@ impl Settings {
         self.0.is_empty()
     }
 
+    /// One value.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|value| &**value)
+    }
+
     /// No transaction is set to only read.
     pub(crate) fn may_write(&self) -> bool {
         let names = ["transaction_read_only", "tx_read_only"];

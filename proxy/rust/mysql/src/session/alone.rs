@@ -1,15 +1,16 @@
 //! The client's bytes while it holds no backend: waits for a whole command, though not for ever, then asks for
 //! one. What needs no database is answered here.
 
-use dbproxy_engine::{CloseReason, PinReason, Step, Steps};
+use dbproxy_engine::{CloseReason, PinReason, Reasons, Step, Steps};
 
 use crate::link::LASTING;
 use crate::message::capability::QUERY_ATTRIBUTES;
 use crate::message::frame::{self, Gathered, Peek, HEADER};
 use crate::message::{command, ok};
+use crate::statement::Memory;
 use crate::texts::Fault;
 
-use super::judge::{judge, Judged};
+use super::judge::Judged;
 use super::{answers, say, tell, texts, Session, ANSWER};
 
 /// Answers of its own that one look at the input makes at most: what a client asks for without taking it must not
@@ -17,7 +18,13 @@ use super::{answers, say, tell, texts, Session, ANSWER};
 const ANSWERS_AT_ONCE: usize = 128;
 
 impl Session {
-    pub(super) fn alone(&mut self, input: &[u8], limit: usize, out: &mut Steps) -> usize {
+    pub(super) fn alone(
+        &mut self,
+        input: &[u8],
+        memory: &mut Memory,
+        limit: usize,
+        out: &mut Steps,
+    ) -> usize {
         let mut at = 0;
         while out.len() < ANSWERS_AT_ONCE && !self.closed {
             let rest = input.get(at..).unwrap_or_default();
@@ -32,7 +39,7 @@ impl Session {
             let Some(kind) = self.command(rest, out) else {
                 return if self.closed { input.len() } else { at };
             };
-            match self.by_itself(kind, rest, limit, out) {
+            match self.by_itself(kind, rest, (memory, limit), out) {
                 Some(true) => self.begin_to_swallow(rest),
                 Some(false) => return at,
                 None => {
@@ -66,7 +73,13 @@ impl Session {
     }
 
     /// Answers a command without a database, or says that it isn't all there (`false`); `None`: it needs one.
-    fn by_itself(&mut self, kind: u8, rest: &[u8], limit: usize, out: &mut Steps) -> Option<bool> {
+    fn by_itself(
+        &mut self,
+        kind: u8,
+        rest: &[u8],
+        at_most: (&mut Memory, usize),
+        out: &mut Steps,
+    ) -> Option<bool> {
         if let Some(error) = refused(kind) {
             say(error, ANSWER, out);
             return Some(true);
@@ -81,13 +94,19 @@ impl Session {
             }
             // Of a statement that isn't there.
             command::STMT_CLOSE | command::STMT_SEND_LONG_DATA => {}
-            _ => return self.asks(kind, rest, limit, out),
+            _ => return self.asks(kind, rest, at_most, out),
         }
         Some(true)
     }
 
     /// A command that needs a backend, once it is there or can't be waited for.
-    fn asks(&mut self, kind: u8, rest: &[u8], limit: usize, out: &mut Steps) -> Option<bool> {
+    fn asks(
+        &mut self,
+        kind: u8,
+        rest: &[u8],
+        (memory, limit): (&mut Memory, usize),
+        out: &mut Steps,
+    ) -> Option<bool> {
         let body = match frame::payload(rest, 0, frame::LONGEST) {
             Gathered::Payload { body, .. } => body,
             Gathered::NeedMore if rest.len() < limit || limit == 0 => return Some(false),
@@ -106,7 +125,7 @@ impl Session {
                 return Some(true);
             }
         };
-        let judged = self.judged(kind, &body);
+        let judged = self.judged(kind, &body, memory);
         if self.untold {
             self.untold = false;
             match kind == command::QUERY && is_rollback(self.text(&body)) {
@@ -133,19 +152,22 @@ impl Session {
     }
 
     /// What a command whose payload is that may do; an empty one isn't there whole.
-    pub(super) fn judged(&self, kind: u8, body: &[u8]) -> Judged {
+    pub(super) fn judged(&self, kind: u8, body: &[u8], memory: &mut Memory) -> Judged {
+        let whole = !body.is_empty();
         match kind {
-            command::QUERY | command::STMT_PREPARE if body.is_empty() => {
+            command::QUERY | command::STMT_PREPARE if !whole => {
                 Judged::unknown(PinReason::StatementTooLarge)
             }
             command::QUERY if self.has_attributes(body) => Judged::unknown(PinReason::Unclassified),
-            command::QUERY => judge(self.text(body)),
+            command::QUERY => Judged::text(&memory.classify(self.text(body), self.dialect())),
             command::STMT_PREPARE => {
-                let judged = judge(body.get(1..).unwrap_or_default());
+                let text = body.get(1..).unwrap_or_default();
+                let judged = Judged::text(&memory.classify(text, self.dialect()));
                 Judged {
-                    pin: Some(PinReason::NamedStatement),
+                    pins: judged.pins.and(Reasons::of(&[PinReason::NamedStatement])),
                     commits_alone: false,
                     commits_inside: false,
+                    writes: false,
                     moves: false,
                     asks_number: false,
                     ..judged
@@ -161,7 +183,7 @@ impl Session {
     }
 
     /// The text of a query.
-    fn text<'a>(&self, body: &'a [u8]) -> &'a [u8] {
+    pub(super) fn text<'a>(&self, body: &'a [u8]) -> &'a [u8] {
         let head = if self.agreed.has(QUERY_ATTRIBUTES) {
             3
         } else {

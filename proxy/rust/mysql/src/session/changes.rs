@@ -156,7 +156,7 @@ pub(super) fn ended(
 /// An error: it says nothing of the session.
 pub(super) fn failed(link: &mut Link, judged: &Judged, report: &Report<'_>, out: &mut Steps) {
     link.unheard |= judged.commits_alone;
-    link.inserted |= judged.commits_alone;
+    link.inserted |= judged.writes;
     let closes = matches!(report.code, 1053 | 1927);
     link.closing |= closes;
     let read_only = |text: &[u8]| {

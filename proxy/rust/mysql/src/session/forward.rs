@@ -1,14 +1,13 @@
 //! The client's bytes while it holds a backend: one command at a time goes on unchanged, and what it may do is
 //! booked with the answer that it will have.
 
-use dbproxy_engine::{
-    CloseReason, KillReason, Leg, Payload, PinReason, Release, Rules, Step, Steps,
-};
+use dbproxy_engine::{CloseReason, KillReason, Leg, Payload, PinReason, Release, Step, Steps};
 
 use crate::link::{Leave, Link, Of, Ours, Owed, Request, Sending, Sent};
 use crate::message::frame::{self, Gathered, Peek, HEADER};
 use crate::message::{command, status};
 use crate::reply::Shape;
+use crate::statement::{digest, Memory};
 
 use super::alone::refused;
 use super::judge::Judged;
@@ -54,7 +53,7 @@ impl Session {
         &mut self,
         link: &mut Link,
         input: &[u8],
-        rules: Rules,
+        memory: &mut Memory,
         limit: usize,
         out: &mut Steps,
     ) -> usize {
@@ -72,7 +71,7 @@ impl Session {
             at: 0,
             start: 0,
         };
-        while self.goes_on(link, &mut run, rules, limit, out) {}
+        while self.goes_on(link, &mut run, (memory, limit), out) {}
         if self.closed {
             return input.len();
         }
@@ -88,8 +87,7 @@ impl Session {
         &mut self,
         link: &mut Link,
         run: &mut Run<'_>,
-        rules: Rules,
-        limit: usize,
+        at_most: (&mut Memory, usize),
         out: &mut Steps,
     ) -> bool {
         let rest = run.input.get(run.at..).unwrap_or_default();
@@ -110,7 +108,7 @@ impl Session {
         let Some(kind) = self.command(rest, out) else {
             return false;
         };
-        match self.look_at(kind, link, rest, (rules, limit), out) {
+        match self.look_at(kind, link, rest, at_most, out) {
             Verdict::Forward(shape, judged) => {
                 self.book(link, kind, shape, judged);
                 self.begins(link, rest, 0, Sent::Command);
@@ -211,7 +209,7 @@ impl Session {
         kind: u8,
         link: &mut Link,
         rest: &[u8],
-        (rules, limit): (Rules, usize),
+        (memory, limit): (&mut Memory, usize),
         out: &mut Steps,
     ) -> Verdict {
         if kind == command::QUIT {
@@ -231,13 +229,7 @@ impl Session {
         let Some(shape) = Shape::of(kind) else {
             return Verdict::Forward(None, Judged::harmless());
         };
-        let mut judged = self.judged(kind, &body);
-        if rules
-            .longest_statement
-            .is_some_and(|most| body.len() > most)
-        {
-            judged.pin = judged.pin.or(Some(PinReason::StatementTooLarge));
-        }
+        let judged = self.judged(kind, &body, memory);
         if judged.asks_number {
             tell(answers::number(self.id, self.agreed, self.status), out);
             return Verdict::Answered;
@@ -254,7 +246,7 @@ impl Session {
         if self.places(link, &judged, out) {
             return Verdict::Wait;
         }
-        self.binds(kind, link, &judged, out);
+        self.binds(kind, link, (&judged, &body), out);
         Verdict::Forward(Some(shape), judged)
     }
 
@@ -262,7 +254,7 @@ impl Session {
     /// whether the command has to wait for that.
     fn places(&mut self, link: &mut Link, judged: &Judged, out: &mut Steps) -> bool {
         // A statement of ours takes away what the one before has left.
-        let needs = judged.asks_id || judged.commits_alone && !judged.asks_before;
+        let needs = judged.asks_id || judged.writes && !judged.asks_before;
         if self.placed || !needs {
             return false;
         }
@@ -279,15 +271,36 @@ impl Session {
         judged.asks_id
     }
 
-    fn binds(&mut self, kind: u8, link: &mut Link, judged: &Judged, out: &mut Steps) {
-        if let Some(reason) = judged.pin {
-            self.pin(reason, link, out);
+    fn binds(
+        &mut self,
+        kind: u8,
+        link: &mut Link,
+        (judged, body): (&Judged, &[u8]),
+        out: &mut Steps,
+    ) {
+        if judged.dirty {
+            link.left(Leave::Dirty);
+        }
+        for reason in judged.pins.without(self.pins).iter() {
+            let shown = self.shown(kind, body);
+            self.pin_by(reason, shown, link, out);
         }
         if self.keeps {
-            self.pin(PinReason::SessionFunction, link, out);
+            self.pin(PinReason::Diagnostics, link, out);
         }
         if judged.mutes || kind == command::SET_OPTION {
             link.left(Leave::Indelible);
+        }
+    }
+
+    /// The text of a command without its values, for who reads why it binds.
+    fn shown(&self, kind: u8, body: &[u8]) -> Box<str> {
+        match kind {
+            command::QUERY => digest(self.text(body), self.dialect()).into(),
+            command::STMT_PREPARE => {
+                digest(body.get(1..).unwrap_or_default(), self.dialect()).into()
+            }
+            _ => Box::default(),
         }
     }
 

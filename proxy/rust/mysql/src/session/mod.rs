@@ -4,7 +4,7 @@
 //! while it holds no backend, `forward` while it does, `replies` at the backend's; `changes` keeps what the server
 //! reports of the session and says what of that its client is told, `replay` gives a backend what its client has,
 //! `own` asks it what it hasn't told, `lost` decides what a client is told when its backend is gone, `judge` what a
-//! text may do unreported. What the server still owes is kept in the [`Link`], which outlives the client; here is
+//! command may do. What the server still owes is kept in the [`Link`], which outlives the client; here is
 //! what belongs to the client.
 
 mod alone;
@@ -25,13 +25,14 @@ use std::sync::Arc;
 
 use dbproxy_engine::{
     Abandoned, CancelKey, CloseReason, Failure, KillReason, Leg, Note, Outcome, Payload, PinReason,
-    Release, Rules, Step, Steps, Traces,
+    Reasons, Release, Rules, Step, Steps, Traces,
 };
 
 use crate::credential::Handover;
 use crate::link::{traces, Leave, Link, Settings};
-use crate::message::capability::Capabilities;
+use crate::message::capability::{Capabilities, MULTI_STATEMENTS};
 use crate::params::Params;
+use crate::statement::{Charset, Dialect, Memory};
 use crate::texts::Fault;
 
 /// Its packets on the client's leg begin with that number.
@@ -43,6 +44,8 @@ pub struct Session {
     id: u32,
     /// What is spoken with the client.
     agreed: Capabilities,
+    /// How its texts are read, as long as it has set nothing.
+    dialect: Dialect,
     /// The lasting status flags that the client knows.
     status: u16,
     /// The database that it is in; `None`: as a log-in leaves it.
@@ -54,7 +57,7 @@ pub struct Session {
     insert_id: u64,
     /// The backend at hand has that, or made another one for it.
     placed: bool,
-    pins: Vec<PinReason>,
+    pins: Reasons,
     /// It is bound to the next backend that it gets: it asks for what doesn't outlast a hold.
     keeps: bool,
     /// With autocommit off: something was asked since the last transaction ended.
@@ -91,13 +94,18 @@ impl Session {
         Self {
             id: key.id,
             agreed: handover.capabilities,
+            dialect: Dialect {
+                charset: Charset::of_collation(handover.collation.into()),
+                multi_statements: handover.capabilities.has(MULTI_STATEMENTS),
+                ..Dialect::of_version(&params.version).under(&params.sql_mode)
+            },
             status: params.status,
             traces: traces(handover.database.is_some()),
             database: handover.database.clone(),
             settings: Arc::default(),
             insert_id: 0,
             placed: false,
-            pins: Vec::new(),
+            pins: Reasons::NONE,
             keeps: false,
             begun: false,
             told_open: false,
@@ -127,10 +135,30 @@ impl Session {
     }
 
     fn pin(&mut self, reason: PinReason, link: &mut Link, out: &mut Steps) {
+        self.pin_by(reason, Box::default(), link, out);
+    }
+
+    /// The same, by a statement without its values.
+    fn pin_by(&mut self, reason: PinReason, by: Box<str>, link: &mut Link, out: &mut Steps) {
         link.left(Leave::Dirty);
-        if !self.pins.contains(&reason) {
-            self.pins.push(reason);
-            out.push(Step::Note(Note::Pinned(reason, Box::default())));
+        if !self.pins.has(reason) {
+            self.pins = self.pins.and(Reasons::of(&[reason]));
+            out.push(Step::Note(Note::Pinned(reason, by)));
+        }
+    }
+
+    /// How a server reads its texts now, whose own `sql_mode` is that of its log-in.
+    fn dialect(&self) -> Dialect {
+        let dialect = match self.settings.value("sql_mode") {
+            Some(mode) => self.dialect.under(mode),
+            None => self.dialect,
+        };
+        match self.settings.value("character_set_client") {
+            Some(name) => Dialect {
+                charset: Charset::of_name(name),
+                ..dialect
+            },
+            None => dialect,
         }
     }
 
@@ -153,7 +181,7 @@ impl Session {
         self.told_open = false;
         self.keeps = false;
         if self.is_pinned() {
-            self.pins.clear();
+            self.pins = Reasons::NONE;
             out.push(Step::Note(Note::Unpinned(None)));
         }
     }
@@ -179,17 +207,17 @@ fn say(error: Fault, sequence: u8, out: &mut Steps) {
 
 impl dbproxy_engine::Session for Session {
     type Link = Link;
-    type Memory = Rules;
+    type Memory = Memory;
 
-    fn rule(memory: &mut Rules, rules: Rules) {
-        *memory = rules;
+    fn rule(memory: &mut Memory, rules: Rules) {
+        memory.rules = rules;
     }
 
     fn feed_client(
         &mut self,
         input: &[u8],
         link: Option<&mut Link>,
-        memory: &mut Rules,
+        memory: &mut Memory,
         request_limit: usize,
         out: &mut Steps,
     ) -> usize {
@@ -197,8 +225,8 @@ impl dbproxy_engine::Session for Session {
             return input.len();
         }
         let used = match link {
-            Some(link) => self.forward(link, input, *memory, request_limit, out),
-            None => self.alone(input, request_limit, out),
+            Some(link) => self.forward(link, input, memory, request_limit, out),
+            None => self.alone(input, memory, request_limit, out),
         };
         self.reading = used < input.len() || self.swallowing > 0 || self.swallows_on;
         used

@@ -291,9 +291,9 @@ fn unasked(rest: &[u8], out: &mut Steps) -> Next {
 /// An answer is over: whether the backend is let go, and how.
 fn ended(session: Option<&mut Session>, link: &mut Link, out: &mut Steps) -> Option<Release> {
     link.reply = None;
-    if let Some(owed) = link.owed.pop_front() {
-        link.answered += u64::from(matches!(owed.of, Of::Client(_)));
-    }
+    let owed = link.owed.pop_front();
+    let theirs = owed.is_some_and(|owed| matches!(owed.of, Of::Client(_)));
+    link.answered += u64::from(theirs);
     if !link.settled() {
         return None;
     }
@@ -307,7 +307,7 @@ fn ended(session: Option<&mut Session>, link: &mut Link, out: &mut Steps) -> Opt
     if link.cutting || link.closing {
         return Some(link.release());
     }
-    if std::mem::take(&mut session.moves) && session.database.is_some() {
+    if theirs && std::mem::take(&mut session.moves) && session.database.is_some() {
         // It was to go to another database, and is in neither that nor its own.
         if link.database != session.database {
             return Some(Release::Kill(KillReason::Ambiguous));

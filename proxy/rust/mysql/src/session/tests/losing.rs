@@ -75,7 +75,7 @@ fn what_may_have_been_committed_is_said_to_be_unknown() {
         assert!(told.windows(5).any(|state| state == b"08S01"));
     }
     let mut pair = Pair::mysql();
-    pair.asks("SELECT a FROM t");
+    pair.asks("SELECT 1");
     assert_eq!(pair.lost().0, Outcome::Stays, "a read may be asked again");
 }
 
@@ -92,13 +92,13 @@ fn a_bound_client_lost_its_state() {
 #[test]
 fn the_error_has_its_number_in_the_answer() {
     let mut pair = Pair::mysql();
-    pair.asks("SELECT a FROM t");
+    pair.asks("SELECT 1");
     pair.answers(&hex("0100000101 050000020364656661 020000030131"));
     let (outcome, told) = pair.lost();
     assert_eq!((outcome, told[3]), (Outcome::Stays, 4));
     // In the middle of a row there is no place for one.
     pair.spare = Some(link(MYSQL, DEPRECATE_EOF));
-    pair.asks("SELECT a FROM t");
+    pair.asks("SELECT 1");
     pair.answers(&hex("0100000101 050000020364656661 0200000301"));
     let (outcome, told) = pair.lost();
     assert_eq!(outcome, Outcome::Closes(CloseReason::ReplyCutShort));

@@ -57,6 +57,7 @@ pub fn link(version: &str, agreed: Capabilities) -> Link {
             server: Server::new(version),
             collation: 255,
             status: 2,
+            sql_mode: "".into(),
         }),
         thread_id: 7,
         capabilities: agreed.with(SESSION_TRACK),
@@ -172,7 +173,7 @@ impl Pair {
     }
 
     pub fn pinned(&self) -> Option<PinReason> {
-        self.session.pins.first().copied()
+        self.session.pins.iter().next()
     }
 
     /// The number and the text of the error that the client got.
@@ -197,7 +198,7 @@ impl Pair {
             if !self.client_in.is_empty() && self.closed.is_none() {
                 let mut steps = Steps::new();
                 let input = std::mem::take(&mut self.client_in);
-                let mut memory = Rules::default();
+                let mut memory = Memory::default();
                 let link = self.link.as_mut();
                 let used = self
                     .session

@@ -29,7 +29,10 @@ fn dialogue() -> Vec<(Vec<u8>, Vec<u8>)> {
 }
 
 fn run(cuts: &[usize]) -> (Vec<u8>, Vec<u8>, Vec<Release>) {
-    let mut pair = Pair::new(MYSQL, DEPRECATE_EOF.with(LOCAL_FILES));
+    let mut pair = Pair::new(
+        MYSQL,
+        DEPRECATE_EOF.with(LOCAL_FILES).with(MULTI_STATEMENTS),
+    );
     let (mut server, mut client) = (Vec::new(), Vec::new());
     let mut cuts = cuts.iter().cycle();
     for (said, answered) in dialogue() {

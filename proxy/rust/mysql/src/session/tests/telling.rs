@@ -193,3 +193,29 @@ fn a_backend_out_of_step_is_no_use() {
     assert_eq!(pair.released, [Release::Kill(KillReason::ServerClosed)]);
     assert!(pair.notes.contains(&Note::WriterDoubted));
 }
+
+/// A server may say that a packet is too large before it has all of it.
+#[test]
+fn an_error_before_the_command_is_whole_ends_the_client() {
+    let mut pair = Pair::mysql();
+    let long = query(&format!("INSERT INTO t VALUES ('{}')", "a".repeat(1 << 19)));
+    pair.says(&long[..1 << 18]);
+    let error = packet(1, &hex("ff8104 23 3038533031"));
+    assert_eq!(pair.answers(&error), error);
+    assert_eq!(pair.closed, Some(CloseReason::BackendFatal));
+}
+
+/// A command of several packets is answered with the number behind its last one.
+#[test]
+fn a_command_of_16_mib_goes_through_and_is_answered() {
+    let mut pair = Pair::mysql();
+    let long = query(&format!("SELECT '{}'", "a".repeat(1 << 24)));
+    let mut sent = Vec::new();
+    for piece in long.chunks(1 << 20) {
+        sent.extend(pair.says(piece));
+    }
+    assert!(sent == long);
+    let ok = packet(2, &hex(OK));
+    assert_eq!(pair.answers(&ok), ok);
+    assert_eq!(pair.pinned(), Some(PinReason::StatementTooLarge));
+}
