@@ -39,7 +39,8 @@ pub struct Asks {
 /// What a text means.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Class {
-    /// How many statements there are.
+    /// How many statements there are: 1 of what isn't understood; 0 of nothing but comments, which the server
+    /// answers once all the same.
     pub statements: u16,
     /// What it may do to transactions.
     pub effects: Effects,
