@@ -63,10 +63,12 @@ test-unit: python ## Run the tests that need no server, with 2,000 seeds of the 
 	$(call step,Rust tests and simulation,$(CARGO) test $(WORKSPACE))
 
 .PHONY: test-protocol
-test-protocol: python ## Run real clients against the proxy and a real PostgreSQL, and break things
+test-protocol: python ## Run real clients against the proxy and real databases, and break things
 	@$(NODE) require build database
 	@$(NODE) install
+	@$(NODE) mysql
 	$(call step,Protocol and fault tests with a minute of the soak,$(PYTEST) -n 4 tests/protocol tests/fault tests/soak)
+	$(call step,Protocol tests on MySQL and MariaDB,$(PYTEST) -n 4 --dist loadgroup tests/mysql)
 	@$(MAKE) test-major MAJOR=14 SEEDS=8 CHOSEN="$(TELLING)"
 	@$(MAKE) test-major MAJOR=18 SEEDS=8 CHOSEN="$(TELLING)"
 

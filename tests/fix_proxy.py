@@ -15,9 +15,9 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 import pytest
@@ -31,13 +31,22 @@ LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 Document = dict[str, Any]
 
 
+class Server(Protocol):
+    """A database of either family."""
+
+    name: str
+    port: int
+
+
 class Proxy:
     """One proxy over some servers; the first is the writer, by an election of its own."""
 
     # More than one on any machine, so that connections change hands. None: as many as suit.
     workers: int | None = 2
+    family = "POSTGRESQL"
+    passwords = PASSWORDS
 
-    def __init__(self, home: Path, servers: list[Postgres], authority: Authority) -> None:
+    def __init__(self, home: Path, servers: Sequence[Server], authority: Authority) -> None:
         self.home = home
         self.config_dir = home / "config"
         self.election_dir = home / "election"
@@ -274,11 +283,11 @@ class Proxy:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _first_settings(self, servers: list[Postgres]) -> Document:
+    def _first_settings(self, servers: Sequence[Server]) -> Document:
         return {
             "formatVersion": 1,
             "proxy": {"namespace": "test", "name": "proxy", "uid": "u", "generation": 1},
-            "engineFamily": "POSTGRESQL",
+            "engineFamily": self.family,
             "requireTLS": False,
             "idleClientTimeout": 1800,
             "drainTimeout": 5,
@@ -305,8 +314,17 @@ class Proxy:
         }
 
     def _first_credentials(self) -> Document:
+        return {
+            "formatVersion": 1,
+            "fleetSecret": base64.b64encode(b"test".ljust(32, b".")).decode(),
+            "credentialRotationGracePeriod": 300,
+            "users": self._first_users(),
+            "monitor": {"name": "monitor", "password": self.passwords["monitor"]},
+        }
+
+    def _first_users(self) -> list[Document]:
         methods = {"legacy": "POSTGRES_MD5"}
-        users = [
+        return [
             {
                 "name": user,
                 "password": PASSWORDS[user],
@@ -314,13 +332,6 @@ class Proxy:
             }
             for user in ("app", "other", "legacy")
         ]
-        return {
-            "formatVersion": 1,
-            "fleetSecret": base64.b64encode(b"test".ljust(32, b".")).decode(),
-            "credentialRotationGracePeriod": 300,
-            "users": users,
-            "monitor": {"name": "monitor", "password": PASSWORDS["monitor"]},
-        }
 
     def _write(self, path: Path, content: bytes) -> None:
         fresh = path.with_name(f".{path.name}")

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from dbproxy.decide.snapshot import Snapshot
 from dbproxy.errors import ListenerUnavailableError, SnapshotRefusedError
+from dbproxy.families import EngineFamily
 from dbproxy.probe.engines.postgres_session import BackendLogin
 
 
@@ -38,6 +39,7 @@ class Engine(Protocol):
 class EngineOptions:
     """What is fixed for the life of the engine."""
 
+    family: EngineFamily
     workers: int
     listen_address: str
     pod_address: str | None = None

@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError
 
 from dbproxy.envelope import GroupRef, Model, Name, ProxyRef, read_document
 from dbproxy.errors import ConfigError, Fault
+from dbproxy.families import EngineFamily, PasswordAuthType, auth_type_fault, database_limit_fault
 
 SETTINGS_FILE = "settings.json"
 CREDENTIALS_FILE = "credentials.json"
@@ -129,7 +130,7 @@ class Settings(Model):
     revision: Revision
     secret_revision: Revision
     proxy: ProxyRef
-    engine_family: Literal["POSTGRESQL"]
+    engine_family: EngineFamily
     require_tls: bool = Field(default=False, alias="requireTLS")
     idle_client_timeout: Annotated[int, Field(ge=1, le=28_800)] = 1_800
     idle_in_transaction_timeout: Annotated[int, Field(ge=1, le=86_400)] | None = None
@@ -155,9 +156,8 @@ class PreviousPassword(Model):
 class User(Model):
     name: Name
     password: Annotated[str, Field(min_length=1)]
-    client_password_auth_type: Literal["POSTGRES_SCRAM_SHA_256", "POSTGRES_MD5"] = (
-        "POSTGRES_SCRAM_SHA_256"
-    )
+    # The family's default if left out.
+    client_password_auth_type: PasswordAuthType | None = None
     previous: Annotated[tuple[PreviousPassword, ...], Field(strict=False)] = ()
 
 
@@ -252,6 +252,10 @@ def parse_settings(text: bytes) -> Settings:
     if group is not None:
         path = "targetGroup.targets[{}].name"
         faults += _duplicates(SETTINGS_FILE, path, (target.name for target in group.targets))
+        limit = group.connection_pool_config.max_connections_per_database
+        if fault := database_limit_fault(settings.engine_family, limit):
+            path = "targetGroup.connectionPoolConfig.maxConnectionsPerDatabase"
+            faults.append(Fault(f"{SETTINGS_FILE}: {path}", fault))
     if faults:
         raise ConfigError(faults)
     return settings
@@ -335,6 +339,10 @@ def pair_faults(settings: Settings, credentials: Credentials) -> list[Fault]:
                 f"there are those of {credentials.revision}",
             )
         )
+    for index, user in enumerate(credentials.file.users):
+        if fault := auth_type_fault(settings.engine_family, user.client_password_auth_type):
+            path = f"{CREDENTIALS_FILE}: users[{index}].clientPasswordAuthType"
+            faults.append(Fault(path, fault))
     group = settings.target_group
     if group is not None and group.tls.mode.startswith("VERIFY") and credentials.server_ca is None:
         faults.append(

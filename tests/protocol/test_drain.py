@@ -148,4 +148,4 @@ def test_check_names_every_fault(make_proxy: ProxyFactory) -> None:
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "proxy")},
     )
     assert done.returncode == 2
-    assert done.stdout == "settings.json: engineFamily: Input should be 'POSTGRESQL'\n"
+    assert done.stdout == "settings.json: engineFamily: Input should be 'POSTGRESQL' or 'MYSQL'\n"

@@ -13,6 +13,7 @@ from typing import Literal
 
 from dbproxy.decide.budget import largest_divisor, share
 from dbproxy.decide.claim import Claim
+from dbproxy.decide.greeting import lowest_version
 from dbproxy.decide.limits import limits, rules
 from dbproxy.decide.snapshot import (
     Snapshot,
@@ -27,6 +28,7 @@ from dbproxy.decide.snapshot import (
 from dbproxy.decide.terms import Acknowledged, Term
 from dbproxy.decide.writer import Ballot, Fencing, HoldReason, Verdict, Writer
 from dbproxy.facts import Addresses, Drained, Election, HealthReason, Login, Probe
+from dbproxy.families import method_of
 from dbproxy.probe.views import View
 from dbproxy.settings import CONFIRMATION_TIMEOUT, Config, TargetGroup
 
@@ -242,6 +244,7 @@ class Planner:
         mode = group.tls.mode if group else "PREFERRED"
         return Snapshot(
             revision=max(settings.revision, credentials.revision),
+            version=lowest_version(view.server for view in self._views.values()),
             listeners=tuple(
                 SnapshotListener(listener.name, listener.port, listener.target_role)
                 for listener in settings.listeners
@@ -373,8 +376,7 @@ class Planner:
             for previous in user.previous
             if previous.valid_until > wall
         ]
-        deadline = self.writer.next_deadline()
-        if deadline is not None:
+        if (deadline := self.writer.next_deadline()) is not None:
             moments.append(deadline - now)
         return min(moments, default=None)
 
@@ -394,7 +396,7 @@ def _users(config: Config, wall: float) -> tuple[SnapshotUser, ...]:
                 user.password,
                 *(old.password for old in user.previous if old.valid_until > wall),
             ),
-            method=("MD5" if user.client_password_auth_type == "POSTGRES_MD5" else "SCRAM_SHA_256"),
+            method=method_of(config.settings.engine_family, user.client_password_auth_type),
         )
         for user in config.credentials.file.users
     )

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from dbproxy.families import Method
+
 TargetRole = Literal["READ_WRITE", "READ_ONLY", "UNKNOWN"]
 
 
@@ -28,7 +30,7 @@ class SnapshotUser:
 
     name: str
     passwords: tuple[str, ...]
-    method: Literal["SCRAM_SHA_256", "MD5"]
+    method: Method
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,11 @@ class SnapshotLimits:
 
 @dataclass(frozen=True)
 class Snapshot:
+    """`version`: as what the proxy greets clients where the server speaks first; None while that
+    isn't known, and in the other family."""
+
     revision: int
+    version: str | None
     listeners: tuple[SnapshotListener, ...]
     tls: SnapshotTls | None
     require_tls: bool

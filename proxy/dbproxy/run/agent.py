@@ -18,8 +18,10 @@ from dbproxy.decide.rota import Rota
 from dbproxy.envelope import Envelope
 from dbproxy.errors import ListenerUnavailableError, SnapshotRefusedError
 from dbproxy.facts import Addresses, Drained, Election, Login, Probe, Problem, Source
+from dbproxy.families import EngineFamily
 from dbproxy.logs import Log
-from dbproxy.probe.engines.base import Attempt
+from dbproxy.probe.engines.base import Attempt, ProbeSpec, TargetProbe
+from dbproxy.probe.engines.mysql import MySQLProbe
 from dbproxy.probe.engines.postgres import PostgresProbe
 from dbproxy.probe.logins import Assignment, Logins
 from dbproxy.probe.prober import Prober
@@ -73,7 +75,7 @@ class Agent:
         self.metrics = AgentMetrics(lambda: self.dataplane)
         self._observation = Observation(self.metrics)
         self._prober = Prober(
-            lambda spec: PostgresProbe(spec, backend_login),
+            self._probe,
             self._on_probe,
             self._on_addresses,
             tasks,
@@ -283,9 +285,21 @@ class Agent:
 
     # --- obeying the plan -------------------------------------------------------------------
 
+    def _probe(self, spec: ProbeSpec) -> TargetProbe:
+        if self._family() == "MYSQL":
+            return MySQLProbe(spec)
+        return PostgresProbe(spec, backend_login)
+
+    def _family(self) -> EngineFamily:
+        # It never changes: the first settings say it, which everything waits for.
+        config = self._planner.config
+        return config.settings.engine_family if config is not None else "POSTGRESQL"
+
     def _start_engine(self) -> None:
         workers = self._beginning.workers(self._planner.smallest_budget())
-        options = EngineOptions(workers, self._options.listen_address, self._options.pod_address)
+        options = EngineOptions(
+            self._family(), workers, self._options.listen_address, self._options.pod_address
+        )
         self.dataplane = Dataplane(self._options.start_engine(options))
         self.dataplane.listen(self._on_event)
         self._health.dataplane = self.dataplane

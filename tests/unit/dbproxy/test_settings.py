@@ -20,6 +20,7 @@ from tests.agent_made import (
 
 from dbproxy.__main__ import main
 from dbproxy.errors import ConfigError
+from dbproxy.families import METHODS, EngineFamily
 from dbproxy.settings import (
     load_directory,
     pair_faults,
@@ -165,6 +166,28 @@ def test_no_fault_ever_holds_a_password() -> None:
     assert "hunter2" not in "".join(secret_faults(secret_files(users=users)))
 
 
+@pytest.mark.parametrize("family", METHODS)
+def test_users_log_in_by_a_way_of_the_family(family: EngineFamily) -> None:
+    settings = settings_of(engineFamily=family)
+    assert pair_faults(settings, credentials_of()) == []
+    for other, methods in METHODS.items():
+        for auth_type in methods:
+            user = {"name": "app", "password": "p", "clientPasswordAuthType": auth_type}
+            faults = pair_faults(settings, credentials_of(users=[user]))
+            assert [fault.path for fault in faults] == (
+                [] if other == family else ["credentials.json: users[0].clientPasswordAuthType"]
+            )
+
+
+def test_connections_that_serve_all_databases_have_no_limit_for_one() -> None:
+    limited = group_document(connectionPoolConfig={"maxConnectionsPerDatabase": 8})
+    assert settings_of(targetGroup=limited).target_group is not None
+    assert settings_faults(settings_document(engineFamily="MYSQL", targetGroup=limited)) == [
+        "settings.json: targetGroup.connectionPoolConfig.maxConnectionsPerDatabase: "
+        "is not for engineFamily MYSQL, where a connection serves all databases"
+    ]
+
+
 def test_verifying_targets_needs_a_ca() -> None:
     settings = settings_of(targetGroup=group_document(tls={"mode": "VERIFY_CA"}))
     faults = pair_faults(settings, credentials_of())
@@ -195,7 +218,7 @@ def test_check_says_every_fault_on_its_line_and_exits_2(
     monkeypatch.setattr("sys.argv", ["dbproxy", "--check", "--config-dir", str(tmp_path)])
     assert main() == 2
     assert capsys.readouterr().out.splitlines() == [
-        "settings.json: engineFamily: Input should be 'POSTGRESQL'",
+        "settings.json: engineFamily: Input should be 'POSTGRESQL' or 'MYSQL'",
         "credentials.json: is missing",
     ]
 

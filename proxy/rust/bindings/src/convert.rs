@@ -20,12 +20,23 @@ use crate::limits::LimitsJson;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
+    /// The protocol of its clients and databases.
+    pub family: FamilyJson,
     /// Worker threads.
     pub workers: usize,
     /// Where all listeners listen.
     pub listen_address: IpAddr,
     /// Where other pods find this one; `null` if it has no others.
     pub pod_address: Option<IpAddr>,
+}
+
+/// A family's name.
+#[derive(Deserialize, Clone, Copy)]
+pub enum FamilyJson {
+    #[serde(rename = "POSTGRESQL")]
+    Postgres,
+    #[serde(rename = "MYSQL")]
+    MySql,
 }
 
 #[derive(Deserialize)]
@@ -53,6 +64,7 @@ fn secret(text: &str) -> Result<Vec<u8>, String> {
 struct SnapshotJson {
     #[serde(rename = "revision")]
     _revision: u64,
+    version: Option<String>,
     listeners: Vec<ListenerJson>,
     tls: Option<TlsJson>,
     require_tls: bool,
@@ -195,7 +207,7 @@ impl<F: Family> Converter<F> {
             open: writer.open,
         });
         Ok(Snapshot {
-            version: None,
+            version: json.version.map(Into::into),
             listeners: json.listeners.into_iter().map(listener).collect(),
             client_tls,
             require_tls: json.require_tls,

@@ -2,7 +2,8 @@
 //! its credentials.
 
 use dbproxy_engine::Engine;
-use dbproxy_postgres::{Credential, Postgres, UserMethod, Verifier};
+use dbproxy_mysql::MySql;
+use dbproxy_postgres::Postgres;
 
 /// One family.
 pub trait Family: Engine {
@@ -17,19 +18,40 @@ pub trait Family: Engine {
 }
 
 impl Family for Postgres {
-    type Verifier = Verifier;
+    type Verifier = dbproxy_postgres::Verifier;
 
-    fn verifier(user: &str, password: &str, secret: &[u8]) -> Verifier {
+    fn verifier(user: &str, password: &str, secret: &[u8]) -> Self::Verifier {
         dbproxy_postgres::verifier(user, password, secret)
     }
 
-    fn credential(method: &str, verifiers: Vec<Verifier>) -> Option<Credential> {
+    fn credential(method: &str, verifiers: Vec<Self::Verifier>) -> Option<Self::Credential> {
         let method = match method {
-            "SCRAM_SHA_256" => UserMethod::ScramSha256,
-            "MD5" => UserMethod::Md5,
+            "SCRAM_SHA_256" => dbproxy_postgres::UserMethod::ScramSha256,
+            "MD5" => dbproxy_postgres::UserMethod::Md5,
             _ => return None,
         };
-        Some(Credential {
+        Some(dbproxy_postgres::Credential {
+            method,
+            verifiers: verifiers.into(),
+        })
+    }
+}
+
+impl Family for MySql {
+    type Verifier = dbproxy_mysql::Verifier;
+
+    fn verifier(_: &str, password: &str, _: &[u8]) -> Self::Verifier {
+        dbproxy_mysql::Verifier::new(password)
+    }
+
+    fn credential(method: &str, verifiers: Vec<Self::Verifier>) -> Option<Self::Credential> {
+        let method = match method {
+            "CACHING_SHA2_PASSWORD" => dbproxy_mysql::UserMethod::CachingSha2,
+            "MYSQL_NATIVE_PASSWORD" => dbproxy_mysql::UserMethod::Native,
+            "CLIENT_ED25519" => dbproxy_mysql::UserMethod::Ed25519,
+            _ => return None,
+        };
+        Some(dbproxy_mysql::Credential {
             method,
             verifiers: verifiers.into(),
         })

@@ -11,7 +11,8 @@ mod plane;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use convert::Options;
+use convert::{FamilyJson, Options};
+use dbproxy_mysql::MySql;
 use dbproxy_postgres::Postgres;
 use plane::{Plane, Running};
 use pyo3::exceptions::PyValueError;
@@ -36,7 +37,10 @@ impl Engine {
         let events =
             eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(os_error)?;
         let events = Arc::new(events);
-        let plane = Box::new(Running::<Postgres>::start(&options, events.clone())?);
+        let plane: Box<dyn Plane> = match options.family {
+            FamilyJson::Postgres => Box::new(Running::<Postgres>::start(&options, events.clone())?),
+            FamilyJson::MySql => Box::new(Running::<MySql>::start(&options, events.clone())?),
+        };
         Ok(Self { plane, events })
     }
 

@@ -204,6 +204,10 @@ labelled! {
         TlsRefused => "tls_refused",
         /// The TLS handshake or a TLS record failed.
         TlsFailed => "tls_failed",
+        /// The server doesn't let the session's user in.
+        LoginFailed => "login_failed",
+        /// The server broke the protocol.
+        Garbled => "garbled",
         /// The server can't be connected to, or the connection broke.
         Unreachable => "unreachable",
         /// The server took too long.

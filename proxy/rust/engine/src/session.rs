@@ -213,5 +213,8 @@ pub trait Engine: Sized + 'static {
     ) -> Self::Session;
 
     /// An error for a client that has authenticated but has no session yet.
-    fn farewell(failure: Failure, out: &mut Vec<u8>);
+    fn farewell(handover: &Self::Handover, failure: Failure, out: &mut Vec<u8>);
+
+    /// The same, with what a database said itself ([`crate::BackendFailure::verbatim`]).
+    fn pass_on(handover: &Self::Handover, error: &[u8], out: &mut Vec<u8>);
 }

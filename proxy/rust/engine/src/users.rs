@@ -45,7 +45,7 @@ pub struct Identity {
     /// `options` too); `application_name` is not among them.
     pub settings: Arc<[(Box<str>, Box<str>)]>,
     /// What its session has left in a server process for good: a connection that has more of it is not
-    /// for this client. Nothing right after the log-in.
+    /// for this client.
     pub traces: Traces,
 }
 

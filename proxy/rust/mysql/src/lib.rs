@@ -18,6 +18,7 @@
 
 pub mod auth;
 mod backend_login;
+mod cancelling;
 mod credential;
 mod failure;
 mod link;
@@ -30,7 +31,14 @@ mod session;
 pub mod statement;
 mod texts;
 
+use std::sync::Arc;
+
+use dbproxy_engine::{CancelKey, CancelSecret, Engine, Failure};
+
+use message::frame;
+
 pub use backend_login::{Connecting, Ready, SETUP};
+pub use cancelling::Cancelling;
 pub use credential::{
     BackendAsk, Credential, Handover, LoginEnv, LoginProgress, User, UserMethod, Users, Verifier,
 };
@@ -39,3 +47,47 @@ pub use login::Login;
 pub use manner::Manner;
 pub use params::{Kind, Params, Server};
 pub use session::Session;
+
+/// The engine of `engineFamily: MYSQL`.
+#[derive(Clone, Copy, Debug)]
+pub struct MySql;
+
+impl Engine for MySql {
+    const NAME: &'static str = "MYSQL";
+    const SPEAKS_FIRST: bool = true;
+    const ALPN: Option<&'static str> = None;
+    type Credential = Credential;
+    type Handover = Handover;
+    type ClientLogin = Login;
+    type BackendLogin = Connecting<Link>;
+    type Session = Session;
+    type Link = Link;
+    type Canceller = Cancelling;
+
+    fn login() -> Login {
+        Login::default()
+    }
+
+    /// No client is told one: who it is says whose statements it may end.
+    fn cancel_secret(_: &Handover, random: &mut dyn FnMut(&mut [u8])) -> CancelSecret {
+        CancelSecret::fresh(16, random)
+    }
+
+    fn welcome(
+        handover: Handover,
+        params: &Arc<Params>,
+        key: CancelKey,
+        out: &mut Vec<u8>,
+    ) -> Session {
+        Session::welcome(&handover, params, key, out)
+    }
+
+    fn farewell(handover: &Handover, failure: Failure, out: &mut Vec<u8>) {
+        texts::failure(failure).write(handover.sequence, out);
+    }
+
+    fn pass_on(handover: &Handover, error: &[u8], out: &mut Vec<u8>) {
+        let payload = error.get(frame::HEADER..).unwrap_or_default();
+        frame::packets(out, handover.sequence, |out| out.extend_from_slice(payload));
+    }
+}

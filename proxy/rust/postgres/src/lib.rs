@@ -95,7 +95,11 @@ impl Engine for Postgres {
         Session::welcome(handover.application_name.as_deref(), params, key, out)
     }
 
-    fn farewell(failure: Failure, out: &mut Vec<u8>) {
+    fn farewell(_: &Handover, failure: Failure, out: &mut Vec<u8>) {
         texts::failure(failure, true, out);
+    }
+
+    fn pass_on(_: &Handover, error: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(error);
     }
 }

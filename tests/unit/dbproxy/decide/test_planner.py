@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from tests.agent_made import answered, config_of, elected, failed
 
 from dbproxy.decide.planner import Plan, Planner
@@ -209,6 +210,26 @@ def test_a_previous_password_is_accepted_until_its_time_and_replanned_at_that_mo
     assert plan.snapshot.users[0].passwords == ("new",)
     # What is left to wait for is the end of the writer's confirmation.
     assert plan.wake_in == 29
+
+
+@pytest.mark.parametrize(
+    ("family", "auth_type", "method"),
+    [
+        ("POSTGRESQL", None, "SCRAM_SHA_256"),
+        ("POSTGRESQL", "POSTGRES_SCRAM_SHA_256", "SCRAM_SHA_256"),
+        ("POSTGRESQL", "POSTGRES_MD5", "MD5"),
+        ("MYSQL", None, "CACHING_SHA2_PASSWORD"),
+        ("MYSQL", "MYSQL_CACHING_SHA2_PASSWORD", "CACHING_SHA2_PASSWORD"),
+        ("MYSQL", "MYSQL_NATIVE_PASSWORD", "MYSQL_NATIVE_PASSWORD"),
+        ("MYSQL", "MARIADB_CLIENT_ED25519", "CLIENT_ED25519"),
+    ],
+)
+def test_the_engine_is_told_ways_to_log_in_by_its_own_names(
+    family: str, auth_type: str | None, method: str
+) -> None:
+    user = {"name": "app", "password": "p", "clientPasswordAuthType": auth_type}
+    plan = clock_of(engineFamily=family, credentials={"users": [user]}).plan()
+    assert [user.method for user in plan.snapshot.users] == [method]
 
 
 def test_targets_keep_what_is_known_of_them_over_a_new_configuration() -> None:

@@ -6,6 +6,7 @@ use dbproxy_engine::{Admission, Identity};
 use sha2::{Digest, Sha256};
 
 use crate::credential::{Handover, User, UserMethod, Users, Verifier};
+use crate::link::traces;
 use crate::manner::Manner;
 use crate::message::capability::Capabilities;
 use crate::message::greeting::SCRAMBLE;
@@ -73,7 +74,8 @@ impl Candidate {
                 // It is the session's: any connection can change to it.
                 database: "".into(),
                 settings: Manner::new(self.capabilities, self.collation).settings(),
-                traces: [].into(),
+                // A connection that is in a database serves none but who is in one.
+                traces: traces(self.database.is_some()),
             },
             handover: Handover {
                 capabilities: self.capabilities,

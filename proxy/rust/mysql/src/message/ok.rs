@@ -39,15 +39,12 @@ pub fn parse(payload: &[u8], tag: u8, agreed: Capabilities) -> Option<Ok<'_>> {
         warnings: reader.u16_le().ok()?,
         ..Ok::default()
     };
-    if !agreed.has(SESSION_TRACK) {
-        ok.info = reader.rest();
-        return Some(ok);
-    }
-    // Servers leave out an empty text with nothing behind it.
+    // Servers leave out an empty text with nothing behind it; its length they never do, whatever the
+    // manual says of who doesn't track sessions.
     if !reader.is_empty() {
         ok.info = lenenc::string(&mut reader)?;
     }
-    if ok.status & SESSION_STATE_CHANGED != 0 {
+    if agreed.has(SESSION_TRACK) && ok.status & SESSION_STATE_CHANGED != 0 {
         ok.changes = Some(lenenc::string(&mut reader)?);
     }
     Some(ok)
@@ -56,8 +53,7 @@ pub fn parse(payload: &[u8], tag: u8, agreed: Capabilities) -> Option<Ok<'_>> {
 impl Ok<'_> {
     /// Appends the payload, without what changed for a client that doesn't track that.
     pub fn write(&self, tag: u8, agreed: Capabilities, out: &mut Vec<u8>) {
-        let tracks = agreed.has(SESSION_TRACK);
-        let changes = self.changes.filter(|_| tracks);
+        let changes = self.changes.filter(|_| agreed.has(SESSION_TRACK));
         let status = match changes {
             Some(_) => self.status | SESSION_STATE_CHANGED,
             None => self.status & !SESSION_STATE_CHANGED,
@@ -67,9 +63,7 @@ impl Ok<'_> {
         lenenc::put_integer(out, self.last_insert_id);
         out.extend_from_slice(&status.to_le_bytes());
         out.extend_from_slice(&self.warnings.to_le_bytes());
-        if !tracks {
-            out.extend_from_slice(self.info);
-        } else if !self.info.is_empty() || changes.is_some() {
+        if !self.info.is_empty() || changes.is_some() {
             lenenc::put_string(out, self.info);
         }
         if let Some(changes) = changes {

@@ -254,7 +254,8 @@ impl Session {
     /// whether the command has to wait for that.
     fn places(&mut self, link: &mut Link, judged: &Judged, out: &mut Steps) -> bool {
         // A statement of ours takes away what the one before has left.
-        let needs = judged.asks_id || judged.writes && !judged.asks_before;
+        // Any other one may ask for it, by a view or a function of the user's.
+        let needs = judged.asks_id || !judged.asks_before;
         if self.placed || !needs {
             return false;
         }

@@ -225,9 +225,10 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         count_close(&client.stats, reason);
         if let Some(failure) = why {
             let mut out = Vec::new();
-            match &client.session {
-                Some(session) => session.farewell(failure, &mut out),
-                None => E::farewell(failure, &mut out),
+            match (&client.session, &client.handover) {
+                (Some(session), _) => session.farewell(failure, &mut out),
+                (None, Some(handover)) => E::farewell(handover, failure, &mut out),
+                (None, None) => {}
             }
             client.wire.push(&mut self.driver, &out);
         }

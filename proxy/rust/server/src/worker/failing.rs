@@ -225,9 +225,11 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 }
                 continue;
             }
-            match &failure.verbatim {
-                Some(error) if failure.fault != BackendFault::WrongPassword => {
-                    client.wire.push(&mut self.driver, error);
+            match (&failure.verbatim, &client.handover) {
+                (Some(error), Some(handover)) if failure.fault != BackendFault::WrongPassword => {
+                    let mut out = Vec::new();
+                    E::pass_on(handover, error, &mut out);
+                    client.wire.push(&mut self.driver, &out);
                     self.close_client(key, CloseReason::BackendRefused, None);
                 }
                 _ => {

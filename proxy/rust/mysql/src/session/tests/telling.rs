@@ -32,11 +32,11 @@ fn who_does_not_track_the_session_is_told_nothing_of_it() {
     pair.asks("SET time_zone='+01:00'");
     let told = pair.reports(2, &[variable("time_zone", "+01:00"), Change::State(true)]);
     assert_eq!(told, packet(1, &hex(OK)));
-    // A text for people stands there without its length then.
+    // A text for people stands there with its length all the same.
     pair.asks("UPDATE t SET a = 1");
     assert_eq!(
         pair.gives("00000002000000 05 526f777321"),
-        packet(1, &hex("00000002000000 526f777321"))
+        packet(1, &hex("00000002000000 05 526f777321"))
     );
 }
 
