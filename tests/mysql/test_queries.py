@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import Any
 
 import pymysql
 import pytest
-from tests.fix_mysql_proxy import MySQLProxy
+from tests.fix_mysql_proxy import MySQLProxy, MySQLProxyFactory
 from tests.mysql_servers import MySQL
 
 
@@ -150,3 +151,47 @@ def test_each_plugin_lets_its_clients_in_with_tls_and_without(
     for options in (dict[str, Any](), secured):
         with contextlib.closing(mysql_proxy.client(user, **options)) as client:
             assert answer(client, "SELECT 1")
+
+
+def test_a_role_that_a_client_gave_up_is_given_up_by_it_alone(
+    make_mysql_proxy: MySQLProxyFactory, mysql: MySQL
+) -> None:
+    mysql.sql("CREATE TABLE app.kept (n INT)")
+    proxy = make_mysql_proxy(mysql)
+    proxy.write_pool(maxConnectionsPercent=4, maxIdleConnectionsPercent=4)
+    proxy.wait_config()
+    try:
+        with contextlib.closing(proxy.client()) as one:
+            assert answer(one, "SET ROLE NONE")
+        for statement in ("INSERT INTO kept VALUES (1)", "SELECT * FROM kept"):
+            with (
+                contextlib.closing(proxy.client()) as through,
+                contextlib.closing(mysql.connect("app")) as direct,
+            ):
+                assert answer(through, statement) == answer(direct, statement)
+                mysql.sql("TRUNCATE TABLE app.kept")
+    finally:
+        mysql.sql("DROP TABLE app.kept")
+
+
+def test_the_id_that_a_loaded_file_made_is_its_clients_own(
+    mysql_proxy: MySQLProxy, mysql: MySQL, tmp_path: Path
+) -> None:
+    mysql.sql("SET GLOBAL local_infile = 1")
+    mysql.sql("CREATE TABLE app.loaded (id INT AUTO_INCREMENT PRIMARY KEY, n INT)")
+    file = tmp_path / "rows"
+    file.write_text("1\n2\n")
+    try:
+        with (
+            contextlib.closing(mysql_proxy.client(local_infile=True)) as one,
+            contextlib.closing(mysql_proxy.client(local_infile=True)) as other,
+        ):
+            answer(one, f"LOAD DATA LOCAL INFILE '{file}' INTO TABLE loaded (n)")
+            found = []
+            for client in (other, one):
+                with contextlib.closing(client.cursor()) as cursor:
+                    cursor.execute("SELECT LAST_INSERT_ID()")
+                    found.append(cursor.fetchone())
+            assert found == [(0,), (1,)]
+    finally:
+        mysql.sql("DROP TABLE app.loaded")

@@ -260,6 +260,10 @@ impl Link {
     /// Asks for all that makes it as its log-in left it. It stays in its database.
     fn renew(&mut self, init_query: Option<&str>, out: &mut Vec<u8>) {
         self.ask(Ours::Reset, command::RESET_CONNECTION, b"", out);
+        // A role that a routine has taken off is back then, but for MySQL's rights in the database at hand.
+        if let Some(database) = self.database.clone() {
+            self.ask(Ours::Reset, command::INIT_DB, &database, out);
+        }
         // MySQL takes the server's own character set for the client's then.
         let number = self.collation;
         let sql = format!(

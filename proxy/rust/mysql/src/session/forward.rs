@@ -289,7 +289,7 @@ impl Session {
         if self.keeps {
             self.pin(PinReason::Diagnostics, link, out);
         }
-        if judged.mutes || kind == command::SET_OPTION {
+        if judged.stains || kind == command::SET_OPTION {
             link.left(Leave::Indelible);
         }
     }

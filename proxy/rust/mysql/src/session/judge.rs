@@ -28,8 +28,8 @@ pub(crate) struct Judged {
     pub sets: bool,
     /// It goes to another database, and does nothing else.
     pub moves: bool,
-    /// It sets what the server is to report, or may.
-    pub mutes: bool,
+    /// It does what no reset takes back, or may: it sets what the server is to report, or another role.
+    pub stains: bool,
     /// KILL.
     pub kills: bool,
     /// It asks for the number of its connection, and nothing else.
@@ -72,7 +72,7 @@ impl Judged {
             asks_before: false,
             sets: false,
             moves: false,
-            mutes: false,
+            stains: false,
             kills: false,
             asks_number: false,
         }
@@ -103,10 +103,13 @@ impl Judged {
         if class.calculates && !pins.has_any(blind) {
             pins = pins.and(Reasons::of(&[PinReason::Diagnostics]));
         }
-        let mutes = |act: &Act| match act {
+        let stains = |act: &Act| match act {
             Act::Variable(name, _) => name.starts_with("session_track"),
+            Act::Role => true,
             _ => false,
         };
+        // Its OK doesn't tell which id it has made.
+        let loads = acts().any(|act| *act == Act::Load);
         let ends = only(ends);
         let asks_before = class.asks.row_count || class.asks.found_rows || class.asks.diagnostics;
         Self {
@@ -117,12 +120,12 @@ impl Judged {
             writes: class.writes,
             begins: !ends && !only(sets),
             ends,
-            asks_id: class.asks.insert_id || class.dirty,
+            asks_id: class.asks.insert_id || class.dirty || loads,
             // One that nobody understands isn't refused for what it may ask: it binds.
             asks_before: asks_before && !pins.has_any(blind),
             sets: only(sets),
             moves: only(|act| *act == Act::Use),
-            mutes: pins.has_any(blind) || acts().any(mutes),
+            stains: pins.has_any(blind) || acts().any(stains),
             kills: acts().any(|act| matches!(act, Act::Kill(..))),
             asks_number,
         }
@@ -137,7 +140,7 @@ impl Judged {
         match kind {
             // The text is another command's.
             command::STMT_EXECUTE => Self {
-                mutes: false,
+                stains: false,
                 asks_before: false,
                 dirty: false,
                 ..Self::unknown(PinReason::NamedStatement)
@@ -202,6 +205,7 @@ mod tests {
             assert!(judge(text).pins.is_empty(), "{text} {:?}", judge(text));
         }
         assert!(judge("CALL p()").dirty && judge("CALL p()").asks_id);
+        assert!(judge("LOAD DATA INFILE 'x' INTO TABLE t").asks_id);
     }
 
     #[test]
@@ -239,7 +243,9 @@ mod tests {
         }
         assert!(judge("USE a").moves && !judge("USE a; SELECT 1").moves);
         assert!(judge("SET time_zone = 'SYSTEM'").sets && !judge("SET @a = 1").sets);
-        assert!(judge("SET session_track_schema = OFF").mutes);
+        assert!(judge("SET session_track_schema = OFF").stains);
+        assert!(judge("SET ROLE NONE").stains);
+        assert!(!judge("SET time_zone = '+01:00'").stains);
         assert!(judge("KILL QUERY 5").kills && judge("SELECT 1; kill 5").kills);
         assert!(judge("select connection_id()").asks_number);
     }

@@ -75,8 +75,10 @@ pub enum Act {
     Shutdown,
     /// Where the server replicates from, and whether it does.
     Replication,
-    /// `LOAD DATA LOCAL`: the client is asked for a file.
-    LoadLocal,
+    /// `LOAD DATA`, `LOAD XML`; with LOCAL the client is asked for the file.
+    Load,
+    /// `SET ROLE`.
+    Role,
     /// `SHOW WARNINGS` and the like, and nothing else in the text.
     Show(Shown),
     /// `SELECT CONNECTION_ID()`, and nothing else in the text.

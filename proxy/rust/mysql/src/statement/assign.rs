@@ -105,6 +105,7 @@ impl<'a, 'c> Assigner<'a, 'c> {
         }
         if ahead.word(&["role"]) {
             self.class.pin(PinReason::SessionSetting);
+            self.acts.push(Act::Role);
         } else if ahead.words(&["default", "role"]) {
             self.acts.push(Act::Account);
             self.kind = Kind::Define;

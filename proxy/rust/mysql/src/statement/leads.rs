@@ -233,17 +233,11 @@ impl Classifier<'_> {
         }
     }
 
-    fn load(&mut self, mut tokens: Tokens<'_>) -> Kind {
-        if tokens.is(&["index"]) {
-            return Kind::Define;
+    fn load(&mut self, tokens: Tokens<'_>) -> Kind {
+        match tokens.is(&["index"]) {
+            true => Kind::Define,
+            false => self.acting(Act::Load, Kind::Write),
         }
-        while !tokens.end() && !tokens.is(&["infile"]) {
-            if tokens.is(&["local"]) {
-                return self.acting(Act::LoadLocal, Kind::Write);
-            }
-            tokens.step();
-        }
-        Kind::Write
     }
 
     fn call(&mut self) -> Kind {

@@ -131,6 +131,9 @@ fn a_file_goes_from_the_client_to_the_server() {
     assert_eq!(pair.says(&file), file);
     let done = packet(4, &hex("00020002000000"));
     assert_eq!(pair.answers(&done), done);
+    // Its OK doesn't tell which id it has made.
+    assert_eq!(pair.asked(), ["SET last_insert_id = LAST_INSERT_ID()"]);
+    pair.reports(2, &[variable("last_insert_id", "7"), Change::State(true)]);
     assert!(pair.is_free());
     // Without a client nobody has it.
     pair.asks("LOAD DATA LOCAL INFILE 'x' INTO TABLE t");

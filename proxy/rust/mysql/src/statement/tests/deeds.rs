@@ -214,10 +214,10 @@ fn other_deeds_are_told() {
         ("SHUTDOWN", Act::Shutdown),
         ("CHANGE MASTER TO MASTER_HOST = 'x'", Act::Replication),
         ("START SLAVE", Act::Replication),
-        ("LOAD DATA LOCAL INFILE 'x' INTO TABLE t", Act::LoadLocal),
+        ("LOAD DATA LOCAL INFILE 'x' INTO TABLE t", Act::Load),
         (
             "LOAD DATA LOW_PRIORITY LOCAL INFILE 'x' INTO TABLE t",
-            Act::LoadLocal,
+            Act::Load,
         ),
     ] {
         assert_eq!(acts(&class(sql)), [act], "{sql}");
