@@ -97,6 +97,8 @@ pub struct Link {
     pub(crate) settings: Arc<Settings>,
     /// What LAST_INSERT_ID() is in it, if that is known.
     pub(crate) insert_id: Option<u64>,
+    /// A statement has left a warning or an error since somebody was placed.
+    pub(crate) warned: bool,
     /// It made another one since that was asked.
     pub(crate) inserted: bool,
     /// What it was last asked may have changed something that no OK has told.
@@ -129,6 +131,7 @@ impl From<Ready> for Link {
             traces: [].into(),
             settings: Arc::default(),
             insert_id: Some(0),
+            warned: false,
             inserted: false,
             unheard: false,
             collates: false,
@@ -174,6 +177,11 @@ impl Link {
     /// A cursor is open, as far as the last answer tells.
     pub(crate) fn has_cursor(&self) -> bool {
         self.status & (status::CURSOR_EXISTS | status::LAST_ROW_SENT) == status::CURSOR_EXISTS
+    }
+
+    /// Whoever comes next would be told of another one's warnings.
+    pub(crate) fn is_soiled(&self) -> bool {
+        self.warned && self.is_mariadb()
     }
 
     pub(crate) fn is_mariadb(&self) -> bool {

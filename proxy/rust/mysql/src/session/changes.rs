@@ -45,6 +45,7 @@ pub(super) fn heard(
     let changes = session_track::parse(ok.changes.unwrap_or_default());
     let changes = changes.ok_or(KillReason::OutOfStep)?;
     link.status = ok.status;
+    link.warned |= ok.warnings > 0;
     // Who asks for it may set it too.
     link.inserted |= ok.last_insert_id != 0 || judged.asks_id;
     // MariaDB tells what is left over with the next change.
@@ -133,6 +134,7 @@ pub(super) fn ended(
     out: &mut Steps,
 ) {
     link.status = end.status;
+    link.warned |= end.warnings > 0;
     link.inserted |= judged.asks_id;
     let changed = end.status & status::SESSION_STATE_CHANGED != 0;
     // MySQL says nothing here of what has changed, MariaDB that something has.
@@ -157,6 +159,7 @@ pub(super) fn ended(
 pub(super) fn failed(link: &mut Link, judged: &Judged, report: &Report<'_>, out: &mut Steps) {
     link.unheard |= judged.commits_alone;
     link.inserted |= judged.writes;
+    link.warned = true;
     let closes = matches!(report.code, 1053 | 1927);
     link.closing |= closes;
     let read_only = |text: &[u8]| {

@@ -238,7 +238,8 @@ impl Session {
             say(texts::unsupported("KILL"), ANSWER, out);
             return Verdict::Answered;
         }
-        if judged.asks_before && self.fresh && !self.keeps {
+        // What is there was left by somebody else.
+        if judged.asks_before && self.fresh {
             self.keeps = true;
             say(texts::left_elsewhere(), ANSWER, out);
             return Verdict::Answered;
@@ -265,7 +266,15 @@ impl Session {
             true => Ours::Replay,
             false => Ours::Place,
         };
-        let sql = format!("SET last_insert_id = {}", self.insert_id);
+        let sql = match link.is_soiled() {
+            // Only a statement with a table takes MariaDB's warnings away.
+            true => format!(
+                "SET last_insert_id = (SELECT {} FROM (SELECT 1) t)",
+                self.insert_id
+            ),
+            false => format!("SET last_insert_id = {}", self.insert_id),
+        };
+        link.warned = false;
         let mut bytes = Vec::new();
         link.ask(why, command::QUERY, sql.as_bytes(), &mut bytes);
         out.push(Step::Send(Leg::Server, Payload::Bytes(bytes)));
@@ -279,7 +288,9 @@ impl Session {
         (judged, body): (&Judged, &[u8]),
         out: &mut Steps,
     ) {
-        if judged.dirty {
+        // Amid a transaction it ends that, and leaves to the next one what was set for it alone.
+        let leaves = judged.switches && (self.begun || link.in_trans());
+        if judged.dirty || leaves {
             link.left(Leave::Dirty);
         }
         for reason in judged.pins.without(self.pins).iter() {

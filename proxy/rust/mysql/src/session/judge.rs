@@ -30,6 +30,8 @@ pub(crate) struct Judged {
     pub moves: bool,
     /// It does what no reset takes back, or may: it sets what the server is to report, or another role.
     pub stains: bool,
+    /// It sets autocommit.
+    pub switches: bool,
     /// KILL.
     pub kills: bool,
     /// It asks for the number of its connection, and nothing else.
@@ -73,6 +75,7 @@ impl Judged {
             sets: false,
             moves: false,
             stains: false,
+            switches: false,
             kills: false,
             asks_number: false,
         }
@@ -126,6 +129,8 @@ impl Judged {
             sets: only(sets),
             moves: only(|act| *act == Act::Use),
             stains: pins.has_any(blind) || acts().any(stains),
+            switches: acts()
+                .any(|act| matches!(act, Act::Variable(name, _) if &**name == "autocommit")),
             kills: acts().any(|act| matches!(act, Act::Kill(..))),
             asks_number,
         }

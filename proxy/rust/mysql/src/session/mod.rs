@@ -234,7 +234,7 @@ impl dbproxy_engine::Session for Session {
 
     fn attach(&mut self, link: &mut Link, out: &mut Steps) {
         self.fresh = true;
-        self.placed = link.insert_id == Some(self.insert_id);
+        self.placed = link.insert_id == Some(self.insert_id) && !link.is_soiled();
         self.replay(link, out);
     }
 
