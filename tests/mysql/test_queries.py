@@ -9,22 +9,8 @@ from typing import Any
 import pymysql
 import pytest
 from tests.fix_mysql_proxy import MySQLProxy, MySQLProxyFactory
+from tests.mysql.answers import answer
 from tests.mysql_servers import MySQL
-
-
-def answer(connection: pymysql.connections.Connection[Any], text: str) -> list[object]:
-    """All results of a text: columns and rows, what was changed, or the error."""
-    found: list[object] = []
-    with contextlib.closing(connection.cursor()) as cursor:
-        try:
-            cursor.execute(text)
-            while True:
-                columns = [column[:2] for column in cursor.description or ()]
-                found.append((columns, cursor.rowcount, cursor.lastrowid, cursor.fetchall()))
-                if not cursor.nextset():
-                    return found
-        except pymysql.MySQLError as error:
-            return [*found, type(error), error.args]
 
 
 @pytest.mark.parametrize(
