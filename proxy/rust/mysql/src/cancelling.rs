@@ -94,3 +94,32 @@ fn answered(input: &[u8]) -> (usize, CancelProgress) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(sequence: u8, payload: &[u8]) -> Vec<u8> {
+        let mut packet = Vec::new();
+        frame::packets(&mut packet, sequence, |out| out.extend_from_slice(payload));
+        packet
+    }
+
+    #[test]
+    fn a_cancel_is_over_when_the_server_has_answered_it_whatever_it_says() {
+        let ok = said(1, &[0, 0, 0, 2, 0, 0, 0]);
+        let unknown = said(1, b"\xff\x46\x04#HY000Unknown thread id: 7");
+        for answer in [ok, unknown] {
+            let (last, before) = answer.split_last().expect("bytes");
+            assert_eq!(answered(before), (0, CancelProgress::NeedMore));
+            let whole = [before, &[*last]].concat();
+            assert_eq!(answered(&whole), (whole.len(), CancelProgress::Over));
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_out_of_step_has_confirmed_nothing() {
+        let garbled = CancelProgress::Failed(CancelFailure::Garbled);
+        assert_eq!(answered(&said(0, b"\0")), (0, garbled));
+    }
+}

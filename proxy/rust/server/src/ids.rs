@@ -1,5 +1,5 @@
-//! The numbers that stand for clients, unique in the fleet: a cancel key has one, and MySQL tells it to
-//! a client before anything else. So the front thread gives them out when clients come, and the workers
+//! The numbers that stand for clients, unique in their pod, and in the fleet but where two pods share a
+//! badge: a cancel key has one, and MySQL tells it to a client before anything else. So the front thread gives them out when clients come, and the workers
 //! say where the clients are, once they know.
 
 use std::collections::hash_map::Entry;
