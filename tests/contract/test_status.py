@@ -13,7 +13,8 @@ from tests.composed import NOW, Composed, compose
 from tests.fix_contract import Object
 
 from dbproxy import settings
-from dbproxy.decide.planner import HealthState, Plan, Planner, TargetHealth
+from dbproxy.decide.plan import HealthState, Plan, TargetHealth
+from dbproxy.decide.planner import Planner
 from dbproxy.envelope import FORMAT_VERSION
 from dbproxy.facts import (
     Addresses,

@@ -7,14 +7,14 @@ time and says when it wants to be called again. Who the writer is, `writer.py` d
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
-from typing import Literal
 
 from dbproxy.decide.budget import largest_divisor, share
 from dbproxy.decide.claim import Claim
 from dbproxy.decide.greeting import lowest_version
 from dbproxy.decide.limits import limits, rules
+from dbproxy.decide.plan import HealthState, Plan, TargetHealth, WriterReport
 from dbproxy.decide.snapshot import (
     Snapshot,
     SnapshotListener,
@@ -25,53 +25,12 @@ from dbproxy.decide.snapshot import (
     SnapshotWriter,
     TargetRole,
 )
-from dbproxy.decide.terms import Acknowledged, Term
-from dbproxy.decide.writer import Ballot, Fencing, HoldReason, Verdict, Writer
+from dbproxy.decide.terms import Term
+from dbproxy.decide.writer import Ballot, Fencing, Verdict, Writer
 from dbproxy.facts import Addresses, Drained, Election, HealthReason, Login, Probe
 from dbproxy.families import method_of
 from dbproxy.probe.views import View
 from dbproxy.settings import CONFIRMATION_TIMEOUT, Config, TargetGroup
-
-HealthState = Literal["REGISTERING", "AVAILABLE", "UNAVAILABLE"]
-
-
-@dataclass(frozen=True)
-class TargetHealth:
-    """What the status says of a target."""
-
-    name: str
-    role: TargetRole
-    state: HealthState
-    reason: HealthReason
-    description: str
-    max_connections: int | None
-    usable_connections: int | None
-
-
-@dataclass(frozen=True)
-class WriterReport:
-    target: str
-    uid: str
-    epoch: int
-    is_open: bool
-    reason: HoldReason
-    message: str
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is to be so now. `fast` asks for frequent probes, `suspended` targets for none."""
-
-    config: Config
-    snapshot: Snapshot
-    targets: tuple[TargetHealth, ...]
-    writer: WriterReport | None
-    acknowledged: Acknowledged | None
-    logins: tuple[Login, ...]
-    term: Term | None
-    fast: bool
-    suspended: frozenset[str]
-    wake_in: float | None
 
 
 class Planner:

@@ -13,7 +13,8 @@ from typing import Any
 
 from dbproxy.dataplane import Dataplane, EngineOptions, backend_login
 from dbproxy.decide.pairing import Pairing
-from dbproxy.decide.planner import Plan, Planner
+from dbproxy.decide.plan import Plan
+from dbproxy.decide.planner import Planner
 from dbproxy.decide.rota import Rota
 from dbproxy.envelope import Envelope
 from dbproxy.errors import ListenerUnavailableError, SnapshotRefusedError

@@ -7,7 +7,7 @@ that gate is open it stays open: a database that is down must not empty the Serv
 
 from __future__ import annotations
 
-from dbproxy.decide.planner import Plan
+from dbproxy.decide.plan import Plan
 from dbproxy.run.cpus import available_cpus
 from dbproxy.run.options import Options
 

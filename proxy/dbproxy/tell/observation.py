@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from dbproxy.decide.planner import Plan, TargetHealth, WriterReport
+from dbproxy.decide.plan import Plan, TargetHealth, WriterReport
 from dbproxy.facts import Probe
 from dbproxy.logs import Log
 from dbproxy.settings import Config

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from dbproxy.decide.planner import Plan
+from dbproxy.decide.plan import Plan
 from dbproxy.decide.snapshot import Snapshot
 from dbproxy.envelope import FORMAT_VERSION, Envelope
 from dbproxy.errors import KubeError

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from tests.agent_made import answered, config_of, elected, failed
 
-from dbproxy.decide.planner import Plan, Planner
+from dbproxy.decide.plan import Plan
+from dbproxy.decide.planner import Planner
 from dbproxy.decide.snapshot import SnapshotWriter
 from dbproxy.decide.terms import Acknowledged
 from dbproxy.facts import Addresses, Drained, Probe

@@ -10,7 +10,8 @@ import pytest
 from tests.agent_made import answered, config_of, failed
 from tests.fake_engine import FakeEngine
 
-from dbproxy.decide.planner import Plan, Planner
+from dbproxy.decide.plan import Plan
+from dbproxy.decide.planner import Planner
 from dbproxy.facts import Probe
 from dbproxy.run.beginning import GATE, Beginning
 from dbproxy.run.options import Options
