@@ -1,7 +1,7 @@
 //! What every protocol engine has in common: the [`Engine`] trait and its machines, the [`Step`]s
 //! they answer with, the checked byte reader, and the reasons things end.
 //!
-//! Called by the `server` crate, implemented by the protocol crates (`postgres`, later `mysql`).
+//! Called by the `server` crate, implemented by the protocol crates (`postgres`, `mysql`).
 //! Everything here is sans-IO: bytes in, steps out; no socket, no clock, no randomness.
 #![forbid(unsafe_code)]
 #![deny(
@@ -15,6 +15,7 @@ mod cancel;
 mod canceller;
 mod listening;
 mod login;
+mod memory;
 mod password;
 mod reader;
 mod reason;
@@ -30,6 +31,7 @@ pub use login::{
     Admission, BackendAsk, BackendFailure, BackendLogin, BackendProgress, ClientLogin, LoginEnv,
     LoginProgress, TlsFacts,
 };
+pub use memory::{Judgements, Reads};
 pub use password::{Derivation, DerivedKeys, Password, Work};
 pub use reader::{Reader, Short};
 pub use reason::{BackendFault, CancelFailure, CloseReason, Failure, KillReason, PinReason};
