@@ -22,6 +22,8 @@ DATA_PLANE := test_budget.py test_dataplane.py test_failover.py test_rollout.py
 MAJORS ?= 14 15 16 17 18
 TELLING := test_likeness.py test_settings.py test_pins.py test_pooling.py test_protocol_versions.py
 CARGO := cargo --locked --quiet
+# Whose drivers `make drivers` runs: postgresql, mysql or mariadb.
+ENGINE ?= postgresql
 DRIVERS_FMT := cargo fmt --manifest-path tests/drivers/rust/Cargo.toml
 WORKSPACE := --manifest-path proxy/rust/Cargo.toml --workspace
 MYPY := operator/dbproxy_operator proxy/dbproxy tests examples helm
@@ -107,10 +109,11 @@ fuzz: ## Feed the engine random bytes, settings and dialogues for minutes (FUZZ_
 	  --manifest-path proxy/rust/Cargo.toml -p dbproxy-postgres --lib fuzzing)
 
 .PHONY: drivers
-drivers: python ## Run every driver with its defaults, directly and through the proxy (DRIVERS="psycopg3 pgx")
+drivers: python ## Run every driver with its defaults, directly and through the proxy (ENGINE=mysql, DRIVERS="psycopg3 pgx")
 	@$(NODE) require build database
 	@$(NODE) install
-	@$(BIN)/python -m tests.drivers $(DRIVERS)
+	@if [ "$(ENGINE)" != postgresql ]; then $(NODE) mysql; fi
+	@$(BIN)/python -m tests.drivers --engine $(ENGINE) $(DRIVERS)
 
 .PHONY: soak
 soak: python ## Have tens of clients do everything at once for ten minutes (SOAK_SECONDS, SOAK_SEED)

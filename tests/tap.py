@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Self
 
-from tests.servers import HOST, Postgres
+from tests.servers import HOST
 
 
 class Between(socketserver.ThreadingTCPServer):
@@ -38,10 +38,13 @@ class Between(socketserver.ThreadingTCPServer):
 class Tap(Between):
     """Passes connections on to a server; keeps what was said to it, connection by connection."""
 
-    def __init__(self, server: Postgres) -> None:
+    def __init__(self, port: int) -> None:
         super().__init__(_Connection)
-        self.server_at = (HOST, server.port)
+        self.server_at = (HOST, port)
         self.said: list[bytearray] = []
+
+    def opened(self, there: socket.socket, here: socket.socket) -> None:
+        """A connection is there; whoever changes what a server says first does it here."""
 
 
 class _Connection(socketserver.BaseRequestHandler):
@@ -52,6 +55,7 @@ class _Connection(socketserver.BaseRequestHandler):
         self.server.said.append(said)
         here: socket.socket = self.request
         with socket.create_connection(self.server.server_at) as there:
+            self.server.opened(there, here)
             back = threading.Thread(target=_pass, args=(there, here, len), daemon=True)
             back.start()
             _pass(here, there, said.extend)

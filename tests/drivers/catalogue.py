@@ -26,7 +26,7 @@ DJANGO = frozenset({"held_cursor"})
 # It has the server look up a setting and set it in one query; all it does is one transaction.
 PG_DUMP = frozenset({"session_setting"})
 
-DRIVERS = (
+POSTGRESQL_DRIVERS = (
     Driver("psql", "postgresql", "psql.sh"),
     Driver("pg_dump", "postgresql", "pg_dump.sh", pins=PG_DUMP),
     Driver("pgbench-simple", "postgresql", "pgbench.sh simple"),
@@ -56,4 +56,14 @@ DRIVERS = (
     Driver("pdo", "php", "pdo.php"),
     Driver("dbd-pg", "perl", "dbd_pg.pl"),
 )
-NAMES = tuple(driver.name for driver in DRIVERS)
+
+# Of MySQL and of MariaDB.
+MYSQL_DRIVERS = (
+    Driver("pymysql", "python", "pymysql_.py"),
+    Driver("aiomysql", "python", "aiomysql_.py"),
+    Driver("asyncmy", "python", "asyncmy_.py"),
+    Driver("mysqlclient", "python", "mysqlclient_.py"),
+    Driver("connector-python", "python", "connector_.py"),
+    Driver("sqlalchemy", "python", "mysql_sqlalchemy.py"),
+    Driver("django", "python", "mysql_django.py"),
+)

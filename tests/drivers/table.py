@@ -6,8 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 
 from tests.drivers.catalogue import Driver
+from tests.drivers.hello import Hello
 from tests.drivers.runs import Outcome, faults
 
+HELLO = ("driver", "plugin", "collation", "capabilities", "when it connects")
 HEAD = ("driver", "server", "direct", "proxy", "errors", "pinned at the end", "pins", "verdict")
 # Of each failing row: as many errors and pinned statements.
 SHOWN = 4
@@ -18,6 +20,7 @@ class Row:
     driver: Driver
     direct: Outcome
     proxied: Outcome
+    hello: Hello | None = None
 
     @property
     def faults(self) -> list[str]:
@@ -36,6 +39,16 @@ class Row:
             "; ".join(self.faults) or "shared",
         )
 
+    def hello_cells(self, hello: Hello) -> tuple[str, ...]:
+        said = "; ".join(f"`{command.replace('|', chr(92) + '|')}`" for command in hello.commands)
+        return (
+            self.direct.driver or self.driver.name,
+            hello.plugin or "none",
+            str(hello.collation),
+            hello.capabilities,
+            said or "nothing",
+        )
+
     def details(self) -> str:
         """Why it isn't shared, for whoever mends it."""
         lines = [f"{self.driver.name}: {'; '.join(self.faults)}"]
@@ -49,9 +62,18 @@ class Row:
         return "\n".join(lines)
 
 
-def markdown(rows: list[Row]) -> str:
-    lines = [HEAD, tuple("-" * len(name) for name in HEAD), *(row.cells for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
+def tables(rows: list[Row]) -> str:
+    """What came of it, and where it was heard, what each says when it connects."""
+    found = [markdown(HEAD, [row.cells for row in rows])]
+    hellos = [row.hello_cells(row.hello) for row in rows if row.hello is not None]
+    if hellos:
+        found.append(markdown(HELLO, hellos))
+    return "\n\n".join(found)
+
+
+def markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, tuple("-" * len(name) for name in head), *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     return "\n".join(
         "| "
         + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))

@@ -25,7 +25,7 @@ def tapped(
     make_proxy: ProxyFactory, server: Postgres, mode: str
 ) -> Iterator[tuple[Tap, psycopg.Connection[object]]]:
     """A client of a proxy that reaches its server through a tap, with TLS of that mode."""
-    with Tap(server) as tap:
+    with Tap(server.port) as tap:
         proxy = make_proxy(server, start=False)
         target = {"name": server.name, "host": HOST, "port": tap.port}
         proxy.write_group(tls={"mode": mode}, targets=[target])
