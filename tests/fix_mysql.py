@@ -17,6 +17,20 @@ from tests.mysql_servers import KINDS, Kind, MySQL, make_data
 from tests.servers import new_home
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "together: tests of a module on one kind of server, which one process runs"
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Else each process would start the servers that a module's tests share."""
+    for item in items:
+        if item.get_closest_marker("together") and isinstance(item, pytest.Function):
+            kind = item.callspec.params["mysql_kind"]
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{kind}"))
+
+
 class MySQLFactory:
     """Makes servers, and ends them all when it is closed."""
 

@@ -270,6 +270,12 @@ class MySQL:
         self.sql(self.kind.start_replica)
         self.wait_replicates()
 
+    def promote(self) -> None:
+        """Follow nobody any more, and take writes."""
+        self.sql("STOP REPLICA")
+        self.sql("RESET REPLICA ALL")
+        self.set_read_only(on=False)
+
     def wait_replicates(self) -> None:
         wait_until(self.replicates, f"{self.name} replicates\n{self.log()}")
 

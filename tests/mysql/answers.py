@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+import struct
+from typing import Any, TypeAlias
 
 import pymysql
 
+Connection: TypeAlias = "pymysql.connections.Connection[Any]"
 
-def answer(connection: pymysql.connections.Connection[Any], text: str) -> list[object]:
+
+def answer(connection: Connection, text: str) -> list[object]:
     """All results of a text: columns and rows, what was changed, or the error."""
     found: list[object] = []
     with contextlib.closing(connection.cursor()) as cursor:
@@ -21,3 +24,35 @@ def answer(connection: pymysql.connections.Connection[Any], text: str) -> list[o
                     return found
         except pymysql.MySQLError as error:
             return [*found, type(error), error.args]
+
+
+def value(connection: Connection, text: str) -> Any:
+    """The first column of the first row; nothing if there is none."""
+    with contextlib.closing(connection.cursor()) as cursor:
+        cursor.execute(text)
+        row = cursor.fetchone()
+        return row[0] if row else None
+
+
+def refused(connection: Connection, text: str) -> int | None:
+    """The number of the error that a text gets; nothing if it gets none."""
+    try:
+        value(connection, text)
+    except pymysql.MySQLError as error:
+        return int(error.args[0])
+    return None
+
+
+def last_words(connection: Connection) -> int | None:
+    """The number of the error that a client is told unasked before it is closed, if it is told one.
+
+    The driver itself would take it for a lost connection."""
+    reads = connection._rfile
+    with contextlib.suppress(ConnectionError):
+        head = reads.read(4)
+        if head:
+            payload = reads.read(int.from_bytes(head[:3], "little"))
+            assert (head[3], payload[0]) == (0, 0xFF)
+            assert reads.read(1) == b"", "it is closed"
+            return int(struct.unpack("<H", payload[1:3])[0])
+    return None
