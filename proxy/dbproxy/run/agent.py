@@ -73,7 +73,7 @@ class Agent:
         self._problem: Problem | None = None
         self._last: Plan | None = None
         self._beginning = Beginning(options)
-        self.metrics = AgentMetrics(lambda: self.dataplane)
+        self.metrics = AgentMetrics(lambda: self.dataplane, self._known_family)
         self._observation = Observation(self.metrics)
         self._prober = Prober(
             self._probe,
@@ -293,8 +293,11 @@ class Agent:
 
     def _family(self) -> EngineFamily:
         # It never changes: the first settings say it, which everything waits for.
+        return self._known_family() or "POSTGRESQL"
+
+    def _known_family(self) -> EngineFamily | None:
         config = self._planner.config
-        return config.settings.engine_family if config is not None else "POSTGRESQL"
+        return None if config is None else config.settings.engine_family
 
     def _start_engine(self) -> None:
         workers = self._beginning.workers(self._planner.smallest_budget())

@@ -1,7 +1,8 @@
 """The pod's metrics: the engine's own, read in one call per scrape, and the agent's.
 
 Every series of the agent that can be named beforehand starts at zero, so that a rate over it is
-right from the first event on.
+right from the first event on. Names are the same whatever the databases are; the label `engine` of
+all of them tells which.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from dbproxy import __version__
 from dbproxy.dataplane import Dataplane
+from dbproxy.families import EngineFamily
 
 STATES = ("REGISTERING", "AVAILABLE", "UNAVAILABLE")
 PROBE_RESULTS = ("OK", "FAILED", "LOCAL")
@@ -66,11 +68,39 @@ class EngineCollector:
             yield from engine_families(dataplane.stats())
 
 
-class AgentMetrics:
-    """The agent's own series, in a registry of their own: two agents fit in one test."""
+class EngineLabel:
+    """Every series of this product's in a registry, with `engine`; no such label is empty.
 
-    def __init__(self, engine: Callable[[], Dataplane | None]) -> None:
+    Those of the process itself stay as all programs have them.
+    """
+
+    def __init__(self, registry: CollectorRegistry, family: Callable[[], str | None]) -> None:
+        self._registry = registry
+        self._family = family
+
+    def collect(self) -> Iterator[Metric]:
+        family = self._family()
+        for metric in self._registry.collect():
+            if family is not None and metric.name.startswith("dbproxy_"):
+                engine = {"engine": family.lower()}
+                metric.samples = [
+                    sample._replace(labels=engine | sample.labels) for sample in metric.samples
+                ]
+            yield metric
+
+
+class AgentMetrics:
+    """The agent's own series, in a registry of their own: two agents fit in one test.
+
+    `family`: the engine family, None until the first settings have said it.
+    """
+
+    def __init__(
+        self, engine: Callable[[], Dataplane | None], family: Callable[[], EngineFamily | None]
+    ) -> None:
         self.registry = registry = CollectorRegistry()
+        self._told = CollectorRegistry()
+        self._told.register(EngineLabel(registry, family))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
@@ -145,4 +175,4 @@ class AgentMetrics:
             self.replay_lag.labels(target)
 
     def render(self) -> tuple[bytes, str]:
-        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+        return generate_latest(self._told), CONTENT_TYPE_LATEST

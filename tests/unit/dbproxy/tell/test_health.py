@@ -12,6 +12,7 @@ from tests.servers import free_port
 
 from dbproxy.dataplane import Dataplane
 from dbproxy.decide.planner import Planner
+from dbproxy.families import EngineFamily
 from dbproxy.tell.health import Health, serve
 from dbproxy.tell.metrics import AgentMetrics
 
@@ -20,7 +21,8 @@ class Pod:
     def __init__(self) -> None:
         self.engine = FakeEngine()
         self.health = Health()
-        self.metrics = AgentMetrics(lambda: self.health.dataplane)
+        self.family: EngineFamily | None = "POSTGRESQL"
+        self.metrics = AgentMetrics(lambda: self.health.dataplane, lambda: self.family)
         self.port = free_port()
 
     async def apply(self) -> None:
@@ -93,14 +95,35 @@ async def test_the_metrics_hold_the_engines_and_the_agents(pod: Pod) -> None:
     status, text = await pod.get("/metrics")
     assert status == 200
     lines = text.splitlines()
-    assert "dbproxy_clients 5.0" in lines
-    assert 'dbproxy_borrow_seconds_bucket{endpoint="orders",le="+Inf"} 3.0' in lines
-    assert 'dbproxy_snapshots_total{result="applied"} 0.0' in lines
+    assert 'dbproxy_clients{engine="postgresql"} 5.0' in lines
+    labels = 'endpoint="orders",engine="postgresql",le="+Inf"'
+    assert f"dbproxy_borrow_seconds_bucket{{{labels}}} 3.0" in lines
+    assert 'dbproxy_snapshots_total{engine="postgresql",result="applied"} 0.0' in lines
+
+
+async def test_each_series_of_ours_says_of_which_engine_it_is(pod: Pod) -> None:
+    await pod.apply()
+    pod.metrics.follow_targets(["db-0"], set())
+    families: tuple[EngineFamily, ...] = ("MYSQL", "POSTGRESQL")
+    for family in families:
+        pod.family = family
+        lines = [line for line in (await pod.get("/metrics"))[1].splitlines() if line[0] != "#"]
+        ours = [line for line in lines if line.startswith("dbproxy_")]
+        assert len(ours) > 20
+        assert [line for line in ours if line.count(f'engine="{family.lower()}"') != 1] == []
+        assert not any("engine=" in line for line in lines if line not in ours)
+
+
+async def test_before_the_first_settings_no_series_claims_an_engine(pod: Pod) -> None:
+    pod.family = None
+    text = (await pod.get("/metrics"))[1]
+    assert "dbproxy_writer_open 0.0" in text.splitlines()
+    assert "engine=" not in text
 
 
 async def test_the_series_of_a_target_begin_at_zero_and_end_with_it(pod: Pod) -> None:
     pod.metrics.follow_targets(["db-0"], set())
-    series = 'dbproxy_probes_total{result="FAILED",target="db-0"} 0.0'
+    series = 'dbproxy_probes_total{engine="postgresql",result="FAILED",target="db-0"} 0.0'
     assert series in (await pod.get("/metrics"))[1]
     pod.metrics.follow_targets([], {"db-0"})
     assert "db-0" not in (await pod.get("/metrics"))[1]
