@@ -122,10 +122,10 @@ soak: python ## Have tens of clients do everything at once for ten minutes (SOAK
 	$(call step,Soak,SOAK_SECONDS=$${SOAK_SECONDS:-600} $(PYTEST) tests/soak)
 
 .PHONY: bench
-bench: python ## Measure this proxy beside direct PostgreSQL and PgBouncer (BENCH_ROUNDS, BENCH_SECONDS)
+bench: python ## Measure this proxy beside direct PostgreSQL and PgBouncer, or MySQL (ENGINE=mysql; BENCH_ROUNDS, BENCH_SECONDS)
 	@$(NODE) require build database
 	@$(NODE) install
-	@$(NODE) peers
+	@$(NODE) $(if $(filter mysql mariadb,$(ENGINE)),mysql,peers)
 	@$(BIN)/python -m tests.bench
 
 .PHONY: bench-operator
@@ -148,7 +148,7 @@ lint: python ## Check style, types, import rules, chart and CRD copies
 	$(call step,ruff,$(BIN)/ruff check . && $(BIN)/ruff format --check .)
 	$(call step,mypy,$(BIN)/mypy $(MYPY))
 	$(call step,import rules,PYTHONPATH=operator:proxy $(BIN)/lint-imports --no-cache)
-	$(call step,gofmt,test -z "$$(gofmt -l tests/cluster tests/drivers)")
+	$(call step,gofmt,test -z "$$(gofmt -l tests/cluster tests/drivers tests/bench)")
 	$(call step,rustfmt,cargo fmt --manifest-path proxy/rust/Cargo.toml --all --check)
 	$(call step,rustfmt of the driver programs,$(DRIVERS_FMT) --check)
 	$(call step,clippy,$(CARGO) clippy $(WORKSPACE) --all-targets -- -D warnings)

@@ -18,24 +18,31 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
-from tests.bench import plan, statements
+from tests.bench import mysql_contenders, mysql_plan, plan, statements
 from tests.bench.contenders import MAX_CONNECTIONS
 from tests.bench.load import LoadError
 from tests.bench.results import machine
-from tests.certificates import make_authority
+from tests.certificates import Authority, make_authority
 from tests.cluster.node import peers
+from tests.fix_mysql import MySQLFactory
 from tests.fix_postgres import PostgresFactory, make_template
+from tests.mysql_servers import KINDS, Kind, MySQL, make_data
 from tests.servers import binaries, new_home
 
 OUTPUT = Path("build/bench.json")
+TITLES = {"mysql": "MySQL", "mariadb": "MariaDB"}
 
 
 def parse_arguments() -> argparse.Namespace:
     environment = os.environ
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument(
-        "--only", nargs="+", choices=plan.NAMES, default=[], help="these rows, not all"
+        "--engine",
+        choices=("postgresql", *KINDS),
+        default=environment.get("ENGINE") or "postgresql",
+        help="before which database (ENGINE)",
     )
+    parser.add_argument("--only", nargs="+", default=[], help="these rows, not all")
     parser.add_argument(
         "--rounds",
         type=int,
@@ -49,7 +56,12 @@ def parse_arguments() -> argparse.Namespace:
         help="how long each turn is (BENCH_SECONDS)",
     )
     parser.add_argument("--output", type=Path, default=OUTPUT, help="where the figures go")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    names = plan.NAMES if arguments.engine == "postgresql" else mysql_plan.NAMES
+    unknown = sorted(set(arguments.only) - set(names))
+    if unknown:
+        parser.error(f"no rows {', '.join(unknown)}: there are {', '.join(names)}")
+    return arguments
 
 
 def version(*command: str | Path) -> str:
@@ -71,6 +83,7 @@ def bench(arguments: argparse.Namespace) -> None:
     about = machine() | {
         "rounds": arguments.rounds,
         "seconds": arguments.seconds,
+        "engine": arguments.engine,
         "pgbouncer": version(*peers.pgbouncer().command),
         "pgbench": version(binaries() / "pgbench"),
     }
@@ -79,25 +92,46 @@ def bench(arguments: argparse.Namespace) -> None:
         stack.callback(shutil.rmtree, certificates, ignore_errors=True)
         template = new_home("template")
         stack.callback(shutil.rmtree, template, ignore_errors=True)
-        say(f"a PostgreSQL server for all; the peer is {about['pgbouncer']}")
         make_template(template)
         authority = make_authority(certificates)
         make_postgres = PostgresFactory(template)
         stack.callback(make_postgres.close)
         server = make_postgres("bench", tls=authority, max_connections=MAX_CONNECTIONS)
         about["postgresql"] = server.value("SHOW server_version")
-        work = plan.Bench(
-            server, make_postgres, authority, arguments.rounds, arguments.seconds, say
-        )
-        results = work.measure(frozenset(arguments.only))
+        only = frozenset(arguments.only)
+        if arguments.engine == "postgresql":
+            say(f"a PostgreSQL server for all; the peer is {about['pgbouncer']}")
+            work = plan.Bench(
+                server, make_postgres, authority, arguments.rounds, arguments.seconds, say
+            )
+            results = work.measure(only)
+        else:
+            mysql = start_mysql(stack, KINDS[arguments.engine], authority)
+            about[arguments.engine] = mysql.value("SELECT @@version")
+            name = TITLES[arguments.engine]
+            say(f"{name} {about[arguments.engine]}, and PostgreSQL beside it")
+            results = mysql_plan.MySQLBench(
+                mysql, name, server, authority, arguments.rounds, arguments.seconds, say
+            ).measure(only)
     print(results.table())
-    if not arguments.only:
+    if not only and arguments.engine == "postgresql":
         say("what judging a statement costs")
         costs = statements.measure()
         print(statements.table(costs))
         about["statements"] = statements.document(costs)
     results.write(arguments.output, about | {"took": round(time.monotonic() - begun)})
     say(f"written to {arguments.output}")
+
+
+def start_mysql(stack: ExitStack, kind: Kind, authority: Authority) -> MySQL:
+    """A server that ends with the stack."""
+    template = new_home(f"{kind.name}-template")
+    stack.callback(shutil.rmtree, template, ignore_errors=True)
+    make_data(kind, template)
+    make_mysql = MySQLFactory(kind, template)
+    stack.callback(make_mysql.close)
+    most = mysql_contenders.MAX_CONNECTIONS
+    return make_mysql("bench", tls=authority, skip_log_bin=None, max_connections=most)
 
 
 def main() -> int:

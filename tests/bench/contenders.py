@@ -13,7 +13,7 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 from tests.certificates import Authority
@@ -58,12 +58,6 @@ class Contender(ABC):
     def close(self) -> None:
         """End it."""
 
-    def dsn(self, sslmode: str = "disable") -> str:
-        return (
-            f"host={HOST} port={self.port} user={USER} dbname={DATABASE} connect_timeout=20"
-            f" password={PASSWORDS[USER]} sslmode={sslmode} gssencmode=disable"
-        )
-
     def cpu_seconds(self) -> float:
         """User and system time of the process up to now."""
         return 0.0 if self.pid is None else time.clock_gettime((~self.pid << 3) | PROCESS_CLOCK)
@@ -75,18 +69,31 @@ class Contender(ABC):
 
     def wait_answers(self) -> None:
         """Return once a query is answered."""
+        wait_until(self.answers, f"{self.name} answers a query")
 
-        def answers() -> bool:
-            try:
-                with psycopg.connect(self.dsn()) as connection:
-                    return connection.execute("SELECT 1").fetchone() == (1,)
-            except psycopg.OperationalError:
-                return False
-
-        wait_until(answers, f"{self.name} answers a query")
+    @abstractmethod
+    def answers(self) -> bool:
+        """Whether a query is answered."""
 
 
-class Direct(Contender):
+class OfPostgres(Contender):
+    """Something before PostgreSQL, or PostgreSQL itself."""
+
+    def dsn(self, sslmode: str = "disable") -> str:
+        return (
+            f"host={HOST} port={self.port} user={USER} dbname={DATABASE} connect_timeout=20"
+            f" password={PASSWORDS[USER]} sslmode={sslmode} gssencmode=disable"
+        )
+
+    def answers(self) -> bool:
+        try:
+            with psycopg.connect(self.dsn()) as connection:
+                return connection.execute("SELECT 1").fetchone() == (1,)
+        except psycopg.OperationalError:
+            return False
+
+
+class Direct(OfPostgres):
     """The server with nothing before it; it outlives its contender."""
 
     name = POSTGRESQL
@@ -99,7 +106,7 @@ class Direct(Contender):
         pass
 
 
-class PgBouncer(Contender):
+class PgBouncer(OfPostgres):
     """The newest PgBouncer that is here, which has the server's own SCRAM verifier of the user."""
 
     name = PGBOUNCER
@@ -174,17 +181,15 @@ class PgBouncer(Contender):
         (self._home / "pgbouncer.ini").write_text(text)
 
 
-class DBProxy(Contender):
-    """This proxy as it runs from files, agent and all."""
+class OurProxy(Contender):
+    """This proxy as it runs from files, agent and all, whatever is behind it."""
 
-    name = DBPROXY
-
-    def __init__(self, server: Postgres, authority: Authority, pool: int) -> None:
-        self._proxy = Proxy(Path(tempfile.mkdtemp(prefix="dbproxy-bench-")), [server], authority)
+    def __init__(self, proxy: Proxy, pool: int, poolable: int) -> None:
+        self._proxy = proxy
         self._proxy.workers = None
         self.port = self._proxy.port
-        percent, rest = divmod(pool * 100, POOLABLE)
-        assert rest == 0, f"{pool} is no whole percent of {POOLABLE}"
+        percent, rest = divmod(pool * 100, poolable)
+        assert rest == 0, f"{pool} is no whole percent of {poolable}"
         limits: dict[str, Any] = {
             "maxConnectionsPercent": percent,
             "maxIdleConnectionsPercent": percent,
@@ -193,7 +198,7 @@ class DBProxy(Contender):
         self._proxy.write_group(tls={"mode": "DISABLED"}, writerElection=None)
         self._proxy.write_pool(**limits)
 
-    def start(self) -> DBProxy:
+    def start(self) -> Self:
         self._proxy.start(ready=False)
         self._proxy.wait_ready()
         self.wait_answers()
@@ -205,3 +210,13 @@ class DBProxy(Contender):
 
     def close(self) -> None:
         self._proxy.close()
+
+
+class DBProxy(OurProxy, OfPostgres):
+    """This proxy before PostgreSQL."""
+
+    name = DBPROXY
+
+    def __init__(self, server: Postgres, authority: Authority, pool: int) -> None:
+        home = Path(tempfile.mkdtemp(prefix="dbproxy-bench-"))
+        super().__init__(Proxy(home, [server], authority), pool, POOLABLE)

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.contenders import USER, Contender
+from tests.bench.contenders import USER, Contender, OfPostgres
 from tests.raw_client import SYNC, TERMINATE, RawClient, bind, describe, execute, parse
 from tests.servers import HOST, PASSWORDS, binaries
 
@@ -67,12 +67,12 @@ class Run:
     latencies: list[int]
 
 
-def warm_up(contender: Contender) -> None:
+def warm_up(contender: OfPostgres) -> None:
     """Open all of the pool's connections, and touch all code once."""
     pgbench(contender, Work(64), "--transactions=20")
 
 
-def pgbench_for(contender: Contender, work: Work, seconds: int) -> Run:
+def pgbench_for(contender: OfPostgres, work: Work, seconds: int) -> Run:
     """One run of pgbench, longer where a busy machine needs that time for its log-ins."""
     try:
         return pgbench(contender, work, f"--time={seconds}")
@@ -82,7 +82,7 @@ def pgbench_for(contender: Contender, work: Work, seconds: int) -> Run:
         return pgbench_for(contender, work, seconds * 3)
 
 
-def pgbench(contender: Contender, work: Work, *options: str) -> Run:
+def pgbench(contender: OfPostgres, work: Work, *options: str) -> Run:
     """One run of pgbench."""
     with tempfile.TemporaryDirectory(prefix="dbproxy-bench-") as name:
         home = Path(name)

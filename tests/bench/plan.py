@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from tests.bench import flips, load
-from tests.bench.contenders import DBPROXY, Contender, DBProxy, Direct, PgBouncer
+from tests.bench.contenders import DBPROXY, DBProxy, Direct, OfPostgres, PgBouncer
 from tests.bench.load import Work
 from tests.bench.results import Measure, Results, percentile
 from tests.certificates import Authority
@@ -49,13 +49,13 @@ class Row:
     most: float | None = None
     bouncer: tuple[int, ...] | None = ()
 
-    def suits(self, contender: Contender) -> bool:
+    def suits(self, contender: OfPostgres) -> bool:
         """Whether it can do this."""
         if not isinstance(contender, PgBouncer):
             return True
         return self.bouncer is not None and contender.version >= self.bouncer
 
-    def run(self, contender: Contender, seconds: int) -> load.Run:
+    def run(self, contender: OfPostgres, seconds: int) -> load.Run:
         return load.pgbench_for(contender, self.work, seconds)
 
     def figures(self, run: load.Run) -> Figures:
@@ -68,7 +68,7 @@ class Row:
 class LogInRow(Row):
     """Each query on a connection of its own."""
 
-    def run(self, contender: Contender, seconds: int) -> load.Run:
+    def run(self, contender: OfPostgres, seconds: int) -> load.Run:
         return load.log_ins(contender, seconds)
 
     def figures(self, run: load.Run) -> Figures:
@@ -78,7 +78,7 @@ class LogInRow(Row):
 class LatencyRow(Row):
     """Many more clients than connections."""
 
-    def run(self, contender: Contender, seconds: int) -> load.Run:
+    def run(self, contender: OfPostgres, seconds: int) -> load.Run:
         # By count: pgbench's time runs while it opens its connections, which can take seconds, and
         # a client that is starved must not weigh less.
         return load.pgbench(contender, self.work, f"--transactions={100 * seconds}", "--log")
@@ -152,7 +152,7 @@ class Bench:
                     self._run_round(number, row, contenders, results)
 
     def _run_round(
-        self, number: int, row: Row, contenders: list[Contender], results: Results
+        self, number: int, row: Row, contenders: list[OfPostgres], results: Results
     ) -> None:
         told = {}
         first = number % len(contenders)
@@ -175,7 +175,7 @@ class Bench:
             self.say(f"  flips: {seconds * 1_000:,.0f} ms")
 
     def _run_memory(self, results: Results) -> None:
-        count = _affordable_clients()
+        count = affordable_clients()
         self.say(f"{count:,} idle clients, a fresh process each time")
         for number in range(min(self.rounds, MEMORY_ROUNDS)):
             with ExitStack() as stack:
@@ -194,7 +194,7 @@ class Bench:
                 told = f"{memory.per_client / 1_000:.2f} kB each with settings and statements"
                 self.say(f"  memory {number + 1}: {proxy.name} {told}")
 
-    def _start(self, stack: ExitStack, pool: int) -> list[Contender]:
+    def _start(self, stack: ExitStack, pool: int) -> list[OfPostgres]:
         bouncer = PgBouncer(self.server, self.authority, pool)
         stack.callback(bouncer.close)
         proxy = DBProxy(self.server, self.authority, pool)
@@ -202,7 +202,7 @@ class Bench:
         return [Direct(self.server), bouncer.start(), proxy.start()]
 
 
-def _affordable_clients() -> int:
+def affordable_clients() -> int:
     """As many as descriptors allow: each client is one here, and one in the contender."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -15,11 +16,9 @@ from typing import Any
 
 from tests.bench.contenders import DBPROXY, PGBOUNCER, POSTGRESQL
 
-NAMES = (POSTGRESQL, PGBOUNCER, DBPROXY)
 NOTES = (
-    "Medians over all rounds; the contenders take turns in each. Ratio: DBProxy / PgBouncer.",
+    "Medians over all rounds; the contenders take turns in each.",
     "Throughput: higher is better. Everything else: lower is better.",
-    "PgBouncer has no figure where it can't do that: settings, and before 1.21 named statements.",
 )
 
 
@@ -37,11 +36,30 @@ class Measure:
     most: float | None = None
 
 
+@dataclass(frozen=True)
+class Field:
+    """Who is measured, in the order of the table: `ours` is held against `peer`."""
+
+    names: tuple[str, ...]
+    ours: str
+    peer: str
+    notes: tuple[str, ...]
+
+
+POSTGRES_FIELD = Field(
+    (POSTGRESQL, PGBOUNCER, DBPROXY),
+    DBPROXY,
+    PGBOUNCER,
+    ("PgBouncer has no figure where it can't do that: settings; named statements before 1.21.",),
+)
+
+
 @dataclass
 class Results:
     """Everything that one run has measured."""
 
-    figures: dict[Measure, dict[str, list[float]]] = field(default_factory=dict)
+    field: Field = POSTGRES_FIELD
+    figures: dict[Measure, dict[str, list[float]]] = dataclasses.field(default_factory=dict)
 
     def add(self, measure: Measure, contender: str, figure: float) -> None:
         self.figures.setdefault(measure, {}).setdefault(contender, []).append(figure)
@@ -51,14 +69,14 @@ class Results:
         return median(found) if found else None
 
     def ratio(self, measure: Measure) -> float | None:
-        """DBProxy's median by PgBouncer's."""
-        ours, theirs = self.median(measure, DBPROXY), self.median(measure, PGBOUNCER)
+        """Our median by the peer's."""
+        ours, theirs = self._ours(measure), self.median(measure, self.field.peer)
         return ours / theirs if ours is not None and theirs else None
 
     def verdict(self, measure: Measure) -> str:
         """Whether the goal is met, where there is one."""
         told = []
-        ratio, ours = self.ratio(measure), self.median(measure, DBPROXY)
+        ratio, ours = self.ratio(measure), self._ours(measure)
         if measure.goal is not None and ratio is not None:
             # As many digits as the table shows.
             told.append(_word(round(ratio, 2) <= measure.goal, f"ratio <= {measure.goal:.2f}"))
@@ -74,12 +92,15 @@ class Results:
         """Our own figure for simple queries, in the same group."""
         same = (other for other in self.figures if other.group == measure.group)
         plain = next((other for other in same if other.label == "simple"), None)
-        return None if plain is None else self.median(plain, DBPROXY)
+        return None if plain is None else self._ours(plain)
+
+    def _ours(self, measure: Measure) -> float | None:
+        return self.median(measure, self.field.ours)
 
     def table(self) -> str:
         """The table, a block for each group of measures."""
         lines = []
-        head = "".join(f"{name:>12}" for name in NAMES)
+        head = "".join(f"{name:>12}" for name in self.field.names)
         group = ""
         groups = list(dict.fromkeys(measure.group for measure in self.figures))
         for measure in sorted(self.figures, key=lambda measure: groups.index(measure.group)):
@@ -87,7 +108,8 @@ class Results:
                 group = measure.group
                 lines += ["", f"{group + ', ' + measure.unit:50}{head}{'ratio':>8}   goal"]
             lines.append(self._line(measure))
-        return "\n".join([*lines, "", *NOTES])
+        ratio = f"Ratio: {self.field.ours} / {self.field.peer}."
+        return "\n".join([*lines, "", *NOTES, ratio, *self.field.notes])
 
     def write(self, path: Path, about: dict[str, Any]) -> None:
         """Leave everything for programs to read."""
@@ -108,7 +130,7 @@ class Results:
         path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
     def _line(self, measure: Measure) -> str:
-        cells = "".join(f"{_figure(self.median(measure, name)):>12}" for name in NAMES)
+        cells = "".join(f"{_figure(self.median(measure, name)):>12}" for name in self.field.names)
         ratio = self.ratio(measure)
         shown = "" if ratio is None else f"{ratio:.2f}"
         return f"  {measure.label:48}{cells}{shown:>8}   {self.verdict(measure)}".rstrip()

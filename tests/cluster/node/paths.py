@@ -24,6 +24,7 @@ DATABASES = CACHE / "postgresql"
 # A folder for each of the two kinds.
 MYSQL = CACHE / "mysql"
 PGBOUNCER = CACHE / "pgbouncer"
+LOADS = CACHE / "loads"
 
 PKI = CLUSTER / "pki"
 ETC = CLUSTER / "etc"
