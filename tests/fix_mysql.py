@@ -18,9 +18,11 @@ from tests.servers import new_home
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "together: tests of a module on one kind of server, which one process runs"
-    )
+    for marker in (
+        "together: tests of a module on one kind of server, which one process runs",
+        "xdist_group: also where nothing is distributed",
+    ):
+        config.addinivalue_line("markers", marker)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
