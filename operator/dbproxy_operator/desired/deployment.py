@@ -194,10 +194,10 @@ def _container(image: str, pod: PodSpec) -> Object:
         ],
         "ports": [{"name": "metrics", "containerPort": 8080, "protocol": "TCP"}],
         "readinessProbe": _probe("/readyz", period=1, timeout=2, failures=2),
-        "livenessProbe": {
-            **_probe("/healthz", period=10, timeout=5, failures=3),
-            "initialDelaySeconds": 15,
-        },
+        # On a node that has no time for it, a program takes long to start. Ended for that, it would
+        # begin again, and never be there.
+        "startupProbe": _probe("/healthz", period=1, timeout=5, failures=180),
+        "livenessProbe": _probe("/healthz", period=10, timeout=5, failures=3),
         "resources": resources,
         "securityContext": {
             "allowPrivilegeEscalation": False,

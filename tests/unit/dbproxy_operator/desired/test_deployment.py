@@ -92,6 +92,17 @@ def test_pods_are_restricted_and_drain() -> None:
     }
 
 
+def test_a_pod_that_starts_slowly_is_given_three_minutes_and_then_half_of_one() -> None:
+    _, made = template()
+    (container,) = made["spec"]["template"]["spec"]["containers"]
+    start, life = container["startupProbe"], container["livenessProbe"]
+    assert start["httpGet"] == life["httpGet"] == {"path": "/healthz", "port": "metrics"}
+    assert start["periodSeconds"] * start["failureThreshold"] == 180
+    assert life["periodSeconds"] * life["failureThreshold"] == 30
+    # Counted from the start probe on: a delay would only make both later.
+    assert "initialDelaySeconds" not in life
+
+
 def test_the_users_additions_come_beside_ours() -> None:
     added = {
         "metadata": {"labels": {"team": "shop"}},
