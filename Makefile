@@ -21,8 +21,10 @@ DATA_PLANE := test_budget.py test_dataplane.py test_failover.py test_rollout.py
 # What differs from one major of PostgreSQL to the next shows in these first.
 MAJORS ?= 14 15 16 17 18
 TELLING := test_likeness.py test_settings.py test_pins.py test_pooling.py test_protocol_versions.py
+# Which soak `make soak` runs.
+SOAK = $(if $(filter mysql mariadb,$(ENGINE)),tests/mysql/soak -k '$(ENGINE)]',tests/soak)
 CARGO := cargo --locked --quiet
-# Whose drivers `make drivers` runs: postgresql, mysql or mariadb.
+# Whose drivers `make drivers` and whose soak `make soak` runs: postgresql, mysql or mariadb.
 ENGINE ?= postgresql
 DRIVERS_FMT := cargo fmt --manifest-path tests/drivers/rust/Cargo.toml
 WORKSPACE := --manifest-path proxy/rust/Cargo.toml --workspace
@@ -116,10 +118,11 @@ drivers: python ## Run every driver with its defaults, directly and through the 
 	@$(BIN)/python -m tests.drivers --engine $(ENGINE) $(DRIVERS)
 
 .PHONY: soak
-soak: python ## Have tens of clients do everything at once for ten minutes (SOAK_SECONDS, SOAK_SEED)
+soak: python ## Have tens of clients do everything at once for ten minutes (ENGINE=mysql, SOAK_SECONDS, SOAK_SEED)
 	@$(NODE) require build database
 	@$(NODE) install
-	$(call step,Soak,SOAK_SECONDS=$${SOAK_SECONDS:-600} $(PYTEST) tests/soak)
+	@if [ "$(ENGINE)" != postgresql ]; then $(NODE) mysql; fi
+	$(call step,Soak,SOAK_SECONDS=$${SOAK_SECONDS:-600} $(PYTEST) -s $(SOAK))
 
 .PHONY: bench
 bench: python ## Measure this proxy beside direct PostgreSQL and PgBouncer, or MySQL (ENGINE=mysql; BENCH_ROUNDS, BENCH_SECONDS)

@@ -35,6 +35,10 @@ class Packet(NamedTuple):
     payload: bytes
 
 
+class FarewellError(ClosedError):
+    """The other side says why it goes, as if nothing had been asked."""
+
+
 class OutOfStepError(Exception):
     """What no server sends there."""
 
@@ -233,10 +237,13 @@ class RawMySQL:
         while True:
             head = self._take(4)
             length = int.from_bytes(head[:3], "little")
+            part = self._take(length)
+            if head[3] == 0 and self._next == 1 and part[:1] == b"\xff":
+                raise FarewellError(part)
             if head[3] != self._next:
                 raise OutOfStepError(f"packet {head[3]} instead of {self._next}")
             self._next = (self._next + 1) % 256
-            parts.append(self._take(length))
+            parts.append(part)
             if length < FULL:
                 break
         if parts == [b""]:
