@@ -36,6 +36,8 @@ pub(crate) struct Judged {
     pub kills: bool,
     /// It asks for the number of its connection, and nothing else.
     pub asks_number: bool,
+    /// Its server may ask for a file of the client's.
+    pub loads: bool,
 }
 
 /// What a text does that its server doesn't report, or not so that it could be done again elsewhere.
@@ -78,6 +80,7 @@ impl Judged {
             switches: false,
             kills: false,
             asks_number: false,
+            loads: false,
         }
     }
 
@@ -133,6 +136,8 @@ impl Judged {
                 .any(|act| matches!(act, Act::Variable(name, _) if &**name == "autocommit")),
             kills: acts().any(|act| matches!(act, Act::Kill(..))),
             asks_number,
+            // MariaDB prepares what loads, too.
+            loads: loads || pins.has_any(blind.and(Reasons::of(&[PinReason::SqlPrepare]))),
         }
     }
 
@@ -211,6 +216,37 @@ mod tests {
         }
         assert!(judge("CALL p()").dirty && judge("CALL p()").asks_id);
         assert!(judge("LOAD DATA INFILE 'x' INTO TABLE t").asks_id);
+    }
+
+    #[test]
+    fn only_what_loads_may_be_asked_for_a_file() {
+        for text in [
+            "LOAD DATA LOCAL INFILE 'x' INTO TABLE t",
+            "SELECT 1; /*!50000 LOAD DATA LOCAL */ INFILE 'x' INTO TABLE t",
+            "load xml local infile 'x' INTO TABLE t",
+            "EXECUTE loads",
+        ] {
+            assert!(judge(text).loads, "{text}");
+        }
+        let mariadb = Dialect::of_version("10.11.6-MariaDB");
+        for text in [
+            "SET STATEMENT max_statement_time=5 FOR LOAD DATA LOCAL INFILE 'x' INTO TABLE t",
+            "EXECUTE IMMEDIATE 'LOAD DATA LOCAL INFILE ''x'' INTO TABLE t'",
+        ] {
+            assert!(
+                Judged::text(&classify(text.as_bytes(), mariadb)).loads,
+                "{text}"
+            );
+        }
+        for text in [
+            "SELECT 'LOAD DATA LOCAL INFILE'",
+            "INSERT INTO t VALUES (1)",
+            "SHOW TABLES",
+            "CALL p()",
+        ] {
+            assert!(!judge(text).loads, "{text}");
+        }
+        assert!(Judged::unknown(PinReason::StatementTooLarge).loads);
     }
 
     #[test]

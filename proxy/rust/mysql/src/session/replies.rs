@@ -2,7 +2,8 @@
 
 use dbproxy_engine::{CloseReason, KillReason, Leg, Note, Payload, Release, Step, Steps};
 
-use crate::link::{Leave, Link, Of, Partial, Request, Sent, LASTING};
+use crate::link::{Leave, Link, Of, Ours, Partial, Request, Sent, LASTING};
+use crate::message::capability::LOCAL_FILES;
 use crate::message::frame::{self, Peek};
 use crate::message::{command, error, ok};
 use crate::reply::{Look, Reply, Said};
@@ -155,9 +156,8 @@ fn packet(
             Next::On
         }
         // Nobody has such a file: the proxy reads none of its own.
-        Look::File { .. } if request.is_err() || session.is_none() => {
-            Next::Kill(KillReason::ClientLost)
-        }
+        Look::File { .. } if session.is_none() => Next::Kill(KillReason::ClientLost),
+        Look::File { .. } if !may_load(link, request) => Next::Kill(KillReason::OutOfStep),
         Look::File { total, next } => {
             flow.pass(total);
             link.file = Some(next);
@@ -178,6 +178,15 @@ fn packet(
             }
         }
     }
+}
+
+/// Whether the server may ask for a file. One that does so in answer to anything else would read whatever
+/// its clients may: their drivers rarely look at what they have asked.
+fn may_load(link: &Link, request: Result<Request, Ours>) -> bool {
+    let Ok(request) = request else { return false };
+    // MariaDB also prepares what loads.
+    let prepared = request.command == command::STMT_EXECUTE && link.is_mariadb();
+    link.agreed.has(LOCAL_FILES) && (request.judged.loads || prepared)
 }
 
 /// What a server says of a client's command.

@@ -148,6 +148,35 @@ fn a_file_goes_from_the_client_to_the_server() {
 }
 
 #[test]
+fn a_server_that_asks_for_a_file_unasked_is_out_of_step() {
+    let out_of_step = Release::Kill(KillReason::OutOfStep);
+    for text in [
+        "SELECT 1",
+        "INSERT INTO t VALUES ('LOAD DATA LOCAL')",
+        "CALL p()",
+    ] {
+        let mut pair = Pair::new(MYSQL, LOCAL_FILES);
+        pair.asks(text);
+        assert_eq!(pair.gives("fb2f6574632f706173737764"), b"", "{text}");
+        assert_eq!(pair.released, [out_of_step], "{text}");
+    }
+    // A client that sends no files is asked for none.
+    let mut pair = Pair::mysql();
+    pair.asks("LOAD DATA LOCAL INFILE 'x' INTO TABLE t");
+    assert_eq!(pair.gives("fb78"), b"");
+    assert_eq!(pair.released, [out_of_step]);
+    // MariaDB prepares such a statement, in either way.
+    for said in [
+        query("EXECUTE loads"),
+        packet(0, &hex("1701000000 00 01000000")),
+    ] {
+        let mut pair = Pair::new(MARIADB, LOCAL_FILES);
+        pair.says(&said);
+        assert_eq!(pair.gives("fb78"), packet(1, b"\xfbx"));
+    }
+}
+
+#[test]
 fn a_server_that_is_no_writer_any_more_is_doubted() {
     for (code, text, doubted) in [
         (1290u16, "the --read-only option", true),
