@@ -13,6 +13,7 @@
 
 mod cancel;
 mod canceller;
+mod killing;
 mod listening;
 mod login;
 mod memory;
@@ -26,6 +27,7 @@ mod users;
 
 pub use cancel::{Aim, CancelKey, CancelSecret};
 pub use canceller::{CancelProgress, Canceller};
+pub use killing::{Kill, Killed, CLIENT_IDS};
 pub use listening::{Attention, Channels, Heard};
 pub use login::{
     Admission, BackendAsk, BackendFailure, BackendLogin, BackendProgress, ClientLogin, LoginEnv,

@@ -84,6 +84,8 @@ labelled! {
         ForeignText => "notification_encoding",
         /// The pod is shutting down.
         Shutdown => "shutdown",
+        /// Another client of its user, or it itself, ended it (`KILL`).
+        Killed => "killed",
         /// A connection that only brought a CancelRequest.
         CancelRequest => "cancel_request",
     }

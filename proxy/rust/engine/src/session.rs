@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use crate::{
     Aim, BackendLogin, CancelKey, CancelSecret, Canceller, Channels, ClientLogin, CloseReason,
-    Failure, Heard, KillReason, Release, Rules, Steps, Traces,
+    Failure, Heard, KillReason, Killed, Release, Rules, Steps, Traces,
 };
 
 /// What becomes of a backend whose client left.
@@ -95,6 +95,9 @@ pub trait Session: Sized {
 
     /// Nobody can listen for it: it is bound to its backend, which does, and its answer ends.
     fn listens_itself(&mut self, link: &mut Self::Link, out: &mut Steps);
+
+    /// What became of the KILL that it has asked for: answers it.
+    fn killed(&mut self, outcome: Killed, out: &mut Steps);
 
     /// The error that goes with closing the client outside a request; a whole message.
     fn farewell(&self, failure: Failure, out: &mut Vec<u8>);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::{Attention, CloseReason, KillReason, PinReason};
+use crate::{Attention, CloseReason, Kill, KillReason, PinReason};
 
 /// The two sides of the proxy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +61,9 @@ pub enum Step {
     /// said before. Until that is over the session takes nothing more. A `Release` in
     /// front of this is that of a backend which may also go on to listen.
     Attend(Box<Attention>),
+    /// Its client ends another one, or what that runs. Until it is told what became of that
+    /// ([`crate::Session::killed`]), the session takes nothing more.
+    Kill(Kill),
     /// Count and log this.
     Note(Note),
     /// Flush what was sent to the client, then close it. If a backend is attached, the server room

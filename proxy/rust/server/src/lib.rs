@@ -36,6 +36,7 @@ mod templates;
 #[cfg(test)]
 mod test_support;
 mod tls;
+mod warrant;
 mod wire;
 mod worker;
 

@@ -12,6 +12,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use dbproxy_engine::CLIENT_IDS;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{AlwaysResolvesClientRawPublicKeys, Resumption};
 use rustls::crypto::{ring, verify_tls13_signature_with_raw_key, CryptoProvider};
@@ -40,12 +41,11 @@ const ED25519_PKCS8: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
 
-/// Bits of an id that say which of its pod's clients it is. The highest bit stays clear: clients show
-/// the id as a process's number.
-const NUMBER_BITS: u32 = 21;
+/// Bits of an id that say which of its pod's clients it is.
+const NUMBER_BITS: u32 = CLIENT_IDS.start.trailing_zeros();
 /// So many clients of a pod can be told apart.
 pub const NUMBERS: u32 = 1 << NUMBER_BITS;
-const BADGES: u32 = (1 << (31 - NUMBER_BITS)) - 1;
+const BADGES: u32 = CLIENT_IDS.end / NUMBERS - 1;
 /// Of pods with the badge that is sought, so many are asked at most.
 const MOST_NAMESAKES: usize = 4;
 
@@ -327,7 +327,7 @@ mod tests {
         let badge = Badge::of("10.1.2.3".parse().expect("an address"));
         for number in [0, 1, NUMBERS - 1] {
             let id = badge.id(number);
-            assert!(id > 0 && id < 1 << 31);
+            assert!(CLIENT_IDS.contains(&id));
             assert_eq!(Badge::in_id(id), badge);
             assert_eq!(id % NUMBERS, number);
         }

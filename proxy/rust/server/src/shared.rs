@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{mpsc, Arc, Mutex};
 
-use dbproxy_driver::{Driver, Time, Token};
-use dbproxy_engine::{Admission, CancelKey, Engine, Identity, Link};
+use dbproxy_driver::{Driver, Time};
+use dbproxy_engine::{Admission, Engine, Identity, Killed, Link};
 
 use crate::book::{Book, Denied, Permit};
 use crate::caps::{Bar, Shares};
@@ -19,9 +19,11 @@ use crate::notice::{Notice, Notices};
 use crate::origin::Origin;
 use crate::peers::{Badge, Peers};
 use crate::signs::TargetSigns;
+use crate::slab::Key;
 use crate::snapshot::{Listener, Role, Snapshot, TargetId};
 use crate::stats::Stats;
 use crate::templates::Templates;
+use crate::warrant::{Asker, CancelAsked};
 use crate::wire::Wire;
 
 /// A client on its way from the front thread to its worker.
@@ -81,17 +83,6 @@ pub struct Plea {
     pub room_on: Vec<Lack>,
 }
 
-/// Somebody cancels what a worker's client runs.
-#[derive(Clone, Debug)]
-pub struct CancelAsked {
-    /// The key that was shown.
-    pub key: CancelKey,
-    /// The connection of the front thread's that brought it.
-    pub asker: Token,
-    /// The endpoint that it came to; none if another pod passed it on.
-    pub endpoint: Option<Arc<str>>,
-}
-
 /// What a worker may find in its mailbox.
 pub enum Letter<E: Engine, S> {
     /// A new client.
@@ -100,6 +91,8 @@ pub enum Letter<E: Engine, S> {
     Snapshot(Arc<Snapshot<E::Credential>>),
     /// See [`CancelAsked`].
     Cancel(CancelAsked),
+    /// What became of the KILL that this client waits for until then.
+    Killed(Key, Time, Killed),
     /// A target's budget has room, and so have these of that target's shares.
     PermitFree(TargetId, Shares),
     /// See [`Plea`].
@@ -119,9 +112,11 @@ pub enum FrontLetter<E: Engine> {
         Arc<Snapshot<E::Credential>>,
         mpsc::SyncSender<Result<(), String>>,
     ),
-    /// The cancel that came in on this connection is delivered, or strikes nothing.
-    CancelOver(Token),
-    /// No client of this pod has its key.
+    /// A worker's client ends another, or what that runs.
+    Kill(CancelAsked),
+    /// What became of the cancel that it asked for.
+    CancelOver(Asker, Killed),
+    /// No client of this pod has its key, or that number.
     CancelUnknown(CancelAsked),
     /// The fleet's other pods are these from now on.
     Peers(Arc<Peers>),

@@ -2,7 +2,7 @@
 //!
 //! | the command | its answer |
 //! |---|---|
-//! | PING, INIT_DB, RESET_CONNECTION, STMT_RESET, SET_OPTION, … | one OK, EOF or ERR |
+//! | PING, INIT_DB, RESET_CONNECTION, STMT_RESET, SET_OPTION, PROCESS_KILL, … | one OK, EOF or ERR |
 //! | QUERY, STMT_EXECUTE, PROCESS_INFO | results, one after the other as long as MORE_RESULTS is said; each is an OK, or columns and rows, or asks for a file of the client's and is an OK then; an ERR ends all of them |
 //! | STMT_PREPARE | its own OK, the parameters, the columns |
 //! | STMT_FETCH, FIELD_LIST | rows or columns up to their end |
@@ -55,6 +55,7 @@ impl Shape {
             command::STATISTICS => Self::Text,
             command::PING | command::INIT_DB | command::RESET_CONNECTION => Self::Plain,
             command::STMT_RESET | command::SET_OPTION | command::REFRESH => Self::Plain,
+            command::PROCESS_KILL => Self::Plain,
             _ => return None,
         })
     }

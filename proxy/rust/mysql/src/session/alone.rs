@@ -11,6 +11,7 @@ use crate::statement::Memory;
 use crate::texts::Fault;
 
 use super::judge::Judged;
+use super::killing::Kills;
 use super::{answers, say, tell, texts, Session, ANSWER};
 
 /// Answers of its own that one look at the input makes at most: what a client asks for without taking it must not
@@ -35,6 +36,9 @@ impl Session {
                     return at;
                 }
                 continue;
+            }
+            if self.killing.is_some() {
+                return at;
             }
             let Some(kind) = self.command(rest, out) else {
                 return if self.closed { input.len() } else { at };
@@ -143,9 +147,8 @@ impl Session {
             say(texts::left_elsewhere(), ANSWER, out);
             return Some(true);
         }
-        if judged.kills {
-            say(texts::unsupported("KILL"), ANSWER, out);
-            return Some(true);
+        if let Some(kills) = judged.kills {
+            return self.kills(kills, self.status, out).then_some(true);
         }
         self.moves = judged.moves;
         None
@@ -170,9 +173,14 @@ impl Session {
                     writes: false,
                     moves: false,
                     asks_number: false,
+                    kills: judged.kills.map(|_| Kills::Other),
                     ..judged
                 }
             }
+            command::PROCESS_KILL => Judged {
+                kills: Some(Kills::command(body)),
+                ..Judged::harmless()
+            },
             _ => Judged::command(kind),
         }
     }
@@ -260,7 +268,6 @@ pub(super) fn refused(kind: u8) -> Option<Fault> {
         command::REGISTER_SLAVE => texts::unsupported("COM_REGISTER_SLAVE"),
         command::DEBUG => texts::unsupported("COM_DEBUG"),
         command::SHUTDOWN => texts::unsupported("COM_SHUTDOWN"),
-        command::PROCESS_KILL => texts::unsupported("COM_PROCESS_KILL"),
         command::REFRESH => texts::unsupported("COM_REFRESH"),
         command::CLONE | command::SUBSCRIBE_GROUP_REPLICATION_STREAM => {
             texts::unsupported("COM_CLONE")

@@ -102,7 +102,7 @@ impl Session {
             run.drop(some, out);
             return some > 0;
         }
-        if link.is_asked() {
+        if link.is_asked() || self.killing.is_some() {
             return false;
         }
         let Some(kind) = self.command(rest, out) else {
@@ -234,9 +234,10 @@ impl Session {
             tell(answers::number(self.id, self.agreed, self.status), out);
             return Verdict::Answered;
         }
-        if judged.kills {
-            say(texts::unsupported("KILL"), ANSWER, out);
-            return Verdict::Answered;
+        if let Some(kills) = judged.kills {
+            if self.kills(kills, link.status, out) {
+                return Verdict::Answered;
+            }
         }
         // What is there was left by somebody else.
         if judged.asks_before && self.fresh {

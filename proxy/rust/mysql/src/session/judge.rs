@@ -5,6 +5,8 @@ use dbproxy_engine::{PinReason, Reasons};
 use crate::message::command;
 use crate::statement::{Act, Class, Ending, State};
 
+use super::killing::Kills;
+
 /// What is said of a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Judged {
@@ -33,7 +35,7 @@ pub(crate) struct Judged {
     /// It sets autocommit.
     pub switches: bool,
     /// KILL.
-    pub kills: bool,
+    pub kills: Option<Kills>,
     /// It asks for the number of its connection, and nothing else.
     pub asks_number: bool,
     /// Its server may ask for a file of the client's.
@@ -78,7 +80,7 @@ impl Judged {
             moves: false,
             stains: false,
             switches: false,
-            kills: false,
+            kills: None,
             asks_number: false,
             loads: false,
         }
@@ -134,7 +136,7 @@ impl Judged {
             stains: pins.has_any(blind) || acts().any(stains),
             switches: acts()
                 .any(|act| matches!(act, Act::Variable(name, _) if &**name == "autocommit")),
-            kills: acts().any(|act| matches!(act, Act::Kill(..))),
+            kills: Kills::text(class),
             asks_number,
             // MariaDB prepares what loads, too.
             loads: loads || pins.has_any(blind.and(Reasons::of(&[PinReason::SqlPrepare]))),
@@ -287,7 +289,24 @@ mod tests {
         assert!(judge("SET session_track_schema = OFF").stains);
         assert!(judge("SET ROLE NONE").stains);
         assert!(!judge("SET time_zone = '+01:00'").stains);
-        assert!(judge("KILL QUERY 5").kills && judge("SELECT 1; kill 5").kills);
+        let number = |number, whole| Some(Kills::Number { number, whole });
+        for (text, kills) in [
+            ("KILL QUERY 5", number(5, false)),
+            ("/* x */ kill hard query 5 ;", number(5, false)),
+            ("KILL 5", number(5, true)),
+            ("KILL SOFT CONNECTION 5", number(5, true)),
+            ("SELECT 1; kill 5", Some(Kills::Other)),
+            ("KILL QUERY ID 5", Some(Kills::Other)),
+            ("KILL USER app", Some(Kills::Other)),
+            ("KILL CONNECTION_ID()", Some(Kills::Other)),
+            ("KILL QUERY 5 + 1", Some(Kills::Other)),
+            ("KILL -5", Some(Kills::Other)),
+            ("KILL '5'", Some(Kills::Other)),
+            ("KILL 99999999999999999999", Some(Kills::Other)),
+            ("SELECT 'KILL 5'", None),
+        ] {
+            assert_eq!(judge(text).kills, kills, "{text}");
+        }
         assert!(judge("select connection_id()").asks_number);
     }
 }

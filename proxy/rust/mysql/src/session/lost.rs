@@ -26,6 +26,8 @@ pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> O
         .iter()
         .position(|owed| matches!(owed.of, Of::Client(_)));
     let number = match (asked, &link.reply) {
+        // It waits for the end of its KILL.
+        (None, _) if session.killing.is_some() => ANSWER,
         (None, _) => 0,
         (Some(0), Some(reply)) => reply.next(),
         (Some(at), _) => link.owed.get(at).map_or(ANSWER, |owed| owed.first),

@@ -3,7 +3,7 @@
 //! Driven by a worker through the [`Session`](dbproxy_engine::Session) trait. `alone` looks at the client's bytes
 //! while it holds no backend, `forward` while it does, `replies` at the backend's; `changes` keeps what the server
 //! reports of the session and says what of that its client is told, `replay` gives a backend what its client has,
-//! `own` asks it what it hasn't told, `lost` decides what a client is told when its backend is gone, `judge` what a
+//! `killing` answers KILL, `own` asks it what it hasn't told, `lost` decides what a client is told when its backend is gone, `judge` what a
 //! command may do. What the server still owes is kept in the [`Link`], which outlives the client; here is
 //! what belongs to the client.
 
@@ -12,6 +12,7 @@ mod answers;
 mod changes;
 mod forward;
 pub(crate) mod judge;
+mod killing;
 mod lost;
 mod own;
 mod replay;
@@ -24,8 +25,8 @@ mod tests;
 use std::sync::Arc;
 
 use dbproxy_engine::{
-    Abandoned, CancelKey, CloseReason, Failure, KillReason, Leg, Note, Outcome, Payload, PinReason,
-    Reasons, Release, Rules, Step, Steps, Traces,
+    Abandoned, CancelKey, CloseReason, Failure, KillReason, Killed, Leg, Note, Outcome, Payload,
+    PinReason, Reasons, Release, Rules, Step, Steps, Traces,
 };
 
 use crate::credential::Handover;
@@ -68,6 +69,8 @@ pub struct Session {
     untold: bool,
     /// Its request at hand goes to another database, whatever became of its own.
     moves: bool,
+    /// It has asked for a KILL.
+    killing: Option<killing::Killing>,
     /// It was told to go; nothing more is looked at.
     closed: bool,
     /// A backend was attached and nothing of the client's was forwarded to it yet.
@@ -111,6 +114,7 @@ impl Session {
             told_open: false,
             untold: false,
             moves: false,
+            killing: None,
             closed: false,
             fresh: false,
             failed: None,
@@ -280,12 +284,16 @@ impl dbproxy_engine::Session for Session {
 
     fn listens_itself(&mut self, _: &mut Link, _: &mut Steps) {}
 
+    fn killed(&mut self, outcome: Killed, out: &mut Steps) {
+        self.answers_kill(outcome, out);
+    }
+
     fn farewell(&self, failure: Failure, out: &mut Vec<u8>) {
         crate::texts::failure(failure).write(0, out);
     }
 
     fn at_boundary(&self) -> bool {
-        !self.untold && !self.reading
+        !self.untold && !self.reading && self.killing.is_none()
     }
 
     fn is_held(&self) -> bool {

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use dbproxy_engine::Failure;
+
 use crate::message::error::Report;
 use crate::texts::Fault;
 
@@ -36,6 +38,11 @@ pub(super) fn pinned_lost() -> Fault {
 /// A server's own words for a packet with a wrong number.
 pub(super) fn out_of_order() -> Fault {
     Fault::new(1156, b"08S01", "Got packets out of order")
+}
+
+/// A server's own words for a packet that lacks something.
+pub(super) fn malformed() -> Fault {
+    crate::texts::failure(Failure::ProtocolViolation)
 }
 
 /// A server's own words for a command that it doesn't know.

@@ -52,7 +52,7 @@ impl Dialect {
         }
     }
 
-    pub(super) fn is_mariadb(&self) -> bool {
+    pub(crate) fn is_mariadb(&self) -> bool {
         self.is(Kind::MariaDb)
     }
 

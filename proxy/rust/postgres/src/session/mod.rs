@@ -32,8 +32,8 @@ mod survey;
 use std::sync::Arc;
 
 use dbproxy_engine::{
-    Abandoned, CancelKey, Channels, CloseReason, Failure, KillReason, Leg, Note, Outcome, Payload,
-    PinReason, Release, Rules, Step, Steps, Traces,
+    Abandoned, CancelKey, Channels, CloseReason, Failure, KillReason, Killed, Leg, Note, Outcome,
+    Payload, PinReason, Release, Rules, Step, Steps, Traces,
 };
 
 use crate::expect::Statement;
@@ -350,6 +350,10 @@ impl dbproxy_engine::Session for Session {
         self.begun = used < input.len() || self.swallowing > 0;
         used
     }
+
+    // This protocol's cancels come on connections of their own: no session says `Kill`, so none is told of its end.
+
+    fn killed(&mut self, _: Killed, _: &mut Steps) {}
 
     fn attended(&mut self, whole: bool, out: &mut Steps) {
         self.has_attended(whole, out);

@@ -331,6 +331,7 @@ impl Bench {
                 }
                 Step::Release(release) => self.release(release),
                 Step::Note(note) => self.notes.push(note),
+                Step::Kill(_) => panic!("nobody is ended by number"),
                 Step::Close(reason) => self.closed = Some(reason),
             }
         }

@@ -11,9 +11,10 @@ use dbproxy_engine::{
 use crate::gauge::Seat;
 use crate::ids::Id;
 use crate::peers::Badge;
-use crate::shared::{Arrival, CancelAsked, Letter};
+use crate::shared::{Arrival, Letter};
 use crate::snapshot::Listener;
 use crate::tls::{ClientTls, Tls, TlsFault};
+use crate::warrant::{Asker, CancelAsked, Warrant};
 use crate::wire::Wire;
 
 use super::{gate, Front};
@@ -239,8 +240,8 @@ impl<E: Engine, D: Driver> Front<E, D> {
         };
         guest.enter(Stage::Cancelling, now);
         let asked = CancelAsked {
-            key,
-            asker: socket,
+            warrant: Warrant::Key(key),
+            asker: Asker::Socket(socket),
             endpoint: Some(guest.listener.name.clone()),
         };
         if Badge::in_id(key.id) == self.shared.badge {
@@ -253,7 +254,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
     /// The worker that has the key's client looks whether the key is right. Also where no client has its
     /// number: how long an answer takes doesn't tell who is there.
     pub(super) fn ask_worker(&mut self, asked: CancelAsked) {
-        let place = self.shared.ids.place(asked.key.id);
+        let place = self.shared.ids.place(asked.warrant.id());
         let worker = place.map_or(0, |place| place.worker);
         if let Some(mailbox) = self.shared.workers.get(worker) {
             mailbox.post(Letter::Cancel(asked));

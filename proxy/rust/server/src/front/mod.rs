@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use dbproxy_driver::{Buffer, Driver, Duration, Event, Time, Token};
-use dbproxy_engine::{CloseReason, Engine};
+use dbproxy_engine::{CloseReason, Engine, Killed};
 
 use crate::shared::{FrontLetter, Shared};
 use crate::snapshot::{Listener, Snapshot};
@@ -104,12 +104,10 @@ impl<E: Engine, D: Driver> Front<E, D> {
                     self.snapshot = Some(snapshot);
                     self.advance_all();
                 }
-                FrontLetter::CancelOver(socket) => {
-                    self.cancel_over(socket);
-                    self.answer_visitor(socket, true);
-                }
+                FrontLetter::Kill(asked) => self.pass_on_kill(asked),
+                FrontLetter::CancelOver(asker, outcome) => self.tell_asker(asker, outcome),
                 FrontLetter::CancelUnknown(asked) if asked.endpoint.is_none() => {
-                    self.answer_visitor(asked.asker, false);
+                    self.tell_asker(asked.asker, Killed::Unknown);
                 }
                 FrontLetter::CancelUnknown(asked) => self.ask_abroad(asked),
                 FrontLetter::Peers(peers) => self.meet(peers),

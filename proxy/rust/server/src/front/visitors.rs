@@ -1,4 +1,4 @@
-//! Other pods' errands to this one: they bring the cancel key of one of its clients. What they bring
+//! Other pods' errands to this one: they bring the cancel key of one of its clients, or its number. What they bring
 //! is looked for here and passed on to nobody, so that no errand goes in circles.
 
 use std::collections::BTreeMap;
@@ -6,18 +6,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dbproxy_driver::{Buffer, Driver, Duration, Time, Token};
-use dbproxy_engine::{CancelKey, Engine};
+use dbproxy_engine::{Engine, Killed};
 
 use crate::notice::Notice;
 use crate::peers::{Badge, Peers};
-use crate::shared::CancelAsked;
+use crate::warrant::{self, Asker, CancelAsked, Warrant};
 use crate::wire::Wire;
 
 use super::Front;
-
-/// What a pod is answered: the cancel is over, or nobody here has its key.
-pub(super) const KNOWN: u8 = b'1';
-const UNKNOWN: u8 = b'0';
 
 /// Visitors at once. Of those that haven't proved yet who they are, the one that came first makes
 /// room for another.
@@ -110,34 +106,31 @@ impl<E: Engine, D: Driver> Front<E, D> {
         if visitor.wire.receive(&mut self.driver, data).is_err() || visitor.wire.tls_closed {
             return self.end_visit(socket);
         }
-        let Some((length, rest)) = visitor.wire.input().split_first() else {
-            return;
-        };
-        let Some(key) = rest.get(..usize::from(*length)) else {
-            return;
-        };
         if visitor.asked {
             return;
         }
-        let key = CancelKey::from_bytes(key);
+        let Some(said) = Warrant::read(visitor.wire.input()) else {
+            return;
+        };
         visitor.asked = true;
         visitor.due = self.driver.now().after(PATIENCE);
-        match key.filter(|key| Badge::in_id(key.id) == self.shared.badge) {
-            Some(key) => self.ask_worker(CancelAsked {
-                key,
-                asker: socket,
+        match said.filter(|warrant| Badge::in_id(warrant.id()) == self.shared.badge) {
+            Some(warrant) => self.ask_worker(CancelAsked {
+                warrant,
+                asker: Asker::Socket(socket),
                 endpoint: None,
             }),
-            None => self.answer_visitor(socket, false),
+            None => self.answer_visitor(socket, Killed::Unknown),
         }
     }
 
-    /// The cancel that a visitor brought is over, or nobody has its key.
-    pub(super) fn answer_visitor(&mut self, socket: Token, known: bool) {
+    /// What became of the cancel that a visitor brought.
+    pub(super) fn answer_visitor(&mut self, socket: Token, outcome: Killed) {
         let now = self.driver.now();
         if let Some(visitor) = self.visitors.here.get_mut(&socket) {
-            let answer = if known { KNOWN } else { UNKNOWN };
-            visitor.wire.push(&mut self.driver, &[answer]);
+            visitor
+                .wire
+                .push(&mut self.driver, &[warrant::answer(outcome)]);
             visitor.wire.finish(&mut self.driver);
             visitor.due = now.after(LINGER);
         }

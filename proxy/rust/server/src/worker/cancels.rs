@@ -3,17 +3,18 @@
 
 use std::io::ErrorKind;
 
-use dbproxy_driver::{Buffer, Driver, Duration, Token};
+use dbproxy_driver::{Buffer, Driver, Duration};
 use dbproxy_engine::{
-    Aim, BackendAsk, CancelFailure, CancelKey, CancelProgress, Canceller, Engine, Failure,
-    KillReason, Link, Release, Session,
+    Aim, BackendAsk, CancelFailure, CancelProgress, Canceller, Engine, Failure, KillReason, Killed,
+    Link, Release, Session,
 };
 
 use crate::notice::Notice;
-use crate::shared::{CancelAsked, FrontLetter};
+use crate::shared::FrontLetter;
 use crate::slab::Key;
 use crate::stats::count_cancel_failure;
 use crate::tls::Tls;
+use crate::warrant::{Asker, CancelAsked, Warrant};
 use crate::wire::Wire;
 
 use super::places::BackendPlace;
@@ -24,12 +25,18 @@ use super::Worker;
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl<E: Engine, D: Driver> Worker<E, D> {
-    /// Somebody brought a cancel key that this worker may have given out. Whoever did is told when
-    /// that is over: then it strikes nothing that comes later.
+    /// Somebody brought a cancel key that this worker may have given out, or the number of a client that it
+    /// may have. Whoever did is told when that is over: then it strikes nothing that comes later.
     pub(super) fn cancel(&mut self, asked: CancelAsked) {
-        let Some(client) = self.client_of(asked.key) else {
+        let Some(client) = self.client_of(&asked.warrant) else {
             return self.shared.front.post(FrontLetter::CancelUnknown(asked));
         };
+        if !self.entitles(&asked.warrant, client) {
+            return self.tell_over([asked.asker], Killed::NotOwner);
+        }
+        if asked.warrant.is_whole() {
+            return self.kill_client(client, asked.asker);
+        }
         match self.cancelled_backend(client) {
             Some(backend) => {
                 if let Some(backend) = self.backends.get_mut(backend) {
@@ -37,17 +44,32 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 }
                 self.start_cancel(backend);
             }
-            None => self.tell_over([asked.asker]),
+            None => self.tell_over([asked.asker], Killed::Done),
         }
     }
 
-    /// The client that a cancel key was given to.
-    fn client_of(&self, key: CancelKey) -> Option<Key> {
-        let place = self.shared.ids.place(key.id)?;
+    /// The client that a cancel key was given to, or that has a number.
+    fn client_of(&self, warrant: &Warrant) -> Option<Key> {
+        let place = self.shared.ids.place(warrant.id())?;
         let client = self.clients.key_at(place.slot)?;
         let found = self.clients.get(client)?;
-        let is_its_own = found.id.number() == key.id && found.secret == key.secret;
-        (is_its_own && found.session.is_some()).then_some(client)
+        let is_its_own = match warrant {
+            Warrant::Key(key) => found.secret == key.secret,
+            Warrant::Kill(..) => true,
+        };
+        let is_it = found.id.number() == warrant.id() && is_its_own;
+        (is_it && found.session.is_some()).then_some(client)
+    }
+
+    /// Whether who asks may end that client: nobody's rights are known here, so only a client of the same
+    /// user may, if it doesn't have the key.
+    fn entitles(&self, warrant: &Warrant, client: Key) -> bool {
+        let Warrant::Kill(_, user) = warrant else {
+            return true;
+        };
+        let client = self.clients.get(client);
+        let lane = client.and_then(|client| self.lanes.all.get(client.lane));
+        lane.is_some_and(|lane| lane.identity.user == *user)
     }
 
     /// The backend that runs a client's request. What only waits is taken off its queue.
@@ -64,9 +86,10 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         None
     }
 
-    fn tell_over(&self, askers: impl IntoIterator<Item = Token>) {
+    pub(super) fn tell_over(&self, askers: impl IntoIterator<Item = Asker>, outcome: Killed) {
         for asker in askers {
-            self.shared.front.post(FrontLetter::CancelOver(asker));
+            let letter = FrontLetter::CancelOver(asker, outcome);
+            self.shared.front.post(letter);
         }
     }
 
@@ -92,7 +115,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         if let Some(backend) = self.backends.get_mut(key) {
             backend.cancel_wanted = None;
             let askers = std::mem::take(&mut backend.cancel_askers);
-            self.tell_over(askers);
+            self.tell_over(askers, Killed::Done);
         }
     }
 
@@ -276,6 +299,10 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 .text("reason", reason.label());
             self.shared.notices.gossip(self.driver.now(), notice);
         }
+        if let Some(cancel) = self.cancels.get_mut(key) {
+            let askers = std::mem::take(&mut cancel.askers);
+            self.tell_over(askers, Killed::Undelivered);
+        }
         self.end_cancel(key, false);
     }
 
@@ -297,7 +324,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let Some(cancel) = self.cancels.remove(key) else {
             return;
         };
-        self.tell_over(cancel.askers);
+        self.tell_over(cancel.askers, Killed::Done);
         let token = cancel.wire.token;
         self.disown(token);
         cancel.wire.discard(&mut self.driver);

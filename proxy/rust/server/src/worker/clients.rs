@@ -58,6 +58,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             begun_rings: false,
             stalled_since: None,
             kept_until: None,
+            kills_until: None,
             reader: None,
             hearing: Default::default(),
             pinned: None,

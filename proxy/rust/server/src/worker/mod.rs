@@ -1,7 +1,7 @@
 //! A worker: one thread's clients and backends, and everything that happens between them.
 //!
 //! `clients`, `opening` (with `failing`) and `backends` deal with the two kinds of legs, `cancels`
-//! with CancelRequests. `places` is a backend's life: where it may stand, and what goes with that.
+//! with CancelRequests, `kills` with KILL. `places` is a backend's life: where it may stand, and what goes with that.
 //! `relay` carries out what the session machines say, `begun` waits for the ends of requests. `pool` (check-out), `checkin` and `trade`
 //! (other workers) decide who gets which backend. `ears` has the backends that listen for clients,
 //! `attending` asks them, and `hearing` tells those clients. `change` follows new snapshots, losses and
@@ -19,6 +19,7 @@ mod ears;
 mod ends;
 mod failing;
 mod hearing;
+mod kills;
 mod lanes;
 mod lifetimes;
 mod opening;
@@ -186,6 +187,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 Letter::Arrival(arrival) => self.arrived(*arrival),
                 Letter::Snapshot(snapshot) => self.take_over(snapshot),
                 Letter::Cancel(asked) => self.cancel(asked),
+                Letter::Killed(client, until, outcome) => self.killed(client, until, outcome),
                 Letter::PermitFree(target, shares) => self.permit_free(target, &shares),
                 Letter::Plea(plea) => self.answer_plea(&plea),
                 Letter::Loan(loan) => self.take_loan(*loan),

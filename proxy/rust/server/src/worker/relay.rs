@@ -2,7 +2,8 @@
 
 use dbproxy_driver::Driver;
 use dbproxy_engine::{
-    Attention, CloseReason, Engine, KillReason, Leg, Link, Note, Release, Session, Step, Steps,
+    Attention, CloseReason, Engine, Kill, KillReason, Leg, Link, Note, Release, Session, Step,
+    Steps,
 };
 
 use crate::notice::Notice;
@@ -27,6 +28,7 @@ pub(super) struct Asked {
     release: Option<Release>,
     close: Option<CloseReason>,
     attention: Option<Box<Attention>>,
+    kill: Option<Kill>,
     /// A leg's TLS failed while sending.
     broken: Option<Leg>,
 }
@@ -216,6 +218,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 Step::Release(release) => asked.release = Some(release),
                 Step::Note(_) => {}
                 Step::Close(reason) => asked.close = Some(reason),
+                Step::Kill(kill) => asked.kill = Some(kill),
                 Step::Attend(attention) => asked.attention = Some(attention),
             }
         }
@@ -276,6 +279,9 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             (Some(attention), _, Some(client), None) => self.attend_by_itself(client, *attention),
             (_, Some(release), client, Some(key)) => self.released(client, key, release),
             _ => {}
+        }
+        if let (Some(kill), Some(key)) = (asked.kill, client) {
+            self.ask_for_kill(key, kill);
         }
         if let (Some(reason), Some(key)) = (asked.close, client) {
             self.close_client(key, reason, None);

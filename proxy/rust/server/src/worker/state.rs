@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use dbproxy_driver::{Time, Token};
+use dbproxy_driver::Time;
 use dbproxy_engine::{CancelSecret, Engine, PinReason, TlsFacts};
 
 use crate::book::Permit;
@@ -16,6 +16,7 @@ use crate::origin::Origin;
 use crate::slab::Key;
 use crate::snapshot::{Listener, Role, Target, TargetId};
 use crate::stats::{EndpointStats, TargetStats};
+use crate::warrant::Asker;
 use crate::wire::Wire;
 
 use super::hearing::Hearing;
@@ -83,6 +84,8 @@ pub struct Client<E: Engine> {
     pub stalled_since: Option<Time>,
     /// It sends no more; so long it is kept for the answers to what it sent.
     pub kept_until: Option<Time>,
+    /// It has asked for a KILL, and waits so long for what becomes of that.
+    pub kills_until: Option<Time>,
     /// The reader it used last.
     pub reader: Option<TargetId>,
     /// What listens for it.
@@ -157,8 +160,8 @@ pub struct Backend<E: Engine> {
     /// A cancel waits until it strikes what it is for, and nothing else of the proxy's: the request behind
     /// so many answered ones.
     pub cancel_wanted: Option<u64>,
-    /// Who wants it: connections of the front thread's.
-    pub cancel_askers: Vec<Token>,
+    /// Who wants it.
+    pub cancel_askers: Vec<Asker>,
     /// It is being cut: nothing more is written to it.
     pub cut: bool,
     /// Close it at its release.
@@ -190,8 +193,8 @@ pub struct Cancel<E: Engine> {
     pub sent: bool,
     /// Whose statement it ends.
     pub backend: Key,
-    /// Who is told when it is over: connections of the front thread's.
-    pub askers: Vec<Token>,
+    /// Who is told when it is over.
+    pub askers: Vec<Asker>,
 }
 
 /// What is due at a time.
@@ -207,6 +210,8 @@ pub enum Timer {
     Kept(Key),
     /// A client began a request a while ago.
     Begun(Key),
+    /// A client's KILL takes too long.
+    Kills(Key),
 }
 
 /// Rare deadlines, soonest first. They are not taken back: who is woken looks whether it still

@@ -58,6 +58,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             Timer::Cancel(key) => self.fail_cancel(key, CancelFailure::TimedOut),
             Timer::Kept(key) => self.kept_for_long(key),
             Timer::Begun(key) => self.begun_for_long(key),
+            Timer::Kills(key) => self.kills_for_long(key),
             Timer::Leaving(key) => {
                 let place = self.clients.get(key).map(|client| client.place);
                 if place == Some(ClientPlace::Leaving) {

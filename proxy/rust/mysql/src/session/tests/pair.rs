@@ -7,11 +7,13 @@ use crate::message::session_track::Change;
 use crate::message::{command, ok};
 use crate::params::Server;
 use crate::Ready;
-use dbproxy_engine::{CancelSecret, Link as _, Session as _};
+use dbproxy_engine::{CancelSecret, Kill, Link as _, Session as _, CLIENT_IDS};
 
 use super::*;
 
 pub const MYSQL: &str = "8.0.31";
+/// The number that the client has.
+pub const OWN_ID: u32 = CLIENT_IDS.start + 77;
 pub const MARIADB: &str = "5.5.5-10.11.19-MariaDB";
 
 pub struct Pair {
@@ -24,6 +26,7 @@ pub struct Pair {
     pub released: Vec<Release>,
     pub closed: Option<CloseReason>,
     pub notes: Vec<Note>,
+    pub kills: Vec<Kill>,
     client_in: Vec<u8>,
     server_in: Vec<u8>,
 }
@@ -108,7 +111,7 @@ impl Pair {
             certificate: None,
         };
         let key = CancelKey {
-            id: 77,
+            id: OWN_ID,
             secret: CancelSecret::shown(&[0; 4]),
         };
         let mut out = Vec::new();
@@ -123,6 +126,7 @@ impl Pair {
             released: Vec::new(),
             closed: None,
             notes: Vec::new(),
+            kills: Vec::new(),
             client_in: Vec::new(),
             server_in: Vec::new(),
         }
@@ -160,6 +164,15 @@ impl Pair {
     /// The server's OK says that it changed so.
     pub fn reports(&mut self, status: u16, changes: &[Change<'_>]) -> Vec<u8> {
         self.answers(&reported(status, changes))
+    }
+
+    /// What became of the KILL that it has asked for; answers what the client gets.
+    pub fn killed(&mut self, outcome: Killed) -> Vec<u8> {
+        let mut steps = Steps::new();
+        self.session.killed(outcome, &mut steps);
+        self.carry(steps, &[], &[]);
+        self.pump();
+        std::mem::take(&mut self.client)
     }
 
     /// What the server is asked from here on.
@@ -243,6 +256,7 @@ impl Pair {
                 }
                 Step::Note(note) => self.notes.push(note),
                 Step::Close(reason) => self.closed = Some(reason),
+                Step::Kill(kill) => self.kills.push(kill),
                 Step::Attend(_) => panic!("nobody listens"),
             }
         }
