@@ -49,6 +49,9 @@ pub enum LoginProgress<H> {
     StartTls,
     /// The client proved who it is: send `out` and hand the connection to a worker.
     Admitted(Admission<H>),
+    /// It logged in again, and failed, which is counted; it was told, and stays who it was: send `out` and hand
+    /// the connection to a worker.
+    Stays(Admission<H>, CloseReason),
     /// A CancelRequest: deliver it, send nothing, close.
     Cancel(CancelKey),
     /// Send `out` (an error, or nothing), then close.

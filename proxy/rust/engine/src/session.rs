@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use crate::{
     Aim, BackendLogin, CancelKey, CancelSecret, Canceller, Channels, ClientLogin, CloseReason,
-    Failure, Heard, KillReason, Killed, Release, Rules, Steps, Traces,
+    Failure, Heard, Identity, KillReason, Killed, Release, Rules, Steps, Traces,
 };
 
 /// What becomes of a backend whose client left.
@@ -190,7 +190,9 @@ pub trait Engine: Sized + 'static {
     /// What a log-in leaves to the session that follows it.
     type Handover: Send + 'static;
     /// The client leg's log-in.
-    type ClientLogin: ClientLogin<Credential = Self::Credential, Handover = Self::Handover>;
+    type ClientLogin: ClientLogin<Credential = Self::Credential, Handover = Self::Handover>
+        + Send
+        + 'static;
     /// The server leg's log-in.
     type BackendLogin: BackendLogin<Link = Self::Link, Credential = Self::Credential>;
     /// A logged-in client.
@@ -202,6 +204,11 @@ pub trait Engine: Sized + 'static {
 
     /// A new client's log-in.
     fn login() -> Self::ClientLogin;
+
+    /// The log-in of a client whose session has said [`crate::Step::LogInAgain`], where a protocol has that.
+    fn login_again(_: Self::Session, _: &Identity) -> Option<Self::ClientLogin> {
+        None
+    }
 
     /// The secret half of a new client's cancel key.
     fn cancel_secret(handover: &Self::Handover, random: &mut dyn FnMut(&mut [u8])) -> CancelSecret;

@@ -64,6 +64,9 @@ pub enum Step {
     /// Its client ends another one, or what that runs. Until it is told what became of that
     /// ([`crate::Session::killed`]), the session takes nothing more.
     Kill(Kill),
+    /// Its client logs in again, which the rest of the input begins with: the session is over, and so is what
+    /// it holds ([`crate::Engine::login_again`]). Ends the list.
+    LogInAgain,
     /// Count and log this.
     Note(Note),
     /// Flush what was sent to the client, then close it. If a backend is attached, the server room

@@ -79,6 +79,33 @@ impl std::fmt::Debug for Credential {
     }
 }
 
+/// What the proofs of one connection are made for. It has one for as long as it is: clients of native passwords
+/// that change to another user take the one that they had first, whatever they are asked.
+#[derive(Clone, Copy)]
+pub struct Scramble(pub(crate) [u8; ed25519::LENGTH]);
+
+/// What prints it keeps it to itself, as it is half of a proof.
+impl std::fmt::Debug for Scramble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Scramble")
+    }
+}
+
+impl Scramble {
+    /// A fresh one. Clients read it up to a NUL, and old ones don't like a `$` nor what isn't ASCII.
+    pub fn draw(random: &mut dyn FnMut(&mut [u8])) -> Self {
+        let mut scramble = [0; ed25519::LENGTH];
+        random(&mut scramble);
+        for byte in &mut scramble {
+            *byte &= 0x7f;
+            if matches!(*byte, 0 | b'$') {
+                *byte += 1;
+            }
+        }
+        Self(scramble)
+    }
+}
+
 /// What a log-in leaves to its session.
 #[derive(Clone, Debug)]
 pub struct Handover {
@@ -92,6 +119,12 @@ pub struct Handover {
     pub sequence: u8,
     /// What the OK proves of the proxy's certificate, to who asks for that.
     pub certificate: Option<Box<str>>,
+    /// What its proof was made for.
+    pub scramble: Scramble,
+    /// It was answered already: it stays who it was, as its COM_CHANGE_USER has failed.
+    pub answered: bool,
+    /// How often that was.
+    pub failures: u8,
 }
 
 /// This protocol's.

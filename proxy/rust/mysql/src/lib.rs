@@ -33,14 +33,15 @@ mod texts;
 
 use std::sync::Arc;
 
-use dbproxy_engine::{CancelKey, CancelSecret, Engine, Failure};
+use dbproxy_engine::{CancelKey, CancelSecret, Engine, Failure, Identity};
 
 use message::frame;
 
 pub use backend_login::{Connecting, Ready, SETUP};
 pub use cancelling::Cancelling;
 pub use credential::{
-    BackendAsk, Credential, Handover, LoginEnv, LoginProgress, User, UserMethod, Users, Verifier,
+    BackendAsk, Credential, Handover, LoginEnv, LoginProgress, Scramble, User, UserMethod, Users,
+    Verifier,
 };
 pub use link::Link;
 pub use login::Login;
@@ -66,6 +67,10 @@ impl Engine for MySql {
 
     fn login() -> Login {
         Login::default()
+    }
+
+    fn login_again(session: Session, identity: &Identity) -> Option<Login> {
+        Some(Login::again(session.former(), identity))
     }
 
     /// No client is told one: who it is says whose statements it may end.

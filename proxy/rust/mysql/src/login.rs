@@ -12,7 +12,7 @@ use std::mem;
 use dbproxy_engine::{ClientLogin, CloseReason, Failure, TlsFacts};
 
 use crate::auth::caching_sha2;
-use crate::credential::{Credential, Handover, LoginEnv, LoginProgress, UserMethod};
+use crate::credential::{Credential, Handover, LoginEnv, LoginProgress, Scramble, UserMethod};
 use crate::message::auth_switch::AuthSwitch;
 use crate::message::capability::*;
 use crate::message::frame::{self, Gathered};
@@ -21,11 +21,13 @@ use crate::message::{auth_more_data, handshake_response, ssl_request, status};
 use crate::params::{Kind, Server};
 use crate::texts::{self, Fault};
 
+mod again;
 mod candidate;
 mod certificate;
 mod challenge;
 mod refusals;
 
+pub(crate) use again::{Former, MOST_FAILURES};
 use candidate::Candidate;
 use challenge::Challenge;
 
@@ -50,6 +52,8 @@ pub struct Login {
     /// The number of the packet that comes next, whoever sends it.
     sequence: u8,
     user: String,
+    /// Who the client was, if it logs in again.
+    former: Option<Box<(Former, std::sync::Arc<str>)>>,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +65,8 @@ enum State {
     Greeted(Greeted),
     /// It was asked for a proof.
     Asked(Candidate, Challenge),
+    /// It is logged in, and is to say who else it is.
+    Again,
     Over,
 }
 
@@ -91,11 +97,12 @@ impl ClientLogin for Login {
                 State::Asked(candidate, challenge) => {
                     self.proof(candidate, challenge, rest, env.tls, out)
                 }
+                State::Again => self.change(rest, env, out),
                 State::Over => (rest.len(), Some(LoginProgress::NeedMore)),
             };
             used += step;
             if let Some(progress) = progress {
-                return (used, progress);
+                return (used, self.unless_it_stays(progress));
             }
         }
     }
@@ -105,7 +112,9 @@ impl ClientLogin for Login {
         match self.state {
             State::Silent => fault.write_bare(self.sequence, out),
             // It is the client's turn: it reads this when it has had that.
-            State::Greeted(_) | State::Asked(..) => fault.write(self.sequence.wrapping_add(1), out),
+            State::Greeted(_) | State::Asked(..) | State::Again => {
+                fault.write(self.sequence.wrapping_add(1), out)
+            }
             State::Over => fault.write(self.sequence, out),
         };
     }
@@ -133,7 +142,10 @@ impl Login {
             true => UserMethod::CachingSha2,
             false => UserMethod::Native,
         };
-        let challenge = Challenge::draw(by_default, env.random);
+        let challenge = Challenge {
+            method: by_default,
+            scramble: Scramble::draw(env.random),
+        };
         let offered = offered(server, env.tls_available);
         let greeting = Greeting {
             version: version.as_bytes(),
@@ -231,18 +243,22 @@ impl Login {
         }
         let method = candidate.method;
         let guessed = response.plugin == Some(method.plugin());
+        let challenge = greeted.challenge.by(method);
         if guessed && greeted.challenge.is_answered(method, response.proof) {
-            let challenge = greeted.challenge.by(method);
             return self.judge(candidate, &challenge, response.proof, env.tls, out);
         }
-        let challenge = Challenge::draw(method, env.random);
+        self.ask(candidate, challenge, out);
+        None
+    }
+
+    /// Asks for a proof by the user's plugin.
+    fn ask(&mut self, candidate: Candidate, challenge: Challenge, out: &mut Vec<u8>) {
         let switch = AuthSwitch {
-            plugin: method.plugin(),
+            plugin: candidate.method.plugin(),
             data: &challenge.data(),
         };
         self.sequence = frame::packets(out, self.sequence, |out| switch.write(out));
         self.state = State::Asked(candidate, challenge);
-        None
     }
 
     fn proof(
@@ -289,7 +305,7 @@ impl Login {
                 auth_more_data::write(caching_sha2::FAST_PASSED, out);
             });
         }
-        let admission = candidate.admission(self.sequence, certificate);
+        let admission = candidate.admission(self.sequence, challenge.scramble, certificate);
         Some(LoginProgress::Admitted(admission))
     }
 

@@ -4,7 +4,7 @@ mod common;
 
 use common::client::*;
 use common::door::{closed, Door, MARIADB, MYSQL};
-use common::{hex, packet, written};
+use common::{hex, packet, sevens, written};
 use dbproxy_engine::{Admission, ClientLogin, CloseReason, TlsFacts};
 use dbproxy_mysql::auth::{caching_sha2, native};
 use dbproxy_mysql::message::capability::*;
@@ -286,6 +286,9 @@ fn the_welcome_is_the_ok_that_a_server_says() {
         database: Some(b"app"[..].into()),
         sequence: 4,
         certificate: None,
+        scramble: dbproxy_mysql::Scramble::draw(&mut sevens),
+        answered: false,
+        failures: 0,
     };
     // As MySQL 8.0.31 and MariaDB 10.11.19 said it.
     let reported = hex("0f000004 000000024000000006010403617070");
@@ -322,4 +325,16 @@ fn a_version_says_whose_a_server_is() {
     }
     assert!(Server::new("8.0.0").is_mysql(80_000) && !Server::new("5.7.9").is_mysql(80_000));
     assert!(!Server::new("10.11.1-MariaDB").is_mysql(80_000));
+}
+
+/// Some clients make the proof of a later COM_CHANGE_USER for the scramble that they had first.
+#[test]
+fn a_connection_has_one_scramble() {
+    let mut door = Door::new(MYSQL);
+    let mut login = door.greeted();
+    door.random = |bytes| bytes.fill(9);
+    let guess = response("nat", &[1; 32], b"caching_sha2_password", SESSION_TRACK);
+    let (_, _, out) = door.feed(&mut login, &packet(1, &guess));
+    let switch = dbproxy_mysql::message::auth_switch::parse(&out[4..]).expect("a request");
+    assert_eq!(switch.data, [&SEVENS[..], b"\0"].concat());
 }

@@ -341,6 +341,7 @@ impl Table {
                     }
                 }
                 Step::Note(_) => {}
+                Step::LogInAgain => unreachable!("nobody logs in again"),
                 Step::Kill(_) => unreachable!("nobody is ended by number"),
                 Step::Attend(_) => {
                     let mut steps = Steps::new();

@@ -42,6 +42,26 @@ pub struct Arrival<E: Engine, S> {
     pub listener: Arc<Listener>,
     /// Its address, for the log.
     pub peer: std::net::SocketAddr,
+    /// How long it has been here, if it only logged in again.
+    pub life: Option<Life>,
+}
+
+/// A client on its way back to the front thread, where it logs in again.
+pub struct Return<E: Engine, S> {
+    /// Its socket.
+    pub socket: S,
+    /// Its leg, with TLS and the bytes that its log-in begins with.
+    pub wire: Wire,
+    /// That.
+    pub login: E::ClientLogin,
+    /// The number that stands for it.
+    pub id: Id,
+    /// How long it has been here.
+    pub life: Life,
+    /// Where it came in.
+    pub listener: Arc<Listener>,
+    /// Its address, for the log.
+    pub peer: std::net::SocketAddr,
 }
 
 /// An idle backend on its way to another worker.
@@ -106,12 +126,14 @@ pub enum Letter<E: Engine, S> {
 }
 
 /// What the front thread may find in its mailbox.
-pub enum FrontLetter<E: Engine> {
+pub enum FrontLetter<E: Engine, S> {
     /// The desired state changed; answers when its listeners are open.
     Snapshot(
         Arc<Snapshot<E::Credential>>,
         mpsc::SyncSender<Result<(), String>>,
     ),
+    /// See [`Return`].
+    Return(Box<Return<E, S>>),
     /// A worker's client ends another, or what that runs.
     Kill(CancelAsked),
     /// What became of the cancel that it asked for.
@@ -135,6 +157,7 @@ pub struct WorkerSigns {
 }
 
 type WorkerMailbox<E, D> = Mailbox<Letter<E, <D as Driver>::Socket>, <D as Driver>::Waker>;
+type FrontMailbox<E, D> = Mailbox<FrontLetter<E, <D as Driver>::Socket>, <D as Driver>::Waker>;
 /// What all threads share.
 pub struct Shared<E: Engine, D: Driver> {
     /// What is counted.
@@ -146,7 +169,7 @@ pub struct Shared<E: Engine, D: Driver> {
     /// What each worker shows.
     pub signs: Vec<WorkerSigns>,
     /// The front thread's.
-    pub front: Mailbox<FrontLetter<E>, D::Waker>,
+    pub front: FrontMailbox<E, D>,
     /// When the front thread last had a turn.
     pub front_turned_at: AtomicU64,
     /// Clients that are still logging in.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dbproxy_engine::{Admission, Identity};
 use sha2::{Digest, Sha256};
 
-use crate::credential::{Handover, User, UserMethod, Users, Verifier};
+use crate::credential::{Handover, Scramble, User, UserMethod, Users, Verifier};
 use crate::link::traces;
 use crate::manner::Manner;
 use crate::message::capability::Capabilities;
@@ -38,7 +38,23 @@ impl std::fmt::Debug for Candidate {
 impl Candidate {
     /// Who responds so to a greeting.
     pub(super) fn new(response: &HandshakeResponse<'_>, greeted: &Greeted, users: &Users) -> Self {
-        let name: Arc<str> = String::from_utf8_lossy(response.user).into();
+        let spoken = (
+            response.opening.capabilities.and(greeted.offered),
+            response.opening.collation,
+        );
+        let seed = greeted.proves.then(|| greeted.challenge.short());
+        Self::of(response.user, response.database, spoken, seed, users)
+    }
+
+    /// Who claims to be that user.
+    pub(super) fn of(
+        user: &[u8],
+        database: Option<&[u8]>,
+        (capabilities, collation): (Capabilities, u8),
+        seed: Option<[u8; SCRAMBLE]>,
+        users: &Users,
+    ) -> Self {
+        let name: Arc<str> = String::from_utf8_lossy(user).into();
         let user = users.by_name.get(&name);
         let method = user.map_or_else(
             || likely_method(&name, users),
@@ -48,16 +64,16 @@ impl Candidate {
             || [Verifier::mock()].into(),
             |user| user.credential.verifiers.clone(),
         );
-        let database = response.database.filter(|name| !name.is_empty());
+        let database = database.filter(|name| !name.is_empty());
         Self {
             known: user.is_some(),
             user: name,
             method,
             verifiers,
-            capabilities: response.opening.capabilities.and(greeted.offered),
-            collation: response.opening.collation,
+            capabilities,
+            collation,
             database: database.map(Arc::from),
-            seed: greeted.proves.then(|| greeted.challenge.short()),
+            seed,
         }
     }
 
@@ -66,25 +82,35 @@ impl Candidate {
     pub(super) fn admission(
         self,
         sequence: u8,
+        scramble: Scramble,
         certificate: Option<Box<str>>,
     ) -> Admission<Handover> {
-        Admission {
-            identity: Identity {
-                user: self.user,
-                // It is the session's: any connection can change to it.
-                database: "".into(),
-                settings: Manner::new(self.capabilities, self.collation).settings(),
-                // A connection that is in a database serves none but who is in one.
-                traces: traces(self.database.is_some()),
-            },
-            handover: Handover {
-                capabilities: self.capabilities,
-                collation: self.collation,
-                database: self.database,
-                sequence,
-                certificate,
-            },
-        }
+        let handover = Handover {
+            capabilities: self.capabilities,
+            collation: self.collation,
+            database: self.database,
+            sequence,
+            certificate,
+            scramble,
+            answered: false,
+            failures: 0,
+        };
+        admission(self.user, handover)
+    }
+}
+
+/// A client of that user's, as its log-in left it.
+pub(super) fn admission(user: Arc<str>, handover: Handover) -> Admission<Handover> {
+    Admission {
+        identity: Identity {
+            user,
+            // It is the session's: any connection can change to it.
+            database: "".into(),
+            settings: Manner::new(handover.capabilities, handover.collation).settings(),
+            // A connection that is in a database serves none but who is in one.
+            traces: traces(handover.database.is_some()),
+        },
+        handover,
     }
 }
 

@@ -1,14 +1,14 @@
 //! What a client is to make its proof for, and whether it has.
 
 use crate::auth::{caching_sha2, ed25519, native};
-use crate::credential::{UserMethod, Verifier};
+use crate::credential::{Scramble, UserMethod, Verifier};
 use crate::message::greeting::SCRAMBLE;
 
 /// What one proof is asked for.
 #[derive(Clone, Copy)]
 pub(super) struct Challenge {
     pub(super) method: UserMethod,
-    scramble: [u8; ed25519::LENGTH],
+    pub(super) scramble: Scramble,
 }
 
 /// What prints it keeps what it is to itself, as what a proof is made for is half of that.
@@ -19,19 +19,6 @@ impl std::fmt::Debug for Challenge {
 }
 
 impl Challenge {
-    /// A fresh one. Clients read a scramble up to a NUL, and old ones don't like a `$` nor what isn't ASCII.
-    pub(super) fn draw(method: UserMethod, random: &mut dyn FnMut(&mut [u8])) -> Self {
-        let mut scramble = [0; ed25519::LENGTH];
-        random(&mut scramble);
-        for byte in &mut scramble {
-            *byte &= 0x7f;
-            if matches!(*byte, 0 | b'$') {
-                *byte += 1;
-            }
-        }
-        Self { method, scramble }
-    }
-
     /// The same for a proof by another method.
     pub(super) fn by(self, method: UserMethod) -> Self {
         Self { method, ..self }
@@ -39,7 +26,7 @@ impl Challenge {
 
     /// As a greeting has it: both plugins that one may name have scrambles of that length.
     pub(super) fn short(&self) -> [u8; SCRAMBLE] {
-        let short = self.scramble.first_chunk();
+        let short = self.scramble.0.first_chunk();
         short.copied().unwrap_or([0; SCRAMBLE])
     }
 
@@ -47,7 +34,7 @@ impl Challenge {
     pub(super) fn data(&self) -> Vec<u8> {
         match self.method {
             UserMethod::CachingSha2 | UserMethod::Native => [&self.short()[..], b"\0"].concat(),
-            UserMethod::Ed25519 => self.scramble.to_vec(),
+            UserMethod::Ed25519 => self.scramble.0.to_vec(),
         }
     }
 
@@ -73,7 +60,7 @@ impl Challenge {
             let right = match self.method {
                 UserMethod::CachingSha2 => caching_sha2::proves(proof, &short, &kept.caching_sha2),
                 UserMethod::Native => native::proves(proof, &short, &kept.native),
-                UserMethod::Ed25519 => ed25519::proves(proof, &self.scramble, &kept.ed25519),
+                UserMethod::Ed25519 => ed25519::proves(proof, &self.scramble.0, &kept.ed25519),
             };
             if right & kept.opens {
                 proven = Some(kept);

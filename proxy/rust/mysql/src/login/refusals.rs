@@ -12,6 +12,17 @@ pub(super) fn bad_handshake() -> Fault {
     Fault::new(1043, b"08S01", "Bad handshake")
 }
 
+/// A server's word for a COM_CHANGE_USER that lacks something.
+pub(super) fn unknown_command() -> Fault {
+    Fault::new(1047, b"08S01", "Unknown command")
+}
+
+/// No greeting's response could ask for that, so no backend is logged in with it.
+pub(super) fn collation(number: u16) -> Fault {
+    let message = format!("The proxy doesn't support collation {number} in COM_CHANGE_USER");
+    Fault::new(1235, b"42000", message)
+}
+
 pub(super) fn out_of_order() -> Fault {
     Fault::new(1156, b"08S01", "Got packets out of order")
 }

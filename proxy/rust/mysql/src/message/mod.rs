@@ -10,6 +10,7 @@
 pub mod auth_more_data;
 pub mod auth_switch;
 pub mod capability;
+pub mod change_user;
 pub mod column;
 pub mod command;
 pub mod eof;

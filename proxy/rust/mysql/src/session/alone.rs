@@ -90,6 +90,7 @@ impl Session {
         }
         match kind {
             command::QUIT => self.close(CloseReason::ClientLeft, out),
+            command::CHANGE_USER => return Some(!self.changes_user(out)),
             command::PING => self.ok(out),
             command::RESET_CONNECTION => {
                 self.starts_anew(self.status, out);
@@ -261,7 +262,6 @@ impl Session {
 /// The error that a command gets which isn't for clients of a proxy, or not yet, or that nobody knows.
 pub(super) fn refused(kind: u8) -> Option<Fault> {
     Some(match kind {
-        command::CHANGE_USER => texts::unsupported("COM_CHANGE_USER"),
         command::BINLOG_DUMP | command::BINLOG_DUMP_GTID | command::TABLE_DUMP => {
             texts::unsupported("COM_BINLOG_DUMP")
         }
@@ -275,7 +275,7 @@ pub(super) fn refused(kind: u8) -> Option<Fault> {
         command::QUIT | command::PING | command::RESET_CONNECTION | command::STMT_CLOSE => {
             return None
         }
-        command::STMT_SEND_LONG_DATA => return None,
+        command::STMT_SEND_LONG_DATA | command::CHANGE_USER => return None,
         kind if crate::reply::Shape::of(kind).is_some() => return None,
         _ => texts::unknown_command(),
     })

@@ -216,6 +216,12 @@ impl Session {
             self.close(CloseReason::ClientLeft, out);
             return Verdict::Over;
         }
+        if kind == command::CHANGE_USER {
+            return match self.changes_user(out) {
+                true => Verdict::Over,
+                false => Verdict::Answered,
+            };
+        }
         if let Some(error) = refused(kind) {
             say(error, ANSWER, out);
             return Verdict::Answered;

@@ -29,8 +29,9 @@ use dbproxy_engine::{
     PinReason, Reasons, Release, Rules, Step, Steps, Traces,
 };
 
-use crate::credential::Handover;
+use crate::credential::{Handover, Scramble};
 use crate::link::{traces, Leave, Link, Settings};
+use crate::login::{Former, MOST_FAILURES};
 use crate::message::capability::{Capabilities, MULTI_STATEMENTS};
 use crate::params::Params;
 use crate::statement::{Charset, Dialect, Memory};
@@ -45,6 +46,11 @@ pub struct Session {
     id: u32,
     /// What is spoken with the client.
     agreed: Capabilities,
+    /// The collation of its log-in, and how often it has failed to log in again.
+    collation: u8,
+    failures: u8,
+    /// What its proof was made for.
+    scramble: Scramble,
     /// How its texts are read, as long as it has set nothing.
     dialect: Dialect,
     /// The lasting status flags that the client knows.
@@ -93,10 +99,15 @@ impl Session {
         key: CancelKey,
         out: &mut Vec<u8>,
     ) -> Self {
-        params.welcome(handover, out);
+        if !handover.answered {
+            params.welcome(handover, out);
+        }
         Self {
             id: key.id,
             agreed: handover.capabilities,
+            collation: handover.collation,
+            failures: handover.failures,
+            scramble: handover.scramble,
             dialect: Dialect {
                 charset: Charset::of_collation(handover.collation.into()),
                 multi_statements: handover.capabilities.has(MULTI_STATEMENTS),
@@ -122,6 +133,28 @@ impl Session {
             swallowing: 0,
             swallows_on: false,
         }
+    }
+
+    /// What of it counts when its client logs in again.
+    pub(crate) fn former(self) -> Former {
+        Former {
+            capabilities: self.agreed,
+            collation: self.collation,
+            database: self.database,
+            scramble: self.scramble,
+            stays: self.dialect.is_mariadb(),
+            failures: self.failures,
+        }
+    }
+
+    /// Whether it may log in again.
+    fn changes_user(&self, out: &mut Steps) -> bool {
+        let may = self.failures < MOST_FAILURES;
+        match may {
+            true => out.push(Step::LogInAgain),
+            false => say(texts::unknown_command(), ANSWER, out),
+        }
+        may
     }
 
     fn close(&mut self, reason: CloseReason, out: &mut Steps) {

@@ -1,5 +1,6 @@
 //! The rules of a session, by what MySQL 8.0.31 and MariaDB 10.11.19 answer.
 
+mod again;
 mod holding;
 mod kills;
 mod left_over;

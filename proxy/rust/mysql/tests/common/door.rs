@@ -20,6 +20,7 @@ pub struct Door {
     pub tls_required: bool,
     pub tls: Option<TlsFacts>,
     pub shut: Option<(CloseReason, Failure)>,
+    pub random: fn(&mut [u8]),
 }
 
 /// Those of captured log-ins.
@@ -61,11 +62,13 @@ impl Door {
             tls_required: false,
             tls: None,
             shut: None,
+            random: sevens,
         }
     }
 
     pub fn feed(&self, login: &mut Login, input: &[u8]) -> (usize, LoginProgress, Vec<u8>) {
         let mut out = Vec::new();
+        let mut random = self.random;
         let mut env = LoginEnv {
             users: &self.users,
             tls_available: self.tls_available,
@@ -74,7 +77,7 @@ impl Door {
             version: self.version,
             tls: self.tls.as_ref(),
             shut: self.shut,
-            random: &mut sevens,
+            random: &mut random,
         };
         let (used, progress) = login.feed(input, &mut env, &mut out);
         (used, progress, out)

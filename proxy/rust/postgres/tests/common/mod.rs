@@ -332,6 +332,7 @@ impl Bench {
                 Step::Release(release) => self.release(release),
                 Step::Note(note) => self.notes.push(note),
                 Step::Kill(_) => panic!("nobody is ended by number"),
+                Step::LogInAgain => panic!("nobody logs in again"),
                 Step::Close(reason) => self.closed = Some(reason),
             }
         }

@@ -52,6 +52,11 @@ impl Gate {
         }
     }
 
+    /// A client of that user's that was inside goes in again: a place for it.
+    pub(super) fn readmit(&mut self, user: &Arc<str>) -> Seat {
+        Seat::take(&self.users.entry(user.clone()).or_default().inside)
+    }
+
     /// Forgets users of whom nothing is counted any more.
     pub(super) fn tidy(&mut self, limits: &Limits, now: Time) {
         let rate = limits.login_rate.unwrap_or(u32::MAX);
@@ -93,6 +98,22 @@ mod tests {
         assert!(gate.admit(&app, &limits, now).is_ok());
         gate.tidy(&limits, now);
         assert!(gate.users.is_empty());
+    }
+
+    #[test]
+    fn who_was_inside_goes_in_again_whatever_the_limits() {
+        let mut gate = Gate::default();
+        let limits = Limits {
+            max_clients_of_user: Some(1),
+            login_rate: Some(1),
+            ..Limits::default()
+        };
+        let (app, now): (Arc<str>, _) = ("app".into(), Time(1));
+        let one = gate.admit(&app, &limits, now).expect("the first");
+        let other = gate.readmit(&app);
+        drop(one);
+        assert!(gate.admit(&app, &limits, now).is_err());
+        drop(other);
     }
 
     #[test]

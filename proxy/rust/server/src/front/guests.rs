@@ -10,8 +10,9 @@ use dbproxy_engine::{
 
 use crate::gauge::Seat;
 use crate::ids::Id;
+use crate::limits::Life;
 use crate::peers::Badge;
-use crate::shared::{Arrival, Letter};
+use crate::shared::{Arrival, Letter, Return};
 use crate::snapshot::Listener;
 use crate::tls::{ClientTls, Tls, TlsFault};
 use crate::warrant::{Asker, CancelAsked, Warrant};
@@ -64,6 +65,8 @@ pub(super) struct Guest<E: Engine> {
     claims: bool,
     /// One too many in its second.
     too_fast: bool,
+    /// How long it has been here, if it logs in again.
+    life: Option<Life>,
 }
 
 impl<E: Engine> Guest<E> {
@@ -89,6 +92,7 @@ impl<E: Engine> Guest<E> {
             stage_since: now,
             claims: false,
             too_fast,
+            life: None,
         }
     }
 
@@ -136,6 +140,30 @@ impl<E: Engine> Guest<E> {
 }
 
 impl<E: Engine, D: Driver> Front<E, D> {
+    /// A client that was inside logs in again.
+    pub(super) fn takes_back(&mut self, back: Return<E, D::Socket>) {
+        let Return {
+            socket,
+            wire,
+            login,
+            id,
+            life,
+            listener,
+            peer,
+        } = back;
+        let token = self.driver.attach(socket);
+        let mut wire = wire.moved_to(token);
+        wire.arm(&mut self.driver, true);
+        let now = self.driver.now();
+        let mut guest = Guest::new(wire, login, (listener, peer), id, now, false);
+        guest.facts = guest.wire.tls().map(Tls::facts);
+        guest.life = Some(life);
+        // It has said something: that it logs in.
+        guest.hears(now);
+        self.guests.insert(token, guest);
+        self.advance(token);
+    }
+
     pub(super) fn advance(&mut self, socket: Token) {
         loop {
             let Some(guest) = self.guests.get_mut(&socket) else {
@@ -217,6 +245,13 @@ impl<E: Engine, D: Driver> Front<E, D> {
                     }
                     Err((reason, failure)) => self.refuse(socket, Some(failure), reason),
                 }
+                false
+            }
+            LoginProgress::Stays(admission, reason) => {
+                let seat = self.gate.readmit(&admission.identity.user);
+                guest.stage = Stage::Leaving(admission, seat);
+                self.stays(socket, reason);
+                self.hand_over(socket);
                 false
             }
             LoginProgress::Cancel(key) => {
@@ -303,6 +338,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
                 seat,
                 listener: guest.listener,
                 peer: guest.peer,
+                life: guest.life,
             })));
         }
     }

@@ -104,6 +104,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
                     self.snapshot = Some(snapshot);
                     self.advance_all();
                 }
+                FrontLetter::Return(back) => self.takes_back(*back),
                 FrontLetter::Kill(asked) => self.pass_on_kill(asked),
                 FrontLetter::CancelOver(asker, outcome) => self.tell_asker(asker, outcome),
                 FrontLetter::CancelUnknown(asked) if asked.endpoint.is_none() => {

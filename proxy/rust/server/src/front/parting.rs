@@ -15,6 +15,9 @@ const GUESTS_SHARE: u32 = 8;
 const FEWEST_GUESTS: u32 = 64;
 /// Of the guests, so many go at once when there is no room for another.
 const CROWDED_OUT_SHARE: usize = 16;
+/// Whoever it was, it wasn't who it said.
+const FAILED_LOGINS: [CloseReason; 2] =
+    [CloseReason::AuthenticationFailed, CloseReason::UnknownUser];
 
 impl<E: Engine, D: Driver> Front<E, D> {
     /// Sees to it that another guest can be taken in. Those go that were told off, then those that
@@ -86,18 +89,33 @@ impl<E: Engine, D: Driver> Front<E, D> {
             guest.login.refuse(failure, &mut out);
             guest.wire.push(&mut self.driver, &out);
         }
-        let user = guest.login.claimed_user().to_owned();
-        let event = match reason {
-            CloseReason::AuthenticationFailed | CloseReason::UnknownUser => "login_failed",
-            _ => "client_closed",
+        self.write_down(socket, reason);
+        self.linger(socket);
+    }
+
+    /// A client failed to log in as another, and stays who it was.
+    pub(super) fn stays(&mut self, socket: Token, reason: CloseReason) {
+        let listener = self.guests.get(&socket).map(|g| g.listener.name.clone());
+        if let Some(name) = listener.filter(|_| FAILED_LOGINS.contains(&reason)) {
+            self.stats_of(&name).auth_failed.add(1);
+            self.write_down(socket, reason);
+        }
+    }
+
+    fn write_down(&self, socket: Token, reason: CloseReason) {
+        let Some(guest) = self.guests.get(&socket) else {
+            return;
+        };
+        let event = match FAILED_LOGINS.contains(&reason) {
+            true => "login_failed",
+            false => "client_closed",
         };
         let notice = Notice::new(event)
             .text("endpoint", &*guest.listener.name)
-            .text("user", user)
+            .text("user", guest.login.claimed_user())
             .text("peer", guest.peer.to_string())
             .text("reason", reason.label());
         self.shared.notices.gossip(self.driver.now(), notice);
-        self.linger(socket);
     }
 
     /// Says goodbye (within TLS too) and waits a little for the client to leave.
@@ -115,8 +133,7 @@ impl<E: Engine, D: Driver> Front<E, D> {
         };
         let stats = self.stats_of(&name);
         count_close(&stats, reason);
-        let refused = [CloseReason::AuthenticationFailed, CloseReason::UnknownUser];
-        if refused.contains(&reason) {
+        if FAILED_LOGINS.contains(&reason) {
             stats.auth_failed.add(1);
         }
     }

@@ -40,7 +40,8 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         let secret = E::cancel_secret(&arrival.admission.handover, &mut *self.random);
         let lane = self.lanes.join(&arrival.admission.identity);
         let departing = self.endpoint_gone(&arrival.listener.name);
-        let life = Life::new(now, &mut *self.random);
+        let begun = || Life::new(now, &mut *self.random);
+        let life = arrival.life.unwrap_or_else(begun);
         let key = self.clients.insert(Client {
             wire,
             session: None,
@@ -48,6 +49,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             lane,
             listener: arrival.listener,
             stats,
+            login: None,
             handover: Some(arrival.admission.handover),
             id: arrival.id,
             secret,
@@ -143,6 +145,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     pub(super) fn client_drained(&mut self, key: Key) {
         self.regulate(key);
         self.pump_client(key);
+        self.hand_back(key);
     }
 
     /// The client closed its side, or its connection broke. In the first case it may still read: it is
@@ -263,7 +266,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         self.timers.set(deadline, Timer::Leaving(key));
     }
 
-    fn abandon_backend(&mut self, key: Key) {
+    pub(super) fn abandon_backend(&mut self, key: Key) {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };

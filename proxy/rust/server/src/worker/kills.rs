@@ -147,6 +147,7 @@ mod tests {
             lane: worker.lanes.join(&identity),
             stats: worker.endpoint_stats(&listener.name),
             listener: Arc::new(listener),
+            login: None,
             handover: None,
             id,
             secret,

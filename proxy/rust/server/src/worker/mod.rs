@@ -2,7 +2,7 @@
 //!
 //! `clients`, `opening` (with `failing`) and `backends` deal with the two kinds of legs, `cancels`
 //! with CancelRequests, `kills` with KILL. `places` is a backend's life: where it may stand, and what goes with that.
-//! `relay` carries out what the session machines say, `begun` waits for the ends of requests. `pool` (check-out), `checkin` and `trade`
+//! `returning` sends clients back that log in again. `relay` carries out what the session machines say, `begun` waits for the ends of requests. `pool` (check-out), `checkin` and `trade`
 //! (other workers) decide who gets which backend. `ears` has the backends that listen for clients,
 //! `attending` asks them, and `hearing` tells those clients. `change` follows new snapshots, losses and
 //! the drain, `sweep` looks after deadlines, `lifetimes` after what is old.
@@ -27,6 +27,7 @@ mod pause;
 mod places;
 mod pool;
 mod relay;
+mod returning;
 mod state;
 mod stock;
 mod sweep;
@@ -223,9 +224,12 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 Some(Owner::Client(_)) | None => {}
             },
             Event::Detached { socket, detached } => {
-                if let Some(Owner::Backend(key)) = self.owner(socket) {
-                    self.disown(socket);
-                    self.send_loan(key, detached);
+                let owner = self.owner(socket);
+                self.disown(socket);
+                match owner {
+                    Some(Owner::Backend(key)) => self.send_loan(key, detached),
+                    Some(Owner::Client(key)) => self.send_back(key, detached),
+                    Some(Owner::Cancel(_)) | None => {}
                 }
             }
             Event::Accepted { socket, .. } => self.driver.close(socket),

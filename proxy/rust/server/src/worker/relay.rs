@@ -29,6 +29,7 @@ pub(super) struct Asked {
     close: Option<CloseReason>,
     attention: Option<Box<Attention>>,
     kill: Option<Kill>,
+    login: bool,
     /// A leg's TLS failed while sending.
     broken: Option<Leg>,
 }
@@ -219,6 +220,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
                 Step::Note(_) => {}
                 Step::Close(reason) => asked.close = Some(reason),
                 Step::Kill(kill) => asked.kill = Some(kill),
+                Step::LogInAgain => asked.login = true,
                 Step::Attend(attention) => asked.attention = Some(attention),
             }
         }
@@ -282,6 +284,9 @@ impl<E: Engine, D: Driver> Worker<E, D> {
         }
         if let (Some(kill), Some(key)) = (asked.kill, client) {
             self.ask_for_kill(key, kill);
+        }
+        if let (true, Some(key)) = (asked.login, client) {
+            self.log_in_again(key);
         }
         if let (Some(reason), Some(key)) = (asked.close, client) {
             self.close_client(key, reason, None);
@@ -354,9 +359,11 @@ impl<E: Engine, D: Driver> Worker<E, D> {
             }
         }
         let room = client.wire.input().len() < REQUEST_LIMIT;
-        client
-            .wire
-            .arm(&mut self.driver, room && !slow_backend && !slow_client);
+        let here = client.login.is_none();
+        client.wire.arm(
+            &mut self.driver,
+            room && here && !slow_backend && !slow_client,
+        );
     }
 
     /// Carries out steps that a machine made outside of the two pumps.

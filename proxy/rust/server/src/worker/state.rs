@@ -64,6 +64,8 @@ pub struct Client<E: Engine> {
     pub listener: Arc<Listener>,
     /// Its endpoint's counters.
     pub stats: Arc<EndpointStats>,
+    /// It goes back to the front thread with this.
+    pub login: Option<E::ClientLogin>,
     /// What its log-in left to its session, until that is there.
     pub handover: Option<E::Handover>,
     /// The number that stands for it.

@@ -27,6 +27,8 @@ pub struct Pair {
     pub closed: Option<CloseReason>,
     pub notes: Vec<Note>,
     pub kills: Vec<Kill>,
+    /// It logs in again.
+    pub again: bool,
     client_in: Vec<u8>,
     server_in: Vec<u8>,
 }
@@ -109,6 +111,9 @@ impl Pair {
             database: database.map(|name| name.as_bytes().into()),
             sequence: 2,
             certificate: None,
+            scramble: crate::Scramble::draw(&mut |bytes| bytes.fill(7)),
+            answered: false,
+            failures: 0,
         };
         let key = CancelKey {
             id: OWN_ID,
@@ -127,6 +132,7 @@ impl Pair {
             closed: None,
             notes: Vec::new(),
             kills: Vec::new(),
+            again: false,
             client_in: Vec::new(),
             server_in: Vec::new(),
         }
@@ -208,7 +214,7 @@ impl Pair {
     fn pump(&mut self) {
         loop {
             let mut moved = false;
-            if !self.client_in.is_empty() && self.closed.is_none() {
+            if !self.client_in.is_empty() && self.closed.is_none() && !self.again {
                 let mut steps = Steps::new();
                 let input = std::mem::take(&mut self.client_in);
                 let mut memory = Memory::default();
@@ -257,6 +263,7 @@ impl Pair {
                 Step::Note(note) => self.notes.push(note),
                 Step::Close(reason) => self.closed = Some(reason),
                 Step::Kill(kill) => self.kills.push(kill),
+                Step::LogInAgain => self.again = true,
                 Step::Attend(_) => panic!("nobody listens"),
             }
         }

@@ -82,7 +82,6 @@ fn what_needs_no_database_is_answered_without_one() {
     let ok = packet(1, &hex(OK));
     assert_eq!(std::mem::take(&mut pair.client), [&ok[..], &ok].concat());
     for (kind, code) in [
-        (command::CHANGE_USER, 1235),
         (command::BINLOG_DUMP, 1235),
         (command::PROCESS_KILL, 1835),
         (command::CREATE_DB, 1047),
