@@ -27,6 +27,10 @@ OBJECTS = (
 # Statements apart by `;`, of two clients `a` and `b`; `-a` leaves, and comes again.
 SCRIPTS = [
     "a: SET time_zone = '+01:00'; b: SELECT @@time_zone; a: SELECT @@time_zone",
+    "a: SET @@time_zone = '+01:00'; b: SELECT @@time_zone; a: SELECT @@time_zone",
+    "a: SET @@sql_mode = 'ANSI_QUOTES'; b: SELECT @@sql_mode; a: SELECT \"id\" FROM t; -a;"
+    " b: SELECT @@sql_mode",
+    "a: SET @@session.time_zone = '+01:00'; b: SELECT @@time_zone; a: SELECT @@time_zone",
     'a: SET sql_mode = \'ANSI_QUOTES\'; b: SELECT "a"; a: SELECT "id" FROM t; b: SELECT @@sql_mode',
     "a: SET sql_mode = 'NO_BACKSLASH_ESCAPES'; b: SELECT '\\\\'; a: SELECT '\\\\'",
     "a: SET NAMES latin1; b: SELECT @@collation_connection; a: SELECT @@collation_connection",

@@ -287,6 +287,10 @@ impl<'a, 'c> Assigner<'a, 'c> {
             name if NOT_FOLLOWED.contains(&name) => self.class.pin(PinReason::SessionSetting),
             _ => {}
         }
+        if next_only && scope == Scope::Plain && self.tokens.lexer.dialect.is_mariadb() {
+            // MariaDB tells nobody of `SET @@a = 1`, only of `SET a = 1` and `SET @@session.a = 1`.
+            self.class.pin(PinReason::SessionSetting);
+        }
         self.acts.push(Act::Variable(name.into(), default));
         self.expression()
     }

@@ -58,7 +58,6 @@ fn a_system_variable_is_set_for_the_session_or_for_all() {
             variable("sort_buffer_size"),
         ),
         ("SET LOCAL a := b", variable("a")),
-        ("SET @@a = 1", variable("a")),
         ("SET @@session.a = ON", variable("a")),
         ("SET @@local.`a` = ON", variable("a")),
         ("SET a = DEFAULT", Act::Variable("a".into(), true)),
@@ -145,5 +144,21 @@ fn what_is_set_for_one_statement_is_undone_behind_it() {
     ] {
         assert!(on_mariadb(sql).pin.is_some(), "{sql}");
         assert!(on_mysql(sql).pin.is_some(), "{sql}");
+    }
+}
+
+/// It reports what is set otherwise.
+#[test]
+fn mariadb_tells_nobody_of_a_variable_with_two_ats_and_no_scope() {
+    for (sql, pins) in [
+        ("SET @@time_zone = '+01:00'", true),
+        ("SET @@`time_zone` = '+01:00'", true),
+        ("SET a = 1, @@wait_timeout = 5", true),
+        ("SET @@session.time_zone = '+01:00'", false),
+        ("SET time_zone = '+01:00'", false),
+        ("SET @@global.wait_timeout = 5", false),
+    ] {
+        assert_eq!(on_mariadb(sql).pin.is_some(), pins, "{sql}");
+        assert_eq!(on_mysql(sql).pin, None, "{sql}");
     }
 }
