@@ -95,6 +95,8 @@ pub struct Link {
     traces: Traces,
     /// What is set in it since.
     pub(crate) settings: Arc<Settings>,
+    /// A client's user variables are set in it.
+    pub(crate) has_variables: bool,
     /// What LAST_INSERT_ID() is in it, if that is known.
     pub(crate) insert_id: Option<u64>,
     /// A statement has left a warning or an error since somebody was placed.
@@ -130,6 +132,7 @@ impl From<Ready> for Link {
             own_database: ready.database,
             traces: [].into(),
             settings: Arc::default(),
+            has_variables: false,
             insert_id: Some(0),
             warned: false,
             inserted: false,
@@ -168,6 +171,12 @@ impl Link {
     pub(crate) fn is_replaying(&self) -> bool {
         let replays = |owed: &Owed| owed.of == Of::Ours(Ours::Replay);
         self.owed.iter().any(replays)
+    }
+
+    /// What it answers is which warnings the client's last statement had.
+    pub(crate) fn tells_of_warnings(&self) -> bool {
+        let of = self.owed.front().map(|owed| &owed.of);
+        matches!(of, Some(Of::Ours(Ours::Warnings | Ours::Counts)))
     }
 
     pub(crate) fn in_trans(&self) -> bool {
@@ -233,7 +242,7 @@ impl Link {
     /// What becomes of it when it is settled and nobody holds it.
     pub(crate) fn release(&self) -> Release {
         let loose = self.unheard || self.inserted || self.collates || self.has_cursor();
-        let set = self.initialised && !self.settings.is_empty();
+        let set = self.has_variables || self.initialised && !self.settings.is_empty();
         if self.cutting {
             Release::Kill(KillReason::WriterLost)
         } else if self.closing {
@@ -297,6 +306,7 @@ impl Link {
     /// Its session was reset.
     pub(crate) fn forgets(&mut self) {
         self.settings = Arc::default();
+        self.has_variables = false;
         self.insert_id = Some(0);
         self.inserted = false;
         self.unheard = false;

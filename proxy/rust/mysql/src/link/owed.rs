@@ -34,6 +34,10 @@ pub(crate) enum Ours {
     Replay,
     /// The same, of what its request doesn't depend on: only what comes later does.
     Place,
+    /// Which warnings and errors the client's last statement had.
+    Warnings,
+    /// How many.
+    Counts,
     /// Whether something has changed that wasn't told.
     Changes,
     /// The same, and what LAST_INSERT_ID() is.

@@ -7,12 +7,12 @@ use crate::link::LASTING;
 use crate::message::capability::QUERY_ATTRIBUTES;
 use crate::message::frame::{self, Gathered, Peek, HEADER};
 use crate::message::{command, ok};
-use crate::statement::Memory;
+use crate::statement::{After, Memory};
 use crate::texts::Fault;
 
 use super::judge::Judged;
 use super::killing::Kills;
-use super::{answers, say, tell, texts, Session, ANSWER};
+use super::{tell, texts, Session, ANSWER};
 
 /// Answers of its own that one look at the input makes at most: what a client asks for without taking it must not
 /// pile up. The rest of the input is looked at again.
@@ -85,13 +85,16 @@ impl Session {
         out: &mut Steps,
     ) -> Option<bool> {
         if let Some(error) = refused(kind) {
-            say(error, ANSWER, out);
+            self.says(error, out);
             return Some(true);
         }
         match kind {
             command::QUIT => self.close(CloseReason::ClientLeft, out),
             command::CHANGE_USER => return Some(!self.changes_user(out)),
-            command::PING => self.ok(out),
+            command::PING => {
+                self.diagnostics.did_nothing();
+                self.ok(out);
+            }
             command::RESET_CONNECTION => {
                 self.starts_anew(self.status, out);
                 self.untold = false;
@@ -135,17 +138,17 @@ impl Session {
             self.untold = false;
             match kind == command::QUERY && is_rollback(self.text(&body)) {
                 true => self.ok(out),
-                false => say(texts::lost(), ANSWER, out),
+                false => self.says(texts::lost(), out),
             }
             return Some(true);
         }
-        if judged.asks_number {
-            tell(answers::number(self.id, self.agreed, self.status), out);
+        if self.tells_itself(&judged, &body, None, out) {
             return Some(true);
         }
-        if judged.asks_before && !self.keeps {
-            self.keeps = true;
-            say(texts::left_elsewhere(), ANSWER, out);
+        // Any backend tells that there are none.
+        let none = judged.asks_warnings && self.diagnostics.is_empty();
+        if judged.asks_before() && !none && !self.keeps {
+            self.refuses_to_tell(out);
             return Some(true);
         }
         if let Some(kills) = judged.kills {
@@ -167,13 +170,20 @@ impl Session {
             command::STMT_PREPARE => {
                 let text = body.get(1..).unwrap_or_default();
                 let judged = Judged::text(&memory.classify(text, self.dialect()));
+                let pins = judged.pins.and(Reasons::of(&[PinReason::NamedStatement]));
                 Judged {
-                    pins: judged.pins.and(Reasons::of(&[PinReason::NamedStatement])),
+                    pins: judged.lasts(pins),
+                    calculates: false,
+                    after: After::Unsure,
+                    asks_warnings: false,
+                    assigns: false,
+                    next_only: false,
+                    deed: None,
+                    own: None,
                     commits_alone: false,
                     commits_inside: false,
                     writes: false,
                     moves: false,
-                    asks_number: false,
                     kills: judged.kills.map(|_| Kills::Other),
                     ..judged
                 }
@@ -245,7 +255,7 @@ impl Session {
 
     /// Answers the first command of the input with an error; answers how much of it is done with.
     pub(super) fn refuse_with(&mut self, error: Fault, input: &[u8], out: &mut Steps) -> usize {
-        say(error, ANSWER, out);
+        self.says(error, out);
         self.begin_to_swallow(input);
         let mut at = 0;
         while self.swallowing > 0 || self.swallows_on {

@@ -30,6 +30,7 @@ const BY_DEFAULT: &[&[u8]] = &[
 ];
 /// Reported of what is no setting.
 const NO_SETTINGS: &[&[u8]] = &[b"last_gtid", b"statement_id", b"gtid_owned"];
+const LOCKED: PinReason = PinReason::LockedTables;
 /// What the tracker of transactions says at the two ends of one.
 const BEGUN: &[u8; 8] = b"T_______";
 const NONE: &[u8; 8] = b"________";
@@ -73,15 +74,24 @@ pub(super) fn heard(
             }
             Change::Transaction(now) => {
                 ended |= !now.is_open();
-                now.locks_tables().then_some(PinReason::ServerProcess)
+                // Whoever has said so is bound for that.
+                let said = session
+                    .as_ref()
+                    .is_some_and(|session| session.pins.has(LOCKED));
+                (now.locks_tables() && !said).then_some(PinReason::ServerProcess)
             }
             Change::Characteristics(sql) => (!sql.is_empty()).then_some(PinReason::SessionSetting),
             Change::Gtids(_) => None,
             Change::Unknown { .. } => Some(PinReason::Untracked),
         };
-        binds = binds.or(reason);
+        match (change, reason) {
+            (Change::Variable { .. }, Some(_)) if judged.is_lax => link.left(Leave::Dirty),
+            _ => binds = binds.or(reason),
+        }
     }
-    if state && !(explained && judged.sets) {
+    let explained = explained && judged.sets || judged.assigns || judged.is_excused;
+    let explained = explained || judged.makes_tables();
+    if state && !explained {
         binds = binds.or(Some(PinReason::Untracked));
     }
     let Some(session) = session else {
@@ -91,6 +101,9 @@ pub(super) fn heard(
         return Ok(());
     };
     session.status = ok.status & LASTING;
+    if session.variables.depend(&session.settings, &link.settings) {
+        binds = binds.or(Some(PinReason::UserVariable));
+    }
     session.settings = link.settings.clone();
     session.begun &= !ended;
     session.begun &= ok.status & (status::AUTOCOMMIT | status::IN_TRANS) != status::AUTOCOMMIT;

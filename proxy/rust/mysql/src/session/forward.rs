@@ -11,7 +11,8 @@ use crate::statement::{digest, Memory};
 
 use super::alone::refused;
 use super::judge::Judged;
-use super::{answers, say, tell, texts, Session, ANSWER};
+use super::variables::literals;
+use super::{Session, ANSWER};
 
 /// How far the client's input is forwarded.
 struct Run<'a> {
@@ -223,7 +224,7 @@ impl Session {
             };
         }
         if let Some(error) = refused(kind) {
-            say(error, ANSWER, out);
+            self.says(error, out);
             return Verdict::Answered;
         }
         let body = match frame::payload(rest, 0, frame::LONGEST) {
@@ -236,8 +237,13 @@ impl Session {
             return Verdict::Forward(None, Judged::harmless());
         };
         let judged = self.judged(kind, &body, memory);
-        if judged.asks_number {
-            tell(answers::number(self.id, self.agreed, self.status), out);
+        let left = judged.asks_before();
+        if left && !link.owed.is_empty() {
+            // It is being asked for that itself, or else of what it has left there is something of ours behind.
+            return Verdict::Wait;
+        }
+        let here = left && self.diagnostics.is_at_hand(&judged);
+        if !here && self.tells_itself(&judged, &body, Some(link), out) {
             return Verdict::Answered;
         }
         if let Some(kills) = judged.kills {
@@ -245,16 +251,23 @@ impl Session {
                 return Verdict::Answered;
             }
         }
-        // What is there was left by somebody else.
-        if judged.asks_before && self.fresh {
-            self.keeps = true;
-            say(texts::left_elsewhere(), ANSWER, out);
-            return Verdict::Answered;
+        if left && !here {
+            // What is there was left by somebody else.
+            if !judged.asks_warnings || !self.diagnostics.is_empty() {
+                self.refuses_to_tell(out);
+                return Verdict::Answered;
+            }
+            self.place(Ours::Place, true, link, out);
         }
         if self.places(link, &judged, out) {
             return Verdict::Wait;
         }
         self.binds(kind, link, (&judged, &body), out);
+        if judged.assigns {
+            let class = memory.classify(self.text(&body), self.dialect());
+            self.assigns = literals(&class);
+            link.has_variables = true;
+        }
         Verdict::Forward(Some(shape), judged)
     }
 
@@ -263,17 +276,23 @@ impl Session {
     fn places(&mut self, link: &mut Link, judged: &Judged, out: &mut Steps) -> bool {
         // A statement of ours takes away what the one before has left.
         // Any other one may ask for it, by a view or a function of the user's.
-        let needs = judged.asks_id || !judged.asks_before;
+        let needs = judged.asks_id || !judged.asks_before();
         if self.placed || !needs {
             return false;
         }
-        self.placed = true;
-        link.insert_id = Some(self.insert_id);
         let why = match judged.asks_id {
             true => Ours::Replay,
             false => Ours::Place,
         };
-        let sql = match link.is_soiled() {
+        self.place(why, link.is_soiled(), link, out);
+        judged.asks_id
+    }
+
+    /// The same; `empties`: with no warnings left from before.
+    fn place(&mut self, why: Ours, empties: bool, link: &mut Link, out: &mut Steps) {
+        self.placed = true;
+        link.insert_id = Some(self.insert_id);
+        let sql = match empties {
             // Only a statement with a table takes MariaDB's warnings away.
             true => format!(
                 "SET last_insert_id = (SELECT {} FROM (SELECT 1) t)",
@@ -285,7 +304,6 @@ impl Session {
         let mut bytes = Vec::new();
         link.ask(why, command::QUERY, sql.as_bytes(), &mut bytes);
         out.push(Step::Send(Leg::Server, Payload::Bytes(bytes)));
-        judged.asks_id
     }
 
     fn binds(
@@ -300,6 +318,7 @@ impl Session {
         if judged.dirty || leaves {
             link.left(Leave::Dirty);
         }
+        self.holdings.takes(judged);
         for reason in judged.pins.without(self.pins).iter() {
             let shown = self.shown(kind, body);
             self.pin_by(reason, shown, link, out);
@@ -328,6 +347,9 @@ impl Session {
         let Some(shape) = shape else {
             return;
         };
+        if !judged.asks_warnings && matches!(kind, command::QUERY | command::STMT_EXECUTE) {
+            self.calculated = judged.calculates;
+        }
         self.begun |= judged.begins && link.status & status::AUTOCOMMIT == 0;
         let request = Request {
             command: kind,

@@ -3,9 +3,18 @@
 use dbproxy_engine::{PinReason, Reasons};
 
 use crate::message::command;
-use crate::statement::{Act, Class, Ending, State};
+use crate::statement::{Act, After, Class, Deed, Ending, Shown, State, Value, Written};
 
 use super::killing::Kills;
+
+/// What the proxy may be able to answer itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Own {
+    /// One value, and what it is called.
+    Value(Value, Written),
+    /// Warnings or errors.
+    List(Shown),
+}
 
 /// What is said of a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,6 +23,9 @@ pub(crate) struct Judged {
     pub pins: Reasons,
     /// It may leave what nobody tracks, for nobody else to see.
     pub dirty: bool,
+    /// What it sets and nobody follows doesn't bind; it was excused for that.
+    pub is_lax: bool,
+    pub is_excused: bool,
     /// Whether it may commit where no transaction is open, and where one is.
     pub commits_alone: bool,
     pub commits_inside: bool,
@@ -24,10 +36,23 @@ pub(crate) struct Judged {
     pub ends: bool,
     /// It asks for LAST_INSERT_ID().
     pub asks_id: bool,
-    /// It asks for something else that the statement before has left: how many rows, warnings.
-    pub asks_before: bool,
+    /// It asks how many rows the statement before had, or for its warnings and errors.
+    pub asks_rows: bool,
+    pub asks_list: bool,
+    /// For warnings and errors, and nothing else of that.
+    pub asks_warnings: bool,
+    /// What becomes of those.
+    pub after: After,
+    /// How many rows there were may be asked next, on the same backend.
+    pub calculates: bool,
     /// It sets something, so that a change is what its words say.
     pub sets: bool,
+    /// It sets user variables to literals, and does nothing else.
+    pub assigns: bool,
+    /// It sets something for the next transaction only.
+    pub next_only: bool,
+    /// What it takes or frees of what binds, and does nothing else.
+    pub deed: Option<Deed>,
     /// It goes to another database, and does nothing else.
     pub moves: bool,
     /// It does what no reset takes back, or may: it sets what the server is to report, or another role.
@@ -36,17 +61,16 @@ pub(crate) struct Judged {
     pub switches: bool,
     /// KILL.
     pub kills: Option<Kills>,
-    /// It asks for the number of its connection, and nothing else.
-    pub asks_number: bool,
+    /// It asks for what the proxy may know, and nothing else.
+    pub own: Option<Own>,
     /// Its server may ask for a file of the client's.
     pub loads: bool,
 }
 
-/// What a text does that its server doesn't report, or not so that it could be done again elsewhere.
-fn binds(act: &Act) -> Option<PinReason> {
+fn own(act: &Act) -> Option<Own> {
     match act {
-        Act::User(..) => Some(PinReason::UserVariable),
-        Act::NextTransaction => Some(PinReason::SessionSetting),
+        Act::Value(value, written) => Some(Own::Value(*value, *written)),
+        Act::Show(shown) => Some(Own::List(*shown)),
         _ => None,
     }
 }
@@ -64,24 +88,55 @@ fn ends(act: &Act) -> bool {
 }
 
 impl Judged {
+    /// It makes a temporary table or drops one, which servers report as a change.
+    pub(crate) fn makes_tables(&self) -> bool {
+        let table = PinReason::TemporaryObject;
+        matches!(self.deed, Some(Deed::Takes(of) | Deed::Frees(of, _)) if of == table)
+    }
+
+    /// The pins of who prepares it: run by its number, it isn't seen again.
+    pub(crate) fn lasts(&self, pins: Reasons) -> Reasons {
+        let reasons = [
+            (self.calculates, PinReason::Diagnostics),
+            (self.assigns, PinReason::UserVariable),
+            (self.next_only, PinReason::SessionSetting),
+        ];
+        let reasons = reasons.into_iter().filter(|(such, _)| *such);
+        reasons.fold(pins, |pins, (_, reason)| pins.and(Reasons::of(&[reason])))
+    }
+
+    /// It asks for something that the statement before has left.
+    pub(crate) fn asks_before(&self) -> bool {
+        self.asks_rows || self.asks_list
+    }
+
     /// A command that does nothing to data.
     pub(crate) const fn harmless() -> Self {
         Self {
             pins: Reasons::NONE,
             dirty: false,
+            is_lax: false,
+            is_excused: false,
             commits_alone: false,
             commits_inside: false,
             writes: false,
             begins: false,
             ends: false,
             asks_id: false,
-            asks_before: false,
+            asks_rows: false,
+            asks_list: false,
+            asks_warnings: false,
+            after: After::Kept,
+            calculates: false,
             sets: false,
+            assigns: false,
+            next_only: false,
+            deed: None,
             moves: false,
             stains: false,
             switches: false,
             kills: None,
-            asks_number: false,
+            own: None,
             loads: false,
         }
     }
@@ -100,16 +155,17 @@ impl Judged {
             class.statements == 1 && acts().next().is_some() && acts().all(such)
         };
         let mut pins = class.pins;
-        for reason in acts().filter_map(binds) {
-            pins = pins.and(Reasons::of(&[reason]));
+        let own = acts().find_map(own).filter(|_| class.statements == 1);
+        let user = |act: &Act| matches!(act, Act::User(..));
+        let assigns = only(user) && class.pins.is_empty() && !class.is_excused;
+        let mixes = !assigns && acts().any(user);
+        if mixes && !class.is_lax {
+            pins = pins.and(Reasons::of(&[PinReason::UserVariable]));
         }
-        let asks_number = only(|act| *act == Act::ConnectionId);
+        let asks_number = matches!(own, Some(Own::Value(Value::ConnectionId, _)));
         let blind = Reasons::of(&[PinReason::Unclassified, PinReason::StatementTooLarge]);
         if class.asks.connection_id && !asks_number && !pins.has_any(blind) {
             pins = pins.and(Reasons::of(&[PinReason::SessionFunction]));
-        }
-        if class.calculates && !pins.has_any(blind) {
-            pins = pins.and(Reasons::of(&[PinReason::Diagnostics]));
         }
         let stains = |act: &Act| match act {
             Act::Variable(name, _) => name.starts_with("session_track"),
@@ -119,25 +175,39 @@ impl Judged {
         // Its OK doesn't tell which id it has made.
         let loads = acts().any(|act| *act == Act::Load);
         let ends = only(ends);
-        let asks_before = class.asks.row_count || class.asks.found_rows || class.asks.diagnostics;
+        let asks = class.asks;
+        let asks_rows = asks.row_count || asks.found_rows || asks.diagnostics;
+        // One that nobody understands isn't refused for what it may ask: it binds.
+        let clear = !pins.has_any(blind);
         Self {
             pins,
-            dirty: class.dirty,
+            dirty: class.dirty || mixes,
+            is_lax: class.is_lax,
+            is_excused: class.is_excused || class.is_lax && mixes,
             commits_alone: class.effects.from(State::Idle).may_commit,
             commits_inside: class.effects.from(State::Transaction).may_commit,
             writes: class.writes,
-            begins: !ends && !only(sets),
+            begins: !ends && !only(sets) && !assigns,
             ends,
             asks_id: class.asks.insert_id || class.dirty || loads,
-            // One that nobody understands isn't refused for what it may ask: it binds.
-            asks_before: asks_before && !pins.has_any(blind),
+            asks_rows: asks_rows && clear,
+            asks_list: (asks.warnings || asks.diagnostics) && clear,
+            asks_warnings: asks.warnings && !asks_rows,
+            after: class.after,
+            calculates: class.calculates,
             sets: only(sets),
+            assigns,
+            next_only: acts().any(|act| *act == Act::NextTransaction),
+            deed: acts().find_map(|act| match act {
+                Act::Deed(deed) => Some(*deed),
+                _ => None,
+            }),
             moves: only(|act| *act == Act::Use),
             stains: pins.has_any(blind) || acts().any(stains),
             switches: acts()
                 .any(|act| matches!(act, Act::Variable(name, _) if &**name == "autocommit")),
             kills: Kills::text(class),
-            asks_number,
+            own,
             // MariaDB prepares what loads, too.
             loads: loads || pins.has_any(blind.and(Reasons::of(&[PinReason::SqlPrepare]))),
         }
@@ -152,8 +222,11 @@ impl Judged {
         match kind {
             // The text is another command's.
             command::STMT_EXECUTE => Self {
+                calculates: false,
                 stains: false,
-                asks_before: false,
+                asks_rows: false,
+                asks_list: false,
+                asks_warnings: false,
                 dirty: false,
                 ..Self::unknown(PinReason::NamedStatement)
             },
@@ -164,7 +237,11 @@ impl Judged {
                 moves: true,
                 ..Self::harmless()
             },
-            _ => Self::harmless(),
+            command::PING | command::STATISTICS => Self::harmless(),
+            _ => Self {
+                after: After::Unsure,
+                ..Self::harmless()
+            },
         }
     }
 }
@@ -189,8 +266,9 @@ mod tests {
             ("select get_lock('a', 1)", PinReason::AdvisoryLock),
             ("SELECT @a := 1", PinReason::UserVariable),
             ("SELECT 1 INTO @a", PinReason::UserVariable),
-            ("SET @a = 1", PinReason::UserVariable),
-            ("SET TRANSACTION READ ONLY", PinReason::SessionSetting),
+            ("SET @a = 1 + 1", PinReason::UserVariable),
+            ("SET @a = 1, time_zone = 'SYSTEM'", PinReason::UserVariable),
+            ("SET @a = 1; SELECT 1", PinReason::UserVariable),
             (
                 "create temporary table t(a int)",
                 PinReason::TemporaryObject,
@@ -198,10 +276,6 @@ mod tests {
             ("SELECT 1; PREPARE a FROM 'b'", PinReason::SqlPrepare),
             ("/* x */ HANDLER t OPEN", PinReason::Handler),
             ("LOCK TABLES t READ", PinReason::LockedTables),
-            (
-                "SELECT SQL_CALC_FOUND_ROWS * FROM t",
-                PinReason::Diagnostics,
-            ),
             ("SELECT CONNECTION_ID(), 1", PinReason::SessionFunction),
         ] {
             assert!(judge(text).pins.has(reason), "{text} {:?}", judge(text));
@@ -213,6 +287,7 @@ mod tests {
             "INSERT INTO t VALUES (1, 'call me@home')",
             "SELECT CONNECTION_ID()",
             "SELECT @a",
+            "SET @a = 1, @b = 'x'",
         ] {
             assert!(judge(text).pins.is_empty(), "{text} {:?}", judge(text));
         }
@@ -260,10 +335,10 @@ mod tests {
             "SHOW COUNT(*) ERRORS",
             "SELECT @@warning_count",
         ] {
-            assert!(judge(text).asks_before, "{text}");
+            assert!(judge(text).asks_before(), "{text}");
         }
         for text in ["SELECT * FROM errors", "SHOW TABLES"] {
-            assert!(!judge(text).asks_before, "{text}");
+            assert!(!judge(text).asks_before(), "{text}");
         }
         assert!(judge("SELECT last_insert_id()").asks_id);
         assert!(judge("SELECT @@identity").asks_id);
@@ -307,6 +382,7 @@ mod tests {
         ] {
             assert_eq!(judge(text).kills, kills, "{text}");
         }
-        assert!(judge("select connection_id()").asks_number);
+        assert!(judge("select connection_id()").own.is_some());
+        assert!(judge("SELECT SQL_CALC_FOUND_ROWS * FROM t").calculates);
     }
 }

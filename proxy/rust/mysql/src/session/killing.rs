@@ -13,7 +13,7 @@ use crate::message::{frame, ok, status};
 use crate::statement::{Act, Class, Victim};
 use crate::texts::Fault;
 
-use super::{say, tell, texts, Session, ANSWER};
+use super::{tell, texts, Session, ANSWER};
 
 /// What a command kills.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,11 +78,11 @@ impl Session {
         let (number, whole) = match kills {
             Kills::Number { number, whole } => (number, whole),
             Kills::Other => {
-                say(texts::unsupported("KILL"), ANSWER, out);
+                self.says(texts::unsupported("KILL"), out);
                 return true;
             }
             Kills::Nobody => {
-                say(texts::malformed(), ANSWER, out);
+                self.says(texts::malformed(), out);
                 return true;
             }
         };
@@ -105,7 +105,7 @@ impl Session {
             true => Fault::new(1927, b"70100", "Connection was killed"),
             false => interrupted(),
         };
-        say(error, ANSWER, out);
+        self.says(error, out);
         if whole {
             self.close(CloseReason::Killed, out);
         }
@@ -118,6 +118,7 @@ impl Session {
         };
         let error = match outcome {
             Killed::Done => {
+                self.diagnostics.lose();
                 let ok = ok::Ok {
                     status: status & (LASTING | status::IN_TRANS | status::IN_TRANS_READONLY),
                     ..ok::Ok::default()
@@ -148,6 +149,6 @@ impl Session {
                  Its log says why",
             ),
         };
-        say(error, ANSWER, out);
+        self.says(error, out);
     }
 }

@@ -7,9 +7,9 @@
 
 use dbproxy_engine::{CloseReason, Outcome, Steps};
 
-use crate::link::{Link, Of};
+use crate::link::{Link, Of, Ours};
 
-use super::{say, texts, Session, ANSWER};
+use super::{say, texts, OneShot, Session, ANSWER};
 
 pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> Outcome {
     // With autocommit off, what was asked since stands in a transaction, whatever the server calls it.
@@ -37,9 +37,14 @@ pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> O
         return end(session, CloseReason::OutcomeUnknown);
     }
     // What it has set or inserted isn't known before it was asked for.
-    let asks = link.owed.iter().any(|owed| matches!(owed.of, Of::Ours(_)));
+    let mut ours = link.owed.iter().filter_map(|owed| match owed.of {
+        Of::Ours(ours) => Some(ours),
+        Of::Client(_) => None,
+    });
+    // Without its warnings it goes on.
+    let asks = ours.any(|ours| !matches!(ours, Ours::Warnings | Ours::Counts));
     let unsure = !open && (asks || link.inserted || link.collates);
-    if session.is_pinned() || unsure {
+    if session.is_pinned() || unsure || session.one_shot == OneShot::Set {
         say(texts::pinned_lost(), number, out);
         return end(session, CloseReason::PinnedBackendLost);
     }
@@ -48,6 +53,9 @@ pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> O
         session.swallowing = sending.remaining;
         session.swallows_on = sending.continues;
     }
+    session.calculated = false;
+    session.one_shot = OneShot::None;
+    session.diagnostics.lose();
     session.begun = false;
     session.told_open = false;
     if asked.is_some() {

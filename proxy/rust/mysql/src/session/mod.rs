@@ -2,15 +2,19 @@
 //!
 //! Driven by a worker through the [`Session`](dbproxy_engine::Session) trait. `alone` looks at the client's bytes
 //! while it holds no backend, `forward` while it does, `replies` at the backend's; `changes` keeps what the server
-//! reports of the session and says what of that its client is told, `replay` gives a backend what its client has,
-//! `killing` answers KILL, `own` asks it what it hasn't told, `lost` decides what a client is told when its backend is gone, `judge` what a
-//! command may do. What the server still owes is kept in the [`Link`], which outlives the client; here is
+//! reports of the session and says what of that its client is told, `diagnostics` what a statement has left for the
+//! client to ask, `variables` what it has set by name, `holdings` how much it has of what binds it. `replay` gives a
+//! backend what its client has, `killing` answers KILL, `own` asks a backend what it hasn't told, `lost` decides what a
+//! client is told when its backend is gone, `judge` what a command may do. What the server still owes is kept in the
+//! [`Link`], which outlives the client; here is
 //! what belongs to the client.
 
 mod alone;
 mod answers;
 mod changes;
+mod diagnostics;
 mod forward;
+mod holdings;
 pub(crate) mod judge;
 mod killing;
 mod lost;
@@ -18,6 +22,7 @@ mod own;
 mod replay;
 mod replies;
 mod texts;
+mod variables;
 
 #[cfg(test)]
 mod tests;
@@ -34,11 +39,23 @@ use crate::link::{traces, Leave, Link, Settings};
 use crate::login::{Former, MOST_FAILURES};
 use crate::message::capability::{Capabilities, MULTI_STATEMENTS};
 use crate::params::Params;
-use crate::statement::{Charset, Dialect, Memory};
+use crate::statement::{Charset, Dialect, Literal, Memory};
 use crate::texts::Fault;
+
+use diagnostics::Diagnostics;
+use holdings::Holdings;
+use variables::Variables;
 
 /// Its packets on the client's leg begin with that number.
 const ANSWER: u8 = 1;
+
+/// What is set for the next transaction only, and how far that has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum OneShot {
+    None,
+    Set,
+    Begun,
+}
 
 /// A logged-in client.
 #[derive(Debug)]
@@ -60,11 +77,22 @@ pub struct Session {
     traces: Traces,
     /// What it has set, of what is followed.
     settings: Arc<Settings>,
+    /// Its user variables, of what is followed; and what the command at hand makes of them.
+    variables: Variables,
+    assigns: Vec<(Arc<str>, Literal)>,
     /// What LAST_INSERT_ID() is for it.
     insert_id: u64,
     /// The backend at hand has that, or made another one for it.
     placed: bool,
     pins: Reasons,
+    /// How much of what binds it has.
+    holdings: Holdings,
+    /// What is set for its next transaction only.
+    one_shot: OneShot,
+    /// What the statement before has left.
+    diagnostics: Diagnostics,
+    /// How many rows the statement before had may be asked next.
+    calculated: bool,
     /// It is bound to the next backend that it gets: it asks for what doesn't outlast a hold.
     keeps: bool,
     /// With autocommit off: something was asked since the last transaction ended.
@@ -117,9 +145,15 @@ impl Session {
             traces: traces(handover.database.is_some()),
             database: handover.database.clone(),
             settings: Arc::default(),
+            variables: Variables::default(),
+            assigns: Vec::new(),
             insert_id: 0,
             placed: false,
             pins: Reasons::NONE,
+            holdings: Holdings::default(),
+            one_shot: OneShot::None,
+            diagnostics: Diagnostics::default(),
+            calculated: false,
             keeps: false,
             begun: false,
             told_open: false,
@@ -148,11 +182,11 @@ impl Session {
     }
 
     /// Whether it may log in again.
-    fn changes_user(&self, out: &mut Steps) -> bool {
+    fn changes_user(&mut self, out: &mut Steps) -> bool {
         let may = self.failures < MOST_FAILURES;
         match may {
             true => out.push(Step::LogInAgain),
-            false => say(texts::unknown_command(), ANSWER, out),
+            false => self.says(texts::unknown_command(), out),
         }
         may
     }
@@ -213,10 +247,15 @@ impl Session {
     fn starts_anew(&mut self, status: u16, out: &mut Steps) {
         self.status = status;
         self.settings = Arc::default();
+        self.variables = Variables::default();
         self.insert_id = 0;
         self.begun = false;
         self.told_open = false;
         self.keeps = false;
+        self.calculated = false;
+        self.diagnostics = Diagnostics::default();
+        self.holdings = Holdings::default();
+        self.one_shot = OneShot::None;
         if self.is_pinned() {
             self.pins = Reasons::NONE;
             out.push(Step::Note(Note::Unpinned(None)));
@@ -225,7 +264,8 @@ impl Session {
 
     /// Whether the backend can go back: nothing is owed, nothing is bound to it.
     fn may_release(&self, link: &Link) -> bool {
-        let bound = self.is_pinned() || self.fresh || self.begun;
+        let awaited = self.calculated || self.one_shot != OneShot::None;
+        let bound = self.is_pinned() || self.fresh || self.begun || awaited;
         link.settled() && !bound && !link.in_trans() && !link.has_cursor()
     }
 }
@@ -271,6 +311,7 @@ impl dbproxy_engine::Session for Session {
 
     fn attach(&mut self, link: &mut Link, out: &mut Steps) {
         self.fresh = true;
+        self.diagnostics.moves();
         self.placed = link.insert_id == Some(self.insert_id) && !link.is_soiled();
         self.replay(link, out);
     }

@@ -8,6 +8,7 @@ use crate::message::session_track::{self, Change};
 use crate::message::{command, ok};
 use crate::reply::Said;
 
+use super::diagnostics::{is_wide, COUNTS, WARNINGS};
 use super::judge::Judged;
 use super::{changes, Session};
 
@@ -20,13 +21,21 @@ const TELL_ID: &str = "SET last_insert_id = LAST_INSERT_ID()";
 
 impl Session {
     /// Asks the backend what it hasn't told, before it is let go; answers whether there is any such thing.
-    pub(super) fn asks_first(&self, link: &mut Link, out: &mut Steps) -> bool {
+    pub(super) fn asks_first(&mut self, link: &mut Link, out: &mut Steps) -> bool {
         let mut bytes = Vec::new();
+        if is_wide(&self.settings) {
+            self.diagnostics.moves();
+        }
+        let warnings = self.diagnostics.is_only_here();
         let unheard = std::mem::take(&mut link.unheard);
         let inserted = std::mem::take(&mut link.inserted);
         let collates = std::mem::take(&mut link.collates);
         let mariadb = link.is_mariadb();
         let mut ask = |why, sql: &str| link.ask(why, command::QUERY, sql.as_bytes(), &mut bytes);
+        if warnings {
+            ask(Ours::Warnings, WARNINGS);
+            ask(Ours::Counts, COUNTS);
+        }
         if unheard && !mariadb {
             ask(Ours::Changes, TELL_CHANGES);
         }
@@ -40,6 +49,7 @@ impl Session {
         if bytes.is_empty() {
             return false;
         }
+        self.diagnostics.is_overwritten();
         out.push(Step::Send(Leg::Server, Payload::Bytes(bytes)));
         true
     }
@@ -60,6 +70,12 @@ pub(super) fn said(
             }
             link.left(Leave::Indelible);
         }
+        // It has no such thing to tell, or no time.
+        (Ours::Warnings | Ours::Counts, Said::Error(_)) => {
+            if let Some(session) = session {
+                session.diagnostics.lose();
+            }
+        }
         (_, Said::Error(_)) => return Err(KillReason::ResetFailed),
         (Ours::Replay | Ours::Place, Said::Ok(ok, _)) => link.status = ok.status,
         (Ours::Reset, Said::Ok(ok, _)) => {
@@ -67,13 +83,16 @@ pub(super) fn said(
             let changes = session_track::parse(ok.changes.unwrap_or_default());
             link.heard(&changes.ok_or(KillReason::OutOfStep)?);
         }
-        (Ours::Changes, Said::Ok(ok, _)) => {
+        (Ours::Changes | Ours::Warnings | Ours::Counts, Said::Ok(ok, _)) => {
             changes::heard(session, link, &Judged::harmless(), ok, out)?;
         }
         (Ours::Collation, Said::Ok(ok, _)) => {
             changes::heard(session, link, &Judged::command(command::INIT_DB), ok, out)?;
         }
         (Ours::InsertId, Said::Ok(ok, _)) => insert_id(session, link, ok, out)?,
+        (Ours::Warnings | Ours::Counts, Said::Eof(end)) => {
+            changes::ended(session, link, &Judged::harmless(), *end, out);
+        }
         // An init query may have rows.
         (Ours::Reset, Said::Eof(_)) => {}
         _ => return Err(KillReason::OutOfStep),

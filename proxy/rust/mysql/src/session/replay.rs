@@ -1,4 +1,4 @@
-//! A backend that was checked out is given what its client has: its settings, its database.
+//! A backend that was checked out is given what its client has: its settings, its database, its variables.
 //!
 //! The request waits until that is there: a server runs the next command whatever became of the one before, and in
 //! another database or under other settings it means something else.
@@ -32,6 +32,10 @@ impl Session {
                 self.failed = Some(Fault::new(1105, b"HY000", error));
             }
             _ => {}
+        }
+        if let Some(sql) = self.variables.sql() {
+            link.ask(Ours::Replay, command::QUERY, &sql, &mut bytes);
+            link.has_variables = true;
         }
         let foreign = self.database.as_ref().is_some_and(|name| !name.is_ascii());
         if foreign {

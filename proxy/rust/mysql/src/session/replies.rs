@@ -66,7 +66,7 @@ pub(super) fn replies(
     };
     loop {
         let next = match link.partial {
-            Some(partial) => stream(session.is_some(), link, partial, &mut flow, out),
+            Some(partial) => stream(session.as_deref_mut(), link, partial, &mut flow, out),
             None if flow.rest().is_empty() => Next::NeedMore,
             None => packet(session.as_deref_mut(), link, &mut flow, out),
         };
@@ -96,7 +96,7 @@ pub(super) fn replies(
 
 /// Goes on with a packet that was looked at.
 fn stream(
-    to_client: bool,
+    session: Option<&mut Session>,
     link: &mut Link,
     mut partial: Partial,
     flow: &mut Flow<'_>,
@@ -104,9 +104,19 @@ fn stream(
 ) -> Next {
     let here = partial.remaining.min(flow.rest().len());
     partial.remaining -= here;
-    match partial.to_client && to_client {
-        true => flow.pass(here),
-        false => flow.drop(here, out),
+    match (partial.to_client, session) {
+        (true, Some(session)) => {
+            let bytes = flow.rest().get(..here).unwrap_or_default();
+            session.holdings.passes(bytes);
+            flow.pass(here);
+        }
+        (false, Some(session)) if link.tells_of_warnings() => {
+            session
+                .diagnostics
+                .hears(flow.rest().get(..here).unwrap_or_default());
+            flow.drop(here, out);
+        }
+        _ => flow.drop(here, out),
     }
     if partial.remaining > 0 {
         link.partial = Some(partial);
@@ -207,18 +217,32 @@ fn theirs(
                 .map(|session| session.told(link, ok, *tag));
             changes::heard(session.as_deref_mut(), link, judged, ok, out)?;
             settles(session.as_deref_mut(), link, request, ok, out);
+            if let (Some(session), true) = (session.as_deref_mut(), judged.assigns) {
+                session.assigned(ok.warnings == 0, link, out);
+            }
         }
         Said::Eof(end) => {
             told = session.as_deref().map(|session| session.told_end(*end));
             changes::ended(session.as_deref_mut(), link, judged, *end, out);
         }
-        Said::Error(report) => changes::failed(link, judged, report, out),
+        Said::Error(report) => {
+            changes::failed(link, judged, report, out);
+            if let (Some(session), true) = (session.as_deref_mut(), judged.assigns) {
+                session.assigned(false, link, out);
+            }
+        }
         Said::Prepared(_) | Said::Text => {}
     }
-    let Some(_) = session else {
+    let Some(session) = session else {
         flow.drop(total, out);
         return Ok(());
     };
+    let kind = request.command;
+    session
+        .diagnostics
+        .said(judged, kind, said, link.is_mariadb());
+    session.holdings.said(said);
+    session.one_shot = session.one_shot.after(judged, link);
     match told.flatten() {
         None => flow.pass(total),
         Some(payload) => {
@@ -298,11 +322,17 @@ fn unasked(rest: &[u8], out: &mut Steps) -> Next {
 }
 
 /// An answer is over: whether the backend is let go, and how.
-fn ended(session: Option<&mut Session>, link: &mut Link, out: &mut Steps) -> Option<Release> {
+fn ended(mut session: Option<&mut Session>, link: &mut Link, out: &mut Steps) -> Option<Release> {
     link.reply = None;
     let owed = link.owed.pop_front();
-    let theirs = owed.is_some_and(|owed| matches!(owed.of, Of::Client(_)));
+    let of = owed.map(|owed| owed.of);
+    let theirs = matches!(of, Some(Of::Client(_)));
     link.answered += u64::from(theirs);
+    match (session.as_deref_mut(), of) {
+        (Some(session), Some(Of::Ours(why))) => session.diagnostics.heard(why, &session.settings),
+        (Some(session), Some(Of::Client(request))) => session.unbinds(&request.judged, out),
+        _ => {}
+    }
     if !link.settled() {
         return None;
     }

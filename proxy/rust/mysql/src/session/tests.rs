@@ -1,6 +1,7 @@
 //! The rules of a session, by what MySQL 8.0.31 and MariaDB 10.11.19 answer.
 
 mod again;
+mod diagnosing;
 mod holding;
 mod kills;
 mod left_over;
@@ -8,5 +9,6 @@ mod losing;
 mod pair;
 mod pieces;
 mod telling;
+mod unbinding;
 
 use super::*;

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use dbproxy_engine::PinReason;
+
 /// A literal that a user variable is set to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Literal {
@@ -81,8 +83,56 @@ pub enum Act {
     Role,
     /// `SHOW WARNINGS` and the like, and nothing else in the text.
     Show(Shown),
-    /// `SELECT CONNECTION_ID()`, and nothing else in the text.
+    /// `SELECT CONNECTION_ID()` and the like, and nothing else in the text.
+    Value(Value, Written),
+    /// The whole text takes something that binds the session, or frees it.
+    Deed(Deed),
+}
+
+/// What binds a session is taken or freed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Deed {
+    /// One more of it, if the statement is done.
+    Takes(PinReason),
+    /// So much of it.
+    Frees(PinReason, Freed),
+}
+
+/// How much.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Freed {
+    /// All that is counted.
+    All,
+    /// All, whatever it is.
+    Whatever,
+    /// So many.
+    So(u16),
+    /// One, if the server reports a change.
+    IfChanged,
+    /// One, if the value is 1.
+    IfOne,
+}
+
+/// What is selected that the proxy knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Value {
+    /// `CONNECTION_ID()`.
     ConnectionId,
+    /// `ROW_COUNT()`.
+    RowCount,
+    /// `@@warning_count`.
+    WarningCount,
+    /// `@@error_count`.
+    ErrorCount,
+}
+
+/// Where in the text it is written, which is what servers call its column.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Written {
+    /// Its first byte.
+    pub from: u32,
+    /// Behind its last one.
+    pub to: u32,
 }
 
 /// What is shown of the statement before.

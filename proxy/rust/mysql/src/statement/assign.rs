@@ -55,6 +55,8 @@ pub(super) struct Assigner<'a, 'c> {
     /// What it does, in order.
     pub(super) acts: Vec<Act>,
     pub(super) kind: Kind,
+    /// A table may be used.
+    pub(super) may_read: bool,
     /// What follows may be cut into tokens otherwise.
     pub(super) shifts: bool,
     /// What follows may be of another grammar, which only MariaDB has.
@@ -71,6 +73,7 @@ impl<'a, 'c> Assigner<'a, 'c> {
             scan: Scan::new(Kind::Read, b"set", lexer.dialect),
             acts: Vec::new(),
             kind: Kind::Neutral,
+            may_read: false,
             shifts: false,
             regrammars: false,
             scope: Scope::Plain,
@@ -88,6 +91,7 @@ impl<'a, 'c> Assigner<'a, 'c> {
         }
         self.regrammars &= self.tokens.lexer.dialect.is_mariadb();
         self.scan.end();
+        self.may_read = self.scan.sources.reading;
         self.class.asks.hidden |= self.scan.sources.foreign;
         self.scan.writes || self.scan.sources.foreign
     }

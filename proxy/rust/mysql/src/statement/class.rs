@@ -24,7 +24,9 @@ pub struct Asks {
     pub row_count: bool,
     /// `FOUND_ROWS()`.
     pub found_rows: bool,
-    /// `SHOW WARNINGS`, `GET DIAGNOSTICS`, `@@warning_count` and the like, `SHOW PROFILE`.
+    /// `SHOW WARNINGS`, `SHOW ERRORS`, `@@warning_count` and the like.
+    pub warnings: bool,
+    /// `GET DIAGNOSTICS`, `SHOW PROFILE`.
     pub diagnostics: bool,
     /// MariaDB's `LASTVAL`, `PREVIOUS VALUE FOR`.
     pub sequences: bool,
@@ -34,6 +36,20 @@ pub struct Asks {
     pub user_variables: bool,
     /// Any of these and more, in code of the database's that nobody sees here: routines, triggers, views.
     pub hidden: bool,
+}
+
+/// What a text that has no warning and no error leaves of those of the statement before.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub enum After {
+    /// None.
+    Cleared,
+    /// All.
+    Kept,
+    /// All or none.
+    #[default]
+    Unsure,
+    /// What happened inside of it isn't told.
+    Any,
 }
 
 /// What a text means.
@@ -58,6 +74,12 @@ pub struct Class {
     pub asks: Asks,
     /// `SQL_CALC_FOUND_ROWS`: the next statement may ask how many there were.
     pub calculates: bool,
+    /// By the operator's rules what it sets doesn't bind where it can't be followed.
+    pub is_lax: bool,
+    /// It would have.
+    pub is_excused: bool,
+    /// What becomes of warnings.
+    pub after: After,
     /// What it does to the session's state.
     pub acts: Acts,
 }
@@ -77,6 +99,7 @@ impl Class {
                 insert_id: true,
                 row_count: true,
                 found_rows: true,
+                warnings: true,
                 diagnostics: true,
                 sequences: true,
                 connection_id: true,
@@ -84,6 +107,9 @@ impl Class {
                 hidden: true,
             },
             calculates: true,
+            is_lax: false,
+            is_excused: false,
+            after: After::Any,
             acts: None,
         }
     }
@@ -91,7 +117,9 @@ impl Class {
     /// What an operator's rules make of it. `length`: that of the text.
     pub(super) fn under(mut self, rules: Rules, length: usize) -> Self {
         let settings = Reasons::of(&[PinReason::SessionSetting, PinReason::UserVariable]);
-        if rules.excludes_settings && self.pins.has_any(settings) {
+        self.is_lax = rules.excludes_settings;
+        if self.is_lax && self.pins.has_any(settings) {
+            self.is_excused = true;
             self.pins = self.pins.without(settings);
             self.pin = self.pins.iter().next();
             self.dirty = true;

@@ -2,9 +2,10 @@
 
 use dbproxy_engine::PinReason;
 
-use super::act::{Act, Script};
+use super::act::{Act, Deed, Freed, Script, Value, Written};
+use super::after::Seen;
 use super::assign::Assigner;
-use super::class::{Class, Kind};
+use super::class::{After, Class, Kind};
 use super::dialect::{Charset, Dialect};
 use super::effects::Effects;
 use super::lexer::{Lexer, Token};
@@ -21,6 +22,7 @@ pub fn classify(text: &[u8], dialect: Dialect) -> Class {
         class: Class::default(),
         acts: Vec::new(),
         unknown: None,
+        seen: Seen::default(),
     };
     while classifier.statement() {}
     if classifier.lexer.unsure() {
@@ -32,11 +34,15 @@ pub fn classify(text: &[u8], dialect: Dialect) -> Class {
     let mut acts = classifier.acts;
     if classifier.class.statements > 1 {
         // Only of a text by itself is it known what its answer would be.
-        acts.retain(|(_, act)| !matches!(act, Act::Show(_) | Act::ConnectionId));
+        acts.retain(|(_, act)| !matches!(act, Act::Show(_) | Act::Value(..) | Act::Deed(_)));
     }
+    let class = classifier.class;
+    let told =
+        class.statements == 1 && class.pins.is_empty() && !class.dirty && !class.asks.sequences;
     Class {
         acts: (!acts.is_empty()).then(|| Script { acts: acts.into() }.into()),
-        ..classifier.class
+        after: if told { class.after } else { After::Any },
+        ..class
     }
 }
 
@@ -56,6 +62,8 @@ pub(super) struct Classifier<'a> {
     pub(super) acts: Vec<(u16, Act)>,
     /// The rest of the text can't be told from what was read.
     pub(super) unknown: Option<PinReason>,
+    /// Of the statement at hand.
+    pub(super) seen: Seen,
 }
 
 impl<'a> Classifier<'a> {
@@ -72,9 +80,13 @@ impl<'a> Classifier<'a> {
                 Some(_) => break b"",
             }
         };
-        self.connection_id(lead);
+        self.seen = Seen::default();
+        self.value(lead);
+        self.locks(lead);
+        let first = lead;
         let (lead, shown) = self.explained(lead);
-        let more = if is(lead, &["set"]) && !enclosed && !shown {
+        self.seen.explained = shown || lead != first;
+        let (more, kind) = if is(lead, &["set"]) && !enclosed && !shown {
             self.assign()
         } else {
             let queries = ["select", "with", "values", "table"];
@@ -82,8 +94,10 @@ impl<'a> Classifier<'a> {
                 true => self.unclassified(),
                 false => self.kind(lead),
             };
-            self.body(kind, lead, shown)
+            (self.body(kind, lead, shown), kind)
         };
+        let mariadb = self.lexer.dialect.is_mariadb();
+        self.class.after = After::of(self.seen, lead, kind, mariadb);
         self.class.statements = self.class.statements.saturating_add(1);
         more && self.unknown.is_none()
     }
@@ -92,16 +106,38 @@ impl<'a> Classifier<'a> {
         self.acts.push((self.class.statements, act));
     }
 
-    /// `SELECT CONNECTION_ID()` and nothing else.
-    fn connection_id(&mut self, lead: &[u8]) {
+    /// `SELECT CONNECTION_ID()` and the like, and nothing else.
+    fn value(&mut self, lead: &[u8]) {
         let mut tokens = Tokens::of(&self.lexer);
-        let alone = is(lead, &["select"])
-            && tokens.word(&["connection_id"])
-            && tokens.token(Token::Open)
-            && tokens.token(Token::Close)
-            && tokens.end();
-        if alone {
-            self.act(Act::ConnectionId);
+        let (from, _) = tokens.lexer.range();
+        let value = is(lead, &["select"])
+            .then(|| function(&mut tokens).or_else(|| variable(&mut tokens)))
+            .flatten();
+        let Some((value, to)) = value.filter(|_| tokens.end()) else {
+            return;
+        };
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_@.() ".contains(byte);
+        let written = self.lexer.text.get(from..to).unwrap_or_default();
+        let range = (u32::try_from(from), u32::try_from(to));
+        if let ((Ok(from), Ok(to)), true) = (range, written.iter().all(plain)) {
+            self.act(Act::Value(value, Written { from, to }));
+        }
+    }
+
+    /// `SELECT GET_LOCK('a', 1)` and the like, and nothing else.
+    fn locks(&mut self, lead: &[u8]) {
+        let mut tokens = Tokens::of(&self.lexer);
+        let reason = PinReason::AdvisoryLock;
+        let shows = is(lead, &["select"]);
+        let deed = match () {
+            () if !shows && !is(lead, &["do"]) => return,
+            () if tokens.word(&["get_lock"]) => Deed::Takes(reason),
+            () if tokens.word(&["release_all_locks"]) => Deed::Frees(reason, Freed::Whatever),
+            () if shows && tokens.word(&["release_lock"]) => Deed::Frees(reason, Freed::IfOne),
+            () => return,
+        };
+        if tokens.call_of_literals() && tokens.alias() && tokens.end() {
+            self.act(Act::Deed(deed));
         }
     }
 
@@ -145,11 +181,12 @@ impl<'a> Classifier<'a> {
     }
 
     /// SET; answers whether a semicolon ended it.
-    fn assign(&mut self) -> bool {
+    fn assign(&mut self) -> (bool, Kind) {
         let mut assigner = Assigner::new(&self.lexer, &mut self.class);
         let writes = assigner.read();
         let (kind, acts) = (assigner.kind, std::mem::take(&mut assigner.acts));
         let (shifts, regrammars) = (assigner.shifts, assigner.regrammars);
+        self.seen.may_read = assigner.may_read;
         let next = assigner.tokens.next;
         self.lexer = assigner.tokens.lexer;
         acts.into_iter().for_each(|act| self.act(act));
@@ -157,7 +194,7 @@ impl<'a> Classifier<'a> {
         if shifts {
             self.shifts(regrammars);
         }
-        next == Some(Token::Semicolon)
+        (next == Some(Token::Semicolon), kind)
     }
 
     /// MariaDB's `SET STATEMENT a = b FOR …`, which is undone behind that. Skips to the statement.
@@ -206,8 +243,15 @@ impl<'a> Classifier<'a> {
             scan.token(token, &mut self.class);
         }
         scan.end();
+        if scan.selects || self.class.asks.hidden {
+            // A function of the user's may take some as well.
+            let takes = |act: &Act| matches!(act, Act::Deed(Deed::Takes(_)));
+            self.acts.retain(|(_, act)| !takes(act));
+        }
         // What is shown of a table isn't read from it.
         let reads = scan.sources.foreign && (!shown || scan.selects);
+        self.seen.reads = scan.reads;
+        self.seen.may_read = scan.sources.reading;
         self.conclude(kind, scan.writes, reads);
         if is(lead, &["call", "execute"]) {
             self.shifts(false);
@@ -233,5 +277,41 @@ impl<'a> Classifier<'a> {
         self.class.effects = self.class.effects.then(&effects);
         self.class.writes |= changes;
         self.class.asks.hidden |= reads || matches!(kind, Kind::Write | Kind::Unknown);
+    }
+}
+
+/// A function of the session's without arguments, and where it ends.
+fn function(tokens: &mut Tokens<'_>) -> Option<(Value, usize)> {
+    let value = match () {
+        () if tokens.word(&["connection_id"]) => Value::ConnectionId,
+        () if tokens.word(&["row_count"]) => Value::RowCount,
+        () => return None,
+    };
+    let open = tokens.token(Token::Open);
+    let (_, to) = tokens.lexer.range();
+    (open && tokens.token(Token::Close)).then_some((value, to))
+}
+
+/// `@@warning_count`, `@@session.warning_count`, and where it ends.
+fn variable(tokens: &mut Tokens<'_>) -> Option<(Value, usize)> {
+    if !tokens.token(Token::System) {
+        return None;
+    }
+    let (mut name, mut to) = (tokens.next, tokens.lexer.range().1);
+    tokens.step();
+    if matches!(name, Some(Token::Name(scope)) if is(scope, &["session"])) {
+        if !tokens.token(Token::Dot) {
+            return None;
+        }
+        (name, to) = (tokens.next, tokens.lexer.range().1);
+        tokens.step();
+    }
+    let Some(Token::Word(name) | Token::Name(name)) = name else {
+        return None;
+    };
+    match () {
+        () if is(name, &["warning_count"]) => Some((Value::WarningCount, to)),
+        () if is(name, &["error_count"]) => Some((Value::ErrorCount, to)),
+        () => None,
     }
 }

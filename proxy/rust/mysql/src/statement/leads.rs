@@ -2,7 +2,7 @@
 
 use dbproxy_engine::PinReason;
 
-use super::act::{Act, Ending, Shown, Victim};
+use super::act::{Act, Deed, Ending, Freed, Shown, Victim};
 use super::class::Kind;
 use super::classify::Classifier;
 use super::lexer::Token;
@@ -42,7 +42,12 @@ impl Classifier<'_> {
             b"use" => self.acting(Act::Use, Kind::Neutral),
             b"flush" => self.flush(tokens),
             b"lock" => self.lock(tokens),
-            b"unlock" => self.ending(PinReason::LockedTables, Kind::Settle),
+            b"unlock" => {
+                if tokens.word(&["tables", "table"]) && tokens.end() {
+                    self.frees(PinReason::LockedTables, Freed::All);
+                }
+                self.ending(PinReason::LockedTables, Kind::Settle)
+            }
             b"backup" => {
                 self.class.ends(PinReason::LockedTables);
                 self.pinning(PinReason::LockedTables, Kind::Define)
@@ -53,6 +58,7 @@ impl Classifier<'_> {
             b"call" => self.call(),
             b"get" => {
                 self.class.asks.diagnostics = true;
+                self.seen.diagnoses = true;
                 Kind::Neutral
             }
             b"signal" | b"resignal" => Kind::Neutral,
@@ -84,6 +90,14 @@ impl Classifier<'_> {
         kind
     }
 
+    fn takes(&mut self, reason: PinReason) {
+        self.act(Act::Deed(Deed::Takes(reason)));
+    }
+
+    fn frees(&mut self, reason: PinReason, freed: Freed) {
+        self.act(Act::Deed(Deed::Frees(reason, freed)));
+    }
+
     fn acting(&mut self, act: Act, kind: Kind) -> Kind {
         self.act(act);
         kind
@@ -97,7 +111,9 @@ impl Classifier<'_> {
         }
         let warnings = tokens.is(&["warnings"]);
         let of_the_last = warnings || tokens.is(&["errors"]);
-        self.class.asks.diagnostics |= of_the_last || tokens.is(&["profile", "profiles"]);
+        self.class.asks.warnings |= of_the_last;
+        self.class.asks.diagnostics |= tokens.is(&["profile", "profiles"]);
+        self.seen.diagnoses = of_the_last;
         if of_the_last {
             tokens.step();
             self.act(Act::Show(match (counts, warnings) {
@@ -117,7 +133,11 @@ impl Classifier<'_> {
                 Some(Token::Word(word)) if is(word, &ROUTINES) => return self.routine(),
                 Some(Token::Word(word)) if is(word, &["temporary"]) => {
                     tokens.step();
-                    return self.pinning(PinReason::TemporaryObject, temporary(&tokens));
+                    let kind = temporary(&tokens);
+                    if tokens.word(&["table"]) && !tokens.is(&["if"]) {
+                        self.takes(PinReason::TemporaryObject);
+                    }
+                    return self.pinning(PinReason::TemporaryObject, kind);
                 }
                 Some(Token::Word(word)) if is(word, &["user", "role"]) => {
                     return self.acting(Act::Account, Kind::Define);
@@ -159,7 +179,11 @@ impl Classifier<'_> {
         match () {
             () if tokens.is(&["prepare"]) => self.ending(PinReason::SqlPrepare, Kind::Neutral),
             () if tokens.word(&["temporary"]) => {
-                self.ending(PinReason::TemporaryObject, temporary(&tokens))
+                let kind = temporary(&tokens);
+                if let Some(freed) = dropped(&mut tokens) {
+                    self.frees(PinReason::TemporaryObject, freed);
+                }
+                self.ending(PinReason::TemporaryObject, kind)
             }
             () if tokens.is(&["user", "role"]) => self.acting(Act::Account, Kind::Define),
             () => self.ending(PinReason::TemporaryObject, Kind::Define),
@@ -204,6 +228,9 @@ impl Classifier<'_> {
     }
 
     fn lock(&mut self, tokens: Tokens<'_>) -> Kind {
+        if tokens.is(&["tables", "table"]) {
+            self.takes(PinReason::LockedTables);
+        }
         match tokens.is(&["instance"]) {
             true => self.pinning(PinReason::LockedTables, Kind::Neutral),
             false => self.pinning(PinReason::LockedTables, Kind::Settle),
@@ -217,9 +244,17 @@ impl Classifier<'_> {
             let _ = tokens.name();
         }
         match () {
-            () if tokens.is(&["close"]) => self.ending(PinReason::Handler, Kind::Neutral),
+            () if tokens.is(&["close"]) => {
+                self.frees(PinReason::Handler, Freed::So(1));
+                self.ending(PinReason::Handler, Kind::Neutral)
+            }
             () if tokens.is(&["read"]) && name.is_some() => Kind::Read,
-            () => self.pinning(PinReason::Handler, Kind::Neutral),
+            () => {
+                if tokens.is(&["open"]) {
+                    self.takes(PinReason::Handler);
+                }
+                self.pinning(PinReason::Handler, Kind::Neutral)
+            }
         }
     }
 
@@ -227,6 +262,7 @@ impl Classifier<'_> {
         match () {
             () if tokens.is(&["recover"]) => Kind::Read,
             () if tokens.is(&["commit", "rollback"]) => {
+                self.frees(PinReason::XaTransaction, Freed::Whatever);
                 self.ending(PinReason::XaTransaction, Kind::Unknown)
             }
             () => self.pinning(PinReason::XaTransaction, Kind::Unknown),
@@ -256,6 +292,32 @@ impl Classifier<'_> {
         };
         let number = tokens.whole().filter(|_| tokens.end());
         self.acting(Act::Kill(victim, number), Kind::Neutral)
+    }
+}
+
+/// `TABLE [IF EXISTS] a, b`: how many tables are dropped, if all are.
+fn dropped(tokens: &mut Tokens<'_>) -> Option<Freed> {
+    if !tokens.word(&["table", "tables"]) {
+        return None;
+    }
+    let doubts = tokens.words(&["if", "exists"]);
+    let mut many = 0_u16;
+    loop {
+        tokens.name()?;
+        while tokens.token(Token::Dot) {
+            tokens.name()?;
+        }
+        many = many.checked_add(1)?;
+        if !tokens.token(Token::Comma) {
+            break;
+        }
+    }
+    tokens.word(&["restrict", "cascade"]);
+    match (doubts, many) {
+        _ if !tokens.end() => None,
+        (false, many) => Some(Freed::So(many)),
+        (true, 1) => Some(Freed::IfChanged),
+        (true, _) => None,
     }
 }
 

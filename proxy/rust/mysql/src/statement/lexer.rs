@@ -85,6 +85,11 @@ impl<'a> Lexer<'a> {
         self.text.get(self.at + ahead).copied()
     }
 
+    /// Where the last token begins, and where it ends.
+    pub(super) fn range(&self) -> (usize, usize) {
+        (self.began, self.at)
+    }
+
     /// What stands behind the last token.
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.text.get(self.at..).unwrap_or_default()

@@ -10,6 +10,7 @@
 //! What is said here of the servers was asked of MySQL 8.0.31 and MariaDB 10.11.
 
 mod act;
+mod after;
 mod assign;
 mod class;
 mod classify;
@@ -28,8 +29,8 @@ mod syntax;
 mod tests;
 mod tokens;
 
-pub use act::{Act, Acts, Ending, Literal, Script, Shown, Victim};
-pub use class::{Asks, Class, ENDS};
+pub use act::{Act, Acts, Deed, Ending, Freed, Literal, Script, Shown, Value, Victim, Written};
+pub use class::{After, Asks, Class, ENDS};
 pub use classify::classify;
 pub use dialect::{Charset, Dialect};
 pub use digest::digest;

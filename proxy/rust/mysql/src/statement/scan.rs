@@ -59,6 +59,10 @@ pub(super) struct Scan<'a> {
     variable: bool,
     /// The parenthesis of LAST_INSERT_ID was the last token.
     insert_id: bool,
+    /// So many parentheses are open.
+    depth: i32,
+    /// A table is read, for certain: `EXTRACT(YEAR FROM a)` reads none.
+    pub reads: bool,
 }
 
 impl<'a> Scan<'a> {
@@ -78,6 +82,8 @@ impl<'a> Scan<'a> {
             qualified: false,
             variable: false,
             insert_id: false,
+            depth: 0,
+            reads: false,
         }
     }
 
@@ -87,11 +93,19 @@ impl<'a> Scan<'a> {
         }
         match token {
             Token::Word(word) => {
+                self.reads |= self.depth == 0 && self.after(&["from"]) && !is(word, &["dual"]);
                 self.name(word, class);
                 self.word(word, class);
             }
-            Token::Name(name) => self.name(name, class),
-            Token::Open => self.open(class),
+            Token::Name(name) => {
+                self.reads |= self.depth == 0 && self.after(&["from"]);
+                self.name(name, class);
+            }
+            Token::Open => {
+                self.depth += 1;
+                self.open(class);
+            }
+            Token::Close => self.depth -= 1,
             Token::User(_) => {
                 class.asks.user_variables = true;
                 if self.assigns || self.after(&["into"]) {
@@ -238,7 +252,7 @@ fn system_variable(name: &[u8], class: &mut Class) {
     let asks = &mut class.asks;
     match Lower::of(name).as_bytes() {
         b"identity" | b"last_insert_id" => asks.insert_id = true,
-        b"warning_count" | b"error_count" => asks.diagnostics = true,
+        b"warning_count" | b"error_count" => asks.warnings = true,
         b"pseudo_thread_id" => asks.connection_id = true,
         _ => {}
     }

@@ -13,7 +13,7 @@ pub(super) struct Sources {
     /// A table outside of the server's own databases is read.
     pub foreign: bool,
     /// FROM or its like was seen.
-    reading: bool,
+    pub reading: bool,
     /// A table's name may come next.
     expected: bool,
     /// A name whose end isn't known yet: whether a database of the server's stands before its last part, and

@@ -75,6 +75,28 @@ impl<'a> Tokens<'a> {
             .then(|| digits.parse().ok())?
     }
 
+    /// The arguments of a call, which call nothing themselves.
+    pub(super) fn call_of_literals(&mut self) -> bool {
+        let open = self.token(Token::Open);
+        while matches!(
+            self.next,
+            Some(Token::Literal | Token::Comma | Token::User(_) | Token::Other)
+        ) {
+            self.step();
+        }
+        open && self.token(Token::Close)
+    }
+
+    /// What a column is called, if that is said.
+    pub(super) fn alias(&mut self) -> bool {
+        let said = self.word(&["as"]);
+        let named = matches!(self.next, Some(Token::Word(_) | Token::Name(_)));
+        if named {
+            self.step();
+        }
+        named || !said
+    }
+
     /// To the end of the statement.
     pub(super) fn skip_statement(&mut self) {
         while !self.end() {

@@ -29,6 +29,7 @@ pub struct Pair {
     pub kills: Vec<Kill>,
     /// It logs in again.
     pub again: bool,
+    pub rules: Rules,
     client_in: Vec<u8>,
     server_in: Vec<u8>,
 }
@@ -133,6 +134,7 @@ impl Pair {
             notes: Vec::new(),
             kills: Vec::new(),
             again: false,
+            rules: Rules::default(),
             client_in: Vec::new(),
             server_in: Vec::new(),
         }
@@ -218,6 +220,7 @@ impl Pair {
                 let mut steps = Steps::new();
                 let input = std::mem::take(&mut self.client_in);
                 let mut memory = Memory::default();
+                Session::rule(&mut memory, self.rules);
                 let link = self.link.as_mut();
                 let used = self
                     .session

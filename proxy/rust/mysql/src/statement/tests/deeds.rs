@@ -1,6 +1,6 @@
 //! What a text does, asks, and may commit.
 
-use super::super::{Ending, Shown, Victim};
+use super::super::{After, Deed, Ending, Freed, Shown, Value, Victim, Written};
 use super::*;
 
 #[test]
@@ -147,9 +147,13 @@ fn who_asks_for_what_was_left_is_known() {
     for sql in [
         "SHOW WARNINGS",
         "SHOW COUNT(*) ERRORS",
-        "GET CURRENT DIAGNOSTICS CONDITION 1 @a = MESSAGE_TEXT",
         "SELECT @@warning_count",
         "SELECT @@session . error_count",
+    ] {
+        assert!(class(sql).asks.warnings, "{sql}");
+    }
+    for sql in [
+        "GET CURRENT DIAGNOSTICS CONDITION 1 @a = MESSAGE_TEXT",
         "SHOW PROFILE",
     ] {
         assert!(class(sql).asks.diagnostics, "{sql}");
@@ -169,11 +173,27 @@ fn who_asks_for_what_was_left_is_known() {
     assert_eq!(class("SET @a = 1").asks, class("SELECT 1").asks);
 }
 
+fn value(value: Value, from: u32, to: u32) -> Act {
+    Act::Value(value, Written { from, to })
+}
+
 #[test]
 fn what_the_proxy_may_answer_itself_is_told_if_it_stands_alone() {
     for (sql, act) in [
-        ("SELECT CONNECTION_ID()", Act::ConnectionId),
-        ("select connection_id ( ) ;", Act::ConnectionId),
+        ("SELECT CONNECTION_ID()", value(Value::ConnectionId, 7, 22)),
+        (
+            "select connection_id ( ) ;",
+            value(Value::ConnectionId, 7, 24),
+        ),
+        ("SELECT /* x */ row_count()", value(Value::RowCount, 15, 26)),
+        (
+            "SELECT @@warning_count -- x",
+            value(Value::WarningCount, 7, 22),
+        ),
+        (
+            "select @@session.ERROR_COUNT;",
+            value(Value::ErrorCount, 7, 28),
+        ),
         ("SHOW WARNINGS", Act::Show(Shown::Warnings)),
         ("SHOW ERRORS", Act::Show(Shown::Errors)),
         ("show count(*) warnings", Act::Show(Shown::CountOfWarnings)),
@@ -234,4 +254,91 @@ fn statements_are_counted_and_their_deeds_numbered() {
     assert_eq!(class.statements, 3);
     let acts: Vec<_> = class.acts.as_ref().unwrap().acts.to_vec();
     assert_eq!(acts, [(1, Act::Use), (2, Act::Commit(Ending::default()))]);
+}
+
+/// As seen on both servers.
+#[test]
+fn what_becomes_of_warnings_is_known() {
+    for (sql, mysql, mariadb) in [
+        ("SHOW WARNINGS", After::Kept, After::Kept),
+        ("SHOW COUNT(*) ERRORS", After::Kept, After::Kept),
+        ("SELECT 1", After::Cleared, After::Kept),
+        ("SELECT @@warning_count", After::Cleared, After::Kept),
+        ("BEGIN", After::Cleared, After::Kept),
+        ("SET time_zone = 'SYSTEM'", After::Cleared, After::Kept),
+        ("INSERT INTO t VALUES (1)", After::Cleared, After::Cleared),
+        ("SELECT a FROM t", After::Cleared, After::Cleared),
+        ("SELECT 1 FROM DUAL", After::Cleared, After::Unsure),
+        ("SELECT EXTRACT(YEAR FROM a)", After::Cleared, After::Unsure),
+        ("EXPLAIN SELECT a FROM t", After::Cleared, After::Unsure),
+        ("SHOW TABLES", After::Cleared, After::Unsure),
+        ("CREATE TABLE t (a INT)", After::Cleared, After::Unsure),
+        ("CALL p()", After::Any, After::Any),
+        ("SELECT f()", After::Any, After::Any),
+        ("SELECT 1; SELECT 2", After::Any, After::Any),
+    ] {
+        assert_eq!(on_mysql(sql).after, mysql, "{sql}");
+        assert_eq!(on_mariadb(sql).after, mariadb, "{sql}");
+    }
+}
+
+#[test]
+fn what_takes_or_frees_what_binds_is_counted_where_it_stands_alone() {
+    use dbproxy_engine::PinReason::*;
+    for (sql, deed) in [
+        ("LOCK TABLES t READ", Deed::Takes(LockedTables)),
+        ("UNLOCK TABLES;", Deed::Frees(LockedTables, Freed::All)),
+        ("SELECT GET_LOCK('a', -1)", Deed::Takes(AdvisoryLock)),
+        ("DO get_lock(@a, 1)", Deed::Takes(AdvisoryLock)),
+        ("SELECT GET_LOCK('a', 1) AS b", Deed::Takes(AdvisoryLock)),
+        (
+            "SELECT RELEASE_LOCK('a') b",
+            Deed::Frees(AdvisoryLock, Freed::IfOne),
+        ),
+        (
+            "SELECT RELEASE_ALL_LOCKS()",
+            Deed::Frees(AdvisoryLock, Freed::Whatever),
+        ),
+        (
+            "CREATE TEMPORARY TABLE t (a INT)",
+            Deed::Takes(TemporaryObject),
+        ),
+        (
+            "DROP TEMPORARY TABLE a, b.c",
+            Deed::Frees(TemporaryObject, Freed::So(2)),
+        ),
+        (
+            "DROP TEMPORARY TABLE IF EXISTS a",
+            Deed::Frees(TemporaryObject, Freed::IfChanged),
+        ),
+        ("HANDLER t OPEN AS u", Deed::Takes(Handler)),
+        ("HANDLER d.t CLOSE", Deed::Frees(Handler, Freed::So(1))),
+        (
+            "XA COMMIT 'a' ONE PHASE",
+            Deed::Frees(XaTransaction, Freed::Whatever),
+        ),
+    ] {
+        assert_eq!(acts(&class(sql)), [Act::Deed(deed)], "{sql}");
+    }
+    for sql in [
+        "SELECT GET_LOCK('a', 1), GET_LOCK('b', 1)",
+        "SELECT GET_LOCK(CONCAT('a', f()), 1)",
+        "SELECT GET_LOCK('a', 1) FROM t",
+        "SELECT GET_LOCK('a', 1) WHERE 1",
+        "SELECT 1 + RELEASE_LOCK('a')",
+        "DO RELEASE_LOCK('a')",
+        "SELECT GET_LOCK('a', 1); SELECT 1",
+        "LOCK INSTANCE FOR BACKUP",
+        "UNLOCK INSTANCE",
+        "FLUSH TABLES WITH READ LOCK",
+        "CREATE TEMPORARY TABLE IF NOT EXISTS t (a INT)",
+        "CREATE TEMPORARY TABLE t SELECT f()",
+        "CREATE TEMPORARY TABLE t SELECT * FROM v",
+        "DROP TEMPORARY TABLE IF EXISTS a, b",
+        "DROP TABLE a",
+        "HANDLER t READ FIRST",
+        "XA PREPARE 'a'",
+    ] {
+        assert_eq!(acts(&class(sql)), [], "{sql}");
+    }
 }
