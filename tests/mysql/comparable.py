@@ -73,9 +73,8 @@ def comparable(told: Packet, command: int, spoken: Spoken) -> Packet:
             payload = payload[:1] + bytes(2) + payload[3:]
     elif kind in ("ok", "end") and spoken.reports(payload):
         payload = without_its_own(payload, is_late=spoken.is_late)
-    if kind == "ok" and command in NO_STATEMENTS:
-        payload = without_warnings(payload)
-    elif kind == "eof" and command == SET_OPTION and len(payload) > 5:
+    no_statement = command in NO_STATEMENTS if kind == "ok" else command == SET_OPTION
+    if no_statement and kind in ("ok", "eof") and len(payload) > 5:
         payload = without_warnings(payload)
     if len(payload) > LONGEST_SHOWN:
         payload = b"%d bytes, %s" % (len(payload), hashlib.sha1(payload).hexdigest().encode())
