@@ -116,6 +116,15 @@ def test_what_a_statement_left_is_told_as_by_the_database(
     assert shared.metric("dbproxy_session_pins_total") == pins
 
 
+def test_what_another_connection_has_found_is_refused(shared: MySQLProxy, mysql: MySQL) -> None:
+    script = "SELECT 1 UNION SELECT 2; BEGIN; DELETE FROM t WHERE a = 5; SELECT FOUND_ROWS()"
+    wanted = played(script, direct(mysql), mysql, 0)
+    told = played(script, shared.client, mysql, 0)
+    assert told[:-1] == wanted[:-1]
+    _, [refusal] = told[-1]
+    assert int.from_bytes(refusal[5:7], "little") == 1235
+
+
 @pytest.mark.parametrize("script", UNSURE_ON_MARIADB)
 def test_what_nobody_can_know_is_refused(
     shared: MySQLProxy, mysql: MySQL, mysql_kind: Kind, script: str

@@ -176,6 +176,7 @@ impl Session {
                     calculates: false,
                     after: After::Unsure,
                     asks_warnings: false,
+                    selects: false,
                     assigns: false,
                     next_only: false,
                     deed: None,

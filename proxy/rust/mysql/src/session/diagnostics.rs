@@ -63,6 +63,8 @@ pub(super) struct Diagnostics {
     /// The backend at hand ran the statement before, and nothing since; and it has the list if it isn't copied.
     ran: bool,
     listed: bool,
+    /// It ran the last SELECT, whatever else since.
+    found: bool,
     /// The answer that is being read.
     heard: Vec<u8>,
     packets: Vec<u8>,
@@ -75,6 +77,7 @@ impl Default for Diagnostics {
             rows: Some(0),
             ran: false,
             listed: false,
+            found: false,
             heard: Vec::new(),
             packets: Vec::new(),
         }
@@ -101,6 +104,8 @@ impl Diagnostics {
         );
         self.rows = rows.filter(|_| counts);
         self.ran = true;
+        let has_rows = rows == Some(-1) && !matches!(said, Said::Error(_));
+        self.found |= judged.selects && has_rows;
         self.listed |= warnings > 0 || judged.after != After::Kept;
         let before = std::mem::replace(&mut self.list, List::Unknown);
         self.list = match (judged.after, before) {
@@ -131,6 +136,7 @@ impl Diagnostics {
     pub(super) fn is_overwritten(&mut self) {
         self.ran = false;
         self.listed = false;
+        self.found = false;
     }
 
     /// Another backend is at hand.
@@ -151,7 +157,9 @@ impl Diagnostics {
     /// The backend at hand tells what that asks for.
     pub(super) fn is_at_hand(&self, judged: &Judged) -> bool {
         let listed = self.listed && matches!(self.list, List::Here | List::Empty);
-        (!judged.asks_rows || self.ran) && (!judged.asks_list || listed)
+        (!judged.asks_rows || self.ran)
+            && (!judged.asks_found || self.found)
+            && (!judged.asks_list || listed)
     }
 
     /// There is something that only the backend at hand can tell.

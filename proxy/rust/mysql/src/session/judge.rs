@@ -36,8 +36,9 @@ pub(crate) struct Judged {
     pub ends: bool,
     /// It asks for LAST_INSERT_ID().
     pub asks_id: bool,
-    /// It asks how many rows the statement before had, or for its warnings and errors.
+    /// It asks how many rows the statement before has changed, how many the last SELECT found, or for warnings and errors.
     pub asks_rows: bool,
+    pub asks_found: bool,
     pub asks_list: bool,
     /// For warnings and errors, and nothing else of that.
     pub asks_warnings: bool,
@@ -45,6 +46,8 @@ pub(crate) struct Judged {
     pub after: After,
     /// How many rows there were may be asked next, on the same backend.
     pub calculates: bool,
+    /// It is a SELECT, and nothing else.
+    pub selects: bool,
     /// It sets something, so that a change is what its words say.
     pub sets: bool,
     /// It sets user variables to literals, and does nothing else.
@@ -107,7 +110,7 @@ impl Judged {
 
     /// It asks for something that the statement before has left.
     pub(crate) fn asks_before(&self) -> bool {
-        self.asks_rows || self.asks_list
+        self.asks_rows || self.asks_found || self.asks_list
     }
 
     /// A command that does nothing to data.
@@ -124,10 +127,12 @@ impl Judged {
             ends: false,
             asks_id: false,
             asks_rows: false,
+            asks_found: false,
             asks_list: false,
             asks_warnings: false,
             after: After::Kept,
             calculates: false,
+            selects: false,
             sets: false,
             assigns: false,
             next_only: false,
@@ -176,7 +181,7 @@ impl Judged {
         let loads = acts().any(|act| *act == Act::Load);
         let ends = only(ends);
         let asks = class.asks;
-        let asks_rows = asks.row_count || asks.found_rows || asks.diagnostics;
+        let asks_rows = asks.row_count || asks.diagnostics;
         // One that nobody understands isn't refused for what it may ask: it binds.
         let clear = !pins.has_any(blind);
         Self {
@@ -191,10 +196,12 @@ impl Judged {
             ends,
             asks_id: class.asks.insert_id || class.dirty || loads,
             asks_rows: asks_rows && clear,
+            asks_found: asks.found_rows && clear,
             asks_list: (asks.warnings || asks.diagnostics) && clear,
-            asks_warnings: asks.warnings && !asks_rows,
+            asks_warnings: asks.warnings && !asks_rows && !asks.found_rows,
             after: class.after,
             calculates: class.calculates,
+            selects: class.selects,
             sets: only(sets),
             assigns,
             next_only: acts().any(|act| *act == Act::NextTransaction),
@@ -225,6 +232,7 @@ impl Judged {
                 calculates: false,
                 stains: false,
                 asks_rows: false,
+                asks_found: false,
                 asks_list: false,
                 asks_warnings: false,
                 dirty: false,

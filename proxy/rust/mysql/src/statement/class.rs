@@ -74,6 +74,8 @@ pub struct Class {
     pub asks: Asks,
     /// `SQL_CALC_FOUND_ROWS`: the next statement may ask how many there were.
     pub calculates: bool,
+    /// It is a SELECT, and nothing else.
+    pub selects: bool,
     /// By the operator's rules what it sets doesn't bind where it can't be followed.
     pub is_lax: bool,
     /// It would have.
@@ -107,6 +109,7 @@ impl Class {
                 hidden: true,
             },
             calculates: true,
+            selects: false,
             is_lax: false,
             is_excused: false,
             after: After::Any,

@@ -42,6 +42,7 @@ pub fn classify(text: &[u8], dialect: Dialect) -> Class {
     Class {
         acts: (!acts.is_empty()).then(|| Script { acts: acts.into() }.into()),
         after: if told { class.after } else { After::Any },
+        selects: class.selects && class.statements == 1,
         ..class
     }
 }
@@ -97,6 +98,7 @@ impl<'a> Classifier<'a> {
             (self.body(kind, lead, shown), kind)
         };
         let mariadb = self.lexer.dialect.is_mariadb();
+        self.class.selects = is(lead, &["select"]) && !self.seen.explained;
         self.class.after = After::of(self.seen, lead, kind, mariadb);
         self.class.statements = self.class.statements.saturating_add(1);
         more && self.unknown.is_none()

@@ -194,6 +194,13 @@ fn what_is_gone_with_the_last_backend_is_refused_once() {
     pair.asks("DELETE FROM t");
     pair.gives(OK);
     assert_eq!(pair.pinned(), Some(PinReason::Diagnostics));
+    // A DELETE finds none: that is still another one's.
+    pair.says(&query("SELECT FOUND_ROWS()"));
+    assert_eq!(Pair::error(&std::mem::take(&mut pair.client)).0, 1235);
+    pair.asks("SELECT 1");
+    pair.answers(&hex(
+        "0100000101 050000020364656661 020000030131 07000004fe000002000000",
+    ));
     assert_eq!(pair.asks("SELECT FOUND_ROWS()"), ["SELECT FOUND_ROWS()"]);
 }
 

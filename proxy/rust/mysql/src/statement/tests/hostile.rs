@@ -72,7 +72,7 @@ proptest! {
     #[test]
     fn values_never_fake_a_statement(a in noise(), v in value(), b in noise(), w in value()) {
         let class = class(&format!("SELECT{a}{v}{b},{w}"));
-        prop_assert_eq!(&class, &Class { statements: 1, after: class.after, ..Class::default() });
+        prop_assert_eq!(&class, &Class { statements: 1, selects: true, after: class.after, ..Class::default() });
     }
 
     #[test]
