@@ -26,6 +26,7 @@ mod login;
 mod manner;
 pub mod message;
 mod params;
+mod prepared;
 mod reply;
 mod session;
 pub mod statement;

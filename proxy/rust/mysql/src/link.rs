@@ -7,6 +7,7 @@
 
 mod engine;
 mod owed;
+mod prepared;
 mod settings;
 
 use std::collections::VecDeque;
@@ -18,6 +19,7 @@ use crate::message::capability::{Capabilities, MULTI_STATEMENTS, QUERY_ATTRIBUTE
 use crate::message::session_track::Change;
 use crate::message::{command, frame, status};
 use crate::params::{Kind, Params};
+use crate::prepared::Table;
 use crate::reply::{Reply, Shape};
 use crate::{Ready, SETUP};
 
@@ -108,6 +110,10 @@ pub struct Link {
     /// The collation of the connection was set by a character set; which it is wasn't told.
     pub(crate) collates: bool,
     pub(crate) initialised: bool,
+    /// Those that it has for whoever executes them.
+    pub(crate) statements: Table,
+    /// The answer at hand has said that something failed.
+    pub(crate) erred: bool,
 }
 
 impl From<Ready> for Link {
@@ -139,6 +145,8 @@ impl From<Ready> for Link {
             unheard: false,
             collates: false,
             initialised: ready.initialised,
+            statements: Table::default(),
+            erred: false,
         }
     }
 }
@@ -169,8 +177,9 @@ impl Link {
 
     /// What goes before a request is under way.
     pub(crate) fn is_replaying(&self) -> bool {
-        let replays = |owed: &Owed| owed.of == Of::Ours(Ours::Replay);
-        self.owed.iter().any(replays)
+        let before = [Ours::Replay, Ours::Prepare, Ours::Aside];
+        let goes_before = |owed: &Owed| before.iter().any(|ours| owed.of == Of::Ours(*ours));
+        self.owed.iter().any(goes_before)
     }
 
     /// What it answers is which warnings the client's last statement had.
@@ -311,6 +320,7 @@ impl Link {
         self.inserted = false;
         self.unheard = false;
         self.collates = false;
+        self.statements = Table::default();
     }
 
     /// What an OK for nobody says: only where it is counts.

@@ -24,6 +24,8 @@ pub(crate) enum Of {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Request {
     pub command: u8,
+    /// The client's number of the statement that it names.
+    pub statement: u32,
     pub judged: Judged,
 }
 
@@ -38,6 +40,10 @@ pub(crate) enum Ours {
     Warnings,
     /// How many.
     Counts,
+    /// A statement that its request executes: that waits until it is prepared.
+    Prepare,
+    /// What is set around that, and set back again.
+    Aside,
     /// Whether something has changed that wasn't told.
     Changes,
     /// The same, and what LAST_INSERT_ID() is.

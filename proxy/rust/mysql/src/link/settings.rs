@@ -53,6 +53,24 @@ const COLLATED: &[&str] = &[
     "character_set_results",
     "collation_connection",
 ];
+/// Those that count for nothing but running a statement, however it was read.
+const LATE: &[&str] = &[
+    "autocommit",
+    "foreign_key_checks",
+    "innodb_lock_wait_timeout",
+    "interactive_timeout",
+    "lock_wait_timeout",
+    "max_execution_time",
+    "max_statement_time",
+    "net_read_timeout",
+    "net_write_timeout",
+    "transaction_isolation",
+    "transaction_read_only",
+    "tx_isolation",
+    "tx_read_only",
+    "unique_checks",
+    "wait_timeout",
+];
 /// The longest value.
 const LONGEST: usize = 2048;
 
@@ -94,6 +112,23 @@ impl Settings {
             self.0.insert(name, value.into());
         }
         follows
+    }
+
+    /// Those that may count for how a statement is read.
+    fn shaping(&self) -> impl Iterator<Item = (&&'static str, &Box<str>)> {
+        self.0.iter().filter(|(name, _)| !LATE.contains(*name))
+    }
+
+    /// A statement that is prepared under the one means the same under the other.
+    pub(crate) fn shapes_as(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other) || self.shaping().eq(other.shaping())
+    }
+
+    /// The same, but that a statement is read as it is under `then`.
+    pub(crate) fn reading_as(&self, then: &Self) -> Self {
+        let late = self.0.iter().filter(|(name, _)| LATE.contains(*name));
+        let both = late.chain(then.shaping());
+        Self(both.map(|(name, value)| (*name, value.clone())).collect())
     }
 
     /// What makes `wanted` of a session in which `self` is set, and which logged in with that collation.

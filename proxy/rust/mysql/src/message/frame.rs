@@ -155,7 +155,8 @@ fn split(out: &mut Vec<u8>, sequence: u8, payload: &[u8]) -> u8 {
     }
 }
 
-fn header(length: usize, sequence: u8) -> [u8; HEADER] {
+/// A packet's header.
+pub fn header(length: usize, sequence: u8) -> [u8; HEADER] {
     let [low, middle, high, _] = (length as u32).to_le_bytes();
     [low, middle, high, sequence]
 }

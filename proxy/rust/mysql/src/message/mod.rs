@@ -15,6 +15,7 @@ pub mod column;
 pub mod command;
 pub mod eof;
 pub mod error;
+pub mod execution;
 pub mod frame;
 pub mod greeting;
 pub mod handshake_response;

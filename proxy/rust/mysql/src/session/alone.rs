@@ -6,13 +6,14 @@ use dbproxy_engine::{CloseReason, PinReason, Reasons, Step, Steps};
 use crate::link::LASTING;
 use crate::message::capability::QUERY_ATTRIBUTES;
 use crate::message::frame::{self, Gathered, Peek, HEADER};
+use crate::message::status::{IN_TRANS, IN_TRANS_READONLY};
 use crate::message::{command, ok};
 use crate::statement::{After, Memory};
 use crate::texts::Fault;
 
 use super::judge::Judged;
 use super::killing::Kills;
-use super::{tell, texts, Session, ANSWER};
+use super::{executing, tell, texts, Session, ANSWER};
 
 /// Answers of its own that one look at the input makes at most: what a client asks for without taking it must not
 /// pile up. The rest of the input is looked at again.
@@ -100,8 +101,10 @@ impl Session {
                 self.untold = false;
                 self.ok(out);
             }
-            // Of a statement that isn't there.
-            command::STMT_CLOSE | command::STMT_SEND_LONG_DATA => {}
+            command::STMT_CLOSE if executing::view(rest, at_most.1).is_none() => {
+                return Some(false)
+            }
+            command::STMT_CLOSE => self.forgets(rest),
             _ => return self.asks(kind, rest, at_most, out),
         }
         Some(true)
@@ -134,12 +137,20 @@ impl Session {
             }
         };
         let judged = self.judged(kind, &body, memory);
+        if self.untold && kind == command::STMT_SEND_LONG_DATA {
+            self.spoils(rest, texts::lost());
+            return Some(true);
+        }
         if self.untold {
             self.untold = false;
+            self.forgives(kind, rest);
             match kind == command::QUERY && is_rollback(self.text(&body)) {
                 true => self.ok(out),
                 false => self.says(texts::lost(), out),
             }
+            return Some(true);
+        }
+        if executing::names(kind) && self.names_alone(kind, rest, out) {
             return Some(true);
         }
         if self.tells_itself(&judged, &body, None, out) {
@@ -165,6 +176,10 @@ impl Session {
             command::QUERY | command::STMT_PREPARE if !whole => {
                 Judged::unknown(PinReason::StatementTooLarge)
             }
+            command::STMT_PREPARE if self.shareable(body, memory).is_ok() => Judged {
+                after: After::Unsure,
+                ..Judged::harmless()
+            },
             command::QUERY if self.has_attributes(body) => Judged::unknown(PinReason::Unclassified),
             command::QUERY => Judged::text(&memory.classify(self.text(body), self.dialect())),
             command::STMT_PREPARE => {
@@ -189,11 +204,55 @@ impl Session {
                     ..judged
                 }
             }
+            command::STMT_EXECUTE => {
+                let named = self.named(body);
+                named.map_or(Judged::harmless(), |named| self.judged_of(named.number))
+            }
             command::PROCESS_KILL => Judged {
                 kills: Some(Kills::command(body)),
                 ..Judged::harmless()
             },
             _ => Judged::command(kind),
+        }
+    }
+
+    /// A command that names a statement; answers whether that needs no backend.
+    fn names_alone(&mut self, kind: u8, rest: &[u8], out: &mut Steps) -> bool {
+        let named = executing::start(rest).and_then(|payload| self.named(payload));
+        if self.names_in_vain(kind, named.as_ref(), out) {
+            return true;
+        }
+        // No backend has anything of it that is the client's own.
+        let resets = kind == command::STMT_RESET;
+        if resets {
+            self.forgives(kind, rest);
+            self.ok(out);
+        }
+        resets
+    }
+
+    /// A parameter comes ahead whose statement won't be executed: nothing answers it, so that is told then.
+    fn spoils(&mut self, rest: &[u8], fault: Fault) {
+        let named = executing::start(rest).and_then(|payload| self.named(payload));
+        if let (Some(named), Some(numbers)) = (named, &mut self.numbers) {
+            numbers.spoils(named.number, fault);
+        }
+    }
+
+    /// The client is told, or gives it up.
+    fn forgives(&mut self, kind: u8, rest: &[u8]) {
+        let payload = executing::start(rest).filter(|_| executing::names(kind));
+        let named = payload.and_then(|payload| self.named(payload));
+        if let (Some(named), Some(numbers)) = (named, &mut self.numbers) {
+            numbers.forgives(named.number);
+        }
+    }
+
+    /// The client is done with a statement.
+    fn forgets(&mut self, rest: &[u8]) {
+        let named = executing::start(rest).and_then(|payload| self.named(payload));
+        if let (Some(named), Some(numbers)) = (named, &mut self.numbers) {
+            numbers.removes(named.number);
         }
     }
 
@@ -243,8 +302,13 @@ impl Session {
 
     /// An OK of its own.
     pub(super) fn ok(&self, out: &mut Steps) {
+        self.ok_of(self.status & LASTING, out);
+    }
+
+    /// The same in that state.
+    pub(super) fn ok_of(&self, status: u16, out: &mut Steps) {
         let ok = ok::Ok {
-            status: self.status & LASTING,
+            status: status & (LASTING | IN_TRANS | IN_TRANS_READONLY),
             ..ok::Ok::default()
         };
         let mut bytes = Vec::new();
@@ -256,7 +320,10 @@ impl Session {
 
     /// Answers the first command of the input with an error; answers how much of it is done with.
     pub(super) fn refuse_with(&mut self, error: Fault, input: &[u8], out: &mut Steps) -> usize {
-        self.says(error, out);
+        match input.get(HEADER) {
+            Some(&command::STMT_SEND_LONG_DATA) => self.spoils(input, error),
+            _ => self.says(error, out),
+        }
         self.begin_to_swallow(input);
         let mut at = 0;
         while self.swallowing > 0 || self.swallows_on {

@@ -3,44 +3,32 @@
 
 use dbproxy_engine::{CloseReason, KillReason, Leg, Payload, PinReason, Release, Step, Steps};
 
-use crate::link::{Leave, Link, Of, Ours, Owed, Request, Sending, Sent};
-use crate::message::frame::{self, Gathered, Peek, HEADER};
+use crate::link::{Leave, Link, Of, Ours, Owed, Request, Sent};
+use crate::message::frame::{self, Gathered};
 use crate::message::{command, status};
 use crate::reply::Shape;
 use crate::statement::{digest, Memory};
 
 use super::alone::refused;
 use super::judge::Judged;
+use super::sending::Run;
 use super::variables::literals;
-use super::{Session, ANSWER};
+use super::{executing, Session, ANSWER};
 
-/// How far the client's input is forwarded.
-struct Run<'a> {
-    input: &'a [u8],
-    /// What was looked at, and from where on it is to be sent.
-    at: usize,
-    start: usize,
-}
-
-impl Run<'_> {
-    fn flush(&mut self, out: &mut Steps) {
-        if self.at > self.start {
-            let range = self.start..self.at;
-            out.push(Step::Send(Leg::Server, Payload::Range(range)));
-        }
-        self.start = self.at;
-    }
-
-    fn drop(&mut self, bytes: usize, out: &mut Steps) {
-        self.flush(out);
-        self.at += bytes;
-        self.start = self.at;
-    }
+/// A command that goes on, with another head.
+pub(super) struct Rewritten {
+    /// The client's number of the statement that it names.
+    pub number: u32,
+    pub judged: Judged,
+    /// What goes out in place of so many bytes of the client's.
+    pub head: Vec<u8>,
+    pub skip: usize,
 }
 
 /// What is done with a command.
-enum Verdict {
+pub(super) enum Verdict {
     Forward(Option<Shape>, Judged),
+    Rewritten(Rewritten),
     /// It was answered: it is for nobody else.
     Answered,
     /// It isn't there whole, or is looked at again when what precedes it is answered.
@@ -109,10 +97,16 @@ impl Session {
         let Some(kind) = self.command(rest, out) else {
             return false;
         };
+        // What is sent before it stands behind all others.
+        run.flush(out);
         match self.look_at(kind, link, rest, at_most, out) {
             Verdict::Forward(shape, judged) => {
-                self.book(link, kind, shape, judged);
+                self.book(link, kind, shape, (judged, 0));
                 self.begins(link, rest, 0, Sent::Command);
+                true
+            }
+            Verdict::Rewritten(rewritten) => {
+                self.rewrite(link, kind, rewritten, run, out);
                 true
             }
             Verdict::Answered => {
@@ -121,87 +115,6 @@ impl Session {
                 true
             }
             Verdict::Wait | Verdict::Over => false,
-        }
-    }
-
-    /// Goes on with a packet that was begun, and those that its payload goes on in.
-    fn send_on(
-        &mut self,
-        link: &mut Link,
-        mut sending: Sending,
-        rest: &[u8],
-        run: &mut Run<'_>,
-        out: &mut Steps,
-    ) -> bool {
-        if sending.remaining > 0 {
-            let some = sending.remaining.min(rest.len());
-            sending.remaining -= some;
-            run.at += some;
-            link.sending = Some(sending);
-            return some > 0;
-        }
-        if sending.continues {
-            return match frame::peek(rest) {
-                Peek::NeedMore => false,
-                Peek::Packet { sequence, .. } if sequence != sending.next => {
-                    self.violation(None, out);
-                    false
-                }
-                Peek::Packet { .. } => {
-                    self.begins(link, rest, sending.next, sending.what);
-                    true
-                }
-            };
-        }
-        link.sending = None;
-        match sending.what {
-            Sent::Command => {
-                if let Some(owed) = link.owed.back_mut() {
-                    if matches!(owed.of, Of::Client(_)) {
-                        owed.first = sending.next;
-                    }
-                }
-            }
-            Sent::File { end: false } => link.file = Some(sending.next),
-            Sent::File { end: true } => {
-                link.file = None;
-                if let Some(reply) = &mut link.reply {
-                    reply.had_file(sending.next);
-                }
-            }
-        }
-        true
-    }
-
-    /// The next packet of the client's file; one without a byte ends it.
-    fn file(&mut self, link: &mut Link, number: u8, rest: &[u8], out: &mut Steps) -> bool {
-        match frame::peek(rest) {
-            Peek::NeedMore => false,
-            Peek::Packet { sequence, .. } if sequence != number => {
-                self.violation(None, out);
-                false
-            }
-            Peek::Packet { total, .. } => {
-                let end = total == HEADER;
-                self.begins(link, rest, number, Sent::File { end });
-                true
-            }
-        }
-    }
-
-    /// The packet at the start of `rest` is under way.
-    fn begins(&mut self, link: &mut Link, rest: &[u8], number: u8, what: Sent) {
-        if let Peek::Packet {
-            total, continues, ..
-        } = frame::peek(rest)
-        {
-            self.fresh = false;
-            link.sending = Some(Sending {
-                remaining: total,
-                continues,
-                next: number.wrapping_add(1),
-                what,
-            });
         }
     }
 
@@ -227,6 +140,9 @@ impl Session {
             self.says(error, out);
             return Verdict::Answered;
         }
+        if executing::names(kind) {
+            return self.name(kind, link, (rest, limit), out);
+        }
         let body = match frame::payload(rest, 0, frame::LONGEST) {
             Gathered::Payload { body, .. } => body,
             Gathered::NeedMore if rest.len() < limit || limit == 0 => return Verdict::Wait,
@@ -236,6 +152,10 @@ impl Session {
         let Some(shape) = Shape::of(kind) else {
             return Verdict::Forward(None, Judged::harmless());
         };
+        let prepares = kind == command::STMT_PREPARE;
+        if prepares && self.settles_first(link, out) {
+            return Verdict::Wait;
+        }
         let judged = self.judged(kind, &body, memory);
         let left = judged.asks_before();
         if left && !link.owed.is_empty() {
@@ -268,7 +188,36 @@ impl Session {
             self.assigns = literals(&class);
             link.has_variables = true;
         }
+        if prepares {
+            let draft = self.drafts(&body, memory);
+            if let Some(fault) = self.has_too_many(draft.size()) {
+                self.says(fault, out);
+                return Verdict::Answered;
+            }
+            self.numbers().coming = Some(draft);
+        }
         Verdict::Forward(Some(shape), judged)
+    }
+
+    /// Sends what must precede an execution, and books what it binds; `None`: it may go.
+    pub(super) fn hinders(
+        &mut self,
+        kind: u8,
+        link: &mut Link,
+        (judged, body): (&Judged, &[u8]),
+        out: &mut Steps,
+    ) -> Option<Verdict> {
+        if judged
+            .kills
+            .is_some_and(|kills| self.kills(kills, link.status, out))
+        {
+            return Some(Verdict::Answered);
+        }
+        if self.places(link, judged, out) {
+            return Some(Verdict::Wait);
+        }
+        self.binds(kind, link, (judged, body), out);
+        None
     }
 
     /// Gives the backend the client's LAST_INSERT_ID() before it may ask for it or make another one; answers
@@ -338,12 +287,23 @@ impl Session {
             command::STMT_PREPARE => {
                 digest(body.get(1..).unwrap_or_default(), self.dialect()).into()
             }
+            command::STMT_EXECUTE => {
+                let named = self.named(body);
+                let text = named.and_then(|named| self.text_of(named.number));
+                text.map_or(Box::default(), |text| digest(text, self.dialect()).into())
+            }
             _ => Box::default(),
         }
     }
 
     /// Takes note of a command that is forwarded.
-    fn book(&mut self, link: &mut Link, kind: u8, shape: Option<Shape>, judged: Judged) {
+    pub(super) fn book(
+        &mut self,
+        link: &mut Link,
+        kind: u8,
+        shape: Option<Shape>,
+        (judged, statement): (Judged, u32),
+    ) {
         let Some(shape) = shape else {
             return;
         };
@@ -353,6 +313,7 @@ impl Session {
         self.begun |= judged.begins && link.status & status::AUTOCOMMIT == 0;
         let request = Request {
             command: kind,
+            statement,
             judged,
         };
         link.owed.push_back(Owed {

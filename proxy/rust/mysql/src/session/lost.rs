@@ -42,7 +42,12 @@ pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> O
         Of::Client(_) => None,
     });
     // Without its warnings it goes on.
-    let asks = ours.any(|ours| !matches!(ours, Ours::Warnings | Ours::Counts));
+    let asks = ours.any(|ours| {
+        !matches!(
+            ours,
+            Ours::Warnings | Ours::Counts | Ours::Prepare | Ours::Aside
+        )
+    });
     let unsure = !open && (asks || link.inserted || link.collates);
     if session.is_pinned() || unsure || session.one_shot == OneShot::Set {
         say(texts::pinned_lost(), number, out);
@@ -58,6 +63,14 @@ pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> O
     session.diagnostics.lose();
     session.begun = false;
     session.told_open = false;
+    let executed = asked.and_then(|at| link.owed.get(at));
+    let executed = executed.map_or(0, |owed| match &owed.of {
+        Of::Client(request) => request.statement,
+        Of::Ours(_) => 0,
+    });
+    if let Some(numbers) = &mut session.numbers {
+        numbers.loses(executed, &texts::lost());
+    }
     if asked.is_some() {
         say(texts::lost(), number, out);
     } else {

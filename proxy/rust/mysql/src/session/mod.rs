@@ -4,7 +4,8 @@
 //! while it holds no backend, `forward` while it does, `replies` at the backend's; `changes` keeps what the server
 //! reports of the session and says what of that its client is told, `diagnostics` what a statement has left for the
 //! client to ask, `variables` what it has set by name, `holdings` how much it has of what binds it. `replay` gives a
-//! backend what its client has, `killing` answers KILL, `own` asks a backend what it hasn't told, `lost` decides what a
+//! backend what its client has, `preparing`, `executing` and `typing` the statements that it has prepared, `sending` the bytes;
+//! `killing` answers KILL, `own` asks a backend what it hasn't told, `lost` decides what a
 //! client is told when its backend is gone, `judge` what a command may do. What the server still owes is kept in the
 //! [`Link`], which outlives the client; here is
 //! what belongs to the client.
@@ -13,15 +14,19 @@ mod alone;
 mod answers;
 mod changes;
 mod diagnostics;
+mod executing;
 mod forward;
 mod holdings;
 pub(crate) mod judge;
 mod killing;
 mod lost;
 mod own;
+mod preparing;
 mod replay;
 mod replies;
+mod sending;
 mod texts;
+mod typing;
 mod variables;
 
 #[cfg(test)]
@@ -39,6 +44,7 @@ use crate::link::{traces, Leave, Link, Settings};
 use crate::login::{Former, MOST_FAILURES};
 use crate::message::capability::{Capabilities, MULTI_STATEMENTS};
 use crate::params::Params;
+use crate::prepared::Numbers;
 use crate::statement::{Charset, Dialect, Literal, Memory};
 use crate::texts::Fault;
 
@@ -111,6 +117,10 @@ pub struct Session {
     fresh: bool,
     /// What it has can't be set again: its request gets this error.
     failed: Option<Fault>,
+    /// The statements that it has prepared.
+    numbers: Option<Box<Numbers>>,
+    /// The one that its request executes can't be prepared: it gets this error.
+    unprepared: Option<Fault>,
     /// It is in the middle of a request.
     reading: bool,
     /// Packets of the client's that are still to be thrown away: of the one at hand so many bytes, and
@@ -163,6 +173,8 @@ impl Session {
             closed: false,
             fresh: false,
             failed: None,
+            numbers: None,
+            unprepared: None,
             reading: false,
             swallowing: 0,
             swallows_on: false,
@@ -233,6 +245,11 @@ impl Session {
         }
     }
 
+    /// A statement of its own is bound to the backend: by a cursor, or parameters that were sent ahead.
+    fn holds(&self) -> bool {
+        self.numbers.as_ref().is_some_and(|numbers| numbers.holds())
+    }
+
     fn is_pinned(&self) -> bool {
         !self.pins.is_empty()
     }
@@ -256,6 +273,7 @@ impl Session {
         self.diagnostics = Diagnostics::default();
         self.holdings = Holdings::default();
         self.one_shot = OneShot::None;
+        self.numbers = None;
         if self.is_pinned() {
             self.pins = Reasons::NONE;
             out.push(Step::Note(Note::Unpinned(None)));
@@ -265,7 +283,7 @@ impl Session {
     /// Whether the backend can go back: nothing is owed, nothing is bound to it.
     fn may_release(&self, link: &Link) -> bool {
         let awaited = self.calculated || self.one_shot != OneShot::None;
-        let bound = self.is_pinned() || self.fresh || self.begun || awaited;
+        let bound = self.is_pinned() || self.fresh || self.begun || awaited || self.holds();
         link.settled() && !bound && !link.in_trans() && !link.has_cursor()
     }
 }
@@ -312,6 +330,7 @@ impl dbproxy_engine::Session for Session {
     fn attach(&mut self, link: &mut Link, out: &mut Steps) {
         self.fresh = true;
         self.diagnostics.moves();
+        self.unprepared = None;
         self.placed = link.insert_id == Some(self.insert_id) && !link.is_soiled();
         self.replay(link, out);
     }
@@ -327,7 +346,7 @@ impl dbproxy_engine::Session for Session {
 
     fn abandon(&mut self, link: &mut Link) -> Abandoned {
         self.closed = true;
-        if self.begun {
+        if self.begun || self.holds() {
             link.left(Leave::Dirty);
         }
         if link.closing {

@@ -76,6 +76,27 @@ pub(super) fn said(
                 session.diagnostics.lose();
             }
         }
+        (Ours::Prepare, Said::Error(report)) => {
+            link.prepared(None, out);
+            link.warned = true;
+            if let Some(session) = session {
+                session.prepare_refused(report, link, out);
+            }
+        }
+        (Ours::Prepare, Said::Prepared(prepared)) => {
+            link.warned |= prepared.warnings > 0;
+            link.prepared(Some(prepared.id), out);
+        }
+        (Ours::Prepare, Said::Eof(_)) => {}
+        (Ours::Aside, Said::Error(report)) => match session {
+            // Nothing of its request was sent; else it is told that its backend is gone.
+            Some(session) if session.fresh => {
+                session.replay_failed(report);
+                link.left(Leave::Indelible);
+            }
+            _ => return Err(KillReason::ResetFailed),
+        },
+        (Ours::Aside, Said::Ok(ok, _)) => link.status = ok.status,
         (_, Said::Error(_)) => return Err(KillReason::ResetFailed),
         (Ours::Replay | Ours::Place, Said::Ok(ok, _)) => link.status = ok.status,
         (Ours::Reset, Said::Ok(ok, _)) => {

@@ -220,18 +220,38 @@ fn theirs(
             if let (Some(session), true) = (session.as_deref_mut(), judged.assigns) {
                 session.assigned(ok.warnings == 0, link, out);
             }
+            says(session.as_deref_mut(), request, ok.status);
         }
         Said::Eof(end) => {
             told = session.as_deref().map(|session| session.told_end(*end));
             changes::ended(session.as_deref_mut(), link, judged, *end, out);
+            says(session.as_deref_mut(), request, end.status);
         }
         Said::Error(report) => {
             changes::failed(link, judged, report, out);
             if let (Some(session), true) = (session.as_deref_mut(), judged.assigns) {
                 session.assigned(false, link, out);
             }
+            link.erred = true;
+            let session = session.as_deref_mut();
+            let session = session.filter(|_| request.command == command::STMT_PREPARE);
+            if session.is_some_and(|session| session.prepare_failed(request, report, link, out)) {
+                flow.drop(total, out);
+                return Ok(());
+            }
         }
-        Said::Prepared(_) | Said::Text => {}
+        Said::Prepared(prepared) => {
+            link.warned |= prepared.warnings > 0;
+            match session.as_deref_mut() {
+                Some(session) => {
+                    let payload = session.prepared(prepared, link, out);
+                    told = Some(Some(payload.ok_or(KillReason::OutOfStep)?));
+                }
+                // Nobody has a number for it.
+                None => link.left(Leave::Dirty),
+            }
+        }
+        Said::Text => {}
     }
     let Some(session) = session else {
         flow.drop(total, out);
@@ -257,6 +277,13 @@ fn theirs(
         }
     }
     Ok(())
+}
+
+/// What is said of cursors.
+fn says(session: Option<&mut Session>, request: &Request, flags: u16) {
+    if let Some(session) = session {
+        session.named_says(request, flags);
+    }
 }
 
 /// What an OK means beside what it reports.
@@ -328,9 +355,16 @@ fn ended(mut session: Option<&mut Session>, link: &mut Link, out: &mut Steps) ->
     let of = owed.map(|owed| owed.of);
     let theirs = matches!(of, Some(Of::Client(_)));
     link.answered += u64::from(theirs);
+    let erred = std::mem::take(&mut link.erred);
+    if theirs {
+        link.statements.executed(erred);
+    }
     match (session.as_deref_mut(), of) {
         (Some(session), Some(Of::Ours(why))) => session.diagnostics.heard(why, &session.settings),
-        (Some(session), Some(Of::Client(request))) => session.unbinds(&request.judged, out),
+        (Some(session), Some(Of::Client(request))) => {
+            session.unbinds(&request.judged, out);
+            session.named_done(&request, erred, link, out);
+        }
         _ => {}
     }
     if !link.settled() {

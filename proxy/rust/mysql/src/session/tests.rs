@@ -8,6 +8,7 @@ mod left_over;
 mod losing;
 mod pair;
 mod pieces;
+mod prepared;
 mod telling;
 mod unbinding;
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use dbproxy_engine::Failure;
 
+use crate::message::command;
 use crate::message::error::Report;
 use crate::texts::Fault;
 
@@ -70,4 +71,51 @@ pub(super) fn left_elsewhere() -> Fault {
 pub(super) fn refused(report: &Report<'_>) -> Fault {
     let text = String::from_utf8_lossy(report.message).into_owned();
     Fault::new(report.code, &report.state.unwrap_or(*b"HY000"), text)
+}
+
+/// A command is too short, in each server's words.
+pub(super) fn too_short(mariadb: bool) -> Fault {
+    let text = match mariadb {
+        true => "Malformed communication packet",
+        false => "Malformed communication packet.",
+    };
+    Fault::new(1835, b"HY000", text)
+}
+
+/// A statement that isn't there, in each server's words.
+pub(super) fn no_statement(kind: u8, number: u32, mariadb: bool) -> Fault {
+    let by = match kind {
+        _ if !mariadb => "mysql_stmt_precheck",
+        command::STMT_FETCH => "mysqld_stmt_fetch",
+        command::STMT_RESET => "mysqld_stmt_reset",
+        _ => "mysqld_stmt_execute",
+    };
+    let text = format!("Unknown prepared statement handler ({number}) given to {by}");
+    Fault::new(1243, b"HY000", text)
+}
+
+/// Rows are asked for of a cursor that isn't there, in each server's words.
+pub(super) fn no_cursor(number: u32, mariadb: bool) -> Fault {
+    let end = if mariadb { "" } else { "." };
+    let text = format!("The statement ({number}) has no open cursor{end}");
+    Fault::new(1421, b"HY000", text)
+}
+
+/// Types were never sent.
+pub(super) fn no_types() -> Fault {
+    Fault::new(1210, b"HY000", "Incorrect arguments to mysqld_stmt_execute")
+}
+
+/// Types would have to be put into an execution that has no room for them.
+pub(super) fn unsupported_types() -> Fault {
+    Fault::new(
+        1235,
+        b"42000",
+        "The proxy can't execute this here: of parameters of 16 MiB the types must be sent along",
+    )
+}
+
+/// A statement is to be prepared in its database by a session that would not find out of it again.
+pub(super) fn no_database() -> Fault {
+    Fault::new(1046, b"3D000", "No database selected")
 }

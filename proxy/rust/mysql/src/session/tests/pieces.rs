@@ -8,6 +8,15 @@ use crate::message::command;
 use super::pair::{bare, hex, packet, query, Pair, MARIADB, MYSQL};
 use super::*;
 
+/// Of the first statement that was prepared, which is the server's first, too.
+fn execute() -> Vec<u8> {
+    packet(0, b"\x17\x01\0\0\0\0\x01\0\0\0")
+}
+
+fn close() -> Vec<u8> {
+    packet(0, b"\x19\x01\0\0\0")
+}
+
 /// What each side says, in turns, and how it went on the whole.
 fn dialogue() -> Vec<(Vec<u8>, Vec<u8>)> {
     let ok = packet(1, &hex("00000002000000"));
@@ -22,8 +31,9 @@ fn dialogue() -> Vec<(Vec<u8>, Vec<u8>)> {
         (query("COMMIT"), ok.clone()),
         (query("LOAD DATA LOCAL INFILE 'x' INTO TABLE t"), packet(1, b"\xfbx")),
         ([packet(2, b"1\n"), packet(3, b"")].concat(), packet(4, &hex("00020002000000"))),
-        (packet(0, b"\x16SELECT 1"), hex("0c000001000500000001000000000000 17000002036465660000000131000c3f0002000000088100000000")),
-        ([packet(0, b"\x19\x05\0\0\0"), query("SELECT a FROM t")].concat(), rows),
+        (packet(0, b"\x16SELECT 1"), hex("0c000001000100000001000000000000 17000002036465660000000131000c3f0002000000088100000000")),
+        (execute(), rows.clone()),
+        ([close(), query("SELECT a FROM t")].concat(), rows),
         (query("SELECT 1"), packet(1, &hex("ff1e04 23 3432533232 61"))),
     ]
 }
@@ -69,7 +79,14 @@ fn a_dialogue_goes_through() {
     told.extend(packet(1, &hex("0000000a000000")));
     told.extend(&answers[at + changed.len()..]);
     assert_eq!(client, told);
-    let sent: Vec<u8> = dialogue().into_iter().flat_map(|(said, _)| said).collect();
+    // The statement stays where it is.
+    let said = dialogue().into_iter().map(|(said, _)| said);
+    let sent: Vec<u8> = said
+        .flat_map(|said| match said.strip_prefix(&close()[..]) {
+            Some(rest) => rest.to_vec(),
+            None => said,
+        })
+        .collect();
     assert_eq!(server, sent);
     assert_eq!(released, [Release::Clean; 3][..released.len()]);
 }

@@ -166,14 +166,14 @@ fn a_server_that_asks_for_a_file_unasked_is_out_of_step() {
     assert_eq!(pair.gives("fb78"), b"");
     assert_eq!(pair.released, [out_of_step]);
     // MariaDB prepares such a statement, in either way.
-    for said in [
-        query("EXECUTE loads"),
-        packet(0, &hex("1701000000 00 01000000")),
-    ] {
-        let mut pair = Pair::new(MARIADB, LOCAL_FILES);
-        pair.says(&said);
-        assert_eq!(pair.gives("fb78"), packet(1, b"\xfbx"));
-    }
+    let mut pair = Pair::new(MARIADB, LOCAL_FILES);
+    pair.asks("EXECUTE loads");
+    assert_eq!(pair.gives("fb78"), packet(1, b"\xfbx"));
+    let mut pair = Pair::new(MARIADB, LOCAL_FILES);
+    pair.says(&packet(0, b"\x16LOAD DATA LOCAL INFILE 'x' INTO TABLE t"));
+    pair.gives("00 01000000 0000 0000 00 0000");
+    pair.says(&packet(0, &hex("1701000000 00 01000000")));
+    assert_eq!(pair.gives("fb78"), packet(1, b"\xfbx"));
 }
 
 #[test]
