@@ -88,6 +88,8 @@ pub struct Link {
     /// The server said that it closes the connection.
     pub(crate) closing: bool,
     pub(crate) cutting: bool,
+    /// Others wait for it.
+    pub(crate) wanted: bool,
     pub(crate) leave: Leave,
     resetting: bool,
     pub(crate) answered: u64,
@@ -131,6 +133,7 @@ impl From<Ready> for Link {
             file: None,
             closing: false,
             cutting: false,
+            wanted: false,
             leave: Leave::Clean,
             resetting: false,
             answered: 0,

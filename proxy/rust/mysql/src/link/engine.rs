@@ -59,8 +59,8 @@ impl dbproxy_engine::Link for Link {
         self.commits()
     }
 
-    fn is_wanted(&mut self, _: bool) {
-        // A client's commands are sent one by one: the backend may go between any two of them as it is.
+    fn is_wanted(&mut self, wanted: bool) {
+        self.wanted = wanted;
     }
 
     fn aim(&self) -> Aim {

@@ -97,7 +97,7 @@ impl Session {
                 self.ok(out);
             }
             command::RESET_CONNECTION => {
-                self.starts_anew(self.status, out);
+                self.starts_anew(self.first_status, out);
                 self.untold = false;
                 self.ok(out);
             }
@@ -302,7 +302,9 @@ impl Session {
 
     /// An OK of its own.
     pub(super) fn ok(&self, out: &mut Steps) {
-        self.ok_of(self.status & LASTING, out);
+        // Of what is lost it wasn't told yet.
+        let open = if self.untold { IN_TRANS } else { 0 };
+        self.ok_of(self.status & LASTING | open, out);
     }
 
     /// The same in that state.

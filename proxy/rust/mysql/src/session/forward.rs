@@ -46,7 +46,7 @@ impl Session {
         limit: usize,
         out: &mut Steps,
     ) -> usize {
-        if link.cutting || link.closing || link.is_replaying() {
+        if link.cutting || link.closing || link.is_replaying() || self.yields(link) {
             return 0;
         }
         if let Some(error) = self.failed.take() {

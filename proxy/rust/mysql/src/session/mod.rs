@@ -76,8 +76,9 @@ pub struct Session {
     scramble: Scramble,
     /// How its texts are read, as long as it has set nothing.
     dialect: Dialect,
-    /// The lasting status flags that the client knows.
+    /// The lasting status flags that the client knows, and those of its log-in.
     status: u16,
+    first_status: u16,
     /// The database that it is in; `None`: as a log-in leaves it.
     database: Option<Arc<[u8]>>,
     traces: Traces,
@@ -152,6 +153,7 @@ impl Session {
                 ..Dialect::of_version(&params.version).under(&params.sql_mode)
             },
             status: params.status,
+            first_status: params.status,
             traces: traces(handover.database.is_some()),
             database: handover.database.clone(),
             settings: Arc::default(),
@@ -280,11 +282,23 @@ impl Session {
         }
     }
 
-    /// Whether the backend can go back: nothing is owed, nothing is bound to it.
-    fn may_release(&self, link: &Link) -> bool {
+    /// Whether its next command waits for what the proxy asks of its backend before that goes to somebody who
+    /// has waited longer. Its commands come one by one: between any two of them it may go.
+    fn yields(&self, link: &Link) -> bool {
+        let asked = !link.owed.is_empty() && !link.is_asked() && link.sending.is_none();
+        link.wanted && asked && self.is_unbound(link)
+    }
+
+    /// Whether nothing binds it to its backend.
+    fn is_unbound(&self, link: &Link) -> bool {
         let awaited = self.calculated || self.one_shot != OneShot::None;
         let bound = self.is_pinned() || self.fresh || self.begun || awaited || self.holds();
-        link.settled() && !bound && !link.in_trans() && !link.has_cursor()
+        !bound && !link.in_trans() && !link.has_cursor()
+    }
+
+    /// Whether the backend can go back: nothing is owed, nothing is bound to it.
+    fn may_release(&self, link: &Link) -> bool {
+        link.settled() && self.is_unbound(link)
     }
 }
 

@@ -10,6 +10,9 @@ use crate::reply::{Look, Reply, Said};
 
 use super::{changes, own, tell, Session};
 
+/// The number of the error of who was interrupted by KILL QUERY.
+const INTERRUPTED: u16 = 1317;
+
 /// How far the backend's bytes are looked at.
 struct Flow<'a> {
     input: &'a [u8],
@@ -150,6 +153,9 @@ fn packet(
     if request.is_ok() && in_part {
         return early(session, rest, flow, out);
     }
+    if request.is_ok() && is_struck(link, rest) {
+        return Next::Kill(KillReason::WriterLost);
+    }
     let agreed = link.agreed;
     let reply = link
         .reply
@@ -197,6 +203,19 @@ fn may_load(link: &Link, request: Result<Request, Ours>) -> bool {
     // MariaDB also prepares what loads.
     let prepared = request.command == command::STMT_EXECUTE && link.is_mariadb();
     link.agreed.has(LOCAL_FILES) && (request.judged.loads || prepared)
+}
+
+/// Whether the server says that it was interrupted, as the proxy itself did to cut it: the client is told what
+/// became of its connection instead. What may have committed is as far as it came.
+fn is_struck(link: &Link, rest: &[u8]) -> bool {
+    let Peek::Packet { total, .. } = frame::peek(rest) else {
+        return false;
+    };
+    let code = match frame::body(rest, total) {
+        [error::TAG, low, high, ..] => u16::from_le_bytes([*low, *high]),
+        _ => return false,
+    };
+    link.cutting && code == INTERRUPTED && !link.commits()
 }
 
 /// What a server says of a client's command.

@@ -369,3 +369,19 @@ fn who_leaves_in_a_transaction_leaves_a_backend_to_be_cleaned() {
         Abandoned::Free(Release::Reset)
     );
 }
+
+#[test]
+fn a_client_in_a_hurry_yields_to_who_waits() {
+    for wanted in [false, true] {
+        let mut pair = Pair::mysql();
+        pair.asks("INSERT INTO t VALUES (1)");
+        pair.gives("00010202000000");
+        assert_eq!(pair.asked(), ["SET last_insert_id = LAST_INSERT_ID()"]);
+        pair.link.as_mut().expect("a backend").is_wanted(wanted);
+        let sent = pair.asks("SELECT 1").len();
+        assert_eq!(sent, usize::from(!wanted));
+        pair.reports(2, &id());
+        // As it was first served, the client has got it again.
+        assert_eq!(pair.released.len(), usize::from(wanted));
+    }
+}

@@ -1,10 +1,10 @@
 //! What a client is told when its backend is gone.
 
-use dbproxy_engine::Session as _;
+use dbproxy_engine::{Link as _, Session as _};
 
 use crate::message::capability::*;
 
-use super::pair::{hex, link, payloads, query, Pair, MYSQL};
+use super::pair::{hex, link, packet, payloads, query, Pair, MYSQL};
 use super::*;
 
 /// A client in a transaction that has done this.
@@ -44,6 +44,11 @@ fn who_waits_in_a_transaction_is_told_at_its_next_statement() {
     assert_eq!(pair.says(&query("COMMIT")), b"");
     assert_eq!(Pair::error(&std::mem::take(&mut pair.client)).0, 1213);
     assert!(pair.session.at_boundary());
+    // One that only asks whether it is there isn't told so by a flag.
+    let mut pair = in_transaction();
+    pair.lost();
+    pair.says(&packet(0, b"\x0e"));
+    assert_eq!(payloads(&pair.client), [hex("00000003000000")]);
     // A ROLLBACK finds what it wants.
     let mut pair = in_transaction();
     pair.lost();
@@ -123,4 +128,20 @@ fn a_command_that_went_out_in_part_ran_not_at_all() {
     let (outcome, _) = pair.lost();
     // It was too long to look at, so that it is bound.
     assert_eq!(outcome, Outcome::Closes(CloseReason::PinnedBackendLost));
+}
+
+/// What is cut is cancelled for that: the client asked for no such thing.
+#[test]
+fn who_is_interrupted_by_the_cut_is_told_of_the_cut() {
+    let struck = "ff 2505 23 3730313030 496e746572727570746564";
+    let mut pair = in_transaction();
+    pair.asks("SELECT SLEEP(9)");
+    pair.link.as_mut().expect("a backend").cut();
+    assert_eq!(pair.gives(struck), b"", "not that");
+    assert_eq!(pair.released, [Release::Kill(KillReason::WriterLost)]);
+    // Of what commits by itself that is the truth.
+    let mut pair = Pair::mysql();
+    pair.asks("CALL p()");
+    pair.link.as_mut().expect("a backend").cut();
+    assert_eq!(Pair::error(&pair.gives(struck)).0, 1317);
 }

@@ -251,3 +251,13 @@ fn a_command_of_16_mib_goes_through_and_is_answered() {
     assert_eq!(pair.answers(&ok), ok);
     assert_eq!(pair.pinned(), Some(PinReason::StatementTooLarge));
 }
+
+#[test]
+fn who_resets_its_connection_has_the_status_of_its_log_in() {
+    let mut pair = Pair::mysql();
+    pair.asks("SET autocommit=0");
+    pair.reports(0, &[variable("autocommit", "OFF"), Change::State(true)]);
+    assert!(pair.is_free());
+    pair.says(&bare(command::RESET_CONNECTION));
+    assert_eq!(std::mem::take(&mut pair.client), packet(1, &hex(OK)));
+}
