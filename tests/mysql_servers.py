@@ -332,6 +332,13 @@ class MySQL:
         found = "SELECT id FROM information_schema.processlist WHERE user = %s ORDER BY id"
         return [row[0] for row in self.sql(found, user)]
 
+    def end_connections(self, user: str) -> None:
+        """End a user's connections as an administrator, so that who comes has what is set now."""
+        for number in self.connections(user):
+            with contextlib.suppress(pymysql.err.MySQLError):
+                self.sql(f"KILL {number}")
+        wait_until(lambda: not self.connections(user), f"the connections of {user} are gone")
+
     def log(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 

@@ -244,20 +244,13 @@ def test_what_an_administrator_flushes_is_nobodys_business(
 # --- KILL from outside ----------------------------------------------------------------------------
 
 
-def kill_all(server: MySQL) -> None:
-    for number in server.connections("app"):
-        with contextlib.suppress(pymysql.err.MySQLError):
-            server.sql(f"KILL {number}")
-    wait_until(lambda: not server.connections("app"), "they are gone")
-
-
 def test_connections_that_are_killed_while_idle_are_not_missed(
     proxy: MySQLProxy, server: MySQL
 ) -> None:
     with contextlib.closing(proxy.client()) as client:
         for _ in range(5):
             assert value(client, "SELECT 1") == 1
-            kill_all(server)
+            server.end_connections("app")
 
 
 def test_who_is_killed_in_a_transaction_loses_it_and_no_more(
@@ -266,7 +259,7 @@ def test_who_is_killed_in_a_transaction_loses_it_and_no_more(
     with contextlib.closing(proxy.client()) as client:
         value(client, "BEGIN")
         value(client, "INSERT INTO notes VALUES (1)")
-        kill_all(server)
+        server.end_connections("app")
         assert refused(client, "COMMIT") == LOST
         assert value(client, "SELECT COUNT(*) FROM notes") == 0
 
@@ -300,6 +293,7 @@ def test_connections_that_the_server_times_out_are_not_missed(
     proxy: MySQLProxy, server: MySQL
 ) -> None:
     server.sql("SET GLOBAL wait_timeout = 1")
+    server.end_connections("app")
     with contextlib.closing(proxy.client()) as client:
         value(client, "SET time_zone = '+05:00'")
         for _ in range(3):
@@ -317,6 +311,7 @@ def test_who_idles_in_a_transaction_past_the_servers_time_out_has_lost_it(
     proxy: MySQLProxy, server: MySQL
 ) -> None:
     server.sql("SET GLOBAL wait_timeout = 1")
+    server.end_connections("app")
     with contextlib.closing(proxy.client()) as client:
         value(client, "BEGIN")
         value(client, "INSERT INTO notes VALUES (1)")

@@ -13,7 +13,7 @@ import pytest
 from tests.certificates import Authority
 from tests.fix_mysql import MySQLFactory
 from tests.fix_mysql_proxy import MySQLProxy, MySQLProxyFactory
-from tests.mysql.statements import CURSOR, EXECUTE, RESET_CONNECTION, Raw, Statement
+from tests.mysql.prepared import CURSOR, EXECUTE, RESET_CONNECTION, Raw, Statement
 from tests.mysql_servers import Kind, MySQL
 
 Script = Callable[[Raw, Raw], list[object]]
@@ -296,6 +296,7 @@ def test_a_statement_outlives_its_server(
 @pytest.mark.parametrize("size", [1 << 20, (1 << 24) - 1, (1 << 24) + 5])
 def test_a_large_parameter_goes_through(shared: MySQLProxy, mysql: MySQL, size: int) -> None:
     mysql.sql("SET GLOBAL max_allowed_packet = 64 * 1024 * 1024")
+    mysql.end_connections("app")
     with contextlib.closing(Raw(shared.client())) as client:
         statement = client.prepare("SELECT LENGTH(?)")
         found = statement.execute("x" * size)
