@@ -96,7 +96,7 @@ impl Session {
                 self.ok(out);
             }
             command::RESET_CONNECTION => {
-                self.starts_anew(self.status, out);
+                self.starts_anew(self.first_status, out);
                 self.untold = false;
                 self.ok(out);
             }

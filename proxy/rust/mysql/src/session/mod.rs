@@ -35,10 +35,10 @@ use dbproxy_engine::{
 };
 
 use crate::credential::{Handover, Scramble};
-use crate::link::{traces, Leave, Link, Settings};
+use crate::link::{traces, Leave, Link, Settings, DEFAULT};
 use crate::login::{Former, MOST_FAILURES};
 use crate::message::capability::{Capabilities, MULTI_STATEMENTS};
-use crate::params::Params;
+use crate::params::{Kind, Params};
 use crate::statement::{Charset, Dialect, Literal, Memory};
 use crate::texts::Fault;
 
@@ -70,6 +70,10 @@ pub struct Session {
     scramble: Scramble,
     /// How its texts are read, as long as it has set nothing.
     dialect: Dialect,
+    /// The character set that a reset leaves it with.
+    own_charset: Charset,
+    /// The lasting status flags of a session that has done nothing.
+    first_status: u16,
     /// The lasting status flags that the client knows.
     status: u16,
     /// The database that it is in; `None`: as a log-in leaves it.
@@ -95,6 +99,8 @@ pub struct Session {
     calculated: bool,
     /// It is bound to the next backend that it gets: it asks for what doesn't outlast a hold.
     keeps: bool,
+    /// It has set by command whether a query may be several statements, which no reset takes back.
+    has_option: bool,
     /// With autocommit off: something was asked since the last transaction ended.
     begun: bool,
     /// It was told that a transaction is open, and not that none is.
@@ -141,6 +147,8 @@ impl Session {
                 multi_statements: handover.capabilities.has(MULTI_STATEMENTS),
                 ..Dialect::of_version(&params.version).under(&params.sql_mode)
             },
+            own_charset: Charset::of_collation(params.collation.into()),
+            first_status: params.status,
             status: params.status,
             traces: traces(handover.database.is_some()),
             database: handover.database.clone(),
@@ -155,6 +163,7 @@ impl Session {
             diagnostics: Diagnostics::default(),
             calculated: false,
             keeps: false,
+            has_option: false,
             begun: false,
             told_open: false,
             untold: false,
@@ -225,6 +234,10 @@ impl Session {
             None => self.dialect,
         };
         match self.settings.value("character_set_client") {
+            Some(DEFAULT) => Dialect {
+                charset: self.own_charset,
+                ..dialect
+            },
             Some(name) => Dialect {
                 charset: Charset::of_name(name),
                 ..dialect
@@ -246,7 +259,11 @@ impl Session {
     /// As right after its log-in, but for the database.
     fn starts_anew(&mut self, status: u16, out: &mut Steps) {
         self.status = status;
-        self.settings = Arc::default();
+        let server = self.dialect.server;
+        self.settings = match server.is_some_and(|server| server.kind == Kind::MySql) {
+            true => Settings::anew().into(),
+            false => Arc::default(),
+        };
         self.variables = Variables::default();
         self.insert_id = 0;
         self.begun = false;
@@ -258,6 +275,10 @@ impl Session {
         self.one_shot = OneShot::None;
         if self.is_pinned() {
             self.pins = Reasons::NONE;
+            if self.has_option {
+                self.pins = Reasons::of(&[PinReason::SessionSetting]);
+                return;
+            }
             out.push(Step::Note(Note::Unpinned(None)));
         }
     }

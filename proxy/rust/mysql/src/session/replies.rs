@@ -278,6 +278,7 @@ fn settles(
     };
     if resets {
         session.starts_anew(ok.status & LASTING, out);
+        link.settings = session.settings.clone();
         session.placed = true;
     }
     if request.judged.ends && !link.in_trans() {
