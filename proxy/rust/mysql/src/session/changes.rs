@@ -142,7 +142,9 @@ pub(super) fn ended(
         true => changed,
         false => judged.commits_alone,
     };
-    let binds = link.is_mariadb() && changed && !link.in_trans();
+    // A write that gives rows changes what is reported by its own commit: what else it changed is asked for.
+    let commits = judged.writes && judged.commits_alone && !judged.dirty;
+    let binds = link.is_mariadb() && changed && !link.in_trans() && !commits;
     match session {
         Some(session) => {
             session.status = end.status & LASTING;

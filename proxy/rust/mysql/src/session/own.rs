@@ -13,6 +13,8 @@ use super::{changes, Session};
 
 /// Tells what has changed, and does nothing.
 const TELL_CHANGES: &str = "DO 0";
+/// MariaDB tells of what is left over only beside another change: this one is no session's state, as any `SET` is.
+const TELL_LEFT_OVER: [&str; 2] = ["BEGIN", "ROLLBACK AND NO CHAIN NO RELEASE"];
 const TELL_COLLATION: &str = "SET collation_connection = @@collation_connection";
 
 /// Tells what LAST_INSERT_ID() is, in the report of what it has changed.
@@ -27,10 +29,14 @@ impl Session {
         let collates = std::mem::take(&mut link.collates);
         let mariadb = link.is_mariadb();
         let mut ask = |why, sql: &str| link.ask(why, command::QUERY, sql.as_bytes(), &mut bytes);
-        if unheard && !mariadb {
-            ask(Ours::Changes, TELL_CHANGES);
+        if unheard {
+            let tell = if mariadb {
+                &TELL_LEFT_OVER[..]
+            } else {
+                &[TELL_CHANGES]
+            };
+            tell.iter().for_each(|sql| ask(Ours::Changes, sql));
         }
-        // MariaDB tells of what is left over only beside another change.
         if inserted || unheard && mariadb {
             ask(Ours::InsertId, TELL_ID);
         }

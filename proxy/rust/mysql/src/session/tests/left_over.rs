@@ -3,7 +3,7 @@
 use crate::message::capability::*;
 use crate::message::session_track::Change;
 
-use super::pair::{link, Pair, MARIADB, MYSQL};
+use super::pair::{hex, link, Pair, MARIADB, MYSQL};
 use super::*;
 
 const DENIED: &str = "ff7a04233432533032 61";
@@ -60,5 +60,27 @@ fn autocommit_that_ends_a_transaction_leaves_a_backend_to_be_cleaned() {
             &[Change::Variable { name, value: on }, Change::State(true)],
         );
         assert_eq!(pair.released.last(), Some(&released));
+    }
+}
+
+/// Its flag says that something changed, which its own commit does; what else there is it tells when it is asked.
+#[test]
+fn mariadbs_rows_of_a_write_bind_only_if_it_has_left_something() {
+    let rows = "0100000101 050000020364656661 05000003fe00000200 020000040131 05000005fe00000240";
+    for (left, pinned) in [(false, None), (true, Some(PinReason::Untracked))] {
+        let mut pair = Pair::new(MARIADB, Capabilities::default());
+        pair.asks("INSERT INTO t(x) VALUES (1) RETURNING x");
+        pair.answers(&hex(rows));
+        assert_eq!(pair.pinned(), None);
+        assert_eq!(
+            pair.asked()[..2],
+            ["BEGIN", "ROLLBACK AND NO CHAIN NO RELEASE"]
+        );
+        let begun = [Change::State(true)];
+        let (name, value) = (&b"last_insert_id"[..], &b"3"[..]);
+        pair.reports(1, &begun[..usize::from(left)]);
+        pair.reports(2, &[]);
+        pair.reports(2, &[Change::Variable { name, value }, Change::State(true)]);
+        assert_eq!((pair.pinned(), pair.is_free()), (pinned, !left));
     }
 }
