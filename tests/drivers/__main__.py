@@ -16,7 +16,7 @@ from types import FrameType
 import pytest
 from tests.cluster.node.console import StepError
 from tests.drivers.engines import ENGINES, Engine
-from tests.drivers.runs import directly, listened_to, through_proxy
+from tests.drivers.runs import CONNECTIONS, directly, listened_to, through_proxy
 from tests.drivers.table import Row, tables
 from tests.drivers.toolchains import TOOLCHAINS
 
@@ -26,6 +26,12 @@ OUTPUT = Path("build")
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.drivers", description=__doc__)
     parser.add_argument("--engine", choices=ENGINES, default="postgresql")
+    parser.add_argument(
+        "--connections",
+        type=int,
+        default=CONNECTIONS,
+        help="of the proxy's pool; with as many as clients results are compared, pinned or not",
+    )
     parser.add_argument("only", nargs="*", metavar="DRIVER", help="these, not all")
     arguments = parser.parse_args()
     names = [driver.name for driver in ENGINES[arguments.engine].drivers]
@@ -40,7 +46,7 @@ def leave(number: int, frame: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
-def run_all(kind: type[Engine], only: list[str]) -> list[Row]:
+def run_all(kind: type[Engine], only: list[str], connections: int) -> list[Row]:
     chosen = [driver for driver in kind.drivers if not only or driver.name in only]
     toolchains = [TOOLCHAINS[name] for name in dict.fromkeys(driver.language for driver in chosen)]
     missing = [name for toolchain in toolchains for name in toolchain.missing()]
@@ -56,7 +62,7 @@ def run_all(kind: type[Engine], only: list[str]) -> list[Row]:
             command = TOOLCHAINS[driver.language].command(driver.program)
             direct = directly(command, database)
             hello = listened_to(command, database)
-            proxied = through_proxy(command, database, engine.authority)
+            proxied = through_proxy(command, database, engine.authority, connections)
             row = Row(driver, direct, proxied, hello)
             rows.append(row)
             verdict = "; ".join(row.faults) or "shared"
@@ -69,7 +75,7 @@ def main() -> int:
     arguments = parse_arguments()
     signal.signal(signal.SIGTERM, leave)
     try:
-        rows = run_all(ENGINES[arguments.engine], arguments.only)
+        rows = run_all(ENGINES[arguments.engine], arguments.only, arguments.connections)
     except (StepError, pytest.fail.Exception) as error:
         print(f"drivers: {error}", file=sys.stderr)
         return 1

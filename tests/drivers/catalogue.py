@@ -59,6 +59,8 @@ POSTGRESQL_DRIVERS = (
 
 # Of MySQL and of MariaDB.
 MYSQL_DRIVERS = (
+    Driver("mariadb", "mysql", "client.sh mariadb"),
+    Driver("mariadb-dump", "mysql", "dump.sh mariadb-dump"),
     Driver("pymysql", "python", "pymysql_.py"),
     Driver("aiomysql", "python", "aiomysql_.py"),
     Driver("asyncmy", "python", "asyncmy_.py"),
@@ -66,4 +68,18 @@ MYSQL_DRIVERS = (
     Driver("connector-python", "python", "connector_.py"),
     Driver("sqlalchemy", "python", "mysql_sqlalchemy.py"),
     Driver("django", "python", "mysql_django.py"),
+    Driver("mysql2", "node", "mysql2.mjs"),
+    Driver("mariadb-node", "node", "mariadb.mjs"),
+    Driver("typeorm", "node", "mysql_typeorm.mjs"),
+    Driver("prisma", "node", "mysql_prisma.mjs"),
+    Driver("go-sql-driver", "go", "sqldriver"),
+    Driver("gorm", "go", "gorm"),
+    Driver("connector-j-hikaricp", "java", "MySQLHikari mysql"),
+    Driver("mariadb-java-hikaricp", "java", "MySQLHikari mariadb"),
+    Driver("hibernate", "java", "MySQLHibernate mysql"),
+    Driver("ruby-mysql2", "ruby", "mysql2.rb"),
+    Driver("activerecord", "ruby", "mysql_active_record.rb"),
+    Driver("pdo", "php", "pdo_mysql.php"),
+    Driver("dbd-mysql", "perl", "dbd_mysql.pl mysql"),
+    Driver("dbd-mariadb", "perl", "dbd_mysql.pl MariaDB"),
 )

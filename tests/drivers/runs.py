@@ -46,10 +46,12 @@ def directly(command: list[str], database: Database) -> Outcome:
     return run_program(command, database.environment(database.port), lambda outcome: None)
 
 
-def through_proxy(command: list[str], database: Database, authority: Authority) -> Outcome:
+def through_proxy(
+    command: list[str], database: Database, authority: Authority, connections: int = CONNECTIONS
+) -> Outcome:
     """Run it over a proxy of its own, whose pool is smaller than the number of clients."""
     database.clear()
-    with _proxy(database, authority) as proxy:
+    with _proxy(database, authority, connections) as proxy:
 
         def look(outcome: Outcome) -> None:
             outcome.pinned = _by_reason(proxy, "dbproxy_sessions_pinned")
@@ -134,11 +136,11 @@ def run_program(
 
 
 @contextmanager
-def _proxy(database: Database, authority: Authority) -> Iterator[Proxy]:
+def _proxy(database: Database, authority: Authority, connections: int) -> Iterator[Proxy]:
     proxy = database.proxy(authority)
     proxy.write_pool(
-        maxConnectionsPercent=CONNECTIONS,
-        maxIdleConnectionsPercent=CONNECTIONS,
+        maxConnectionsPercent=connections,
+        maxIdleConnectionsPercent=connections,
         connectionBorrowTimeout=BORROWED,
     )
     try:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from tests.cluster.node import inputs, packages, paths
+from tests.cluster.node import archive, inputs, packages, paths
 from tests.cluster.node.console import Command, run, step
 from tests.servers import binaries
 
@@ -77,6 +78,19 @@ class PostgreSQL(Toolchain):
         return ["env", path, "bash", str(self.sources / name), *words]
 
 
+class CommandLine(Toolchain):
+    """MariaDB's own clients; MySQL's are in no package that this machine gets."""
+
+    language = "mysql"
+
+    def prepare(self) -> None:
+        packages.install({"mariadb": "mariadb-client-core", "mariadb-dump": "mariadb-client"})
+
+    def command(self, program: str) -> list[str]:
+        name, *words = program.split()
+        return ["bash", str(self.sources / name), *words]
+
+
 class Python(Cached):
     language = "python"
     made_from = ("requirements.txt",)
@@ -97,7 +111,7 @@ class Python(Cached):
 class Node(Cached):
     language = "node"
     needs = ("node", "npm")
-    made_from = ("package-lock.json", "schema.prisma")
+    made_from = ("package-lock.json", "schema.prisma", "schema.mysql.prisma")
 
     def install(self, home: Path) -> None:
         for name in ("package.json", *self.made_from):
@@ -105,7 +119,9 @@ class Node(Cached):
         run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=home)
         # Else it fetches an engine first, which only migrations need.
         unused = {"PRISMA_SCHEMA_ENGINE_BINARY": sys.executable, "CHECKPOINT_DISABLE": "1"}
-        run(["npx", "--no-install", "prisma", "generate"], cwd=home, env=unused)
+        for schema in self.made_from[1:]:
+            generate = ["npx", "--no-install", "prisma", "generate", "--schema", schema]
+            run(generate, cwd=home, env=unused)
 
     def command(self, program: str) -> list[str]:
         # A program finds its packages in the folder that it is in.
@@ -120,7 +136,8 @@ class Go(Cached):
     made_from = ("",)
 
     def install(self, home: Path) -> None:
-        run(["go", "build", "-mod=readonly", "-o", f"{home}/", "./pgx", "./pq"], cwd=self.sources)
+        programs = ["./pgx", "./pq", "./sqldriver", "./gorm"]
+        run(["go", "build", "-mod=readonly", "-o", f"{home}/", *programs], cwd=self.sources)
 
     def command(self, program: str) -> list[str]:
         return [str(self.home / program)]
@@ -155,7 +172,7 @@ class Java(Cached):
         run(["javac", "-Xlint:all", "-d", home / "programs", "-cp", f"{home}/*", *programs])
 
     def command(self, program: str) -> list[str]:
-        return ["java", "-cp", f"{self.home}/*:{self.home}/programs", program]
+        return ["java", "-cp", f"{self.home}/*:{self.home}/programs", *program.split()]
 
 
 class Debian(Toolchain):
@@ -171,15 +188,18 @@ class Debian(Toolchain):
         packages.install(self._packages)
 
     def command(self, program: str) -> list[str]:
-        return [self.language, str(self.sources / program)]
+        name, *words = program.split()
+        return [self.language, str(self.sources / name), *words]
 
 
+# As dpkg lists what other architectures may have beside it.
+DBD_MYSQL = f"libdbd-mysql-perl:{archive.ARCHITECTURES[platform.machine()]}"
 DEBIAN = (
-    Debian("ruby", "ruby", ("ruby-activerecord", "ruby-pg")),
-    Debian("perl", "perl", ("libdbd-pg-perl",)),
-    Debian("php", "php-cli", ("php8.2-pgsql",)),
+    Debian("ruby", "ruby", ("ruby-activerecord", "ruby-pg", "ruby-mysql2")),
+    Debian("perl", "perl", ("libdbd-pg-perl", DBD_MYSQL, "libdbd-mariadb-perl")),
+    Debian("php", "php-cli", ("php8.2-pgsql", "php8.2-mysql")),
 )
 TOOLCHAINS: dict[str, Toolchain] = {
     toolchain.language: toolchain
-    for toolchain in (PostgreSQL(), Python(), Node(), Go(), Rust(), Java(), *DEBIAN)
+    for toolchain in (PostgreSQL(), CommandLine(), Python(), Node(), Go(), Rust(), Java(), *DEBIAN)
 }

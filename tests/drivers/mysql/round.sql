@@ -1,0 +1,22 @@
+-- What the command-line client does in each round; CLIENT stands for its number: see client.sh.
+SELECT 1 + CLIENT AS asked;
+SELECT * FROM nowhere;
+BEGIN;
+INSERT INTO work (client, kind, value) VALUES (CLIENT, 'commit', 1);
+SELECT count(*) FROM work WHERE id = LAST_INSERT_ID();
+SAVEPOINT before_it;
+INSERT INTO work (client, kind, value) VALUES (CLIENT, 'undone', 1);
+ROLLBACK TO before_it;
+COMMIT;
+BEGIN;
+INSERT INTO work (client, kind, value) VALUES (CLIENT, 'rollback', 1);
+ROLLBACK;
+SET sql_select_limit = 2;
+SELECT n FROM numbers ORDER BY n;
+SET sql_select_limit = DEFAULT;
+SET NAMES utf8mb4;
+INSERT INTO typed (client, words, amount, moment) VALUES (CLIENT, 'zażółć 🐬 ', 1234.5678, '2026-01-01 12:30:00.123456');
+SELECT nothing, words, amount, moment FROM typed WHERE id = LAST_INSERT_ID();
+SELECT sum(n), max(t) FROM (SELECT n, repeat('x', 100) AS t FROM numbers) AS big;
+SHOW TABLES;
+USE app;
