@@ -57,6 +57,14 @@ SCRIPTS = [
     " a: SELECT @v; a: DELETE FROM triggered",
     "a: SET completion_type = 1; a: INSERT INTO t (a) VALUES (1) RETURNING a;"
     " b: SELECT COUNT(*) FROM t; a: ROLLBACK; b: SELECT COUNT(*) FROM t",
+    "a: SET character_set_server = latin1; b: SELECT @@collation_server;"
+    " a: SELECT @@collation_server",
+    "a: SET collation_server = latin1_bin; a: SET character_set_server = latin1;"
+    " b: SELECT @@character_set_server; a: SELECT @@collation_server",
+    "a: SET character_set_server = utf8mb4, collation_server = latin1_bin;"
+    " b: SELECT @@collation_server; a: SELECT @@character_set_server, @@collation_server",
+    "a: SET sql_auto_is_null = 1; a: INSERT INTO t (a) VALUES (1); b: SELECT @@sql_auto_is_null;"
+    " a: SELECT a FROM t WHERE id IS NULL",
     "a: SET insert_id = 500; b: INSERT INTO t (a) VALUES (1); a: INSERT INTO t (a) VALUES (1)",
     "a: SET timestamp = 1000; b: SELECT NOW() < '2000-01-01'; a: SELECT NOW() < '2000-01-01'",
     "a: SET @@transaction_read_only = 1; b: INSERT INTO t (a) VALUES (1);"

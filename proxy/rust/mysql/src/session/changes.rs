@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use dbproxy_engine::{KillReason, Note, PinReason, Step, Steps};
 
-use crate::link::{Leave, Link, LASTING};
+use crate::link::{Leave, Link, CHARACTER_SET_SERVER, COLLATION_SERVER, LASTING};
 use crate::message::capability::SESSION_TRACK;
 use crate::message::eof::Eof;
 use crate::message::error::Report;
@@ -52,13 +52,19 @@ pub(super) fn heard(
     if !link.is_mariadb() || ok.changes.is_some() {
         link.unheard = false;
     }
+    // It has the character set in it.
+    let of_server = |change: &Change<'_>| matches!(change, Change::Variable { name, .. } if *name == COLLATION_SERVER.as_bytes());
+    let collates = changes.iter().any(of_server);
     let mut binds = None;
     let (mut state, mut explained, mut moved, mut ended) = (false, false, false, false);
     for change in &changes {
         let reason = match change {
             Change::Variable { name, value } => {
                 explained |= !NO_SETTINGS.contains(name);
-                variable(link, name, value)
+                match collates && *name == CHARACTER_SET_SERVER.as_bytes() {
+                    true => None,
+                    false => variable(link, name, value),
+                }
             }
             Change::Schema(name) => {
                 link.enters((!name.is_empty()).then(|| (*name).into()));
