@@ -1,5 +1,7 @@
 //! What the Rust programs share; the work and what they print is told in docs/drivers.md.
 
+pub mod mysql;
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::future::Future;
