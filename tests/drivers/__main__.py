@@ -16,7 +16,7 @@ from types import FrameType
 import pytest
 from tests.cluster.node.console import StepError
 from tests.drivers.engines import ENGINES, Engine
-from tests.drivers.runs import CONNECTIONS, directly, listened_to, through_proxy
+from tests.drivers.runs import CONNECTIONS, Outcome, directly, listened_to, through_proxy
 from tests.drivers.table import Row, tables
 from tests.drivers.toolchains import TOOLCHAINS
 
@@ -62,7 +62,11 @@ def run_all(kind: type[Engine], only: list[str], connections: int) -> list[Row]:
             command = TOOLCHAINS[driver.language].command(driver.program)
             direct = directly(command, database)
             hello = listened_to(command, database)
-            proxied = through_proxy(command, database, engine.authority, connections)
+            try:
+                proxied = through_proxy(command, database, engine.authority, connections)
+            except pytest.fail.Exception as error:
+                # The others are worth their rows all the same.
+                proxied = Outcome(errors=[str(error).splitlines()[0]])
             row = Row(driver, direct, proxied, hello)
             rows.append(row)
             verdict = "; ".join(row.faults) or "shared"

@@ -13,7 +13,7 @@ for ((client = 0; client < CLIENTS; client++)); do
     } | "$program" --no-defaults --host="$MYSQL_HOST" --port="$MYSQL_TCP_PORT" --user="$MYSQL_USER" --batch --force \
       --unbuffered --skip-column-names "$MYSQL_DATABASE" 2>"stderr.$client" | sed "s/^/$client /" ||
       echo "failed $client $program ended with $?"
-    sort "stderr.$client" | uniq -c | grep -v 'ERROR 1146' | sed "s/^/failed $client /"
+    grep ERROR "stderr.$client" | grep -v 'ERROR 1146' | sed "s/^/failed $client /"
     grep -c 'ERROR 1146' "stderr.$client" | sed "s/^/$client missing /"
     touch "ready.$client"
   ) &

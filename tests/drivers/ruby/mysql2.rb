@@ -9,7 +9,7 @@ TYPED = "INSERT INTO typed (client, nothing, words, amount, moment, big) VALUES 
 LETTERS = "zażółć 🐬 ".freeze
 BIG_TEXT = (LETTERS * 6_000).freeze
 WHERE = { host: ENV["MYSQL_HOST"], port: ENV["MYSQL_TCP_PORT"].to_i, database: ENV["MYSQL_DATABASE"],
-          username: ENV["MYSQL_USER"], password: ENV["MYSQL_PWD"] }.freeze
+          username: ENV["MYSQL_USER"], password: ENV["MYSQL_PWD"], encoding: "utf8mb4" }.freeze
 
 def fail(connection, counts)
   connection.query("SELECT * FROM nowhere")

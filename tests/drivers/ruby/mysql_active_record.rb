@@ -5,7 +5,9 @@ require_relative "work"
 
 ActiveRecord::Base.establish_connection(
   adapter: "mysql2", host: ENV["MYSQL_HOST"], port: ENV["MYSQL_TCP_PORT"].to_i, database: ENV["MYSQL_DATABASE"],
-  username: ENV["MYSQL_USER"], password: ENV["MYSQL_PWD"], pool: CLIENTS
+  username: ENV["MYSQL_USER"], password: ENV["MYSQL_PWD"], pool: CLIENTS,
+  # As `rails new` writes it.
+  encoding: "utf8mb4"
 )
 
 class Work < ActiveRecord::Base
