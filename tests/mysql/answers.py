@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import threading
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import pymysql
+from tests.servers import DEADLINE
 
 Connection: TypeAlias = "pymysql.connections.Connection[Any]"
 
@@ -56,3 +59,30 @@ def last_words(connection: Connection) -> int | None:
             assert reads.read(1) == b"", "it is closed"
             return int(struct.unpack("<H", payload[1:3])[0])
     return None
+
+
+def later(client: Connection, text: str) -> Callable[[], list[object]]:
+    """Asks in a thread; what it was told, once it was."""
+    told: list[object] = []
+
+    def work() -> None:
+        try:
+            told.append(value(client, text))
+        except pymysql.err.MySQLError as error:
+            told.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+
+    def answers() -> list[object]:
+        thread.join(DEADLINE)
+        return told
+
+    return answers
+
+
+def code(told: list[object]) -> int:
+    """The number of the error that this is."""
+    (error,) = told
+    assert isinstance(error, pymysql.err.MySQLError), error
+    return int(error.args[0])

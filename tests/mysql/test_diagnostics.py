@@ -12,7 +12,8 @@ from typing import Any
 import pymysql
 import pytest
 from tests.certificates import Authority
-from tests.fix_mysql_proxy import MySQLProxy, MySQLProxyFactory
+from tests.fix_mysql_proxy import MySQLProxy
+from tests.mysql.sharing import few_connections
 from tests.mysql.wire import DEPRECATE_EOF, packets
 from tests.mysql_servers import MARIADB, Kind, MySQL
 
@@ -78,17 +79,8 @@ NOISE = "SELECT CAST('of another client' AS SIGNED)"
 @pytest.fixture(scope="module")
 def shared(mysql_kind: Kind, mysql: MySQL, authority: Authority) -> Iterator[MySQLProxy]:
     """A proxy of few connections, over a server with what the scripts name."""
-    with contextlib.closing(mysql.connect(database="app")) as connection:
-        for what in OBJECTS:
-            connection.cursor().execute(f"CREATE {what}")
-    factory = MySQLProxyFactory(mysql_kind, authority)
-    try:
-        proxy = factory(mysql)
-        proxy.write_pool(maxConnectionsPercent=8, maxIdleConnectionsPercent=8)
-        proxy.wait_config()
+    with few_connections(mysql_kind, mysql, authority, OBJECTS) as proxy:
         yield proxy
-    finally:
-        factory.close()
 
 
 def played(script: str, connect: Any, server: MySQL, flags: int) -> list[tuple[str, list[bytes]]]:

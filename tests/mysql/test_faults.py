@@ -6,14 +6,14 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pymysql
 import pytest
 from tests.certificates import Authority
 from tests.fix_mysql import MySQLFactory, MySQLTemplates
 from tests.fix_mysql_proxy import MySQLProxy, MySQLProxyFactory
-from tests.mysql.answers import Connection, last_words, refused, value
+from tests.mysql.answers import Connection, code, last_words, later, refused, value
 from tests.mysql_servers import Kind, MySQL
 from tests.servers import DEADLINE, wait_until
 
@@ -66,32 +66,6 @@ def proxy(only_proxy: MySQLProxy, server: MySQL) -> MySQLProxy:
 
 def end(server: MySQL, manner: str) -> None:
     server.kill9() if manner == "kill9" else server.stop()
-
-
-def later(client: Connection, text: str) -> Callable[[], list[object]]:
-    """Asks in a thread; what it was told, once it was."""
-    told: list[object] = []
-
-    def work() -> None:
-        try:
-            told.append(value(client, text))
-        except pymysql.err.MySQLError as error:
-            told.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-
-    def answers() -> list[object]:
-        thread.join(DEADLINE)
-        return told
-
-    return answers
-
-
-def code(told: list[object]) -> int:
-    (error,) = told
-    assert isinstance(error, pymysql.err.MySQLError), error
-    return int(error.args[0])
 
 
 def runs(server: MySQL, text: str) -> None:

@@ -3,15 +3,15 @@ had one to itself. Each script is run on the database directly, then through the
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import pymysql
 import pytest
 from tests.certificates import Authority
-from tests.fix_mysql_proxy import MySQLProxy, MySQLProxyFactory
+from tests.fix_mysql_proxy import MySQLProxy
 from tests.mysql.answers import answer
+from tests.mysql.sharing import few_connections
 from tests.mysql_servers import Kind, MySQL
 
 OBJECTS = (
@@ -87,18 +87,8 @@ SCRIPTS = [
 @pytest.fixture(scope="module")
 def shared(mysql_kind: Kind, mysql: MySQL, authority: Authority) -> Iterator[MySQLProxy]:
     """A proxy of few connections, over a server with what the scripts name."""
-    mysql.sql("SET GLOBAL log_bin_trust_function_creators = 1")
-    with contextlib.closing(mysql.connect(database="app")) as connection:
-        for what in OBJECTS:
-            connection.cursor().execute(f"CREATE {what}")
-    factory = MySQLProxyFactory(mysql_kind, authority)
-    try:
-        proxy = factory(mysql)
-        proxy.write_pool(maxConnectionsPercent=8, maxIdleConnectionsPercent=8)
-        proxy.wait_config()
+    with few_connections(mysql_kind, mysql, authority, OBJECTS) as proxy:
         yield proxy
-    finally:
-        factory.close()
 
 
 def played(script: str, connect: Any, server: MySQL) -> list[object]:

@@ -11,7 +11,8 @@ from typing import Any
 import pymysql
 import pytest
 from tests.certificates import Authority
-from tests.fix_mysql_proxy import MySQLProxy, MySQLProxyFactory
+from tests.fix_mysql_proxy import MySQLProxy
+from tests.mysql.sharing import few_connections
 from tests.mysql.wire import packets
 from tests.mysql_servers import Kind, MySQL
 from tests.servers import wait_until
@@ -74,18 +75,8 @@ ELSEWHERE = "SELECT IS_FREE_LOCK('x'), IS_FREE_LOCK('y'), (SELECT COUNT(*) FROM 
 @pytest.fixture(scope="module")
 def shared(mysql_kind: Kind, mysql: MySQL, authority: Authority) -> Iterator[MySQLProxy]:
     """A proxy of few connections, over a server with what the scripts name."""
-    mysql.sql("SET GLOBAL log_bin_trust_function_creators = 1")
-    with contextlib.closing(mysql.connect(database="app")) as connection:
-        for what in OBJECTS:
-            connection.cursor().execute(f"CREATE {what}")
-    factory = MySQLProxyFactory(mysql_kind, authority)
-    try:
-        proxy = factory(mysql)
-        proxy.write_pool(maxConnectionsPercent=8, maxIdleConnectionsPercent=8)
-        proxy.wait_config()
+    with few_connections(mysql_kind, mysql, authority, OBJECTS) as proxy:
         yield proxy
-    finally:
-        factory.close()
 
 
 def played(

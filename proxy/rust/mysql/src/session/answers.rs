@@ -1,9 +1,12 @@
-//! Results that the proxy itself makes, as the servers make them.
+//! What the proxy itself says to a client, and results that it makes as the servers make them.
+
+use dbproxy_engine::{Leg, Payload, Step, Steps};
 
 use crate::link::Settings;
 use crate::message::capability::{Capabilities, DEPRECATE_EOF};
 use crate::message::column::{self, Column};
 use crate::message::{eof, frame, lenenc, ok, result_set};
+use crate::texts::Fault;
 
 use super::ANSWER;
 
@@ -14,6 +17,18 @@ const SHORT_LENGTH: u32 = 10;
 const NOT_NULL: u16 = 0x01;
 const UNSIGNED: u16 = 0x20;
 const BINARY: u16 = 0x80;
+
+/// Sends bytes of our own to the client.
+pub(super) fn tell(bytes: Vec<u8>, out: &mut Steps) {
+    out.push(Step::Send(Leg::Client, Payload::Bytes(bytes)));
+}
+
+/// Tells the client an error.
+pub(super) fn say(error: Fault, sequence: u8, out: &mut Steps) {
+    let mut bytes = Vec::new();
+    error.write(sequence, &mut bytes);
+    tell(bytes, out);
+}
 
 /// To whom is answered, and how things stand.
 pub(super) struct Teller<'a> {

@@ -13,7 +13,7 @@ use crate::reply::Said;
 use crate::statement::{Deed, Freed};
 
 use super::judge::Judged;
-use super::{OneShot, Session};
+use super::Session;
 
 /// What is counted.
 const COUNTED: [PinReason; 5] = [
@@ -122,6 +122,14 @@ impl Holdings {
 /// Whether nothing is left of it where it fails.
 fn is_undone(reason: PinReason) -> bool {
     matches!(reason, PinReason::TemporaryObject | PinReason::Handler)
+}
+
+/// What is set for the next transaction only, and how far that has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum OneShot {
+    None,
+    Set,
+    Begun,
 }
 
 impl OneShot {

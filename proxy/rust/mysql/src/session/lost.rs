@@ -9,7 +9,8 @@ use dbproxy_engine::{CloseReason, Outcome, Steps};
 
 use crate::link::{Link, Of, Ours};
 
-use super::{say, texts, OneShot, Session, ANSWER};
+use super::holdings::OneShot;
+use super::{say, texts, Session, ANSWER};
 
 pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> Outcome {
     // With autocommit off, what was asked since stands in a transaction, whatever the server calls it.

@@ -5,7 +5,7 @@
 //! reports of the session and says what of that its client is told, `diagnostics` what a statement has left for the
 //! client to ask, `variables` what it has set by name, `holdings` how much it has of what binds it. `replay` gives a
 //! backend what its client has, `preparing`, `executing` and `typing` the statements that it has prepared, `sending` the bytes;
-//! `killing` answers KILL, `own` asks a backend what it hasn't told, `lost` decides what a
+//! `flow` is how far `replies` has come, `killing` answers KILL, `own` asks a backend what it hasn't told, `lost` decides what a
 //! client is told when its backend is gone, `judge` what a command may do. What the server still owes is kept in the
 //! [`Link`], which outlives the client; here is
 //! what belongs to the client.
@@ -15,6 +15,7 @@ mod answers;
 mod changes;
 mod diagnostics;
 mod executing;
+mod flow;
 mod forward;
 mod holdings;
 pub(crate) mod judge;
@@ -35,8 +36,8 @@ mod tests;
 use std::sync::Arc;
 
 use dbproxy_engine::{
-    Abandoned, CancelKey, CloseReason, Failure, KillReason, Killed, Leg, Note, Outcome, Payload,
-    PinReason, Reasons, Release, Rules, Step, Steps, Traces,
+    Abandoned, CancelKey, CloseReason, Failure, KillReason, Killed, Note, Outcome, PinReason,
+    Reasons, Release, Rules, Step, Steps, Traces,
 };
 
 use crate::credential::{Handover, Scramble};
@@ -48,20 +49,13 @@ use crate::prepared::Numbers;
 use crate::statement::{Charset, Dialect, Literal, Memory};
 use crate::texts::Fault;
 
+use answers::{say, tell};
 use diagnostics::Diagnostics;
-use holdings::Holdings;
+use holdings::{Holdings, OneShot};
 use variables::Variables;
 
 /// Its packets on the client's leg begin with that number.
 const ANSWER: u8 = 1;
-
-/// What is set for the next transaction only, and how far that has come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum OneShot {
-    None,
-    Set,
-    Begun,
-}
 
 /// A logged-in client.
 #[derive(Debug)]
@@ -300,18 +294,6 @@ impl Session {
     fn may_release(&self, link: &Link) -> bool {
         link.settled() && self.is_unbound(link)
     }
-}
-
-/// Sends bytes of our own to the client.
-fn tell(bytes: Vec<u8>, out: &mut Steps) {
-    out.push(Step::Send(Leg::Client, Payload::Bytes(bytes)));
-}
-
-/// Tells the client an error.
-fn say(error: Fault, sequence: u8, out: &mut Steps) {
-    let mut bytes = Vec::new();
-    error.write(sequence, &mut bytes);
-    tell(bytes, out);
 }
 
 impl dbproxy_engine::Session for Session {

@@ -1,6 +1,6 @@
 //! The backend's bytes: whose answer they are, whether the client gets them, and when the backend is free.
 
-use dbproxy_engine::{CloseReason, KillReason, Leg, Note, Payload, Release, Step, Steps};
+use dbproxy_engine::{CloseReason, KillReason, Note, Release, Step, Steps};
 
 use crate::link::{Leave, Link, Of, Ours, Partial, Request, Sent, LASTING};
 use crate::message::capability::LOCAL_FILES;
@@ -8,41 +8,11 @@ use crate::message::frame::{self, Peek};
 use crate::message::{command, error, ok};
 use crate::reply::{Look, Reply, Said};
 
+use super::flow::Flow;
 use super::{changes, own, tell, Session};
 
 /// The number of the error of who was interrupted by KILL QUERY.
 const INTERRUPTED: u16 = 1317;
-
-/// How far the backend's bytes are looked at.
-struct Flow<'a> {
-    input: &'a [u8],
-    start: usize,
-    at: usize,
-}
-
-impl<'a> Flow<'a> {
-    fn rest(&self) -> &'a [u8] {
-        self.input.get(self.at..).unwrap_or_default()
-    }
-
-    fn flush(&mut self, out: &mut Steps) {
-        if self.at > self.start {
-            let range = self.start..self.at;
-            out.push(Step::Send(Leg::Client, Payload::Range(range)));
-        }
-        self.start = self.at;
-    }
-
-    fn pass(&mut self, bytes: usize) {
-        self.at += bytes;
-    }
-
-    fn drop(&mut self, bytes: usize, out: &mut Steps) {
-        self.flush(out);
-        self.at += bytes;
-        self.start = self.at;
-    }
-}
 
 /// What a look at a packet led to.
 enum Next {
@@ -62,11 +32,7 @@ pub(super) fn replies(
     input: &[u8],
     out: &mut Steps,
 ) -> usize {
-    let mut flow = Flow {
-        input,
-        start: 0,
-        at: 0,
-    };
+    let mut flow = Flow::of(input);
     loop {
         let next = match link.partial {
             Some(partial) => stream(session.as_deref_mut(), link, partial, &mut flow, out),
@@ -79,7 +45,7 @@ pub(super) fn replies(
             Next::NeedMore => break,
             Next::Over => {
                 flow.flush(out);
-                return flow.at;
+                return flow.passed();
             }
             Next::Kill(reason) => Some(Release::Kill(reason)),
         };
@@ -90,11 +56,11 @@ pub(super) fn replies(
                 release = Release::Kill(KillReason::SpokeWhileIdle);
             }
             out.push(Step::Release(release));
-            return flow.at;
+            return flow.passed();
         }
     }
     flow.flush(out);
-    flow.at
+    flow.passed()
 }
 
 /// Goes on with a packet that was looked at.

@@ -7,7 +7,7 @@ use crate::message::session_track::Change;
 use crate::message::{command, ok};
 use crate::params::Server;
 use crate::Ready;
-use dbproxy_engine::{CancelSecret, Kill, Link as _, Session as _, CLIENT_IDS};
+use dbproxy_engine::{CancelSecret, Kill, Leg, Link as _, Payload, Session as _, CLIENT_IDS};
 
 use super::*;
 
