@@ -13,6 +13,7 @@ from random import Random
 from typing import LiteralString
 
 from tests.raw_client import TERMINATE, bind, execute, parse, query
+from tests.soak.ledger import ACKNOWLEDGED, UNDONE, UNKNOWN, Written
 from tests.soak.session import (
     CHANGED,
     EVENTS_KEPT,
@@ -35,19 +36,10 @@ GRANT ALL ON soak TO PUBLIC;
 """
 """Each row tells what its client has set, as the client and as the database knows it."""
 ZONES = ["Asia/Tokyo", "Europe/Berlin", "America/New_York", "UTC"]
-UNDONE, UNKNOWN, ACKNOWLEDGED = "undone", "unknown", "acknowledged"
 
 
 class LeftError(Exception):
     """The client went away by its own will."""
-
-
-@dataclass
-class Written:
-    """A transaction: how many rows it has, and what the client knows of them."""
-
-    parts: int
-    fate: str = UNDONE
 
 
 @dataclass(frozen=True)

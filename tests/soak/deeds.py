@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 
 from tests.raw_client import SYNC, bind, execute, message, parse, query
-from tests.soak.client import ACKNOWLEDGED, UNDONE, UNKNOWN, Client, Deed
+from tests.soak.client import Client, Deed
+from tests.soak.ledger import ACKNOWLEDGED, UNDONE, UNKNOWN
 from tests.soak.session import RefusedError, WrongError, batch, close_statement
 
 

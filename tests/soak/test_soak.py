@@ -19,8 +19,9 @@ import pytest
 from tests.fix_postgres import PostgresFactory
 from tests.fix_proxy import Proxy, ProxyFactory
 from tests.servers import Postgres, wait_until
-from tests.soak.client import ACKNOWLEDGED, TABLE, UNDONE, UNKNOWN, Client
+from tests.soak.client import TABLE, Client
 from tests.soak.deeds import DEEDS
+from tests.soak.ledger import disagreements
 from tests.soak.session import CHANGED, SHOWN
 
 SECONDS = int(os.environ.get("SOAK_SECONDS", "60"))
@@ -30,7 +31,6 @@ CONNECTIONS = 8
 # Three for superusers, and those that ask how the database is.
 OTHERS = 5
 # Whether its rows are there, may be there.
-FATES = {ACKNOWLEDGED: [True], UNDONE: [False], UNKNOWN: [True, False]}
 GAUGES = ("dbproxy_client_connections", "dbproxy_sessions_pinned", "dbproxy_clients_waiting")
 SHOW: LiteralString = f"SELECT {SHOWN}"
 END_ONE: LiteralString = """
@@ -99,17 +99,9 @@ def lived(proxy: Proxy, server: Postgres) -> list[Client]:
 
 def audit(server: Postgres, clients: list[Client]) -> None:
     """What the database has is what its clients were told, row by row."""
-    kept: dict[tuple[int, int], list[int]] = {}
-    for client, number, part in server.psql("SELECT client, number, part FROM soak"):
-        kept.setdefault((client, number), []).append(part)
-    wrong = []
-    for client in clients:
-        for number, written in client.ledger.items():
-            found = sorted(kept.pop((client.number, number), []))
-            every = list(range(written.parts))
-            if found not in [every if there else [] for there in FATES[written.fate]]:
-                wrong.append((client.number, number, written, found))
-    assert (wrong, kept) == ([], {}), f"SOAK_SEED={SEED}"
+    ledgers = {client.number: client.ledger for client in clients}
+    rows = server.psql("SELECT client, number, part FROM soak")
+    assert disagreements(ledgers, rows) == [], f"SOAK_SEED={SEED}"
     foreign = server.psql("SELECT * FROM soak WHERE actual <> expected LIMIT 9")
     assert foreign == [], f"SOAK_SEED={SEED}"
 

@@ -14,7 +14,8 @@ from random import Random
 
 from tests.mysql.soak.session import LOST, Answer, Session
 from tests.raw_mysql import INIT_DB, QUERY, QUIT, RESET_CONNECTION
-from tests.soak.client import ACKNOWLEDGED, UNDONE, UNKNOWN, LeftError, Written
+from tests.soak.client import LeftError
+from tests.soak.ledger import ACKNOWLEDGED, UNDONE, UNKNOWN, Written
 from tests.soak.session import EVENTS_KEPT, GoneError, RefusedError, WrongError
 
 SHOWN = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 from tests.mysql.soak.client import SHOW, Client, Deed
 from tests.mysql.soak.session import LOST
 from tests.raw_mysql import PING, QUERY
-from tests.soak.client import ACKNOWLEDGED, UNDONE, UNKNOWN
+from tests.soak.ledger import ACKNOWLEDGED, UNDONE, UNKNOWN
 from tests.soak.session import GoneError, RefusedError, WrongError
 
 

@@ -26,7 +26,7 @@ from tests.mysql.soak.deeds import DEEDS
 from tests.mysql.soak.session import USER, Session
 from tests.mysql_servers import MySQL
 from tests.servers import wait_until
-from tests.soak.client import ACKNOWLEDGED, UNDONE, UNKNOWN
+from tests.soak.ledger import disagreements
 
 SECONDS = int(os.environ.get("SOAK_SECONDS", "20"))
 SEED = int(os.environ.get("SOAK_SEED", randrange(1_000_000)))
@@ -35,7 +35,6 @@ CONNECTIONS = 8
 # Those of superusers and probes.
 OTHERS = 8
 # Whether its rows are there, may be there.
-FATES = {ACKNOWLEDGED: [True], UNDONE: [False], UNKNOWN: [True, False]}
 GAUGES = ("dbproxy_client_connections", "dbproxy_sessions_pinned", "dbproxy_clients_waiting")
 BUSY = f"""
 SELECT id, command, info FROM information_schema.processlist
@@ -114,17 +113,9 @@ def lived(proxy: MySQLProxy, server: MySQL) -> list[Client]:
 
 def audit(server: MySQL, clients: list[Client]) -> None:
     """What the database has is what its clients were told, row by row."""
-    kept: dict[tuple[int, int], list[int]] = {}
-    for client, number, part in server.sql("SELECT client, number, part FROM app.soak"):
-        kept.setdefault((client, number), []).append(part)
-    wrong = []
-    for one in clients:
-        for number, written in one.ledger.items():
-            found = sorted(kept.pop((one.number, number), []))
-            every = list(range(written.parts))
-            if found not in [every if there else [] for there in FATES[written.fate]]:
-                wrong.append((one.number, number, written, found))
-    assert (wrong, kept) == ([], {}), f"SOAK_SEED={SEED}"
+    ledgers = {client.number: client.ledger for client in clients}
+    rows = server.sql("SELECT client, number, part FROM app.soak")
+    assert disagreements(ledgers, rows) == [], f"SOAK_SEED={SEED}"
     foreign = server.sql("SELECT * FROM app.soak WHERE NOT (actual <=> expected) LIMIT 9")
     assert foreign == [], f"SOAK_SEED={SEED}"
 
