@@ -148,7 +148,8 @@ pub(super) fn ended(
 ) {
     link.status = end.status;
     link.warned |= end.warnings > 0;
-    link.inserted |= judged.asks_id;
+    // Nor does it tell which id a write that gives rows has made.
+    link.inserted |= judged.asks_id || judged.writes;
     let changed = end.status & status::SESSION_STATE_CHANGED != 0;
     // MySQL says nothing here of what has changed, MariaDB that something has.
     link.unheard |= match link.is_mariadb() {

@@ -201,6 +201,8 @@ fn theirs(
                 .as_deref_mut()
                 .map(|session| session.told(link, ok, *tag));
             changes::heard(session.as_deref_mut(), link, judged, ok, out)?;
+            // One behind rows doesn't tell which id a write has made.
+            link.inserted |= judged.writes && *tag == ok::END_OF_ROWS;
             settles(session.as_deref_mut(), link, request, ok, out);
             if let (Some(session), true) = (session.as_deref_mut(), judged.assigns) {
                 session.assigned(ok.warnings == 0, link, out);

@@ -217,3 +217,11 @@ fn by_the_operators_rules_nothing_that_is_set_binds() {
         assert_eq!(link.leave, Leave::Dirty, "{text}");
     }
 }
+
+#[test]
+fn a_write_that_gives_rows_may_have_made_an_id() {
+    let mut pair = Pair::new(MARIADB, DEPRECATE_EOF);
+    pair.asks("INSERT INTO t(x) VALUES (1) RETURNING id");
+    pair.answers(&row(1));
+    assert_eq!(pair.asked(), ["SET last_insert_id = LAST_INSERT_ID()"]);
+}
