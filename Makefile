@@ -42,8 +42,8 @@ help: ## List the targets
 demo: ## Bring up a cluster, install everything, use the proxy, and fail its database over
 	@$(NODE) require images cluster
 	@$(NODE) up
-	@$(MAKE) images
-	@python3 -m examples.demo
+	@$(NODE) images operator proxy postgres
+	@ENGINE=$(ENGINE) python3 -m examples.demo
 
 .PHONY: demo-down
 demo-down: cluster-down ## Stop what the demo started

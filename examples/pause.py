@@ -1,8 +1,9 @@
-"""How long writes paused, from pgbench's own log of every transaction. Called by the demo."""
+"""How long writes paused, from when each transaction ended. Called by the demo."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -20,9 +21,14 @@ class Pause:
 
 def longest_pause(log: str, since: float) -> Pause:
     """Of a `pgbench --log`: its fields 5 and 6 are when the transaction ended, in s and µs."""
-    finished = sorted(moment for line in log.splitlines() if (moment := moment_of(line)) >= since)
+    return longest_of(map(moment_of, log.splitlines()), since)
+
+
+def longest_of(ends: Iterable[float], since: float) -> Pause:
+    """Of transactions that ended at these moments, in Unix seconds."""
+    finished = sorted(moment for moment in ends if moment >= since)
     if not finished:
-        raise ValueError("pgbench finished no transaction after the failover began")
+        raise ValueError("no transaction was finished after the failover began")
     moments = [since, *finished]
     gaps = itertools.pairwise(moments)
     began, ended = max(gaps, key=lambda gap: gap[1] - gap[0])

@@ -9,12 +9,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from . import containerd, inputs, kind, packages, paths, python
+from . import containerd, inputs, kind, mysql, packages, paths, python
 from .console import Command, StepError, run, step
 
 FILES = paths.CHECKOUT / "images"
 PROGRAMS = ("operator", "proxy")
-ALL = ("postgres", *PROGRAMS)
+ALL = ("postgres", "mysql", *PROGRAMS)
 PREFIX = "localhost/dbproxy"
 # Where this machine gets Debian from: the newer form of the file, or the older.
 SOURCES_LISTS = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
@@ -48,6 +48,8 @@ def into_local_node(name: str) -> None:
     if name in PROGRAMS:
         sources += python.program_sources(name)
         sources += [python.REQUIREMENTS / f"{name}.txt"]
+    if name == "mysql":
+        sources.append(mysql.LOCK)
     key = inputs.digest(sources, base)
     present = containerd.images()
     if f"{image}:{key}" not in present:
@@ -123,7 +125,15 @@ def context_of(name: str) -> Path:
     if name in PROGRAMS:
         shutil.copytree(python.dependencies(name), context / "dependencies")
         python.unpack_program(name, context / "program")
+    if name == "mysql":
+        add_mysql(context)
     return context
+
+
+def add_mysql(context: Path) -> None:
+    """MySQL's server, which Debian has not."""
+    mysql.ensure_server()
+    shutil.copytree(mysql.MYSQL, context / "mysql", symlinks=True, dirs_exist_ok=True)
 
 
 def with_docker(name: str) -> None:
@@ -139,5 +149,7 @@ def with_docker(name: str) -> None:
             context = paths.IMAGES / f"{name}-context"
             shutil.copytree(site / name, context, dirs_exist_ok=True)
             shutil.copy(FILES / name / "Dockerfile", context)
+        elif name == "mysql":
+            context = context_of(name)
         run(["docker", "build", "--quiet", "--build-arg", f"BASE={base}", "--tag", image, context])
         run(["kind", "load", "docker-image", "--name", kind.NAME, image])

@@ -49,16 +49,25 @@ def mariadb_plugins() -> Path:
 
 
 def ensure() -> None:
-    """Have both."""
-    needed = SERVER | MAVEN | LIBRARIES
+    """Have both, and be able to run them."""
+    _install(SERVER | LIBRARIES)
+    ensure_server()
+    version = run([mariadbd(), "--version"])
+    _ensure_from(MARIADB, version, "Fetching MariaDB's plugins", _fetch_plugins)
+
+
+def ensure_server() -> None:
+    """Have MySQL's, to run it elsewhere."""
+    _install(MAVEN)
+    (line,) = [line for line in LOCK.read_text().splitlines() if not line.startswith("#")]
+    _ensure_from(MYSQL, line, "Fetching MySQL", lambda: _fetch_mysql(*line.split()))
+
+
+def _install(needed: dict[str, str]) -> None:
     absent = packages.missing(needed)
     if absent and not packages.can_install():
         raise StepError(f"packages, and no right to install them: {' '.join(absent)}")
     packages.install(needed)
-    (line,) = [line for line in LOCK.read_text().splitlines() if not line.startswith("#")]
-    _ensure_from(MYSQL, line, "Fetching MySQL", lambda: _fetch_mysql(*line.split()))
-    version = run([mariadbd(), "--version"])
-    _ensure_from(MARIADB, version, "Fetching MariaDB's plugins", _fetch_plugins)
 
 
 def _present(program: Path) -> Path:
