@@ -152,6 +152,11 @@ impl Reply {
         self.next
     }
 
+    /// The packet of that number isn't passed on: what ends the answer in its place has its number.
+    pub(crate) fn withheld(&mut self, number: u8) {
+        self.next = number;
+    }
+
     /// The client has sent its file, and the packet behind has that number.
     pub(crate) fn had_file(&mut self, next: u8) {
         if self.state == State::File {

@@ -126,7 +126,8 @@ fn packet(
     let reply = link
         .reply
         .get_or_insert_with(|| Reply::new(shape, agreed, first));
-    match reply.look(rest) {
+    let number = reply.next();
+    let next = match reply.look(rest) {
         Look::NeedMore => Next::NeedMore,
         Look::OutOfStep => Next::Kill(KillReason::OutOfStep),
         Look::Part { total, last } => {
@@ -159,7 +160,11 @@ fn packet(
                 Ok(()) => Next::On,
             }
         }
+    };
+    if let (Next::Kill(_), Some(reply)) = (&next, &mut link.reply) {
+        reply.withheld(number);
     }
+    next
 }
 
 /// Whether the server may ask for a file. One that does so in answer to anything else would read whatever

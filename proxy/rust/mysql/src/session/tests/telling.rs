@@ -159,6 +159,9 @@ fn a_server_that_asks_for_a_file_unasked_is_out_of_step() {
         pair.asks(text);
         assert_eq!(pair.gives("fb2f6574632f706173737764"), b"", "{text}");
         assert_eq!(pair.released, [out_of_step], "{text}");
+        // What it is told instead has the number of what it isn't.
+        pair.link = pair.spare.take();
+        assert_eq!(pair.lost().1.get(3), Some(&1), "{text}");
     }
     // A client that sends no files is asked for none.
     let mut pair = Pair::mysql();
