@@ -108,7 +108,7 @@ sim: python ## Replay one seed of the simulation with its trace (make sim SEED=7
 fuzz: ## Feed the engine random bytes, settings and dialogues for minutes (FUZZ_CASES of each kind)
 	@$(NODE) require build
 	$(call step,Fuzz,PROPTEST_CASES=$${FUZZ_CASES:-100000} $(CARGO) test \
-	  --manifest-path proxy/rust/Cargo.toml -p dbproxy-postgres --lib fuzzing)
+	  --manifest-path proxy/rust/Cargo.toml -p dbproxy-postgres -p dbproxy-mysql --lib fuzzing)
 
 .PHONY: drivers
 drivers: python ## Run every driver with its defaults, directly and through the proxy (ENGINE=mysql, DRIVERS="psycopg3 pgx")

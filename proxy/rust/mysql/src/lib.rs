@@ -21,6 +21,8 @@ mod backend_login;
 mod cancelling;
 mod credential;
 mod failure;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod link;
 mod login;
 mod manner;
