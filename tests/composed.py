@@ -58,7 +58,7 @@ def compose(
     target = stored(group(**(group_spec or {})), "group-uid") if with_group else None
     parsed = spec.parse_proxy(owner)
     served = _served(before)
-    auth_type = parsed.auth[0].password_auth_type
+    auth_type = parsed.family.auth_type(parsed.auth[0].client_password_auth_type)
     credentials = config.credentials(
         parsed,
         [config.Login("app", password, auth_type, "app")],
@@ -78,7 +78,9 @@ def compose(
             config.Listener("orders", 15432, "READ_WRITE"),
             config.Listener("orders-ro", 15433, "READ_ONLY", retiring_since=int(NOW)),
         ],
-        config.target_group(target, spec.parse_target_group(target), floor) if target else None,
+        config.target_group(target, spec.parse_target_group(target, parsed.family), floor)
+        if target
+        else None,
         report_to=target,
         budget_divisor=3,
         drain_timeout=parsed.drain_timeout,

@@ -52,6 +52,11 @@ def named(made: Object, name: str) -> Object:
     return copy.deepcopy(made) | {"metadata": {"name": name}}
 
 
+def chosen(auth_type: str) -> Object:
+    """A user with a way to log in."""
+    return {"secretRef": {"name": "app"}, "clientPasswordAuthType": auth_type}
+
+
 def targets(count: int) -> list[Object]:
     return [{"name": f"db-{number}", "host": f"db-{number}.db"} for number in range(count)]
 

@@ -1,7 +1,11 @@
 """The custom resources among themselves: parts that several kinds share are the same everywhere."""
 
+import pytest
 import yaml
 from tests.fix_contract import ROOT, Object
+
+from dbproxy_operator import spec
+from dbproxy_operator.spec.families import FAMILIES, EngineFamily
 
 
 def test_what_two_kinds_share_is_the_same_in_both(schemas: dict[str, Object]) -> None:
@@ -45,6 +49,25 @@ def test_every_field_a_user_sets_says_what_it_is_for(schemas: dict[str, Object])
     for kind, schema in schemas.items():
         for name, field in schema["properties"]["spec"]["properties"].items():
             assert "description" in field or "enum" in field, f"{kind}.spec.{name}"
+
+
+@pytest.mark.parametrize(
+    ("folder", "family", "port"), [("", "POSTGRESQL", 5432), ("mysql", "MYSQL", 3306)]
+)
+def test_each_family_has_an_example_of_all_three_kinds(
+    schemas: dict[str, Object], folder: str, family: EngineFamily, port: int
+) -> None:
+    paths = (ROOT / "examples" / folder).glob("*.yaml")
+    documents = [one for path in paths for one in yaml.safe_load_all(path.read_text())]
+    kinds = {one["kind"]: one for one in documents if one["kind"] in schemas}
+    assert kinds.keys() == schemas.keys()
+    assert spec.parse_proxy(kinds["DBProxy"]).engine_family == family
+    found = spec.parse_target_group(kinds["DBProxyTargetGroup"], FAMILIES[family])
+    assert {target.port for target in found.targets} == {port}
+    secrets = {one["metadata"]["name"] for one in documents if one["kind"] == "Secret"}
+    named = {one["secretRef"]["name"] for one in kinds["DBProxy"]["spec"]["auth"]}
+    named.add(kinds["DBProxyTargetGroup"]["spec"]["monitorSecretRef"]["name"])
+    assert named <= secrets
 
 
 def test_the_example_of_an_autoscaler_targets_the_scale_of_a_dbproxy(

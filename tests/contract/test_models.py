@@ -4,12 +4,14 @@ Fields, types, limits and defaults of both are brought into one plain form and c
 says of several fields together is held by examples, on a real API server (tests/e2e).
 """
 
+import re
 from typing import Any
 
 import pytest
 from tests.fix_contract import Object
 
 from dbproxy_operator import spec
+from dbproxy_operator.spec.families import FAMILIES, EngineFamily
 from dbproxy_operator.spec.fields import Model
 
 MODELS: dict[str, type[Model]] = {
@@ -135,14 +137,46 @@ def test_defaults_are_the_same(kind: str, schemas: dict[str, Object]) -> None:
     assert model.model_validate(LEAST[kind]) == model.model_validate(filled)
 
 
-def test_a_port_that_is_left_out_is_the_same_one_in_cel(schemas: dict[str, Object]) -> None:
+def test_a_port_that_is_left_out_is_no_familys_in_cel(schemas: dict[str, Object]) -> None:
+    """The target group doesn't know its proxy's."""
     targets = schemas["DBProxyTargetGroup"]["properties"]["spec"]["properties"]["targets"]
     (rule,) = (one["rule"] for one in targets["x-kubernetes-validations"])
     for target in ("a", "b"):
-        assert f"(has({target}.port) ? {target}.port : {spec.DEFAULT_PORT})" in rule
+        assert f"(has({target}.port) ? {target}.port : 0)" in rule
+
+
+def test_usual_ports_are_told(schemas: dict[str, Object]) -> None:
+    proxy, group = (
+        schemas[kind]["properties"]["spec"]["properties"]
+        for kind in ("DBProxy", "DBProxyTargetGroup")
+    )
+    port = group["targets"]["items"]["properties"]["port"]
+    for family in FAMILIES.values():
+        assert str(family.port) in proxy["port"]["description"]
+        assert str(family.port) in port["description"]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_wrong_way_to_log_in_is_answered_with_the_right_ones(
+    schemas: dict[str, Object], name: EngineFamily
+) -> None:
+    (message,) = (
+        one["message"]
+        for one in schemas["DBProxy"]["properties"]["spec"]["x-kubernetes-validations"]
+        if one["message"].startswith(f"with engineFamily {name},")
+    )
+    named = re.findall(r"[A-Z0-9]+_[A-Z0-9_]+", message)
+    assert named == list(FAMILIES[name].auth_types)
+
+
+def test_the_default_way_to_log_in_of_each_family_is_told(schemas: dict[str, Object]) -> None:
+    auth = schemas["DBProxy"]["properties"]["spec"]["properties"]["auth"]["items"]["properties"]
+    told = auth["clientPasswordAuthType"]["description"]
+    for family in FAMILIES.values():
+        assert family.auth_types[0] in told
 
 
 def test_no_field_of_a_later_issue_is_offered(schemas: dict[str, Object]) -> None:
     text = str(schemas)
-    for name in ("serviceAccountAuth", "debugLogging", "MYSQL"):
+    for name in ("serviceAccountAuth", "debugLogging"):
         assert name not in text

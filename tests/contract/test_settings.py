@@ -7,8 +7,10 @@ from tests.composed import NOW, Composed, compose
 
 from dbproxy import envelope, settings
 from dbproxy.decide.planner import Planner
+from dbproxy.families import METHODS
 from dbproxy_operator.desired import formats
 from dbproxy_operator.desired.config import Monitor
+from dbproxy_operator.spec.families import FAMILIES
 
 
 def load(composed: Composed) -> settings.Config:
@@ -18,6 +20,7 @@ def load(composed: Composed) -> settings.Config:
     return settings.Config(parsed, credentials)
 
 
+PORTLESS = [{"name": "db-0", "host": "db-0.db"}]
 CASES: dict[str, dict[str, Any]] = {
     "the least": {},
     "no target group yet": {"with_group": False},
@@ -25,6 +28,15 @@ CASES: dict[str, dict[str, Any]] = {
     "an election with a floor": {
         "group_spec": {"writerElection": {"configMapRef": {"name": "orders-election"}}},
         "floor": {"target": "db-0", "uid": "election-uid", "epoch": 7},
+    },
+    "MySQL": {"proxy_spec": {"engineFamily": "MYSQL"}, "group_spec": {"targets": PORTLESS}},
+    "MariaDB by its own way to log in": {
+        "proxy_spec": {
+            "engineFamily": "MYSQL",
+            "auth": [
+                {"secretRef": {"name": "app"}, "clientPasswordAuthType": "MARIADB_CLIENT_ED25519"}
+            ],
+        },
     },
     "verified targets and everything chosen": {
         "proxy_spec": {
@@ -107,6 +119,21 @@ def test_every_choice_of_the_user_arrives() -> None:
     assert group.tcp == settings.Tcp(keepalive_interval=32767, user_timeout=86400)
     assert group.tls.mode == "VERIFY_IDENTITY"
     assert read.credentials.server_ca is not None
+
+
+def test_what_a_family_stands_for_arrives() -> None:
+    read = load(compose(**CASES["MySQL"]))
+    assert read.settings.engine_family == "MYSQL"
+    assert read.credentials.file.users[0].client_password_auth_type == "MYSQL_CACHING_SHA2_PASSWORD"
+    group = read.settings.target_group
+    assert group is not None
+    assert group.targets[0].port == 3306
+
+
+def test_both_know_the_same_families_and_their_ways_to_log_in_with_the_same_defaults() -> None:
+    assert {name: family.auth_types for name, family in FAMILIES.items()} == {
+        name: tuple(methods) for name, methods in METHODS.items()
+    }
 
 
 def test_where_to_report_arrives_with_or_without_what_is_served() -> None:

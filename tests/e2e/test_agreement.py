@@ -40,7 +40,9 @@ PROXY: Choices = {
         [{"secretRef": {"name": "a.b"}, "description": "ä" * 1024}],
         [{"secretRef": {"name": "a"}, "clientPasswordAuthType": "POSTGRES_MD5"}],
         [{"secretRef": {"name": "a"}, "clientPasswordAuthType": "MYSQL_NATIVE_PASSWORD"}],
+        [{"secretRef": {"name": "a"}, "clientPasswordAuthType": "MARIADB_CLIENT_ED25519"}],
     ],
+    "engineFamily": ["MYSQL", "MYSQL", "POSTGRESQL", "SQLSERVER"],
     "credentialRotationGracePeriod": [0, 86400, 86401, 300.0],
     "requireTLS": [True, "true"],
     "tls": [

@@ -2,7 +2,18 @@
 
 import pytest
 from tests.fix_cluster import Cluster, RefusedError
-from tests.resources import Object, endpoint, group, named, pod, pool, proxy, secrets, targets
+from tests.resources import (
+    Object,
+    chosen,
+    endpoint,
+    group,
+    named,
+    pod,
+    pool,
+    proxy,
+    secrets,
+    targets,
+)
 
 OWN = "belong to the operator"
 LOWER = "it must begin with a lower-case letter"
@@ -11,7 +22,10 @@ REFUSED: dict[str, tuple[Object, str]] = {
         proxy() | {"spec": {"auth": secrets(1)}},
         "spec.engineFamily: Required value",
     ),
-    "an unknown engine family": (proxy(engineFamily="ORACLE"), 'supported values: "POSTGRESQL"'),
+    "an unknown engine family": (
+        proxy(engineFamily="ORACLE"),
+        'supported values: "POSTGRESQL", "MYSQL"',
+    ),
     "no spec": ({**proxy(), "spec": None}, "spec: Required value"),
     "no user": (proxy(auth=[]), "spec.auth"),
     "201 users": (proxy(auth=secrets(201)), "must have at most 200 items"),
@@ -20,11 +34,21 @@ REFUSED: dict[str, tuple[Object, str]] = {
         proxy(auth=[{"secretRef": {"name": "No_Secret"}}]),
         "spec.auth[0].secretRef.name",
     ),
-    "a way of MySQL to log in": (
-        proxy(
-            auth=[{"secretRef": {"name": "app"}, "clientPasswordAuthType": "MYSQL_NATIVE_PASSWORD"}]
-        ),
-        'supported values: "POSTGRES_SCRAM_SHA_256", "POSTGRES_MD5"',
+    "a way to log in that is none": (
+        proxy(auth=[chosen("SQL_SERVER_AUTHENTICATION")]),
+        'supported values: "POSTGRES_SCRAM_SHA_256", "POSTGRES_MD5", "MYSQL_CACHING_SHA2_PASSWORD"',
+    ),
+    "MySQL's way to log in to PostgreSQL": (
+        proxy(auth=[*secrets(1), chosen("MYSQL_NATIVE_PASSWORD")]),
+        "clientPasswordAuthType is POSTGRES_SCRAM_SHA_256 or POSTGRES_MD5",
+    ),
+    "MariaDB's way to log in to PostgreSQL": (
+        proxy(auth=[chosen("MARIADB_CLIENT_ED25519")]),
+        "with engineFamily POSTGRESQL",
+    ),
+    "PostgreSQL's way to log in to MySQL": (
+        proxy(engineFamily="MYSQL", auth=[*secrets(1), chosen("POSTGRES_MD5")]),
+        "MYSQL_NATIVE_PASSWORD or MARIADB_CLIENT_ED25519",
     ),
     "a grace period over a day": (
         proxy(credentialRotationGracePeriod=86401),
@@ -170,6 +194,15 @@ REFUSED: dict[str, tuple[Object, str]] = {
     ),
     "two targets of one address": (
         group(targets=[{"name": "a", "host": "db"}, {"name": "b", "host": "db"}]),
+        "two targets may not have the same host and port",
+    ),
+    "two targets of one address, written out": (
+        group(
+            targets=[
+                {"name": "a", "host": "db", "port": 3306},
+                {"name": "b", "host": "db", "port": 3306},
+            ]
+        ),
         "two targets may not have the same host and port",
     ),
     "a target without host": (

@@ -4,12 +4,35 @@ import json
 from collections.abc import Callable
 
 import pytest
-from tests.fix_cluster import Cluster, RefusedError
-from tests.resources import API, Object, endpoint, group, named, pool, proxy, secrets, targets
+import yaml
+from tests.fix_cluster import ROOT, Cluster, RefusedError
+from tests.resources import (
+    API,
+    Object,
+    chosen,
+    endpoint,
+    group,
+    named,
+    pool,
+    proxy,
+    secrets,
+    targets,
+)
+
+from dbproxy_operator.spec.families import FAMILIES
 
 ACCEPTED: dict[str, Object] = {
     "the least proxy": proxy(),
     "200 users": proxy(auth=secrets(200)),
+    "200 users of MySQL, each with a way to log in": proxy(
+        engineFamily="MYSQL", auth=[chosen("MYSQL_CACHING_SHA2_PASSWORD")] * 200
+    ),
+    "each way to log in to PostgreSQL": proxy(
+        auth=[chosen(way) for way in FAMILIES["POSTGRESQL"].auth_types]
+    ),
+    "each way to log in to MySQL and MariaDB": proxy(
+        engineFamily="MYSQL", auth=[chosen(way) for way in FAMILIES["MYSQL"].auth_types]
+    ),
     "the longest name": named(proxy(), "a" * 50),
     "the lowest numbers": proxy(
         credentialRotationGracePeriod=0,
@@ -85,6 +108,9 @@ ACCEPTED: dict[str, Object] = {
             {"name": "b", "host": "db", "port": 5433},
         ]
     ),
+    "one host, a port of PostgreSQL's and one left out": group(
+        targets=[{"name": "a", "host": "db"}, {"name": "b", "host": "db", "port": 5432}]
+    ),
     "as many idle connections as connections": pool(
         maxConnectionsPercent=30, maxIdleConnectionsPercent=30
     ),
@@ -109,7 +135,21 @@ def test_accepts(namespace_of_module: Cluster, case: str) -> None:
     namespace_of_module.create(ACCEPTED[case], dry_run=True)
 
 
+@pytest.mark.parametrize("folder", [".", "mysql"])
+def test_accepts_the_examples(namespace_of_module: Cluster, folder: str) -> None:
+    for path in (ROOT / "examples" / folder).glob("*.yaml"):
+        for made in yaml.safe_load_all(path.read_text()):
+            if made["apiVersion"] == API:
+                del made["metadata"]["namespace"]
+                namespace_of_module.create(made, dry_run=True)
+
+
 IMMUTABLE: dict[str, tuple[Object, Object, str]] = {
+    "the family of a proxy": (
+        proxy(),
+        {"spec": {"engineFamily": "MYSQL"}},
+        "engineFamily cannot be changed; create another DBProxy instead",
+    ),
     "the class of a proxy": (
         proxy(operatorClass="a"),
         {"spec": {"operatorClass": "b"}},
@@ -157,19 +197,18 @@ def test_refuses_to_change(namespace: Cluster, case: str) -> None:
     assert message in str(refusal.value)
 
 
+OF_A_PROXY = {
+    "credentialRotationGracePeriod": 300,
+    "requireTLS": False,
+    "idleClientTimeout": 1800,
+    "replicas": 2,
+    "drainTimeout": 60,
+    "minReadySeconds": 0,
+}
 DEFAULTS: dict[str, tuple[Object, Object]] = {
-    "a proxy": (
-        proxy(service={}),
-        {
-            "credentialRotationGracePeriod": 300,
-            "requireTLS": False,
-            "idleClientTimeout": 1800,
-            "replicas": 2,
-            "drainTimeout": 60,
-            "minReadySeconds": 0,
-            "service": {"type": "ClusterIP"},
-        },
-    ),
+    "a proxy": (proxy(service={}), OF_A_PROXY | {"service": {"type": "ClusterIP"}}),
+    # What the family decides is left to the operator.
+    "a proxy for MySQL": (proxy(engineFamily="MYSQL"), OF_A_PROXY),
     "a group": (
         group(),
         {

@@ -85,7 +85,7 @@ def pinned_sessions(reports: Sequence[Report]) -> Object | None:
 
 def _target(target: Target, reports: Sequence[Report], ready: int) -> Object:
     seen = _seen(target.name, reports)
-    entry: Object = {"name": target.name, "host": target.host, "port": target.server_port}
+    entry: Object = {"name": target.name, "host": target.host, "port": target.port}
     if not seen:
         waiting = "no pod has probed it yet" if ready else "no proxy pod is ready to probe it"
         reason = "" if ready else "PENDING_PROXY_CAPACITY"

@@ -114,7 +114,7 @@ def intend(
         rbac.role(key, proxy, *_role_names(resolved)),
         rbac.role_binding(key, proxy),
         *made.objects,
-        services.service(key, proxy, spec.service, spec.service_port, names.DEFAULT_LISTENER_PORT),
+        services.service(key, proxy, spec, spec.service, names.DEFAULT_LISTENER_PORT),
         services.peers(key, proxy),
         pdb.pod_disruption_budget(key, proxy),
         *(
@@ -194,9 +194,7 @@ def _endpoint_services(
         there = ref in observed.children or ref in observed.unread
         if there or (pods.ready and not pods.unheard(port)):
             found.append(
-                services.service(
-                    observed.key, endpoint.obj, endpoint.spec.service, spec.service_port, port
-                )
+                services.service(observed.key, endpoint.obj, spec, endpoint.spec.service, port)
             )
     return found
 

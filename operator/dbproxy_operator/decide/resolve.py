@@ -4,7 +4,7 @@ One user's missing Secret must not stop the others: what can't be resolved keeps
 before (`served`), and the fault is told in a condition.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -17,7 +17,6 @@ from dbproxy_operator.desired.config import Login, Monitor, Served, decoded
 from dbproxy_operator.errors import Problem, SpecError
 from dbproxy_operator.observe.world import ALLOW_LABEL, Object, Observed, labels, name
 from dbproxy_operator.spec import (
-    Auth,
     DBProxyEndpointSpec,
     DBProxySpec,
     DBProxyTargetGroupSpec,
@@ -25,9 +24,9 @@ from dbproxy_operator.spec import (
     parse_proxy,
     parse_target_group,
 )
+from dbproxy_operator.spec.families import Family
 from dbproxy_operator.spec.fields import Model
 
-USER_BYTES = 63
 M = TypeVar("M", bound=Model)
 
 
@@ -80,13 +79,12 @@ def resolve(observed: Observed, before: Served, now: float) -> Resolved:
     if observed.proxy is None:
         return Resolved(None, ())
     proxy, spec, problems = _proxy(observed.proxy, before)
-    logins: tuple[Login, ...] = ()
-    user_certificate: UserCertificate | None = None
-    if spec is not None:
-        logins, faults = _logins(spec.auth, observed, before)
-        problems += faults
-        user_certificate, faults = certificate.of_user(spec, observed, before, now)
-        problems += faults
+    if spec is None:
+        return Resolved(None, problems, proxy)
+    logins, faults = _logins(spec, observed, before)
+    problems += faults
+    user_certificate, faults = certificate.of_user(spec, observed, before, now)
+    problems += faults
     first = observed.groups[0] if observed.groups else None
     return Resolved(
         spec=spec,
@@ -94,7 +92,7 @@ def resolve(observed: Observed, before: Served, now: float) -> Resolved:
         proxy=proxy,
         logins=logins,
         certificate=user_certificate,
-        group=_group(first, observed, before) if first else None,
+        group=_group(first, spec.family, observed, before) if first else None,
         other_groups=observed.groups[1:],
         endpoints=tuple(_endpoints(observed.endpoints)),
     )
@@ -112,7 +110,9 @@ def proxy_not_found(proxy: str) -> Problem:
     return Problem("ProxyNotFound", f"there is no DBProxy {proxy} in this namespace: create it")
 
 
-def read_login(secret_name: str, where: str, observed: Observed) -> tuple[str, str] | Problem:
+def read_login(
+    secret_name: str, where: str, family: Family, observed: Observed
+) -> tuple[str, str] | Problem:
     """User and password from a Secret that may be used, or what to do about it."""
     secret = observed.secrets.get(secret_name)
     if secret is None:
@@ -144,11 +144,12 @@ def read_login(secret_name: str, where: str, observed: Observed) -> tuple[str, s
                 f"the Secret {secret_name} ({where}) has a zero byte in {key}: remove it",
                 contradiction=True,
             )
-    if len(texts["username"].encode()) > USER_BYTES:
+    if not family.takes_user(texts["username"]):
         return Problem(
             "SecretInvalid",
             f"the username in the Secret {secret_name} ({where}) is longer than "
-            f"{USER_BYTES} bytes, which PostgreSQL does not allow: shorten it",
+            f"{family.longest_user} {family.counts}, which {family.products} does not allow: "
+            "shorten it",
             contradiction=True,
         )
     return texts["username"], texts["password"]
@@ -172,16 +173,16 @@ def _parsed(parse: Callable[[Object], M], obj: Object) -> M | Problem:
 
 
 def _logins(
-    auth: Sequence[Auth], observed: Observed, before: Served
+    spec: DBProxySpec, observed: Observed, before: Served
 ) -> tuple[tuple[Login, ...], tuple[Problem, ...]]:
-    former = served.logins(before)
+    former = served.logins(before, spec.family)
     found: dict[str, Login] = {}
     problems: list[Problem] = []
     replaced = False
-    for index, item in enumerate(auth):
+    for index, item in enumerate(spec.auth):
         secret = item.secret_ref.name
         last = former.get(secret)
-        read = read_login(secret, f"spec.auth[{index}].secretRef", observed)
+        read = read_login(secret, f"spec.auth[{index}].secretRef", spec.family, observed)
         login, faults = served.keep(read, (last.user, last.password) if last else None)
         problems += faults
         if login is None:
@@ -191,7 +192,8 @@ def _logins(
         if user in found:
             problems.append(_named_twice(user, found[user].secret, secret))
             continue
-        found[user] = Login(user, password, item.password_auth_type, secret)
+        auth_type = spec.family.auth_type(item.client_password_auth_type)
+        found[user] = Login(user, password, auth_type, secret)
     if replaced:
         # Whom a Secret that never came stands for is unknown: it may be any of those left out.
         for login_before in former.values():
@@ -208,18 +210,18 @@ def _named_twice(user: str, first: str, second: str) -> Problem:
     )
 
 
-def _group(obj: Object, observed: Observed, before: Served) -> Group:
-    spec = _parsed(parse_target_group, obj)
+def _group(obj: Object, family: Family, observed: Observed, before: Served) -> Group:
+    spec = _parsed(lambda one: parse_target_group(one, family), obj)
     if isinstance(spec, Problem):
-        return _as_served(obj, None, (spec,), observed, before)
+        return _as_served(obj, None, (spec,), family, observed, before)
     problems: tuple[Problem, ...] = ()
     ca: str | None = None
     if spec.tls.ca_secret_ref is not None:
         secret = spec.tls.ca_secret_ref.name
         ca, problems = served.keep(_target_ca(secret, observed), served.ca(before, secret))
         if ca is None:
-            return _as_served(obj, spec, problems, observed, before)
-    monitor, faults = _monitor(spec, observed, before)
+            return _as_served(obj, spec, problems, family, observed, before)
+    monitor, faults = _monitor(spec, family, observed, before)
     return Group(obj, spec, (*problems, *faults), obj, monitor, ca)
 
 
@@ -227,25 +229,26 @@ def _as_served(
     obj: Object,
     wanted: DBProxyTargetGroupSpec | None,
     problems: tuple[Problem, ...],
+    family: Family,
     observed: Observed,
     before: Served,
 ) -> Group:
     """A group that can't be told to the pods: all of it stays as they have it."""
-    former = served.group(before)
+    former = served.group(before, family)
     if former is None:
         return Group(obj, wanted, problems)
     # Where its own Secrets can still be read they count; what is wrong with them is not the point.
-    monitor, _ = _monitor(former.spec, observed, before)
+    monitor, _ = _monitor(former.spec, family, observed, before)
     return Group(obj, former.spec, problems, former.obj, monitor, before.files.get("ca.crt"))
 
 
 def _monitor(
-    spec: DBProxyTargetGroupSpec, observed: Observed, before: Served
+    spec: DBProxyTargetGroupSpec, family: Family, observed: Observed, before: Served
 ) -> tuple[Monitor | None, tuple[Problem, ...]]:
     if spec.monitor_secret_ref is None:
         return None, ()
     secret = spec.monitor_secret_ref.name
-    found = read_login(secret, "spec.monitorSecretRef", observed)
+    found = read_login(secret, "spec.monitorSecretRef", family, observed)
     monitor = found if isinstance(found, Problem) else Monitor(*found, secret)
     return served.keep(monitor, served.monitor(before))
 

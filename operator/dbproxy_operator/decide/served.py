@@ -22,10 +22,10 @@ from dbproxy_operator.observe.world import Object, Observed, Ref
 from dbproxy_operator.spec import (
     DBProxySpec,
     DBProxyTargetGroupSpec,
-    PasswordAuthType,
     parse_proxy,
     parse_target_group,
 )
+from dbproxy_operator.spec.families import Family
 from dbproxy_operator.spec.fields import Model
 
 UNREAD = "ApiError"
@@ -65,14 +65,20 @@ def proxy(before: Served) -> Former[DBProxySpec] | None:
     return _former(before.settings.get("proxy"), parse_proxy)
 
 
-def group(before: Served) -> Former[DBProxyTargetGroupSpec] | None:
-    return _former(before.settings.get("targetGroup"), parse_target_group)
+def group(before: Served, family: Family | None) -> Former[DBProxyTargetGroupSpec] | None:
+    """None also if it was another family's: a DBProxy of that name may have been one."""
+    return _former(before.settings.get("targetGroup"), lambda obj: parse_target_group(obj, family))
 
 
-def logins(before: Served) -> dict[str, Login]:
+def logins(before: Served, family: Family) -> dict[str, Login]:
     """The users that were served, by the Secret that named each."""
     return {
-        entry["secret"]: Login(user, entry["password"], _auth_type(entry), entry["secret"])
+        entry["secret"]: Login(
+            user,
+            entry["password"],
+            family.auth_type(entry.get("clientPasswordAuthType")),
+            entry["secret"],
+        )
         for user, entry in former_users(before).items()
         if isinstance(entry.get("secret"), str)
     }
@@ -87,7 +93,7 @@ def monitor(before: Served) -> Monitor | None:
 
 def ca(before: Served, secret_name: str) -> str | None:
     """The targets' CA, if it came from that Secret: another one says nothing of the new."""
-    former = group(before)
+    former = group(before, None)
     if former is None or former.spec.tls.ca_secret_ref is None:
         return None
     same = former.spec.tls.ca_secret_ref.name == secret_name
@@ -107,8 +113,3 @@ def _former(entry: Any, parse: Callable[[Object], M]) -> Former[M] | None:
     except (KeyError, TypeError, SpecError):
         # Nothing was served yet, or somebody edited it.
         return None
-
-
-def _auth_type(entry: Object) -> PasswordAuthType:
-    md5 = entry.get("clientPasswordAuthType") == "POSTGRES_MD5"
-    return "POSTGRES_MD5" if md5 else "POSTGRES_SCRAM_SHA_256"

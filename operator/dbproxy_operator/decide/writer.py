@@ -69,7 +69,7 @@ REASONS: Mapping[str, tuple[str, str]] = {
     ),
     "MonitorRefused": (
         "the monitor may not log in to the elected writer",
-        "let its role in the database have the password of {monitor}",
+        "let its user in the database have the password of {monitor}",
     ),
     "Unconfirmed": (
         "the writer was not confirmed within confirmationTimeout",

@@ -16,12 +16,8 @@ from typing import Any
 
 from dbproxy_operator.observe import names
 from dbproxy_operator.observe.world import Key, Object, generation, name, uid
-from dbproxy_operator.spec import (
-    DBProxySpec,
-    DBProxyTargetGroupSpec,
-    PasswordAuthType,
-    WriterElection,
-)
+from dbproxy_operator.spec import DBProxySpec, DBProxyTargetGroupSpec, WriterElection
+from dbproxy_operator.spec.families import PasswordAuthType
 
 FLEET_SECRET_BYTES = 32
 PREVIOUS_PASSWORDS = 4
@@ -190,7 +186,7 @@ def target_group(
         "generation": generation(group),
         SPEC_NOTE: group["spec"],
         "targets": [
-            {"name": target.name, "host": target.host, "port": target.server_port}
+            {"name": target.name, "host": target.host, "port": target.port}
             for target in spec.targets
         ],
         "connectionPoolConfig": {

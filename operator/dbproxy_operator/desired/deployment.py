@@ -2,9 +2,9 @@
 
 Changing the template restarts pods, so it changes only when the user asks for it: the Deployment's
 annotations hold the template as it was rendered and a hash of what the user chose then
-(`spec.template` and `spec.image`). While that hash is equal, the stored template is applied
-verbatim, whatever a newer operator would render. The annotation `dbproxy.dev/upgrade` on the
-DBProxy takes the newer one at a time of the user's choice.
+(`spec.template`, `spec.image` and the family). While that hash is equal, the stored template is
+applied verbatim, whatever a newer operator would render. The annotation `dbproxy.dev/upgrade` on
+the DBProxy takes the newer one at a time of the user's choice.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from dbproxy_operator.spec.pods import PodSecurity, PodSpec, merged
 
 HASH_ANNOTATION = "dbproxy.dev/template-hash"
 TEMPLATE_ANNOTATION = "dbproxy.dev/template"
+FAMILY_ANNOTATION = "dbproxy.dev/engine-family"
 SETTLE_SECONDS = 5
 MARGIN_SECONDS = 5
 PROGRESS_SECONDS = 600
@@ -58,9 +59,8 @@ def pod_template(
     """The stored template while the user's choice is the same, else a fresh one."""
     fresh = _render(key, spec, defaults)
     # Of the model without its defaults: a default that a later CRD brings is nobody's choice.
-    chosen = _digest(
-        spec.model_dump(mode="json", include={"template", "image"}, exclude_defaults=True)
-    )
+    choices = spec.model_dump(mode="json", include={"template", "image"}, exclude_defaults=True)
+    chosen = _digest(choices | _family(spec))
     wanted = annotations(proxy).get(UPGRADE_ANNOTATION)
     stored = _stored(deployment)
     if stored is None or deployment is None:
@@ -127,6 +127,14 @@ def _proxy_container(template: Object) -> Object:
     return {}
 
 
+def _family(spec: DBProxySpec) -> dict[str, str]:
+    """What makes pods of another family other pods: those of a DBProxy that was deleted may be
+    there still. Nothing for the family that was the only one at first, whose pods go on."""
+    if spec.engine_family == "POSTGRESQL":
+        return {}
+    return {FAMILY_ANNOTATION: spec.engine_family}
+
+
 def _render(key: Key, spec: DBProxySpec, defaults: PodDefaults) -> Object:
     user = spec.template
     pod = merged(user.spec, defaults.pod)
@@ -135,6 +143,7 @@ def _render(key: Key, spec: DBProxySpec, defaults: PodDefaults) -> Object:
         "annotations": {
             "kubectl.kubernetes.io/default-container": "proxy",
             **user.metadata.annotations,
+            **_family(spec),
         },
     }
     body: Object = {

@@ -2,21 +2,25 @@
 
 from dbproxy_operator.observe import names
 from dbproxy_operator.observe.world import Key, Object
-from dbproxy_operator.spec import ServiceSpec
+from dbproxy_operator.spec import DBProxySpec, ServiceSpec
 
 
-def service(key: Key, owner: Object, spec: ServiceSpec, port: int, listener_port: int) -> Object:
+def service(
+    key: Key, owner: Object, proxy: DBProxySpec, spec: ServiceSpec, listener_port: int
+) -> Object:
+    """`owner`: whose Service it is, the DBProxy or an endpoint; `spec`: how that one wants it."""
     metadata = names.child_metadata(key, owner, owner["metadata"]["name"])
     metadata["labels"] = {**spec.labels, **metadata["labels"]}
     if spec.annotations:
         metadata["annotations"] = dict(spec.annotations)
-    # The numeric targetPort: named ones would tie the endpoint to the pod template.
+    # The numeric targetPort: named ones would tie the endpoint to the pod template. A mesh that has
+    # to guess the protocol waits for the client to speak; of MySQL the server speaks first.
+    port: Object = {"name": "database", "port": proxy.service_port, "protocol": "TCP"}
+    port |= {"appProtocol": proxy.family.protocol, "targetPort": listener_port}
     body: Object = {
         "type": spec.type,
         "selector": names.selector(key.name),
-        "ports": [
-            {"name": "database", "port": port, "protocol": "TCP", "targetPort": listener_port}
-        ],
+        "ports": [port],
     }
     choices = {
         "ipFamilyPolicy": spec.ip_family_policy,

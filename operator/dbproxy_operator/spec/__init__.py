@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import Field, StrictBool, StrictInt, StrictStr, ValidationError, model_validator
 
 from dbproxy_operator.errors import SpecError
+from dbproxy_operator.spec.families import FAMILIES, EngineFamily, Family, PasswordAuthType
 from dbproxy_operator.spec.fields import (
     HOST,
     LABEL,
@@ -30,7 +31,7 @@ from dbproxy_operator.spec.fields import (
 )
 from dbproxy_operator.spec.pods import PodSpec, Template
 
-DEFAULT_PORT = 5432
+SAME_ADDRESS = "two targets may not have the same host and port"
 
 
 class ServiceSpec(Decorations):
@@ -68,17 +69,10 @@ class ServiceSpec(Decorations):
         return self
 
 
-PasswordAuthType = Literal["POSTGRES_SCRAM_SHA_256", "POSTGRES_MD5"]
-
-
 class Auth(Model):
     secret_ref: SecretRef
     client_password_auth_type: PasswordAuthType | None = None
     description: Annotated[StrictStr, Field(max_length=1024)] | None = None
-
-    @property
-    def password_auth_type(self) -> PasswordAuthType:
-        return self.client_password_auth_type or "POSTGRES_SCRAM_SHA_256"
 
 
 class ServerCertificate(Model):
@@ -99,7 +93,7 @@ class ServerCertificate(Model):
 
 
 class DBProxySpec(Model):
-    engine_family: Literal["POSTGRESQL"]
+    engine_family: EngineFamily
     operator_class: (
         Annotated[StrictStr, Field(min_length=1, max_length=40, pattern=LABEL)] | None
     ) = None
@@ -123,19 +117,31 @@ class DBProxySpec(Model):
     template: Template = Field(default_factory=Template)
     service: ServiceSpec = Field(default_factory=ServiceSpec)
 
+    @model_validator(mode="after")
+    def _auth_types_of_the_family(self) -> Self:
+        right = self.family.auth_types
+        for item in self.auth:
+            if item.client_password_auth_type not in (None, *right):
+                raise ValueError(
+                    f"clientPasswordAuthType {item.client_password_auth_type} is not for "
+                    f"engineFamily {self.engine_family}: take one of {', '.join(right)}"
+                )
+        return self
+
+    @property
+    def family(self) -> Family:
+        return FAMILIES[self.engine_family]
+
     @property
     def service_port(self) -> int:
-        return self.port or DEFAULT_PORT
+        return self.port or self.family.port
 
 
 class Target(Model):
     name: Annotated[StrictStr, Field(min_length=1, max_length=63, pattern=LABEL)]
     host: Annotated[StrictStr, Field(min_length=1, max_length=253, pattern=HOST)]
+    # None only while nobody said of which family the server is (`DBProxyTargetGroupSpec.of`).
     port: Port | None = None
-
-    @property
-    def server_port(self) -> int:
-        return self.port or DEFAULT_PORT
 
 
 class ConnectionPoolConfig(Model):
@@ -203,10 +209,30 @@ class DBProxyTargetGroupSpec(Model):
         names = [target.name for target in self.targets]
         if len(set(names)) < len(names):
             raise ValueError("two targets may not have the same name")
-        addresses = [(target.host, target.server_port) for target in self.targets]
+        addresses = [(target.host, target.port) for target in self.targets]
         if len(set(addresses)) < len(addresses):
-            raise ValueError("two targets may not have the same host and port")
+            raise ValueError(SAME_ADDRESS)
         return self
+
+    def of(self, family: Family) -> Self:
+        """The group of a proxy of that family, its ports filled in; SpecError if it can't be."""
+        ports = [target.port or family.port for target in self.targets]
+        hosts = [target.host for target in self.targets]
+        if len(set(zip(hosts, ports, strict=True))) < len(ports):
+            told = f"{SAME_ADDRESS}; a port that is left out is {family.port}"
+            raise SpecError(f"spec.targets: {told}")
+        pool = self.connection_pool_config
+        if pool.max_connections_per_database is not None and not family.one_database:
+            raise SpecError(
+                "spec.connectionPoolConfig.maxConnectionsPerDatabase: a connection to "
+                f"{family.products} serves all databases: leave the field out, "
+                "or take maxConnectionsPerUser"
+            )
+        filled = [
+            target.model_copy(update={"port": port})
+            for target, port in zip(self.targets, ports, strict=True)
+        ]
+        return self.model_copy(update={"targets": tuple(filled)})
 
 
 class DBProxyEndpointSpec(Model):
@@ -222,8 +248,10 @@ def parse_proxy(obj: dict[str, Any]) -> DBProxySpec:
     return _parse(DBProxySpec, obj)
 
 
-def parse_target_group(obj: dict[str, Any]) -> DBProxyTargetGroupSpec:
-    return _parse(DBProxyTargetGroupSpec, obj)
+def parse_target_group(obj: dict[str, Any], family: Family | None = None) -> DBProxyTargetGroupSpec:
+    """`family`: its proxy's; what depends on that is left open where it isn't known."""
+    spec = _parse(DBProxyTargetGroupSpec, obj)
+    return spec if family is None else spec.of(family)
 
 
 def parse_endpoint(obj: dict[str, Any]) -> DBProxyEndpointSpec:

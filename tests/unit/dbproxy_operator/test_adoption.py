@@ -1,6 +1,7 @@
 """Children whose owner is gone: taken up again without an outage, and nothing foreign with them."""
 
 import copy
+from typing import Any
 
 import pytest
 from tests.resources import Object, endpoint, proxy
@@ -33,12 +34,12 @@ def children(world: World, kind: str = "") -> list[Object]:
     ]
 
 
-def recreate(world: World, *, orphaned: bool) -> None:
+def recreate(world: World, *, orphaned: bool, **spec: Any) -> None:
     """Delete DBProxy and endpoint, and make them anew before the garbage collector comes."""
     if orphaned:
         for obj in children(world):
             obj["metadata"]["ownerReferences"] = []
-    for made in (proxy(), endpoint()):
+    for made in (proxy(**spec), endpoint()):
         del world.kube.objects[made["kind"], "shop", made["metadata"]["name"]]
         world.kube.put(made)
 
@@ -65,6 +66,20 @@ async def test_all_are_taken_up_as_they_are(world: World, orphaned: bool) -> Non
     assert world.kube.at("Secret", "orders-ca-key")["data"] == authority
     assert world.settings()["revision"] > revision
     assert world.conditions("DBProxy", "orders")["Ready"] == ("True", "Ready")
+
+
+async def test_pods_of_another_family_are_replaced(world: World) -> None:
+    pod = world.kube.at("Deployment", "orders")["spec"]["template"]["spec"]
+    recreate(world, orphaned=False, engineFamily="MYSQL")
+    del world.kube.objects["Secret", "shop", "app"]
+    await world.settle()
+    template = world.kube.at("Deployment", "orders")["spec"]["template"]
+    assert template["metadata"]["annotations"]["dbproxy.dev/engine-family"] == "MYSQL"
+    assert template["spec"] == pod
+    assert world.settings()["engineFamily"] == "MYSQL"
+    # As it was kept: in words that the new pods know.
+    (user,) = world.credentials()["users"]
+    assert user["clientPasswordAuthType"] == "MYSQL_CACHING_SHA2_PASSWORD"
 
 
 async def test_an_object_that_is_being_deleted_is_waited_for(world: World) -> None:

@@ -143,6 +143,37 @@ async def test_an_endpoint_gets_its_service_only_after_all_pods_listen(world: Wo
     assert (port["port"], port["targetPort"]) == (5432, 15433)
 
 
+@pytest.mark.parametrize(
+    ("family", "number", "protocol"), [("POSTGRESQL", 5432, "postgresql"), ("MYSQL", 3306, "mysql")]
+)
+async def test_services_and_status_are_of_the_family(
+    world: World, family: str, number: int, protocol: str
+) -> None:
+    world.proxy["spec"]["engineFamily"] = family
+    await world.settle()
+    for service in ("orders", "orders-ro"):
+        (port,) = world.kube.at("Service", service)["spec"]["ports"]
+        assert (port["name"], port["port"], port["appProtocol"]) == ("database", number, protocol)
+    assert world.kube.at("DBProxy", "orders")["status"]["endpoint"] == f"orders.shop.svc:{number}"
+    targets = world.kube.at("DBProxyTargetGroup", "orders-db")["status"]["targets"]
+    assert {target["port"] for target in targets} == {number}
+    assert {target["port"] for target in world.settings()["targetGroup"]["targets"]} == {number}
+
+
+async def test_what_the_family_has_not_stalls_the_group_and_leaves_it_as_it_was(
+    world: World,
+) -> None:
+    world.proxy["spec"]["engineFamily"] = "MYSQL"
+    await world.settle()
+    group = world.kube.at("DBProxyTargetGroup", "orders-db")
+    group["spec"]["connectionPoolConfig"] = {"maxConnectionsPerDatabase": 8}
+    group["metadata"]["generation"] += 1
+    await world.settle()
+    assert world.conditions("DBProxyTargetGroup", "orders-db")["Stalled"] == ("True", "InvalidSpec")
+    served = world.settings()["targetGroup"]["connectionPoolConfig"]
+    assert served["maxConnectionsPerDatabase"] is None
+
+
 async def test_the_word_of_pods_that_are_gone_is_taken_from_them(world: World) -> None:
     await world.settle()
     said = world.kube.at("DBProxyTargetGroup", "orders-db")["status"]["proxies"]

@@ -85,6 +85,51 @@ def test_what_is_wrong_with_a_secret_is_told(
     assert "spec.auth[0].secretRef" in problem.message
 
 
+@pytest.mark.parametrize(
+    ("family", "length", "told"),
+    [
+        ("POSTGRESQL", 64, "longer than 63 bytes, which PostgreSQL does not allow"),
+        ("MYSQL", 129, "longer than 128 characters, which MySQL or MariaDB does not allow"),
+    ],
+)
+def test_a_name_that_is_too_long_is_told_with_the_product(
+    family: str, length: int, told: str
+) -> None:
+    secrets = {"app": GOOD, "long": secret(username="a" * length, password="p")}
+    users = look(secrets, auth=[{"secretRef": {"name": "long"}}], engineFamily=family)
+    assert told in users.problems[0].message
+    watch = {"monitorSecretRef": {"name": "long"}}
+    group = look(secrets, NOTHING, watch, engineFamily=family).group
+    assert group is not None
+    assert told in group.problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("family", "kept"),
+    [("POSTGRESQL", "POSTGRES_MD5"), ("MYSQL", "MYSQL_CACHING_SHA2_PASSWORD")],
+)
+def test_a_user_that_is_kept_logs_in_by_a_way_of_the_family(family: str, kept: str) -> None:
+    """What is served may be what a deleted DBProxy of the name left, and that of another family."""
+    users = [
+        {"name": "app", "password": "p", "secret": "app", "clientPasswordAuthType": "POSTGRES_MD5"}
+    ]
+    before = Served({}, {"users": users}, {})
+    auth = [{"secretRef": {"name": "gone"}}]
+    (login,) = look({}, before, auth=auth, engineFamily=family).logins
+    assert (login.user, login.auth_type) == ("app", kept)
+
+
+def test_a_group_that_cannot_be_of_the_family_is_not_kept_either() -> None:
+    wrong = {"connectionPoolConfig": {"maxConnectionsPerDatabase": 8}}
+    noted = {"name": "orders-db", "uid": "g", "generation": 2, "spec": group(**wrong)["spec"]}
+    before = Served({"targetGroup": noted}, {}, {})
+    for family, kept in (("POSTGRESQL", True), ("MYSQL", False)):
+        found = look({"app": GOOD}, before, {"targets": []}, engineFamily=family).group
+        assert found is not None
+        assert [one.reason for one in found.problems] == ["InvalidSpec"]
+        assert (found.source is not None) is kept
+
+
 def test_no_password_gets_into_a_message() -> None:
     twice = {"app": GOOD, "again": secret(username="app", password="hunter2")}
     auth = [{"secretRef": {"name": "app"}}, {"secretRef": {"name": "again"}}]

@@ -43,6 +43,15 @@ def test_the_user_chooses_when_to_upgrade() -> None:
     assert chosen.newer
 
 
+def test_pods_that_served_another_family_are_replaced() -> None:
+    """They are those of a DBProxy of the name that was deleted and left them behind."""
+    for before, after in (("POSTGRESQL", "MYSQL"), ("MYSQL", "POSTGRESQL")):
+        _, live = template(engineFamily=before)
+        _, changed = template(live=live, engineFamily=after)
+        assert changed["spec"]["template"] != live["spec"]["template"]
+        assert template(live=changed, engineFamily=after)[1] == changed
+
+
 def test_a_new_image_or_template_rolls_at_once() -> None:
     _, live = template()
     chosen, _ = template(
