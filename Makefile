@@ -39,10 +39,10 @@ help: ## List the targets
 # -- the main job ---------------------------------------------------------------------------------
 
 .PHONY: demo
-demo: ## Bring up a cluster, install everything, use the proxy, and fail its database over
+demo: ## Bring up a cluster, install everything, use the proxy, and fail its database over (ENGINE=mysql, mariadb)
 	@$(NODE) require images cluster
 	@$(NODE) up
-	@$(NODE) images operator proxy postgres
+	@$(NODE) images operator proxy $(if $(filter mysql mariadb,$(ENGINE)),mysql,postgres)
 	@ENGINE=$(ENGINE) python3 -m examples.demo
 
 .PHONY: demo-down

@@ -1,4 +1,4 @@
-"""The main job, start to finish, on the local cluster: `make demo`.
+"""The main job, start to finish, on the local cluster: `make demo`, or `make demo ENGINE=mysql`.
 
 Installs the operator, applies the manifests beside this file, uses the proxy from a pod, fails the
 database over while a load writes, and prints what a person wants to see. It begins from a fresh
@@ -16,10 +16,15 @@ from tests.cluster.node.console import Command, StepError, run, step
 
 from .asking import NAMESPACE, begin_in_client, kubectl, show
 from .databases import CLIENTS, FLIP_AFTER, LIMIT, SECONDS, Database, Told
+from .demo_mysql import MariaDB, MySQL
 from .demo_postgresql import PostgreSQL
 
 SYSTEM = "dbproxy-system"
-DATABASES: dict[str, type[Database]] = {"postgresql": PostgreSQL}
+DATABASES: dict[str, type[Database]] = {
+    "postgresql": PostgreSQL,
+    "mysql": MySQL,
+    "mariadb": MariaDB,
+}
 
 
 def main() -> None:
