@@ -17,7 +17,7 @@ NODE := python3 -m tests.cluster.node
 PYTEST := $(BIN)/python -m pytest -o cache_dir=$(DBPROXY_CACHE)/pytest
 E2E := $(PYTEST) --timeout 600
 # They share one installation, which takes most of a small node.
-DATA_PLANE := test_budget.py test_dataplane.py test_failover.py test_rollout.py
+DATA_PLANE := test_budget.py test_dataplane.py test_failover.py test_mysql.py test_rollout.py
 # What differs from one major of PostgreSQL to the next shows in these first.
 MAJORS ?= 14 15 16 17 18
 TELLING := test_likeness.py test_settings.py test_pins.py test_pooling.py test_protocol_versions.py

@@ -135,7 +135,7 @@ def test_accepts(namespace_of_module: Cluster, case: str) -> None:
     namespace_of_module.create(ACCEPTED[case], dry_run=True)
 
 
-@pytest.mark.parametrize("folder", [".", "mysql"])
+@pytest.mark.parametrize("folder", [".", "mysql", "mariadb"])
 def test_accepts_the_examples(namespace_of_module: Cluster, folder: str) -> None:
     for path in (ROOT / "examples" / folder).glob("*.yaml"):
         for made in yaml.safe_load_all(path.read_text()):
