@@ -74,6 +74,7 @@ of them, once.
 and tried them again.
 {found["unknown"]} clients waited for the answer to a COMMIT: they were told that its outcome is
 unknown, and connected again; {found["unknown_but_there"]} of these the database has.
+{found["reconnected"] - found["unknown"]} others were closed, and connected again.
 
 No transaction ended for {pause.seconds:.2f} s. Naming the new writer in the ConfigMap, closing
 the old one and promoting the new one took the demo {flip.seconds:.2f} s; the first transaction came
