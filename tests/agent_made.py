@@ -128,8 +128,11 @@ def answered(
     timeline: int | None = 1,
     max_connections: int = 100,
     reserved: int = 3,
+    replay_lag: float | None = None,
 ) -> Probe:
-    server = ServerFacts(not writes, max_connections, reserved, timeline if writes else None)
+    server = ServerFacts(
+        not writes, max_connections, reserved, timeline if writes else None, replay_lag
+    )
     return Probe(target, "OK", at, 0.001, server=server)
 
 

@@ -59,6 +59,7 @@ class Kind:
     without_tls: str
     replicate: str
     start_replica: str
+    without_delay: str
     stop_applier: str
     replica_status: str
     lag: str
@@ -85,6 +86,7 @@ GRANT SELECT ON performance_schema.replication_group_members TO monitor@'%';
     " SOURCE_PASSWORD = %s, SOURCE_DELAY = %s, SOURCE_CONNECT_RETRY = 1,"
     " SOURCE_AUTO_POSITION = 1, GET_SOURCE_PUBLIC_KEY = 1",
     start_replica="START REPLICA",
+    without_delay="CHANGE REPLICATION SOURCE TO SOURCE_DELAY = 0",
     stop_applier="STOP REPLICA SQL_THREAD",
     replica_status="SHOW REPLICA STATUS",
     lag="Seconds_Behind_Source",
@@ -112,6 +114,7 @@ GRANT ALL ON app.* TO signed@'%';
     " MASTER_PASSWORD = %s, MASTER_DELAY = %s, MASTER_CONNECT_RETRY = 1,"
     " MASTER_USE_GTID = slave_pos",
     start_replica="START SLAVE",
+    without_delay="CHANGE MASTER TO MASTER_DELAY = 0",
     stop_applier="STOP SLAVE SQL_THREAD",
     replica_status="SHOW SLAVE STATUS",
     lag="Seconds_Behind_Master",

@@ -118,6 +118,8 @@ class TargetGroup(Model):
     targets: Annotated[tuple[Target, ...], Field(min_length=1, max_length=16, strict=False)]
     connection_pool_config: PoolConfig = PoolConfig()
     writer_election: WriterElection | None = None
+    # In seconds; None: a replica is read from however late it is.
+    max_replica_lag: Annotated[int, Field(ge=1, le=86_400)] | None = None
     tls: ServerTls = ServerTls()
     tcp: Tcp = Tcp()
     writer_floor: WriterFloor | None = None

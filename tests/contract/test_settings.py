@@ -69,6 +69,7 @@ CASES: dict[str, dict[str, Any]] = {
                 "sessionPinningFilters": ["EXCLUDE_VARIABLE_SETS"],
                 "maxStatementLength": 16384,
             },
+            "maxReplicaLag": 86400,
             "tls": {"mode": "VERIFY_IDENTITY", "caSecretRef": {"name": "ca"}},
             "tcp": {"keepaliveInterval": 32767, "userTimeout": 86400},
         },
@@ -118,6 +119,7 @@ def test_every_choice_of_the_user_arrives() -> None:
     assert (pool.max_connections_per_user, pool.max_connections_per_database) == (7, 8)
     assert group.tcp == settings.Tcp(keepalive_interval=32767, user_timeout=86400)
     assert group.tls.mode == "VERIFY_IDENTITY"
+    assert group.max_replica_lag == 86400
     assert read.credentials.server_ca is not None
 
 

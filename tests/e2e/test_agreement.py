@@ -103,6 +103,7 @@ GROUP: Choices = {
     ],
     "monitorSecretRef": [{"name": "m"}, {}],
     "writerElection": [{"configMapRef": {"name": "e"}}, {}],
+    "maxReplicaLag": [0, 1, 86400, 86401, 10.0, "10"],
     "tls": [
         {},
         {"mode": "VERIFY_CA"},

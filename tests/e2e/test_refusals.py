@@ -187,6 +187,8 @@ REFUSED: dict[str, tuple[Object, str]] = {
         OWN,
     ),
     "no target": (group(targets=[]), "spec.targets"),
+    "a limit on the lag that no replica could keep": (group(maxReplicaLag=0), "spec.maxReplicaLag"),
+    "a limit on the lag of more than a day": (group(maxReplicaLag=86401), "spec.maxReplicaLag"),
     "17 targets": (group(targets=targets(17)), "must have at most 16 items"),
     "two targets of one name": (
         group(targets=[{"name": "db", "host": "a"}, {"name": "db", "host": "b"}]),

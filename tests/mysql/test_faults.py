@@ -348,7 +348,7 @@ def test_who_has_a_connection_of_a_full_database_goes_on_and_who_has_none_waits(
     assert server.value("SELECT COUNT(*) FROM app.notes") == 1 + len(holders)
 
 
-# --- a writer that takes no writes, a reader that doesn't follow ----------------------------------
+# --- a writer that takes no writes ---------------------------------------------------------------
 
 
 def test_a_writer_that_is_made_read_only_holds_new_work_until_it_writes_again(
@@ -367,20 +367,3 @@ def test_a_writer_that_is_made_read_only_holds_new_work_until_it_writes_again(
         proxy.wait_writer("db-0")
         value(client, "INSERT INTO notes VALUES (3)")
     assert {1, 3} <= {row[0] for row in server.sql("SELECT id FROM app.notes")}
-
-
-def test_a_replica_that_does_not_apply_any_more_reads_for_nobody(
-    make_mysql: MySQLFactory, make_mysql_proxy: MySQLProxyFactory
-) -> None:
-    writer = make_mysql("db-0")
-    reader = make_mysql.replica_of(writer, "db-1")
-    proxy = make_mysql_proxy(writer, reader)
-    proxy.wait_target("db-1", role="READ_ONLY")
-    with contextlib.closing(proxy.client(read_only=True)) as client:
-        assert value(client, "SELECT @@port") == reader.port
-        reader.sql(reader.kind.stop_applier)
-        proxy.wait_target("db-1", "UNAVAILABLE", reason="INVALID_REPLICATION_STATE")
-        answers = later(client, "SELECT @@port")
-        wait_until(lambda: proxy.metric("dbproxy_clients_waiting") == 1, "it waits")
-        reader.sql(reader.kind.start_replica)
-        assert answers() == [reader.port]

@@ -104,6 +104,31 @@ def test_readers_that_are_down_are_waited_for(
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
+def test_a_reader_that_is_too_late_is_waited_for_until_it_has_caught_up(
+    make_postgres: PostgresFactory, make_proxy: ProxyFactory
+) -> None:
+    primary = make_postgres("db-0")
+    replica = make_postgres.replica_of(primary, "db-1")
+    proxy = make_proxy(primary, replica)
+    proxy.write_group(maxReplicaLag=2)
+    proxy.wait_target("db-1", role="READ_ONLY")
+    primary.psql("CREATE TABLE seen (id int)")
+    primary.psql("GRANT SELECT ON seen TO app")
+    with proxy.connect(read_only=True) as connection:
+        connection.execute("SELECT 1")
+        replica.psql("SELECT pg_wal_replay_pause()")
+        primary.psql("INSERT INTO seen VALUES (7)")
+        proxy.wait_target("db-1", "UNAVAILABLE", reason="INVALID_REPLICATION_STATE")
+        assert "more than maxReplicaLag, 2 s" in proxy.events("target")[-1]["description"]
+        proxy.write_pool(connectionBorrowTimeout=1)
+        proxy.wait_config()
+        with pytest.raises(psycopg.errors.TooManyConnections):
+            connection.execute("SELECT 1")
+        replica.psql("SELECT pg_wal_replay_resume()")
+        proxy.wait_target("db-1", "AVAILABLE")
+        assert connection.execute("SELECT id FROM seen").fetchone() == (7,)
+
+
 def test_work_is_spread_over_readers_by_outstanding_connections(
     make_postgres: PostgresFactory, make_proxy: ProxyFactory
 ) -> None:

@@ -202,6 +202,7 @@ def target_group(
             "maxStatementLength": pool.max_statement_length,
         },
         "writerElection": _election(election) if election else None,
+        "maxReplicaLag": spec.max_replica_lag,
         "tls": {"mode": spec.tls.mode},
         "tcp": spec.tcp.model_dump(by_alias=True),
         "writerFloor": writer_floor if election else None,

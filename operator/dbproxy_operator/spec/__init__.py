@@ -201,6 +201,7 @@ class DBProxyTargetGroupSpec(Model):
     connection_pool_config: ConnectionPoolConfig = Field(default_factory=ConnectionPoolConfig)
     monitor_secret_ref: SecretRef | None = None
     writer_election: WriterElection | None = None
+    max_replica_lag: Annotated[StrictInt, Field(ge=1, le=86400)] | None = None
     tls: TargetTLS = Field(default_factory=TargetTLS)
     tcp: Tcp = Field(default_factory=Tcp)
 

@@ -13,6 +13,7 @@ from itertools import count
 from dbproxy.decide.budget import largest_divisor, share
 from dbproxy.decide.claim import Claim
 from dbproxy.decide.greeting import lowest_version
+from dbproxy.decide.lateness import lateness
 from dbproxy.decide.limits import limits, rules
 from dbproxy.decide.plan import HealthState, Plan, TargetHealth, WriterReport
 from dbproxy.decide.snapshot import (
@@ -230,13 +231,14 @@ class Planner:
             pool = group.connection_pool_config
             connections = self._share(view, pool.max_connections_percent)
             role = self._engine_role(view)
+            serves = view.alive and role != "UNKNOWN" and connections > 0
             result.append(
                 SnapshotTarget(
                     name=target.name,
                     addresses=view.addresses,
                     server_name=target.host,
                     role=role,
-                    available=view.alive and role != "UNKNOWN" and connections > 0,
+                    available=serves and not lateness(view, group.max_replica_lag),
                     max_connections=connections,
                     max_idle=self._share(view, pool.max_idle_connections_percent),
                     defaults=view.server.defaults if view.server else "",
@@ -313,6 +315,8 @@ class Planner:
             if view.was_reader:
                 return "UNAVAILABLE", "PROMOTED", "it was promoted, but is not named as the writer"
             told = "it answers as writer, but is not the writer: make it a replica again"
+            return "UNAVAILABLE", "INVALID_REPLICATION_STATE", told
+        if group and (told := lateness(view, group.max_replica_lag)):
             return "UNAVAILABLE", "INVALID_REPLICATION_STATE", told
         return "AVAILABLE", "", view.message
 

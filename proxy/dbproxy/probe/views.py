@@ -10,6 +10,8 @@ from dbproxy.facts import HealthReason, Probe, ServerFacts
 WEAK_FAILURES = 3
 # "Higher in three probes running" (product.md).
 TIMELINE_PROBES = 3
+# A replica that does nothing else than wait for its next transaction may seem late for a moment.
+LAG_PROBES = 3
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,8 @@ class View:
 
     `server` is what the target said last, also while it doesn't answer: its budget is still that.
     `asked_at` is when the last successful probe began; `timelines` are those of the last probes, as
-    long as every one of them was answered by a writer. `place` numbers the servers that the name
+    long as every one of them was answered by a writer; `lags` the same of a replica, None where it
+    isn't known. `place` numbers the servers that the name
     has stood for: another host, port or DNS answer is another place, of which nothing is known yet.
     """
 
@@ -32,6 +35,7 @@ class View:
     reason: HealthReason = ""
     message: str = ""
     timelines: tuple[int, ...] = ()
+    lags: tuple[float | None, ...] = ()
     was_reader: bool = False
     addresses: tuple[str, ...] = ()
 
@@ -60,6 +64,9 @@ class View:
         timelines: tuple[int, ...] = ()
         if not probe.server.in_recovery and probe.server.timeline is not None:
             timelines = (*self.timelines, probe.server.timeline)[-TIMELINE_PROBES:]
+        lags: tuple[float | None, ...] = ()
+        if probe.server.in_recovery:
+            lags = (*self.lags, probe.server.replay_lag)[-LAG_PROBES:]
         return replace(
             self,
             registered=True,
@@ -70,6 +77,7 @@ class View:
             reason="",
             message=probe.message,
             timelines=timelines,
+            lags=lags,
             was_reader=self.was_reader or probe.server.in_recovery,
         )
 

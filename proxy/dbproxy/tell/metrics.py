@@ -125,7 +125,7 @@ class AgentMetrics:
         )
         self.replay_lag = Gauge(
             "dbproxy_target_replay_lag_seconds",
-            "How far a replica's replay is behind.",
+            "How far a replica's replay is behind; NaN where that isn't known, 0 of a writer.",
             ["target"],
             registry=registry,
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
 from dbproxy.decide.plan import Plan, TargetHealth, WriterReport
-from dbproxy.facts import Probe
+from dbproxy.facts import Probe, ServerFacts
 from dbproxy.logs import Log
 from dbproxy.settings import Config
 from dbproxy.tell.metrics import STATES, AgentMetrics
@@ -59,7 +60,7 @@ class Observation:
         self._metrics.probes.labels(probe.target, probe.state).inc()
         self._metrics.probe_seconds.labels(probe.target).observe(probe.took)
         if probe.server is not None:
-            self._metrics.replay_lag.labels(probe.target).set(probe.server.replay_lag or 0)
+            self._metrics.replay_lag.labels(probe.target).set(_lag(probe.server))
         if probe.state == "LOCAL":
             log.error("local_resources_exhausted", message=probe.message)
 
@@ -121,3 +122,10 @@ class Observation:
             reason=target.reason,
             description=target.description,
         )
+
+
+def _lag(server: ServerFacts) -> float:
+    """As the gauge shows it: that nobody knows it is not that there is none."""
+    if server.replay_lag is None:
+        return math.nan if server.in_recovery else 0.0
+    return server.replay_lag

@@ -181,6 +181,19 @@ def test_a_former_writer_that_still_writes_must_become_a_replica_first() -> None
     assert plan.targets[0].reason == "INVALID_REPLICATION_STATE"
 
 
+def test_a_replica_that_is_too_late_is_not_read_from_until_it_has_caught_up() -> None:
+    clock = settled(group={"maxReplicaLag": 30})
+    for lag, available in ((31.0, False), (29.0, True)):
+        for _ in range(3):
+            plan = clock.probe(answered("db-1", clock.now, writes=False, replay_lag=lag))
+        state, reason = (
+            ("AVAILABLE", "") if available else ("UNAVAILABLE", "INVALID_REPLICATION_STATE")
+        )
+        assert (plan.targets[1].state, plan.targets[1].reason) == (state, reason)
+        target = plan.snapshot.targets[1]
+        assert (target.role, target.available) == ("READ_ONLY", available)
+
+
 def test_a_replica_without_read_only_endpoint_is_available_for_the_next_failover() -> None:
     listener = {"name": "orders", "port": 15432, "targetRole": "READ_WRITE"}
     assert settled(listeners=[listener]).plan().targets[1].state == "AVAILABLE"
