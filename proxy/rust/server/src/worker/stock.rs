@@ -102,7 +102,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     }
 
     /// Of the keys that may have another connection, the one with the fewest to spare; of several the
-    /// one with the most clients.
+    /// one with the most clients. A new connection has none of a key's traces yet, and is for its clients.
     fn scarcest(
         &self,
         target: &Target,
@@ -111,10 +111,7 @@ impl<E: Engine, D: Driver> Worker<E, D> {
     ) -> Option<Key> {
         let lanes = self.lanes.all.iter().filter(|(_, lane)| {
             let known = snapshot.users.by_name.contains_key(&lane.identity.user);
-            known
-                && lane.opened_for(role)
-                && lane.identity.traces.is_empty()
-                && !lane.pauses.failed(target.id)
+            known && lane.opened_for(role) && !lane.pauses.failed(target.id)
         });
         let scarcest = lanes.min_by_key(|(_, lane)| {
             let spare = lane.idle_on(target.id) + lane.opening(role) as usize;
