@@ -58,7 +58,7 @@ test: ## Run every test of the project, from unit to end-to-end
 	@$(MAKE) test-e2e
 
 .PHONY: test-unit
-test-unit: python ## Run the tests that need no server, with 2,000 seeds of the simulation
+test-unit: python ## Run the tests that need no server, with 2,000 seeds of each protocol's simulation
 	@$(NODE) require build cluster database
 	@$(NODE) install
 	@$(NODE) mysql
@@ -99,9 +99,9 @@ test-e2e: python ## Run the tests on a real cluster
 	$(call step,End-to-end tests: those that disturb all others,$(E2E) -m alone tests/e2e)
 
 .PHONY: sim
-sim: python ## Replay one seed of the simulation with its trace (make sim SEED=7)
+sim: python ## Replay one seed of the simulation with its trace (make sim SEED=7, of MySQL's with ENGINE=mysql)
 	@test -n "$(SEED)" || { echo 'which seed? make sim SEED=7' >&2; exit 1; }
-	SEED=$(SEED) $(CARGO) test --manifest-path proxy/rust/Cargo.toml -p dbproxy-server \
+	SEED=$(SEED) ENGINE=$(ENGINE) $(CARGO) test --manifest-path proxy/rust/Cargo.toml -p dbproxy-server \
 	  --test sim replay -- --nocapture
 
 .PHONY: fuzz

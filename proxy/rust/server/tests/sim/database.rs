@@ -1,4 +1,4 @@
-//! The model PostgreSQL: sockets and log-ins here, statements in `backend`.
+//! A model database server: its sockets, and who may log in. What is said on a connection is its [`Peer`]'s.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -6,44 +6,26 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use dbproxy_driver::sim::{Random, SimDriver};
-use dbproxy_driver::{Driver, Duration, Event, Time, Token};
+use dbproxy_driver::{Driver, Duration, Event, Token};
 
-use crate::backend::Session;
 use crate::clients::NAMES;
 use crate::desired::{database_at, other_door};
-use crate::listening::CHANNELS;
 use crate::notes::Note;
+use crate::peer::{Around, Greeting, Next, Peer, Seat, Who};
 use crate::sockets::Sockets;
-use crate::wire;
 use crate::witness::Witness;
 
-/// A connection to the database.
-enum Peer {
-    /// Nothing understood yet.
-    New(Vec<u8>),
-    /// Waiting for an MD5 answer.
-    Challenged(Vec<u8>, Who),
-    Session(Box<Session>, Who),
-}
-
-/// Whose session it is, in the database of that name.
-#[derive(Clone)]
-struct Who {
-    user: String,
-    name: String,
-}
-
 /// A model database server.
-pub struct Database {
+pub struct Database<P> {
     pub index: usize,
     pub read_only: bool,
     /// A user that may not log in here, or a database's name that nobody may.
     pub refuses: Option<&'static str>,
-    /// The SQLSTATE that they are told.
+    /// The code that they are told.
     pub refusal: &'static str,
     /// It grants TLS to those that ask.
     pub tls: bool,
-    /// CancelRequests that came, and those of them that anybody on the way could read.
+    /// Cancels that came, and those of them that anybody on the way could read.
     pub cancels: u64,
     pub cancels_in_clear: u64,
     sockets: Sockets,
@@ -51,19 +33,20 @@ pub struct Database {
     addresses: [SocketAddr; 2],
     listeners: Vec<Token>,
     doors: BTreeMap<Token, usize>,
-    peers: BTreeMap<Token, Peer>,
+    peers: BTreeMap<Token, P>,
     witness: Rc<RefCell<Witness>>,
     random: Random,
-    asks_md5: bool,
+    way: bool,
     /// It is full then.
     pub max_sessions: usize,
+    next_connection: u32,
     next_session: u64,
     /// How often somebody notified who isn't a client.
     outside: u64,
     events: Vec<Event<<SimDriver as Driver>::Socket>>,
 }
 
-impl Database {
+impl<P: Peer> Database<P> {
     pub fn new(
         index: usize,
         driver: SimDriver,
@@ -71,12 +54,12 @@ impl Database {
         mut random: Random,
         max_sessions: usize,
     ) -> Self {
-        let asks_md5 = random.one_in(2);
+        let way = random.one_in(2);
         Self {
             index,
             read_only: false,
             refuses: None,
-            refusal: "42501",
+            refusal: P::REFUSAL,
             tls: false,
             cancels: 0,
             cancels_in_clear: 0,
@@ -87,8 +70,9 @@ impl Database {
             peers: BTreeMap::new(),
             witness,
             random,
-            asks_md5,
+            way,
             max_sessions,
+            next_connection: 0,
             next_session: 0,
             outside: 0,
             events: Vec::new(),
@@ -120,10 +104,9 @@ impl Database {
 
     /// A smart administrator ends all sessions with a FATAL.
     pub fn shut_down_sessions(&mut self) {
-        let goodbye = wire::error("FATAL", "57P01", "db: terminating connection");
         for (token, peer) in std::mem::take(&mut self.peers) {
-            if matches!(peer, Peer::Session(..)) {
-                self.sockets.send(token, goodbye.clone());
+            if peer.who().is_some() {
+                self.sockets.send(token, peer.goodbye());
             }
             self.sockets.driver.finish(token);
             self.sockets.close(token);
@@ -131,18 +114,13 @@ impl Database {
     }
 
     pub fn sessions(&self) -> usize {
-        let session = |peer: &&Peer| matches!(peer, Peer::Session(..));
-        self.peers.values().filter(session).count()
+        self.peers.values().filter_map(P::who).count()
     }
 
     /// Sessions of the same user, and in the same database.
     fn shares(&self, who: &Who) -> [usize; 2] {
-        let sessions = || {
-            self.peers.values().filter_map(|peer| match peer {
-                Peer::Session(_, who) => Some(who),
-                _ => None,
-            })
-        };
+        let counted = || self.peers.values().filter(|peer| peer.counts());
+        let sessions = || counted().filter_map(P::who);
         [
             sessions().filter(|other| other.user == who.user).count(),
             sessions().filter(|other| other.name == who.name).count(),
@@ -155,11 +133,7 @@ impl Database {
     }
 
     pub fn turn(&mut self) {
-        let busy = |peer: &Peer| match peer {
-            Peer::Session(session, _) => session.busy_until(),
-            _ => None,
-        };
-        let due = self.peers.values().filter_map(busy).min();
+        let due = self.peers.values().filter_map(P::busy_until).min();
         let soon = self.sockets.driver.now().after(Duration::from_micros(100));
         let due = due
             .into_iter()
@@ -174,7 +148,7 @@ impl Database {
         }
         self.events = events;
         let now = self.sockets.driver.now();
-        let due = |peer: &Peer| busy(peer).is_some_and(|at| at <= now);
+        let due = |peer: &P| peer.busy_until().is_some_and(|at| at <= now);
         let due: Vec<Token> = self
             .peers
             .iter()
@@ -191,42 +165,37 @@ impl Database {
     /// All listening sessions hear so many notifications.
     pub fn notify_often(&mut self, times: usize) {
         for (token, peer) in &self.peers {
-            if let Peer::Session(session, _) = peer {
-                let bytes = session.notification();
-                if !bytes.is_empty() {
-                    self.sockets.send(*token, bytes.repeat(times));
-                }
+            let bytes = peer.notification();
+            if !bytes.is_empty() {
+                self.sockets.send(*token, bytes.repeat(times));
             }
         }
     }
 
     /// Whether some session still sends a result without an end.
     pub fn is_sending(&self) -> bool {
-        let endless = |peer: &Peer| matches!(peer, Peer::Session(s, _) if s.is_endless());
-        self.peers.values().any(endless)
+        self.peers.values().any(P::is_endless)
     }
 
     /// More of the results without an end, as far as they are read.
     fn send_more(&mut self) {
         for (token, peer) in &mut self.peers {
-            if let Peer::Session(session, _) = peer {
-                if session.is_endless() && self.sockets.driver.queued(*token) == 0 {
-                    self.sockets.send(*token, session.more_rows());
-                }
+            if peer.is_endless() && self.sockets.driver.queued(*token) == 0 {
+                self.sockets.send(*token, peer.more_rows());
             }
         }
     }
 
     /// Now and then somebody notifies who isn't a client of the proxy.
     fn notify(&mut self) {
-        if !self.random.one_in(10) {
+        let Some(channels) = P::CHANNELS.filter(|_| self.random.one_in(10)) else {
             return;
-        }
+        };
         self.outside += 1;
         let pick = |names: [&str; 2], at: u64| names[at as usize % 2].to_owned();
         let note = Note {
             place: (self.index, pick(NAMES, self.outside / 2)),
-            channel: pick(CHANNELS, self.outside),
+            channel: pick(channels, self.outside),
             payload: format!("x{}", 1000 * self.outside + self.index as u64),
         };
         self.witness.borrow_mut().notes.publish(note.clone());
@@ -236,13 +205,7 @@ impl Database {
     /// Lets all sessions hear what was notified.
     fn spread(&mut self, notes: &[(u32, Note)]) {
         for (token, peer) in &mut self.peers {
-            let Peer::Session(session, _) = peer else {
-                continue;
-            };
-            notes
-                .iter()
-                .for_each(|(pid, note)| session.hear(*pid, note));
-            let out = std::mem::take(&mut session.out);
+            let out = peer.hear(notes);
             if !out.is_empty() {
                 self.sockets.send(*token, out);
             }
@@ -257,7 +220,7 @@ impl Database {
                 let door = self.listeners.iter().position(|door| *door == listener);
                 self.doors.insert(socket, door.unwrap_or(0));
                 self.sockets.driver.arm(socket, true);
-                self.peers.insert(socket, Peer::New(Vec::new()));
+                self.greet(socket);
             }
             Event::Received { socket, data } => {
                 let bytes = self.sockets.take(socket, data);
@@ -265,8 +228,8 @@ impl Database {
             }
             Event::Closed { socket, error } => {
                 self.doors.remove(&socket);
-                let session = matches!(self.peers.remove(&socket), Some(Peer::Session(..)));
-                if session && error.is_some() {
+                let peer = self.peers.remove(&socket);
+                if peer.is_some_and(|peer| peer.who().is_some()) && error.is_some() {
                     let mut witness = self.witness.borrow_mut();
                     let ghosts = witness.ghosts.entry(self.index).or_default();
                     *ghosts = ghosts.saturating_sub(1);
@@ -277,121 +240,106 @@ impl Database {
         }
     }
 
+    fn greet(&mut self, token: Token) {
+        self.next_connection += 1;
+        let greeting = Greeting {
+            number: self.next_connection,
+            tls: self.tls,
+            random: &mut self.random,
+        };
+        let mut out = Vec::new();
+        self.peers.insert(token, P::greet(greeting, &mut out));
+        if !out.is_empty() {
+            self.sockets.send(token, out);
+        }
+    }
+
     fn advance(&mut self, token: Token, bytes: Vec<u8>) {
-        let Some(peer) = self.peers.remove(&token) else {
+        let Some(mut peer) = self.peers.remove(&token) else {
             return;
         };
-        let kept = match peer {
-            Peer::New(mut buffer) => {
-                buffer.extend(bytes);
-                self.greet(token, buffer)
-            }
-            Peer::Challenged(mut buffer, who) => {
-                buffer.extend(bytes);
-                match wire::take_message(&mut buffer) {
-                    Some(_) => self.admit(token, who),
-                    None => Some(Peer::Challenged(buffer, who)),
-                }
-            }
-            Peer::Session(session, who) => self.serve(token, session, who, &bytes),
+        let counted = peer.counts();
+        let witness = self.witness.clone();
+        let mut witness = witness.borrow_mut();
+        let mut around = Around {
+            now: self.sockets.driver.now(),
+            read_only: self.read_only,
+            way: self.way,
+            tls: self.tls,
+            refuses: self.refuses,
+            refusal: self.refusal,
+            witness: &mut witness,
+            out: Vec::new(),
+            cancels: Vec::new(),
         };
-        match kept {
-            Some(peer) => {
-                self.peers.insert(token, peer);
+        let next = peer.feed(&bytes, &mut around);
+        let (out, cancels) = (around.out, around.cancels);
+        drop(witness);
+        self.spread(&peer.published());
+        if !out.is_empty() {
+            self.sockets.send(token, out);
+        }
+        for (number, secret) in cancels {
+            self.cancels_in_clear += u64::from(!self.sockets.is_secret(token));
+            self.cancel(number, secret);
+        }
+        let stays = match next {
+            Next::GoesOn => true,
+            Next::StartTls => {
+                self.sockets.start_tls(token);
+                true
             }
-            None => self.sockets.close(token),
+            Next::Admit(who) => self.admit(token, &mut peer, who),
+            Next::Over => false,
+        };
+        if stays {
+            if peer.counts() && !counted {
+                self.count(&peer);
+            }
+            self.peers.insert(token, peer);
+        } else {
+            self.sockets.close(token);
         }
     }
 
-    fn greet(&mut self, token: Token, mut buffer: Vec<u8>) -> Option<Peer> {
-        let Some(packet) = wire::take_packet(&mut buffer) else {
-            return Some(Peer::New(buffer));
+    /// One more that counts.
+    fn count(&self, peer: &P) {
+        let Some(who) = peer.who() else {
+            return;
         };
-        let number = |at: usize| {
-            let bytes = packet.get(at..at + 4).and_then(|b| b.try_into().ok());
-            bytes.map_or(0, u32::from_be_bytes)
-        };
-        match number(4) {
-            80_877_102 => {
-                self.cancels_in_clear += u64::from(!self.sockets.is_secret(token));
-                self.cancel(number(8), number(12));
-                return None;
-            }
-            80_877_103 => {
-                self.sockets
-                    .send(token, vec![if self.tls { b'S' } else { b'N' }]);
-                if self.tls {
-                    self.sockets.start_tls(token);
-                }
-                return Some(Peer::New(buffer));
-            }
-            _ => {}
-        }
-        let user = wire::startup_setting(&packet, "user").unwrap_or_default();
-        let name = wire::startup_setting(&packet, "database").unwrap_or_default();
-        if self.refuses.is_some_and(|one| one == user || one == name) {
-            let refusal = wire::error("FATAL", self.refusal, "db: this one may not log in");
-            self.sockets.send(token, refusal);
-            return None;
-        }
-        let who = Who { user, name };
-        if self.asks_md5 {
-            let challenge = wire::message(b'R', &[0, 0, 0, 5, 1, 2, 3, 4]);
-            self.sockets.send(token, challenge);
-            return Some(Peer::Challenged(buffer, who));
-        }
-        self.admit(token, who)
-    }
-
-    fn admit(&mut self, token: Token, who: Who) -> Option<Peer> {
-        let open = self.sessions() + 1;
-        let [of_user, of_database] = self.shares(&who).map(|before| before + 1);
-        if open > self.max_sessions {
-            let refusal = wire::error("FATAL", "53300", "db: too many clients already");
-            self.sockets.send(token, refusal);
-            return None;
-        }
+        let counted = self.peers.values().filter(|peer| peer.counts());
+        let open = counted.count() + 1;
+        let [of_user, of_database] = self.shares(who).map(|before| before + 1);
         let now = self.sockets.driver.now();
         let mut witness = self.witness.borrow_mut();
         witness.sessions(self.index, open, now);
         witness.shares(self.index, of_user, of_database);
-        drop(witness);
-        self.next_session += 1;
-        let secret = self.random.number() as u32;
-        let place = (self.index, self.doors.get(&token).copied().unwrap_or(0));
-        let mut session = Session::new(place, who.name.clone(), self.next_session, secret);
-        let welcome = session.welcome(self.read_only);
-        self.sockets.send(token, welcome);
-        Some(Peer::Session(Box::new(session), who))
     }
 
-    fn serve(
-        &mut self,
-        token: Token,
-        mut session: Box<Session>,
-        who: Who,
-        bytes: &[u8],
-    ) -> Option<Peer> {
-        let mut witness = self.witness.borrow_mut();
-        let now: Time = self.sockets.driver.now();
-        let goes_on = session.feed(bytes, now, self.read_only, &mut witness);
-        drop(witness);
-        self.spread(&std::mem::take(&mut session.published));
-        let out = std::mem::take(&mut session.out);
-        if !out.is_empty() {
-            self.sockets.send(token, out);
+    /// Whether there is room for it.
+    fn admit(&mut self, token: Token, peer: &mut P, who: Who) -> bool {
+        if self.sessions() >= self.max_sessions {
+            self.sockets.send(token, peer.turn_away());
+            return false;
         }
-        goes_on.then_some(Peer::Session(session, who))
+        self.next_session += 1;
+        let seat = Seat {
+            place: (self.index, self.doors.get(&token).copied().unwrap_or(0)),
+            number: self.next_session,
+            secret: self.random.number() as u32,
+            read_only: self.read_only,
+        };
+        self.sockets.send(token, peer.admit(who, seat));
+        true
     }
 
-    fn cancel(&mut self, pid: u32, secret: u32) {
+    fn cancel(&mut self, number: u32, secret: u32) {
         self.cancels += 1;
-        let target = self.peers.iter_mut().find_map(|(token, peer)| match peer {
-            Peer::Session(session, _) if session.is(pid, secret) => Some((*token, session)),
-            _ => None,
-        });
-        if let Some((token, session)) = target {
-            if session.cancel() {
+        let mut peers = self.peers.iter_mut();
+        let target = peers.find(|(_, peer)| peer.is(number, secret));
+        if let Some((token, peer)) = target {
+            let token = *token;
+            if peer.cancel() {
                 self.advance(token, Vec::new());
             }
         }

@@ -2,17 +2,16 @@
 //! one that reads.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use dbproxy_driver::sim::SimDriver;
 use dbproxy_driver::Duration;
-use dbproxy_engine::Rules;
-use dbproxy_postgres::{verifier, Credential, Postgres, User, UserMethod, Users};
+use dbproxy_engine::{Rules, Users};
 use dbproxy_server::{
     BackendTls, Limits, Listener, Role, Shared, Snapshot, Target, TlsMode, Writer,
 };
 
-use crate::clients::{PASSWORD, USERS};
+use crate::model::Model;
 use crate::sockets::CA;
 
 pub const WRITE_PORT: u16 = 15432;
@@ -20,11 +19,11 @@ pub const READ_PORT: u16 = 15433;
 /// Where a database listens.
 pub const DATABASE_PORT: u16 = 5432;
 
-pub type Proxy = Shared<Postgres, SimDriver>;
+pub type Proxy<M> = Shared<M, SimDriver>;
 
 /// What may differ between snapshots.
 #[derive(Clone)]
-pub struct Desired {
+pub struct Desired<M: Model> {
     pub writer: Writer,
     /// Of `db0`, `db1` and so on.
     pub addresses: Vec<Vec<SocketAddr>>,
@@ -39,7 +38,7 @@ pub struct Desired {
     pub defaults: &'static str,
     pub limits: Limits,
     pub init_query: Option<&'static str>,
-    pub users: Arc<Users>,
+    pub users: Arc<Users<M::Credential>>,
     pub server_tls: TlsMode,
 }
 
@@ -71,33 +70,9 @@ pub fn door_of(address: SocketAddr) -> usize {
     }
 }
 
-/// All users.
-pub fn users() -> Arc<Users> {
-    static MADE: OnceLock<Arc<Users>> = OnceLock::new();
-    let make = || {
-        let fleet_secret = vec![7; 32];
-        let user = |name: &str| {
-            let user = User {
-                name: name.into(),
-                passwords: vec![PASSWORD.into()],
-                credential: Credential {
-                    method: UserMethod::Md5,
-                    verifiers: [verifier(name, PASSWORD, &fleet_secret)].into(),
-                },
-            };
-            (name.into(), Arc::new(user))
-        };
-        Arc::new(Users {
-            by_name: USERS.map(user).into(),
-            fleet_secret,
-        })
-    };
-    MADE.get_or_init(make).clone()
-}
-
-impl Desired {
+impl<M: Model> Desired<M> {
     /// `db0` writes, `db1` reads; both are where their numbers say.
-    pub fn new(shared: &Proxy) -> Self {
+    pub fn new(shared: &Proxy<M>) -> Self {
         let (target, _) = shared.target_id("db0");
         shared.target_id("db1");
         Self {
@@ -120,13 +95,13 @@ impl Desired {
                 ..Limits::default()
             },
             init_query: None,
-            users: users(),
+            users: M::users(),
             server_tls: TlsMode::Disabled,
         }
     }
 
     /// With so many databases: `db0` writes, the others read.
-    pub fn with_databases(mut self, shared: &Proxy, count: usize) -> Self {
+    pub fn with_databases(mut self, shared: &Proxy<M>, count: usize) -> Self {
         self.addresses = (0..count).map(|at| vec![database_at(at)]).collect();
         for at in 0..count {
             shared.target_id(&format!("db{at}"));
@@ -146,14 +121,14 @@ impl Desired {
     }
 
     /// Hands it to the proxy. The front answers at its next turn; the scheduler sees to that.
-    pub fn apply(&self, shared: &Proxy) {
+    pub fn apply(&self, shared: &Proxy<M>) {
         drop(shared.apply(self.snapshot(shared)));
     }
 
-    fn snapshot(&self, shared: &Proxy) -> Snapshot<Credential> {
+    fn snapshot(&self, shared: &Proxy<M>) -> Snapshot<M::Credential> {
         let targets = self.addresses.iter().enumerate();
         Snapshot {
-            version: None,
+            version: M::VERSION.map(Into::into),
             listeners: vec![
                 listener("orders", WRITE_PORT, Role::ReadWrite),
                 listener("orders-ro", READ_PORT, Role::ReadOnly),
@@ -174,7 +149,7 @@ impl Desired {
 
     fn target(
         &self,
-        shared: &Proxy,
+        shared: &Proxy<M>,
         index: usize,
         addresses: &[SocketAddr],
     ) -> Option<Arc<Target>> {

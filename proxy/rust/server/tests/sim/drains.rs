@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use dbproxy_driver::{Duration, Time};
 
 use crate::desired::{door_of, Desired};
+use crate::model::Model;
 use crate::witness::Witness;
 
 /// The longest that a former writer's connections may live on: a server that says nothing is given
@@ -40,7 +41,7 @@ pub struct Drains {
 
 impl Drains {
     /// The proxy is handed this.
-    pub fn applied(&mut self, desired: &Desired, witness: &mut Witness, since: Time) {
+    pub fn applied<M: Model>(&mut self, desired: &Desired<M>, witness: &mut Witness, since: Time) {
         let database = usize::from(desired.writer.target.0);
         let addresses = desired.addresses[database].iter();
         let now = Reign {

@@ -5,6 +5,7 @@ use dbproxy_driver::{Driver, Duration, Time};
 
 use crate::desired::{database_at, nowhere, other_door};
 use crate::fleet::Fleet;
+use crate::model::Model;
 
 /// How long faults go on.
 const TROUBLE: Duration = Duration::from_secs(6);
@@ -59,7 +60,7 @@ impl Faults {
         }
     }
 
-    pub fn turn(&mut self, fleet: &mut Fleet) {
+    pub fn turn<M: Model>(&mut self, fleet: &mut Fleet<M>) {
         let Some(driver) = &mut self.driver else {
             return;
         };
@@ -98,7 +99,7 @@ impl Faults {
         }
     }
 
-    fn carry_out(&mut self, what: Later, fleet: &mut Fleet) {
+    fn carry_out<M: Model>(&mut self, what: Later, fleet: &mut Fleet<M>) {
         fleet.witness.borrow_mut().trouble(fleet.network.now());
         match what {
             Later::Start(at) => {
@@ -116,7 +117,7 @@ impl Faults {
         }
     }
 
-    fn soon(&mut self, now: Time, most: u64, what: Later, fleet: &Fleet) {
+    fn soon<M: Model>(&mut self, now: Time, most: u64, what: Later, fleet: &Fleet<M>) {
         let delay = Duration::from_millis(self.random.between(1, most));
         let at = now.after(delay);
         fleet.witness.borrow_mut().trouble(at);
@@ -124,7 +125,7 @@ impl Faults {
     }
 
     /// The writer stays who it is, but nobody may use it for a long time.
-    fn hold_writer(&mut self, now: Time, fleet: &mut Fleet) {
+    fn hold_writer<M: Model>(&mut self, now: Time, fleet: &mut Fleet<M>) {
         fleet.network.note(|| "the writer is held".into());
         fleet.desired.writer.open = false;
         fleet.apply();
@@ -133,7 +134,7 @@ impl Faults {
         self.ends_at = now;
     }
 
-    fn strike(&mut self, now: Time, fleet: &mut Fleet) {
+    fn strike<M: Model>(&mut self, now: Time, fleet: &mut Fleet<M>) {
         fleet.witness.borrow_mut().trouble(now);
         let database = self.random.index(fleet.databases.len());
         let host = fleet.databases[database].0;
@@ -182,7 +183,7 @@ impl Faults {
         }
     }
 
-    fn reset(&mut self, fleet: &mut Fleet, backend: bool) {
+    fn reset<M: Model>(&mut self, fleet: &mut Fleet<M>, backend: bool) {
         let databases: Vec<_> = fleet.databases.iter().map(|d| d.0).collect();
         let mut links = fleet.network.links();
         links.retain(|link| databases.contains(&link.to) == backend);
@@ -197,7 +198,7 @@ impl Faults {
     }
 
     /// A server that loses its clients may be one that nobody hears from.
-    fn perhaps_silence(&mut self, database: usize, now: Time, fleet: &Fleet) {
+    fn perhaps_silence<M: Model>(&mut self, database: usize, now: Time, fleet: &Fleet<M>) {
         if self.random.one_in(4) {
             fleet.network.mute(fleet.databases[database].0, true);
             self.soon(now, SILENCE, Later::Unmute(database), fleet);
@@ -205,7 +206,7 @@ impl Faults {
     }
 
     /// A target is found elsewhere from now on, perhaps behind an address that doesn't answer.
-    fn move_address(&mut self, database: usize, now: Time, fleet: &mut Fleet) {
+    fn move_address<M: Model>(&mut self, database: usize, now: Time, fleet: &mut Fleet<M>) {
         let mut addresses = vec![database_at(database), other_door(database)];
         self.random.shuffle(&mut addresses);
         addresses.truncate(self.random.between(1, 2) as usize);
@@ -222,7 +223,7 @@ impl Faults {
         fleet.apply();
     }
 
-    fn move_writer(&mut self, now: Time, fleet: &mut Fleet) {
+    fn move_writer<M: Model>(&mut self, now: Time, fleet: &mut Fleet<M>) {
         let old = usize::from(fleet.desired.writer.target.0);
         let refusing = fleet.plan.refuses;
         let others = (0..fleet.databases.len()).filter(|at| *at != old && Some(*at) != refusing);

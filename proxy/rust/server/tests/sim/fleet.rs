@@ -7,15 +7,14 @@ use std::sync::Arc;
 
 use dbproxy_driver::sim::{Act, HostId, Network, Random, Seen, SimDriver};
 use dbproxy_driver::{Driver, Duration};
-use dbproxy_postgres::Postgres;
 use dbproxy_server::{Field, Front, Notice, Notices, Worker};
 
-use crate::backend::INIT_QUERY;
 use crate::clients::{Clients, NAMES, USERS};
 use crate::database::Database;
 use crate::desired::{budget_of, database_at, ip, Desired, Proxy, READ_PORT, WRITE_PORT};
 use crate::drains::Drains;
 use crate::faults::Faults;
+use crate::model::Model;
 use crate::order::Order;
 use crate::plan::Plan;
 use crate::room::Room;
@@ -26,18 +25,18 @@ use crate::witness::{Class, Waits, Witness};
 /// peer is not read for, and what was read before is at most one request's beginning and one read.
 pub const QUEUE_LIMIT: usize = (64 + 16 + 256 + 16) * 1024;
 
-pub struct Fleet {
+pub struct Fleet<M: Model> {
     pub network: Network,
-    pub shared: Arc<Proxy>,
+    pub shared: Arc<Proxy<M>>,
     pub witness: Rc<RefCell<Witness>>,
-    pub databases: Vec<(HostId, Database)>,
-    pub workers: Vec<(HostId, Worker<Postgres, SimDriver>)>,
-    pub front: (HostId, Front<Postgres, SimDriver>),
-    pub clients: (HostId, Clients),
-    pub desired: Desired,
+    pub databases: Vec<(HostId, Database<M::Peer>)>,
+    pub workers: Vec<(HostId, Worker<M, SimDriver>)>,
+    pub front: (HostId, Front<M, SimDriver>),
+    pub clients: (HostId, Clients<M::Speaker>),
+    pub desired: Desired<M>,
     pub plan: Plan,
     faults: (HostId, Faults),
-    order: Order,
+    order: Order<M::Overheard>,
     room: Room,
     drains: Drains,
 }
@@ -48,12 +47,12 @@ pub struct Failure {
     pub trace: Vec<String>,
 }
 
-fn databases(
+fn databases<M: Model>(
     network: &Network,
     plan: &Plan,
     witness: &Rc<RefCell<Witness>>,
     random: &mut Random,
-) -> Vec<(HostId, Database)> {
+) -> Vec<(HostId, Database<M::Peer>)> {
     let made = (0..plan.databases).map(|index| {
         let address = database_at(index);
         let (host, driver) = network.host(&format!("db{index}"), address.ip());
@@ -68,12 +67,12 @@ fn databases(
     made.collect()
 }
 
-fn clients(
+fn clients<M: Model>(
     network: &Network,
     plan: &Plan,
     witness: &Rc<RefCell<Witness>>,
     random: &mut Random,
-) -> (HostId, Clients) {
+) -> (HostId, Clients<M::Speaker>) {
     let (client_host, driver) = network.host("clients", ip(40));
     let client_random = random.fork();
     let mut clients = Clients::new(driver, network.clone(), witness.clone(), client_random);
@@ -92,10 +91,13 @@ fn clients(
     (client_host, clients)
 }
 
-impl Fleet {
+impl<M: Model> Fleet<M> {
     pub fn new(seed: u64, traced: bool) -> Self {
         let mut random = Random::new(seed ^ 0x5eed);
-        let plan = Plan::draw(&mut random);
+        let mut plan = Plan::draw(&mut random);
+        if !M::KEYED_BY_DATABASE {
+            plan.caps.of_database = None;
+        }
         let network = Network::new(seed);
         if traced {
             network.start_trace();
@@ -110,14 +112,14 @@ impl Fleet {
             ledgers: vec![Default::default(); plan.databases],
             ..Witness::default()
         }));
-        let databases = databases(&network, &plan, &witness, &mut random);
+        let databases = databases::<M>(&network, &plan, &witness, &mut random);
         let (front_host, front_driver) = network.host("front", ip(1));
         let seats = (0..plan.workers).map(|n| network.host(&format!("worker{n}"), ip(1)));
         let seats: Vec<_> = seats.collect();
         seats.iter().for_each(|(host, _)| network.watch(*host));
         let wakers = seats.iter().map(|(_, driver)| driver.waker()).collect();
         let notices = Notices::new(Arc::new(|| ()));
-        let shared = Arc::new(Proxy::new(front_driver.waker(), wakers, notices));
+        let shared = Arc::new(Proxy::<M>::new(front_driver.waker(), wakers, notices));
         let mut bytes = || -> dbproxy_server::Random {
             let mut random = random.fork();
             Box::new(move |buffer| random.fill(buffer))
@@ -130,13 +132,13 @@ impl Fleet {
                 (host, Worker::new(index, driver, shared.clone(), bytes()))
             });
         let workers = workers.collect();
-        let clients = clients(&network, &plan, &witness, &mut random);
+        let clients = clients::<M>(&network, &plan, &witness, &mut random);
         let (fault_host, driver) = network.host("faults", ip(50));
         let keeps = if plan.keeps_idle { 3600 } else { 10 };
         let mut desired = Desired {
             budget: plan.budget,
             unequal: plan.unequal,
-            init_query: plan.init_query.then_some(INIT_QUERY),
+            init_query: plan.init_query.then_some(M::INIT_QUERY),
             min_idle: plan.min_idle,
             ..Desired::new(&shared).with_databases(&shared, plan.databases)
         };

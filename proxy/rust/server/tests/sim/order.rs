@@ -14,12 +14,56 @@ use std::rc::Rc;
 use dbproxy_driver::sim::{Act, HostId, Seen};
 use dbproxy_driver::Time;
 
-use crate::wire;
-use crate::witness::{token_in, tokens_in, Class, Token, Waits, Witness, PER_CLIENT};
+use crate::witness::{tokens_in, Class, Token, Waits, Witness, PER_CLIENT};
+
+/// What a client's message is.
+pub struct Asked {
+    pub token: Option<Token>,
+    /// It leaves state on its backend, or takes it from where it left it.
+    pub keeps: bool,
+    /// It completes a request.
+    pub completes: bool,
+}
+
+/// What a worker's message to a client is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answered {
+    Nothing,
+    /// A part of an answer: the request was forwarded, or it never will be.
+    Part,
+    /// The same, of one of which more is under way.
+    Served,
+    /// The end of one.
+    Whole {
+        in_transaction: bool,
+    },
+    /// The connection ends with it.
+    Goodbye,
+}
+
+/// One client's conversation with its worker, as it is overheard.
+pub trait Overheard: Default {
+    /// Takes the first whole message off a buffer.
+    fn take_message(buffer: &mut Vec<u8>) -> Option<Vec<u8>>;
+
+    fn asks(&mut self, message: &[u8]) -> Asked;
+
+    fn answers(&mut self, message: &[u8]) -> Answered;
+
+    /// What a database's message is to its worker.
+    fn says(message: &[u8]) -> Answered;
+
+    /// Whether a worker sends a database what it awaits before a request: that may be sent later than those
+    /// which got their connections later.
+    fn sets(_sent: &[u8]) -> bool {
+        false
+    }
+}
 
 /// What one client's connection has said.
 #[derive(Default)]
-struct Client {
+struct Client<O> {
+    overheard: O,
     inbox: Vec<u8>,
     outbox: Vec<u8>,
     /// When the first byte of the request that is coming in came.
@@ -51,8 +95,8 @@ struct Waiter {
 
 /// One worker.
 #[derive(Default)]
-struct Queue {
-    clients: BTreeMap<u64, Client>,
+struct Queue<O> {
+    clients: BTreeMap<u64, Client<O>>,
     waiters: Vec<Waiter>,
     /// Tokens that were sent to a database, perhaps before their requests were complete.
     forwarded: BTreeSet<Token>,
@@ -66,6 +110,8 @@ struct Database {
     /// Whose request was sent last.
     client: u64,
     goodbye: Option<Goodbye>,
+    /// It was sent what comes before a request, and no request since.
+    is_set: bool,
 }
 
 /// How a FATAL came, after which a database reads nothing any more.
@@ -80,13 +126,13 @@ enum Goodbye {
 }
 
 /// All workers of a fleet.
-pub struct Order {
+pub struct Order<O> {
     witness: Rc<RefCell<Witness>>,
-    queues: BTreeMap<HostId, Queue>,
+    queues: BTreeMap<HostId, Queue<O>>,
     now: u64,
 }
 
-impl Order {
+impl<O: Overheard> Order<O> {
     pub fn new(witness: Rc<RefCell<Witness>>) -> Self {
         Self {
             witness,
@@ -137,7 +183,11 @@ impl Order {
             }
             (Act::Sent(bytes), false) => queue.answered(seen.link, bytes),
             (Act::Sent(bytes), true) => {
+                let database = queue.databases.entry(seen.link).or_default();
+                database.is_set |= O::sets(bytes);
                 for token in tokens_in(&String::from_utf8_lossy(bytes)) {
+                    let database = queue.databases.entry(seen.link).or_default();
+                    database.is_set = false;
                     queue.forwarded(token, &mut witness);
                     let database = queue.databases.entry(seen.link).or_default();
                     if !database.takes(token / PER_CLIENT) {
@@ -147,7 +197,8 @@ impl Order {
                 }
             }
             (Act::Received(bytes), true) => {
-                queue.databases.entry(seen.link).or_default().says(bytes);
+                let database = queue.databases.entry(seen.link).or_default();
+                database.says::<O>(bytes);
             }
             (Act::Closed | Act::Aborted, false) => {
                 queue.clients.remove(&seen.link);
@@ -160,7 +211,7 @@ impl Order {
     }
 }
 
-impl Queue {
+impl<O: Overheard> Queue<O> {
     fn forget(&mut self, link: u64) {
         self.waiters.retain(|waiter| waiter.link != link);
     }
@@ -169,9 +220,12 @@ impl Queue {
         let client = self.clients.entry(link).or_default();
         client.inbox.extend(bytes);
         client.begun.get_or_insert(now);
-        while let Some(message) = wire::take_message(&mut client.inbox) {
+        while let Some(message) = O::take_message(&mut client.inbox) {
             let begun = *client.begun.get_or_insert(now);
-            if !client.reads(&message) {
+            let asked = client.overheard.asks(&message);
+            client.token = client.token.or(asked.token);
+            client.keeps |= asked.keeps;
+            if !asked.completes {
                 continue;
             }
             client.begun = (!client.inbox.is_empty()).then_some(now);
@@ -198,16 +252,17 @@ impl Queue {
     fn answered(&mut self, link: u64, bytes: &[u8]) {
         let client = self.clients.entry(link).or_default();
         client.outbox.extend(bytes);
-        while let Some(message) = wire::take_message(&mut client.outbox) {
-            match message[0] {
-                b'Z' => {
+        while let Some(message) = O::take_message(&mut client.outbox) {
+            match client.overheard.answers(&message) {
+                Answered::Nothing => continue,
+                Answered::Part => {}
+                Answered::Served => client.served = true,
+                Answered::Whole { in_transaction } => {
                     client.unanswered = client.unanswered.saturating_sub(1);
-                    client.in_transaction = message[5] != b'I';
+                    client.in_transaction = in_transaction;
                     client.served = false;
                 }
-                b'E' => client.over |= is_fatal(&message),
-                b'1' | b'3' => client.served = true,
-                _ => continue,
+                Answered::Goodbye => client.over = true,
             }
             // It was forwarded, or it never will be.
             self.waiters.retain(|waiter| waiter.link != link);
@@ -221,27 +276,25 @@ impl Queue {
         };
         let this = self.waiters.swap_remove(at);
         witness.queued += 1;
-        let mut others = self.waiters.iter();
-        let overtaken = others.find(|w| w.class == this.class && w.complete < this.begun);
-        if let Some(overtaken) = overtaken {
+        let others = self.waiters.iter();
+        let mut overtaken = others.filter(|w| w.class == this.class && w.complete < this.begun);
+        // So many of them may have their connections.
+        let set = self.databases.values().filter(|d| d.is_set);
+        if let Some(overtaken) = overtaken.nth(set.count()) {
             let late = overtaken.token;
             witness.violation(format!("t{token} was served before t{late}, which waited"));
         }
     }
 }
 
-fn is_fatal(error: &[u8]) -> bool {
-    error.windows(6).any(|part| part == b"SFATAL")
-}
-
 impl Database {
-    fn says(&mut self, bytes: &[u8]) {
+    fn says<O: Overheard>(&mut self, bytes: &[u8]) {
         self.inbox.extend(bytes);
         let mut how = Goodbye::Now;
-        while let Some(message) = wire::take_message(&mut self.inbox) {
-            match message[0] {
-                b'Z' => how = Goodbye::BehindAnAnswer,
-                b'E' if is_fatal(&message) => self.goodbye = Some(how),
+        while let Some(message) = O::take_message(&mut self.inbox) {
+            match O::says(&message) {
+                Answered::Whole { .. } => how = Goodbye::BehindAnAnswer,
+                Answered::Goodbye => self.goodbye = Some(how),
                 _ => {}
             }
         }
@@ -258,26 +311,9 @@ impl Database {
     }
 }
 
-impl Client {
+impl<O> Client<O> {
     /// It has a connection, or asked for one.
     fn is_busy(&self) -> bool {
         self.unanswered > 0 || self.in_transaction || self.holds || self.served
-    }
-
-    /// Takes note of a message; true when it completes a request.
-    fn reads(&mut self, message: &[u8]) -> bool {
-        let text = String::from_utf8_lossy(&message[5..]);
-        if matches!(message[0], b'Q' | b'P' | b'B') {
-            // What an EXECUTE names is made before it is sent.
-            let sent_late = text.starts_with("EXECUTE ");
-            self.token = self.token.or(token_in(&text).filter(|_| !sent_late));
-            let named = message[0] == b'P' && !text.starts_with('\0');
-            // Until when it holds that, only its database knows.
-            let sets = ["SET", "LISTEN", "lastval", "advisory_lock", "HOLD"];
-            let names = ["PREPARE", "EXECUTE", "DEALLOCATE"];
-            let mut state = sets.iter().chain(&names);
-            self.keeps |= named || state.any(|begin| text.contains(begin));
-        }
-        matches!(message[0], b'Q' | b'S')
     }
 }

@@ -8,6 +8,7 @@ use dbproxy_driver::{Duration, Time};
 
 use crate::clients::{NAMES, USERS};
 use crate::fleet::Fleet;
+use crate::model::Model;
 use crate::witness::{Class, Waits};
 
 /// The longest that somebody may wait beside a place that is free, once nothing goes wrong: the
@@ -38,7 +39,7 @@ impl Room {
     }
 
     /// `busy`: whose clients hold connections.
-    pub fn look(&mut self, fleet: &Fleet, waiting: &[Waits], busy: &[Class]) {
+    pub fn look<M: Model>(&mut self, fleet: &Fleet<M>, waiting: &[Waits], busy: &[Class]) {
         let now = fleet.network.now();
         self.next_at = now.after(LOOK);
         self.count_turns(fleet, now);
@@ -66,7 +67,7 @@ impl Room {
         }
     }
 
-    fn measure(&mut self, fleet: &Fleet, now: Time) {
+    fn measure<M: Model>(&mut self, fleet: &Fleet<M>, now: Time) {
         self.free_since.resize(fleet.databases.len(), None);
         let targets = fleet.shared.stats.targets();
         for (index, free_since) in self.free_since.iter_mut().enumerate() {
@@ -81,7 +82,7 @@ impl Room {
         }
     }
 
-    fn measure_shares(&mut self, fleet: &Fleet, busy: &[Class], now: Time) {
+    fn measure_shares<M: Model>(&mut self, fleet: &Fleet<M>, busy: &[Class], now: Time) {
         let caps = fleet.desired.limits.caps;
         // What nobody is there for any more, and what listens, isn't known by its owner.
         let targets = fleet.shared.stats.targets();
@@ -97,7 +98,7 @@ impl Room {
         }
     }
 
-    fn count_turns(&mut self, fleet: &Fleet, now: Time) {
+    fn count_turns<M: Model>(&mut self, fleet: &Fleet<M>, now: Time) {
         // One that is for a client of another worker, or that isn't told yet, makes a turn of a worker.
         let notes = fleet.witness.borrow().notes.count() as u64;
         for (host, _) in &fleet.workers {
@@ -119,7 +120,7 @@ impl Room {
 }
 
 /// Whether a request of that class may use that database now.
-fn serves(fleet: &Fleet, index: usize, class: Class) -> bool {
+fn serves<M: Model>(fleet: &Fleet<M>, index: usize, class: Class) -> bool {
     let writer = usize::from(fleet.desired.writer.target.0) == index;
     if class.writes {
         return writer && fleet.desired.writer.open;

@@ -42,25 +42,27 @@ impl Summary {
         self.turns += other.turns;
     }
 
-    /// Everything that the invariants are about did occur.
-    pub fn is_telling(&self) -> bool {
+    /// What of all that the invariants are about never occurred, but for what can't.
+    pub fn lacking(&self, never: &[&str]) -> Vec<&'static str> {
         let counts = [
-            self.answered,
-            self.acknowledged,
-            self.unknown,
-            self.aborted,
-            self.refused,
-            self.pinned_lost,
-            self.cancelled,
-            self.idled,
-            self.unpinned,
-            self.heard,
-            self.outlived,
-            self.drained,
-            self.moved,
-            self.queued,
-            self.capped,
+            ("answered", self.answered),
+            ("acknowledged", self.acknowledged),
+            ("unknown", self.unknown),
+            ("aborted", self.aborted),
+            ("refused", self.refused),
+            ("pinned_lost", self.pinned_lost),
+            ("cancelled", self.cancelled),
+            ("idled", self.idled),
+            ("unpinned", self.unpinned),
+            ("heard", self.heard),
+            ("outlived", self.outlived),
+            ("drained", self.drained),
+            ("moved", self.moved),
+            ("queued", self.queued),
+            ("capped", self.capped),
         ];
-        counts.iter().all(|count| *count > 0)
+        let lacking = counts.into_iter().filter(|(_, count)| *count == 0);
+        let names = lacking.map(|(name, _)| name);
+        names.filter(|name| !never.contains(name)).collect()
     }
 }

@@ -103,8 +103,18 @@ impl Witness {
 
     /// A database begins with a request, in a session of that database name.
     pub fn executed(&mut self, place: (usize, usize), token: Token, name: &str) {
+        let class = self.arrived(place, token);
+        if let Some(class) = class.filter(|class| class.database != name) {
+            let right = class.database;
+            self.violation(format!("t{token} for {right} ran in a session of {name}"));
+        }
+    }
+
+    /// A request reached a database, by one of its doors; answers whose it is.
+    pub fn arrived(&mut self, place: (usize, usize), token: Token) -> Option<Class> {
         let Some(class) = self.classes.get(&(token / PER_CLIENT)).copied() else {
-            return self.violation(format!("t{token} is nobody's"));
+            self.violation(format!("t{token} is nobody's"));
+            return None;
         };
         if self.forbidden.contains(&place) && class.writes {
             let (database, door) = place;
@@ -112,10 +122,7 @@ impl Witness {
                 "t{token} reached db{database} by door {door} after it was drained"
             ));
         }
-        if class.database != name {
-            let right = class.database;
-            self.violation(format!("t{token} for {right} ran in a session of {name}"));
-        }
+        Some(class)
     }
 
     /// A database has answered a request.

@@ -1,12 +1,12 @@
-//! What clients do besides asking and listening: they cancel, send COPY data, read slowly, talk
+//! What clients do besides asking and listening: they cancel, send files, read slowly, talk
 //! nonsense, leave in the middle.
 
 use dbproxy_driver::{Buffer, Driver, Duration, Time, Token};
 
 use super::{Cancel, Clients, PATIENCE};
-use crate::wire;
+use crate::speaker::{Canceller, LoggingIn, Speaker};
 
-impl Clients {
+impl<S: Speaker> Clients<S> {
     /// While it waits for an answer, it changes its mind.
     pub(super) fn asking(&mut self, at: usize) {
         let now = self.driver.now();
@@ -14,19 +14,59 @@ impl Clients {
         if client.leaving {
             return self.leave(at);
         }
+        let cancel = client.speaker.take_cancel();
         if client.reads_again_at.take().is_some() {
             if let Some(socket) = client.socket {
                 self.driver.arm(socket, true);
             }
-        } else if let (Some(key), Some(of)) = (client.key, client.socket) {
-            client.judge.cancelled();
+        } else if let (Some(canceller), Some(of)) = (cancel, client.socket) {
+            client.speaker.cancelled();
             let socket = self.driver.connect(client.address);
             let client = at;
-            self.cancels.insert(socket, Cancel { key, client, of });
+            let cancel = Cancel {
+                canceller,
+                inbox: Vec::new(),
+                client,
+                of,
+            };
+            self.cancels.insert(socket, cancel);
             self.network.note(|| format!("client {}: cancels", at + 1));
         }
         self.clients[at].next_at = Time(u64::MAX).min(now.after(PATIENCE.saturating_mul(4)));
-        self.clients[at].key = None;
+    }
+
+    /// Who brings a cancel has heard something.
+    pub(super) fn bring(&mut self, socket: Token) {
+        while let Some(cancel) = self.cancels.get_mut(&socket) {
+            let Some(message) = S::take_message(&mut cancel.inbox) else {
+                return;
+            };
+            match cancel.canceller.hear(&message) {
+                LoggingIn::Waits => {}
+                LoggingIn::Says(bytes) => self.send(socket, bytes),
+                LoggingIn::Done => {
+                    self.brought(socket, true);
+                    self.driver.close(socket);
+                }
+            }
+        }
+    }
+
+    /// A connection that brought a cancel is at its end; `confirmed`: it strikes nothing any more.
+    pub(super) fn brought(&mut self, socket: Token, confirmed: bool) {
+        let Some(cancel) = self.cancels.remove(&socket) else {
+            return;
+        };
+        let client = &mut self.clients[cancel.client];
+        if confirmed && client.socket == Some(cancel.of) {
+            client.speaker.cancel_over();
+        }
+    }
+
+    pub(super) fn send(&mut self, socket: Token, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.driver.send(socket, Buffer::from_vec(bytes));
+        }
     }
 
     pub(super) fn misbehave(&mut self, at: usize, socket: Token, bytes: &mut Vec<u8>) {
@@ -62,7 +102,7 @@ impl Clients {
             }
             // Asks without end and reads nothing.
             3 => {
-                let small = [wire::sync(), wire::query(""), wire::message(b'H', &[])];
+                let small = self.clients[at].speaker.small_requests();
                 let size = self.random.between(1, 64) as usize * 1024;
                 if let Some(small) = self.random.pick(&small) {
                     bytes.extend(small.repeat(size / small.len()));
@@ -89,32 +129,23 @@ impl Clients {
             _ => {
                 let mut nonsense = vec![0; 1 + self.random.index(40)];
                 self.random.fill(&mut nonsense);
-                nonsense[0] = b'!';
+                self.clients[at].speaker.garble(&mut nonsense);
                 self.driver.send(socket, Buffer::from_vec(nonsense));
-                self.clients[at].judge.talked_nonsense();
             }
         }
     }
 
-    pub(super) fn answer_copy(&mut self, at: usize, socket: Token) {
-        let Some((token, fails)) = self.clients[at].judge.copying() else {
+    pub(super) fn send_file(&mut self, at: usize, socket: Token) {
+        let client = &mut self.clients[at];
+        let may_leave = !self.calm && client.misbehaves;
+        let Some(file) = client.speaker.file(&mut self.random, may_leave) else {
             return;
         };
-        let mut bytes = Vec::new();
-        for row in 0..self.random.below(200) {
-            let line = format!("t{token}\t{row}\n");
-            bytes.extend(wire::message(b'd', line.as_bytes()));
-        }
-        if !self.calm && self.clients[at].misbehaves && self.random.one_in(4) {
+        self.driver.send(socket, Buffer::from_vec(file.bytes));
+        if file.leaves {
             self.network
-                .note(|| format!("client {}: leaves inside a COPY", at + 1));
-            self.driver.send(socket, Buffer::from_vec(bytes));
-            return self.leave(at);
+                .note(|| format!("client {}: leaves inside a file", at + 1));
+            self.leave(at);
         }
-        bytes.extend(match fails {
-            true => wire::message(b'f', b"no more\0"),
-            false => wire::message(b'c', &[]),
-        });
-        self.driver.send(socket, Buffer::from_vec(bytes));
     }
 }

@@ -1,4 +1,5 @@
-//! Scripted clients: they ask, misbehave, and hold what they are told against the witness.
+//! Scripted clients: they ask and misbehave. What they say, and what they make of what they hear, is each
+//! one's [`Speaker`]'s.
 
 mod login;
 mod mischief;
@@ -11,10 +12,8 @@ use std::rc::Rc;
 use dbproxy_driver::sim::{Network, Random, SimDriver};
 use dbproxy_driver::{Buffer, Driver, Duration, Event, Time, Token};
 
-use crate::judge::Judge;
-use crate::script::{Kind, Mood, Names, Script};
-use crate::wire;
-use crate::witness::{Class, Witness, PER_CLIENT};
+use crate::speaker::{Canceller, Speaker};
+use crate::witness::{Class, Witness};
 
 pub const USERS: [&str; 2] = ["app", "ops"];
 /// Of the databases on each server.
@@ -36,23 +35,22 @@ enum Stage {
     Asking,
 }
 
-struct Client {
+struct Client<S> {
+    speaker: S,
     stage: Stage,
     socket: Option<Token>,
     inbox: Vec<u8>,
-    judge: Judge,
-    key: Option<(u32, u32)>,
     /// When it does its next thing.
     next_at: Time,
     asked_at: Time,
     requests_left: u64,
-    next_token: u64,
-    names: Names,
     misbehaves: bool,
     /// It only reads, and asks on before it is answered.
     pipelines: bool,
     /// It said only a part of what its log-in takes.
     stutters: bool,
+    /// It has said something on this connection.
+    spoke: bool,
     reads_again_at: Option<Time>,
     /// It has said its last word, and goes at its next turn.
     leaving: bool,
@@ -61,20 +59,21 @@ struct Client {
 }
 
 /// A connection that brings a cancel.
-struct Cancel {
-    key: (u32, u32),
+struct Cancel<C> {
+    canceller: C,
+    inbox: Vec<u8>,
     client: usize,
     /// The connection whose statement it is for.
     of: Token,
 }
 
 /// All clients of a run; they share one host.
-pub struct Clients {
+pub struct Clients<S: Speaker> {
     driver: SimDriver,
     network: Network,
-    clients: Vec<Client>,
+    clients: Vec<Client<S>>,
     by_socket: BTreeMap<Token, usize>,
-    cancels: BTreeMap<Token, Cancel>,
+    cancels: BTreeMap<Token, Cancel<S::Canceller>>,
     witness: Rc<RefCell<Witness>>,
     random: Random,
     events: Vec<Event<<SimDriver as Driver>::Socket>>,
@@ -84,7 +83,7 @@ pub struct Clients {
     pub draining: bool,
 }
 
-impl Clients {
+impl<S: Speaker> Clients<S> {
     pub fn new(
         driver: SimDriver,
         network: Network,
@@ -110,19 +109,17 @@ impl Clients {
         let misbehaves = self.random.one_in(3);
         let delay = Duration::from_micros(self.random.below(200_000));
         self.clients.push(Client {
+            speaker: S::new(id, class),
             stage: Stage::Away,
             socket: None,
             inbox: Vec::new(),
-            judge: Judge::new(id),
-            key: None,
             next_at: self.driver.now().after(delay),
             asked_at: Time::default(),
             requests_left: requests,
-            next_token: id * PER_CLIENT,
-            names: Names::new(),
             misbehaves,
             pipelines: false,
             stutters: false,
+            spoke: false,
             reads_again_at: None,
             leaving: false,
             address,
@@ -153,7 +150,7 @@ impl Clients {
 
     /// Lets them hear what came, and do what is due.
     pub fn turn(&mut self) {
-        let waits = self.clients.iter().filter_map(Client::due).min();
+        let waits = self.clients.iter().filter_map(Client::<S>::due).min();
         let tick = self.driver.now().after(Duration::from_secs(5));
         let deadline = waits.map_or(tick, |at| at.min(tick));
         let mut events = std::mem::take(&mut self.events);
@@ -175,7 +172,7 @@ impl Clients {
         let client = &mut self.clients[at];
         let waits = matches!(client.stage, Stage::Asking | Stage::LoggingIn);
         if waits && self.driver.now().since(client.asked_at) > PATIENCE {
-            let expects = format!("{:?} {:?}", client.stage, client.judge);
+            let expects = format!("{:?} {:?}", client.stage, client.speaker);
             let text = format!("client {} waits in vain: {expects}", at + 1);
             self.witness.borrow_mut().violation(text);
             client.asked_at = self.driver.now();
@@ -188,10 +185,9 @@ impl Clients {
                 Some(at) => self.greet(at, socket),
                 None => {
                     if let Some(cancel) = self.cancels.get(&socket) {
-                        let (pid, secret) = cancel.key;
-                        let bytes = wire::cancel(pid, secret);
+                        let hello = cancel.canceller.hello();
                         self.driver.arm(socket, true);
-                        self.driver.send(socket, Buffer::from_vec(bytes));
+                        self.send(socket, hello);
                     }
                 }
             },
@@ -199,16 +195,14 @@ impl Clients {
                 if let Some(at) = self.by_socket.get(&socket).copied() {
                     self.clients[at].inbox.extend(data.as_slice());
                     self.read(at);
+                } else if let Some(cancel) = self.cancels.get_mut(&socket) {
+                    cancel.inbox.extend(data.as_slice());
+                    self.bring(socket);
                 }
                 self.driver.recycle(data);
             }
             Event::Closed { socket, error } => {
-                if let Some(cancel) = self.cancels.remove(&socket) {
-                    let client = &mut self.clients[cancel.client];
-                    if error.is_none() && client.socket == Some(cancel.of) {
-                        client.judge.cancel_over();
-                    }
-                }
+                self.brought(socket, error.is_none());
                 if let Some(at) = self.by_socket.remove(&socket) {
                     self.cut_off(at, error.is_some());
                 }
@@ -224,7 +218,7 @@ impl Clients {
         let excused = broken || self.draining || client.leaving;
         let logged_in = client.stage != Stage::LoggingIn;
         let mut witness = self.witness.borrow_mut();
-        client.judge.closed(logged_in, excused, &mut witness);
+        client.speaker.closed(logged_in, excused, &mut witness);
         self.network
             .note(|| format!("client {}: closed by the proxy", at + 1));
         drop(witness);
@@ -236,13 +230,12 @@ impl Clients {
         let client = &mut self.clients[at];
         client.stage = Stage::Away;
         client.socket = None;
-        client.key = None;
-        client.names.clear();
         client.stutters = false;
+        client.spoke = false;
         client.reads_again_at = None;
         client.leaving = false;
         client.inbox.clear();
-        client.judge.begin();
+        client.speaker.begin();
         client.next_at = self.driver.now().after(pause);
         if self.draining {
             client.requests_left = 0;
@@ -258,7 +251,7 @@ impl Clients {
     }
 
     fn read(&mut self, at: usize) {
-        while let Some(message) = wire::take_message(&mut self.clients[at].inbox) {
+        while let Some(message) = S::take_message(&mut self.clients[at].inbox) {
             self.message(at, &message);
         }
     }
@@ -269,24 +262,19 @@ impl Clients {
         let Some(socket) = client.socket else {
             return;
         };
-        // Rows would drown the rest.
-        if !matches!(message[0], b'D' | b'd' | b'T' | b'S') {
-            network.note(|| format!("client {}: gets {}", at + 1, wire::readable(message)));
+        if let Some(shown) = client.speaker.readable(message) {
+            network.note(|| format!("client {}: gets {shown}", at + 1));
         }
         if client.stage == Stage::LoggingIn {
             return self.log_in(at, socket, message);
         }
-        if message[0] == b'E' {
-            // What was refused was not parsed.
-            client.names.clear();
-        }
         let mut witness = self.witness.borrow_mut();
-        if client.judge.hear(message, &mut witness) {
+        if client.speaker.hear(message, &mut witness) {
             drop(witness);
-            self.answer_copy(at, socket);
+            self.send_file(at, socket);
         }
         let client = &mut self.clients[at];
-        if client.stage == Stage::Asking && (client.judge.content() || client.asks_on()) {
+        if client.stage == Stage::Asking && (client.speaker.owed() == 0 || client.asks_on()) {
             client.stage = Stage::Ready;
             let pause = match self.random.below(10) {
                 _ if client.pipelines => 0,
@@ -310,9 +298,9 @@ impl Clients {
                 client.asked_at = now;
                 self.by_socket.insert(socket, at);
             }
-            Stage::Ready if client.requests_left == 0 && client.judge.mood() == Mood::Idle => {
+            Stage::Ready if client.requests_left == 0 && client.speaker.is_idle() => {
                 if let Some(socket) = client.socket {
-                    let goodbye = wire::message(b'X', &[]);
+                    let goodbye = client.speaker.goodbye();
                     self.driver.send(socket, Buffer::from_vec(goodbye));
                 }
                 self.leave(at);
@@ -336,53 +324,38 @@ impl Clients {
             return;
         };
         client.requests_left = client.requests_left.saturating_sub(1);
-        let (random, token) = (&mut self.random, &mut client.next_token);
-        let (writes, judge) = (client.class.writes, &client.judge);
-        let script = Script::new(random, token, writes, &mut client.names, judge);
-        let mut request = match client.pipelines {
-            true => script.only_reads(),
-            false => script.next(client.judge.mood()),
-        };
-        self.network.note(|| {
-            let first = request
-                .expects
-                .first()
-                .map(|e| (e.kind, e.tokens.first().copied()));
-            format!(
-                "client {}: asks {first:?} (+{})",
-                at + 1,
-                request.expects.len() - 1
-            )
-        });
-        let sleeps = request.expects.iter().any(|e| e.kind == Kind::Sleep);
         let witness = self.witness.borrow();
-        client.judge.ask(request.expects, &witness);
+        let only_reads = client.pipelines;
+        let mut asked = client.speaker.ask(&mut self.random, only_reads, &witness);
         drop(witness);
+        let shown = &asked.shown;
+        self.network
+            .note(|| format!("client {}: asks {shown}", at + 1));
         client.stage = Stage::Asking;
         client.asked_at = now;
         client.next_at = Time(u64::MAX);
         if client.misbehaves && !self.calm && self.random.one_in(12) {
-            return self.misbehave(at, socket, &mut request.bytes);
+            return self.misbehave(at, socket, &mut asked.bytes);
         }
-        if sleeps && self.random.one_in(2) {
+        if asked.sleeps && self.random.one_in(2) {
             client.next_at = now.after(Duration::from_micros(self.random.below(400_000)));
         }
-        self.driver.send(socket, Buffer::from_vec(request.bytes));
+        self.driver.send(socket, Buffer::from_vec(asked.bytes));
     }
 
     /// How its requests stand, for the report of a failure.
     pub fn waiting(&self) -> VecDeque<String> {
         let busy = self.clients.iter().enumerate();
         let busy = busy.filter(|(_, c)| c.stage != Stage::Away || c.requests_left > 0);
-        busy.map(|(at, c)| format!("client {}: {:?} {:?}", at + 1, c.stage, c.judge))
+        busy.map(|(at, c)| format!("client {}: {:?} {:?}", at + 1, c.stage, c.speaker))
             .collect()
     }
 }
 
-impl Client {
+impl<S: Speaker> Client<S> {
     /// It needs no answer to say more.
     fn asks_on(&self) -> bool {
-        self.pipelines && self.requests_left > 0 && self.judge.owed() < PIPELINE
+        self.pipelines && self.requests_left > 0 && self.speaker.owed() < PIPELINE
     }
 
     fn due(&self) -> Option<Time> {
