@@ -39,7 +39,7 @@ impl Judge {
                 self.undone(expect, witness);
             }
             // It leaves open how far a procedure came.
-            1317 => {}
+            1317 => self.interrupted(expect),
             _ => witness.deny(&expect.tokens),
         }
     }

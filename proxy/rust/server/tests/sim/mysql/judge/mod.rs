@@ -250,16 +250,12 @@ impl Judge {
         let was_autocommit = self.state.autocommit;
         self.state.answered(expect, &self.session);
         let kind = expect.kind.plain();
-        let touches = matches!(
-            kind,
-            Kind::Read | Kind::Write | Kind::Sleep | Kind::Recall | Kind::Lock | Kind::Unlock
-        );
         let switched_on = kind == Kind::Autocommit(true) && !was_autocommit;
         let open = match kind {
             Kind::Begin => true,
             Kind::Commit | Kind::Rollback | Kind::ResetConnection | Kind::Call => false,
             _ if switched_on => false,
-            _ => self.open || touches && !was_autocommit,
+            _ => self.open || begins(kind) && !was_autocommit,
         };
         let flags = |flag: u16| done.status & flag != 0;
         let told = (flags(wire::AUTOCOMMIT), flags(wire::IN_TRANS));
@@ -293,6 +289,11 @@ impl Judge {
         }
     }
 
+    /// It was ended amid its work, which leaves open what it has begun.
+    fn interrupted(&mut self, expect: &Expect) {
+        self.open |= begins(expect.kind.plain()) && !self.state.autocommit;
+    }
+
     /// The transaction is gone, and what was asked for last did nothing.
     fn undone(&mut self, expect: &Expect, witness: &mut Witness) {
         witness.deny(&self.transaction);
@@ -313,4 +314,12 @@ impl Judge {
         }
         self.fault(witness, "an idle client was closed without a word".into());
     }
+}
+
+/// Whether a transaction begins with it, where none ends by itself.
+fn begins(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Read | Kind::Write | Kind::Sleep | Kind::Recall | Kind::Lock | Kind::Unlock
+    )
 }
