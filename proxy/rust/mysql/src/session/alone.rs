@@ -156,6 +156,9 @@ impl Session {
         if self.tells_itself(&judged, &body, None, out) {
             return Some(true);
         }
+        if self.refuses_id(&judged, out) {
+            return Some(true);
+        }
         // Any backend tells that there are none.
         let none = judged.asks_warnings && self.diagnostics.is_empty();
         if judged.asks_before() && !none && !self.keeps {

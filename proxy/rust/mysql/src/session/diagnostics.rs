@@ -351,6 +351,15 @@ impl Session {
         self.says(texts::left_elsewhere(), out);
     }
 
+    /// Nobody knows any more what LAST_INSERT_ID() is for it; answers whether it was told so.
+    pub(super) fn refuses_id(&mut self, judged: &Judged, out: &mut Steps) -> bool {
+        let refuses = self.id_lost && judged.names_id;
+        if refuses {
+            self.says(texts::id_lost(), out);
+        }
+        refuses
+    }
+
     /// An error of the proxy's own.
     pub(super) fn says(&mut self, error: Fault, out: &mut Steps) {
         self.diagnostics.lose();

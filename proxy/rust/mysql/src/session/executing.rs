@@ -240,6 +240,9 @@ impl Session {
         if self.settles_first(link, out) {
             return Verdict::Wait;
         }
+        if !link.inserted && self.refuses_id(&judged, out) {
+            return Verdict::Answered;
+        }
         self.ends_cursor(number, link, out);
         let Some((bound, key)) = self.binding(named, link) else {
             self.says(texts::no_types(), out);

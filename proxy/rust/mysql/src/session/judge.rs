@@ -34,8 +34,10 @@ pub(crate) struct Judged {
     /// With autocommit off: it begins a transaction, or ends one.
     pub begins: bool,
     pub ends: bool,
-    /// It asks for LAST_INSERT_ID().
+    /// It asks for LAST_INSERT_ID(), or may.
     pub asks_id: bool,
+    /// It asks for that by name.
+    pub names_id: bool,
     /// It asks how many rows the statement before has changed, how many the last SELECT found, or for warnings and errors.
     pub asks_rows: bool,
     pub asks_found: bool,
@@ -126,6 +128,7 @@ impl Judged {
             begins: false,
             ends: false,
             asks_id: false,
+            names_id: false,
             asks_rows: false,
             asks_found: false,
             asks_list: false,
@@ -195,6 +198,7 @@ impl Judged {
             begins: !ends && !only(sets) && !assigns,
             ends,
             asks_id: class.asks.insert_id || class.dirty || loads,
+            names_id: class.asks.insert_id,
             asks_rows: asks_rows && clear,
             asks_found: asks.found_rows && clear,
             asks_list: (asks.warnings || asks.diagnostics) && clear,

@@ -7,7 +7,7 @@
 
 use dbproxy_engine::{CloseReason, Outcome, Steps};
 
-use crate::link::{Link, Of, Ours};
+use crate::link::{Link, Of, Ours, Owed};
 
 use super::holdings::OneShot;
 use super::{say, texts, Session, ANSWER};
@@ -49,7 +49,10 @@ pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> O
             Ours::Warnings | Ours::Counts | Ours::Prepare | Ours::Aside
         )
     });
-    let unsure = !open && (asks || link.inserted || link.collates);
+    let settings = |owed: &Owed| matches!(owed.of, Of::Ours(Ours::Changes | Ours::Collation));
+    let unset = link.collates || link.owed.iter().any(settings);
+    // In a transaction its inserts are undone: who asks for their id all the same is told that.
+    let unsure = unset || !open && (asks || link.inserted);
     if session.is_pinned() || unsure || session.one_shot == OneShot::Set {
         say(texts::pinned_lost(), number, out);
         return end(session, CloseReason::PinnedBackendLost);
@@ -59,6 +62,7 @@ pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> O
         session.swallowing = sending.remaining;
         session.swallows_on = sending.continues;
     }
+    session.id_lost |= asks || link.inserted;
     session.calculated = false;
     session.one_shot = OneShot::None;
     session.diagnostics.lose();

@@ -83,6 +83,8 @@ pub struct Session {
     assigns: Vec<(Arc<str>, Literal)>,
     /// What LAST_INSERT_ID() is for it.
     insert_id: u64,
+    /// Another one was made in a transaction that was lost, and was never told.
+    id_lost: bool,
     /// The backend at hand has that, or made another one for it.
     placed: bool,
     pins: Reasons,
@@ -154,6 +156,7 @@ impl Session {
             variables: Variables::default(),
             assigns: Vec::new(),
             insert_id: 0,
+            id_lost: false,
             placed: false,
             pins: Reasons::NONE,
             holdings: Holdings::default(),
@@ -262,6 +265,7 @@ impl Session {
         self.settings = Arc::default();
         self.variables = Variables::default();
         self.insert_id = 0;
+        self.id_lost = false;
         self.begun = false;
         self.told_open = false;
         self.keeps = false;

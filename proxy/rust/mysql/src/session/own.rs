@@ -141,6 +141,8 @@ fn insert_id(
     link.inserted = false;
     link.insert_id = Some(id);
     if let Some(session) = session {
+        // The one before is no news.
+        session.id_lost &= session.insert_id == id;
         session.insert_id = id;
     }
     Ok(())

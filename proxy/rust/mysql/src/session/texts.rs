@@ -57,6 +57,16 @@ pub(super) fn unsupported(what: &'static str) -> Fault {
     Fault::new(1235, b"42000", text)
 }
 
+/// It was asked for an id that was made in a transaction, and went with that.
+pub(super) fn id_lost() -> Fault {
+    Fault::new(
+        1235,
+        b"42000",
+        "The proxy can't tell LAST_INSERT_ID() any more: its transaction was lost with the connection. \
+         The next INSERT makes another one",
+    )
+}
+
 /// It was asked for what the statement before has left, which another connection has run.
 pub(super) fn left_elsewhere() -> Fault {
     Fault::new(

@@ -3,6 +3,7 @@
 use dbproxy_engine::{Link as _, Session as _};
 
 use crate::message::capability::*;
+use crate::message::session_track::Change;
 
 use super::pair::{hex, link, packet, payloads, query, Pair, MYSQL};
 use super::*;
@@ -144,4 +145,35 @@ fn who_is_interrupted_by_the_cut_is_told_of_the_cut() {
     pair.asks("CALL p()");
     pair.link.as_mut().expect("a backend").cut();
     assert_eq!(Pair::error(&pair.gives(struck)).0, 1317);
+}
+
+#[test]
+fn the_id_of_an_insert_that_was_lost_is_refused_until_there_is_another() {
+    let mut pair = in_transaction();
+    pair.asks("INSERT INTO t(x) VALUES (1)");
+    pair.gives("00010203000000");
+    assert_eq!(pair.lost().0, Outcome::Stays);
+    pair.says(&query("ROLLBACK"));
+    pair.client.clear();
+    assert_eq!(pair.says(&query("SELECT LAST_INSERT_ID()")), b"");
+    assert_eq!(Pair::error(&std::mem::take(&mut pair.client)).0, 1235);
+    pair.spare = Some(link(MYSQL, DEPRECATE_EOF));
+    assert_eq!(
+        pair.asks("INSERT INTO t(x) VALUES (1)"),
+        ["INSERT INTO t(x) VALUES (1)"]
+    );
+    pair.gives("00010202000000");
+    pair.asked();
+    pair.reports(
+        2,
+        &[Change::Variable {
+            name: b"last_insert_id",
+            value: b"2",
+        }],
+    );
+    assert!(pair.is_free());
+    assert_eq!(
+        pair.asks("SELECT LAST_INSERT_ID()"),
+        ["SELECT LAST_INSERT_ID()"]
+    );
 }

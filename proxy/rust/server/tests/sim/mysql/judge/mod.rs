@@ -276,7 +276,12 @@ impl Judge {
                 witness.acknowledge(here, &expect.tokens);
             }
             Kind::Begin | Kind::Commit => witness.acknowledge(place, &self.transaction),
-            Kind::Rollback | Kind::ResetConnection => witness.deny(&self.transaction),
+            Kind::Rollback | Kind::ResetConnection => {
+                witness.deny(&self.transaction);
+                if kind == Kind::Rollback {
+                    self.state.unsettled();
+                }
+            }
             _ if switched_on => witness.acknowledge(place, &self.transaction),
             _ => {}
         }

@@ -14,6 +14,8 @@ pub struct State {
     /// Its LAST_INSERT_ID(). After a transaction that was lost it may be what it was before that.
     inserted: Vec<u64>,
     before: Vec<u64>,
+    /// A transaction ended without a commit since it made one, by itself perhaps: what it made needn't be known.
+    undone: bool,
     /// It has a lock; the session in which it took its last one.
     locks: bool,
     locked: Option<String>,
@@ -41,6 +43,7 @@ impl State {
             variable: "-".into(),
             inserted: vec![0],
             before: Vec::new(),
+            undone: false,
             locks: false,
             locked: None,
             prepared: BTreeMap::new(),
@@ -97,6 +100,7 @@ impl State {
         }
         match expect.kind.plain() {
             Kind::Write => {
+                self.undone = false;
                 self.before.append(&mut self.inserted);
                 self.inserted.extend(expect.tokens.last());
             }
@@ -133,8 +137,14 @@ impl State {
         self.before.clear();
     }
 
-    /// A transaction was lost.
+    /// A transaction was lost, or rolled back, which a client isn't told apart.
     pub fn unsettled(&mut self) {
         self.inserted.append(&mut self.before);
+        self.undone = true;
+    }
+
+    /// Whether it may be told that nobody knows its LAST_INSERT_ID().
+    pub fn may_be_unknown(&self) -> bool {
+        self.undone
     }
 }
