@@ -109,6 +109,8 @@ pub struct Link {
     pub(crate) inserted: bool,
     /// What it was last asked may have changed something that no OK has told.
     pub(crate) unheard: bool,
+    /// Its transaction may have ended, which no status has told yet.
+    pub(crate) doubtful: bool,
     /// The collation of the connection was set by a character set; which it is wasn't told.
     pub(crate) collates: bool,
     pub(crate) initialised: bool,
@@ -146,6 +148,7 @@ impl From<Ready> for Link {
             warned: false,
             inserted: false,
             unheard: false,
+            doubtful: false,
             collates: false,
             initialised: ready.initialised,
             statements: Table::default(),
@@ -322,6 +325,7 @@ impl Link {
         self.insert_id = Some(0);
         self.inserted = false;
         self.unheard = false;
+        self.doubtful = false;
         self.collates = false;
         self.statements = Table::default();
     }

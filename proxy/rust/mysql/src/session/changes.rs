@@ -169,11 +169,20 @@ pub(super) fn ended(
     }
 }
 
+/// Errors that end the whole transaction, or may: a deadlock, a lock that was waited for too long or for which
+/// there is no room, a branch that is rolled back.
+const ENDING: [u16; 4] = [1205, 1206, 1213, 1614];
+
 /// An error: it says nothing of the session.
 pub(super) fn failed(link: &mut Link, judged: &Judged, report: &Report<'_>, out: &mut Steps) {
     link.unheard |= judged.commits_alone;
     link.inserted |= judged.writes;
     link.warned = true;
+    let ends = judged.commits_inside || ENDING.contains(&report.code);
+    if ends && (link.in_trans() || link.status & status::AUTOCOMMIT == 0) {
+        link.doubtful = true;
+        link.unheard = true;
+    }
     let closes = matches!(report.code, 1053 | 1927);
     link.closing |= closes;
     let read_only = |text: &[u8]| {

@@ -352,7 +352,12 @@ fn ended(mut session: Option<&mut Session>, link: &mut Link, out: &mut Steps) ->
         link.statements.executed(erred);
     }
     match (session.as_deref_mut(), of) {
-        (Some(session), Some(Of::Ours(why))) => session.diagnostics.heard(why, &session.settings),
+        (Some(session), Some(Of::Ours(why))) => {
+            session.diagnostics.heard(why, &session.settings);
+            if link.settled() && std::mem::take(&mut link.doubtful) {
+                session.begun &= link.in_trans();
+            }
+        }
         (Some(session), Some(Of::Client(request))) => {
             session.unbinds(&request.judged, out);
             session.named_done(&request, erred, link, out);
@@ -378,7 +383,9 @@ fn ended(mut session: Option<&mut Session>, link: &mut Link, out: &mut Steps) ->
             return Some(Release::Kill(KillReason::Ambiguous));
         }
     }
-    if !session.may_release(link) || session.asks_first(link, out) {
+    let doubtful = theirs && link.doubtful;
+    let free = session.may_release(link);
+    if !free && !doubtful || session.asks_first(link, out) || !free {
         return None;
     }
     Some(link.release())

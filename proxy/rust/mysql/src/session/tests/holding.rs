@@ -385,3 +385,14 @@ fn a_client_in_a_hurry_yields_to_who_waits() {
         assert_eq!(pair.released.len(), usize::from(wanted));
     }
 }
+
+#[test]
+fn who_lost_its_transaction_to_a_deadlock_holds_nothing_any_more() {
+    let mut pair = Pair::mysql();
+    pair.asks("BEGIN");
+    pair.gives("00000003000000");
+    pair.asks("UPDATE t SET a = 1");
+    pair.gives(&format!("ff bd04 23 {} 64", "3430303031"));
+    // Its warnings are for it, and the status is in none of them.
+    assert!(pair.asked().iter().any(|asked| asked == "DO 0"));
+}
