@@ -58,6 +58,12 @@ pub trait Overheard: Default {
     fn sets(_sent: &[u8]) -> bool {
         false
     }
+
+    /// How many things a worker asks a database about what its client's request has left: as long as it does the
+    /// client has the connection still, whatever it says meanwhile.
+    fn asks_behind(_sent: &[u8]) -> usize {
+        0
+    }
 }
 
 /// What one client's connection has said.
@@ -112,6 +118,8 @@ struct Database {
     goodbye: Option<Goodbye>,
     /// It was sent what comes before a request, and no request since.
     is_set: bool,
+    /// Questions about what that request has left.
+    behind: usize,
 }
 
 /// How a FATAL came, after which a database reads nothing any more.
@@ -185,6 +193,7 @@ impl<O: Overheard> Order<O> {
             (Act::Sent(bytes), true) => {
                 let database = queue.databases.entry(seen.link).or_default();
                 database.is_set |= O::sets(bytes);
+                database.behind += O::asks_behind(bytes);
                 for token in tokens_in(&String::from_utf8_lossy(bytes)) {
                     let database = queue.databases.entry(seen.link).or_default();
                     database.is_set = false;
@@ -229,7 +238,12 @@ impl<O: Overheard> Queue<O> {
                 continue;
             }
             client.begun = (!client.inbox.is_empty()).then_some(now);
-            let queues = !client.is_busy() && !client.over;
+            let asked = |token: &Token| {
+                let mut databases = self.databases.values();
+                databases.any(|d| d.behind > 0 && d.client == token / PER_CLIENT)
+            };
+            let still_has = client.token.as_ref().is_some_and(asked);
+            let queues = !client.is_busy() && !client.over && !still_has;
             client.holds |= std::mem::take(&mut client.keeps);
             client.unanswered += 1;
             let token = client.token.take();
@@ -293,7 +307,10 @@ impl Database {
         let mut how = Goodbye::Now;
         while let Some(message) = O::take_message(&mut self.inbox) {
             match O::says(&message) {
-                Answered::Whole { .. } => how = Goodbye::BehindAnAnswer,
+                Answered::Whole { .. } => {
+                    how = Goodbye::BehindAnAnswer;
+                    self.behind = self.behind.saturating_sub(1);
+                }
                 Answered::Goodbye => self.goodbye = Some(how),
                 _ => {}
             }

@@ -18,6 +18,15 @@ pub struct Overheard {
 /// How the proxy begins to set something before a request.
 const SETS: [&str; 3] = ["SET @@session.", "SET @`", "SET last_insert_id = "];
 
+/// What the proxy asks behind a request.
+const BEHIND: [&str; 5] = [
+    "SHOW WARNINGS",
+    "SELECT @@warning_count, @@error_count",
+    "DO 0",
+    "SET last_insert_id = LAST_INSERT_ID()",
+    "SET collation_connection = @@collation_connection",
+];
+
 /// Whether a connection ends with that error.
 pub fn is_fatal(code: u16) -> bool {
     matches!(code, 1053 | 1153 | 1156 | 1158 | 1159 | 1835 | 1927 | 4031)
@@ -73,6 +82,16 @@ impl crate::order::Overheard for Overheard {
             },
             _ => Answered::Nothing,
         }
+    }
+
+    fn asks_behind(sent: &[u8]) -> usize {
+        let mut sent = sent.to_vec();
+        let packets = std::iter::from_fn(|| wire::take_packet(&mut sent));
+        let asks = |packet: &Vec<u8>| {
+            let body = wire::payload(packet).get(1..).unwrap_or_default();
+            BEHIND.iter().any(|text| body.ends_with(text.as_bytes()))
+        };
+        packets.filter(asks).count()
     }
 
     fn sets(sent: &[u8]) -> bool {
