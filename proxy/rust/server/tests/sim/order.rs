@@ -195,8 +195,10 @@ impl<O: Overheard> Order<O> {
                 database.is_set |= O::sets(bytes);
                 database.behind += O::asks_behind(bytes);
                 for token in tokens_in(&String::from_utf8_lossy(bytes)) {
+                    // What is set may be called as the request that set it first.
+                    let anew = !queue.forwarded.contains(&token);
                     let database = queue.databases.entry(seen.link).or_default();
-                    database.is_set = false;
+                    database.is_set &= !anew;
                     queue.forwarded(token, &mut witness);
                     let database = queue.databases.entry(seen.link).or_default();
                     if !database.takes(token / PER_CLIENT) {
