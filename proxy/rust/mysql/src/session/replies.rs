@@ -383,9 +383,10 @@ fn ended(mut session: Option<&mut Session>, link: &mut Link, out: &mut Steps) ->
             return Some(Release::Kill(KillReason::Ambiguous));
         }
     }
-    let doubtful = theirs && link.doubtful;
     let free = session.may_release(link);
-    if !free && !doubtful || session.asks_first(link, out) || !free {
+    // Whether its transaction is still there is asked, too, where it holds the backend for that.
+    let asks = (free || theirs && link.doubtful) && session.asks_first(link, out);
+    if !free || asks {
         return None;
     }
     Some(link.release())

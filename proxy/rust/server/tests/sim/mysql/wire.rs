@@ -266,7 +266,7 @@ pub fn values(row: &[u8]) -> Vec<String> {
 /// What proves a password to `caching_sha2_password`.
 pub fn sha2_proof(password: &str, scramble: &[u8]) -> Vec<u8> {
     let once = Sha256::digest(password);
-    let twice = Sha256::digest(&once);
+    let twice = Sha256::digest(once);
     let mask = Sha256::digest([twice.as_slice(), scramble].concat());
     once.iter().zip(mask).map(|(a, b)| a ^ b).collect()
 }
@@ -274,7 +274,7 @@ pub fn sha2_proof(password: &str, scramble: &[u8]) -> Vec<u8> {
 /// What proves a password to `mysql_native_password`.
 pub fn native_proof(password: &str, scramble: &[u8]) -> Vec<u8> {
     let once = Sha1::digest(password);
-    let twice = Sha1::digest(&once);
+    let twice = Sha1::digest(once);
     let mask = Sha1::digest([scramble, twice.as_slice()].concat());
     once.iter().zip(mask).map(|(a, b)| a ^ b).collect()
 }
