@@ -149,6 +149,18 @@ impl OneShot {
 }
 
 impl Session {
+    /// A statement of its own is bound to the backend: by a cursor, or parameters that were sent ahead.
+    pub(super) fn holds(&self) -> bool {
+        self.numbers.as_ref().is_some_and(|numbers| numbers.holds())
+    }
+
+    /// Whether nothing binds it to its backend.
+    pub(super) fn is_unbound(&self, link: &Link) -> bool {
+        let awaited = self.calculated || self.one_shot != OneShot::None;
+        let bound = self.is_pinned() || self.fresh || self.begun || awaited || self.holds();
+        !bound && !link.in_trans() && !link.has_cursor()
+    }
+
     /// The answer to a command is over: it isn't bound any more for what that has ended.
     pub(super) fn unbinds(&mut self, judged: &Judged, out: &mut Steps) {
         let Some(deed) = judged.deed else {

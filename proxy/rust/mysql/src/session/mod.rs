@@ -244,11 +244,6 @@ impl Session {
         }
     }
 
-    /// A statement of its own is bound to the backend: by a cursor, or parameters that were sent ahead.
-    fn holds(&self) -> bool {
-        self.numbers.as_ref().is_some_and(|numbers| numbers.holds())
-    }
-
     fn is_pinned(&self) -> bool {
         !self.pins.is_empty()
     }
@@ -285,13 +280,6 @@ impl Session {
     fn yields(&self, link: &Link) -> bool {
         let asked = !link.owed.is_empty() && !link.is_asked() && link.sending.is_none();
         link.wanted && asked && self.is_unbound(link)
-    }
-
-    /// Whether nothing binds it to its backend.
-    fn is_unbound(&self, link: &Link) -> bool {
-        let awaited = self.calculated || self.one_shot != OneShot::None;
-        let bound = self.is_pinned() || self.fresh || self.begun || awaited || self.holds();
-        !bound && !link.in_trans() && !link.has_cursor()
     }
 
     /// Whether the backend can go back: nothing is owed, nothing is bound to it.
