@@ -17,7 +17,7 @@ from tests.mysql.answers import Connection, code, last_words, later, refused, va
 from tests.mysql_servers import Kind, MySQL
 from tests.servers import DEADLINE, wait_until
 
-LOST, UNKNOWN, STATE_LOST, INTERRUPTED = 1213, 1158, 1053, 1317
+LOST, UNKNOWN, STATE_LOST, INTERRUPTED, NOT_KNOWN = 1213, 1158, 1053, 1317, 1235
 pytestmark = pytest.mark.together
 # More than the connections that the proxy has opened by then.
 CROWD = 12
@@ -367,3 +367,25 @@ def test_a_writer_that_is_made_read_only_holds_new_work_until_it_writes_again(
         proxy.wait_writer("db-0")
         value(client, "INSERT INTO notes VALUES (3)")
     assert {1, 3} <= {row[0] for row in server.sql("SELECT id FROM app.notes")}
+
+
+def test_the_id_of_a_lost_insert_is_refused_until_there_is_another(
+    proxy: MySQLProxy, server: MySQL
+) -> None:
+    server.sql("CREATE TABLE app.numbered (id INT AUTO_INCREMENT PRIMARY KEY, x INT)")
+    asks, inserts = "SELECT LAST_INSERT_ID()", "INSERT INTO numbered (x) VALUES (1)"
+    with contextlib.closing(proxy.client()) as client:
+        value(client, inserts)
+        assert value(client, asks) == 1
+        value(client, "BEGIN")
+        value(client, inserts)
+        server.kill9()
+        assert refused(client, "SELECT 1") == LOST
+        server.start()
+        assert refused(client, asks) == NOT_KNOWN
+        value(client, "BEGIN")
+        value(client, inserts)
+        last = value(client, asks)
+        assert last == value(client, "SELECT MAX(id) FROM numbered")
+        value(client, "COMMIT")
+        assert value(client, asks) == last

@@ -240,7 +240,7 @@ impl Session {
         if self.settles_first(link, out) {
             return Verdict::Wait;
         }
-        if !link.inserted && self.refuses_id(&judged, out) {
+        if self.refuses_id(&judged, out) {
             return Verdict::Answered;
         }
         self.ends_cursor(number, link, out);

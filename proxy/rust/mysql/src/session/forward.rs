@@ -158,11 +158,15 @@ impl Session {
         }
         let judged = self.judged(kind, &body, memory);
         let left = judged.asks_before();
-        if (left || judged.names_id && self.id_lost) && !link.owed.is_empty() {
+        if left && !link.owed.is_empty() {
             // It is being asked for that itself, or else of what it has left there is something of ours behind.
             return Verdict::Wait;
         }
-        if !link.inserted && self.refuses_id(&judged, out) {
+        // Perhaps it has another one by now.
+        if self.id_lost && judged.names_id && self.settles_first(link, out) {
+            return Verdict::Wait;
+        }
+        if self.refuses_id(&judged, out) {
             return Verdict::Answered;
         }
         let here = left && self.diagnostics.is_at_hand(&judged);

@@ -36,7 +36,7 @@ pub(crate) struct Judged {
     pub ends: bool,
     /// It asks for LAST_INSERT_ID(), or may.
     pub asks_id: bool,
-    /// It asks for that by name.
+    /// It asks by name for the id of what was inserted before it.
     pub names_id: bool,
     /// It asks how many rows the statement before has changed, how many the last SELECT found, or for warnings and errors.
     pub asks_rows: bool,
@@ -198,7 +198,7 @@ impl Judged {
             begins: !ends && !only(sets) && !assigns,
             ends,
             asks_id: class.asks.insert_id || class.dirty || loads,
-            names_id: class.asks.insert_id,
+            names_id: asks.former_id && clear,
             asks_rows: asks_rows && clear,
             asks_found: asks.found_rows && clear,
             asks_list: (asks.warnings || asks.diagnostics) && clear,

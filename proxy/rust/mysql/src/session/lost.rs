@@ -62,7 +62,11 @@ pub(super) fn lost(session: &mut Session, link: &mut Link, out: &mut Steps) -> O
         session.swallowing = sending.remaining;
         session.swallows_on = sending.continues;
     }
-    session.id_lost |= asks || link.inserted;
+    if asks || link.inserted {
+        // Where it isn't asked for by name, no row's is better than another row's.
+        session.id_lost = true;
+        session.insert_id = 0;
+    }
     session.calculated = false;
     session.one_shot = OneShot::None;
     session.diagnostics.lose();

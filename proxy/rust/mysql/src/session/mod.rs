@@ -374,7 +374,7 @@ impl dbproxy_engine::Session for Session {
     }
 
     fn at_boundary(&self) -> bool {
-        !self.untold && !self.reading && self.killing.is_none()
+        !self.begun && !self.untold && !self.reading && self.killing.is_none()
     }
 
     fn is_held(&self) -> bool {

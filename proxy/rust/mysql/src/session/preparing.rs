@@ -77,7 +77,8 @@ impl Session {
             let asks = [Ours::Changes, Ours::InsertId, Ours::Collation];
             asks.iter().any(|ours| owed.of == Of::Ours(*ours))
         };
-        link.owed.iter().any(asked) || (link.unheard || link.collates) && self.asks_first(link, out)
+        let unsure = link.unheard || link.collates || self.id_lost && link.inserted;
+        link.owed.iter().any(asked) || unsure && self.asks_first(link, out)
     }
 
     /// A statement as it is shared now, as long as it wasn't executed.

@@ -20,6 +20,8 @@ pub const ENDS: Reasons = Reasons::of(&[
 pub struct Asks {
     /// `LAST_INSERT_ID()`, `@@last_insert_id`, `@@identity`.
     pub insert_id: bool,
+    /// The same before the text itself has inserted anything.
+    pub former_id: bool,
     /// `ROW_COUNT()`.
     pub row_count: bool,
     /// `FOUND_ROWS()`.
@@ -99,6 +101,7 @@ impl Class {
             dirty: true,
             asks: Asks {
                 insert_id: true,
+                former_id: true,
                 row_count: true,
                 found_rows: true,
                 warnings: true,

@@ -23,6 +23,7 @@ pub fn classify(text: &[u8], dialect: Dialect) -> Class {
         acts: Vec::new(),
         unknown: None,
         seen: Seen::default(),
+        inserts: false,
     };
     while classifier.statement() {}
     if classifier.lexer.unsure() {
@@ -65,6 +66,8 @@ pub(super) struct Classifier<'a> {
     pub(super) unknown: Option<PinReason>,
     /// Of the statement at hand.
     pub(super) seen: Seen,
+    /// One before it inserts.
+    inserts: bool,
 }
 
 impl<'a> Classifier<'a> {
@@ -101,6 +104,9 @@ impl<'a> Classifier<'a> {
         self.class.selects = is(lead, &["select"]) && !self.seen.explained;
         self.class.after = After::of(self.seen, lead, kind, mariadb);
         self.class.statements = self.class.statements.saturating_add(1);
+        let asks = &mut self.class.asks;
+        asks.former_id |= asks.insert_id && !self.inserts;
+        self.inserts |= is(lead, &["insert", "replace"]);
         more && self.unknown.is_none()
     }
 

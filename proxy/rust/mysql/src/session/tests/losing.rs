@@ -3,7 +3,6 @@
 use dbproxy_engine::{Link as _, Session as _};
 
 use crate::message::capability::*;
-use crate::message::session_track::Change;
 
 use super::pair::{hex, link, packet, payloads, query, Pair, MYSQL};
 use super::*;
@@ -147,33 +146,82 @@ fn who_is_interrupted_by_the_cut_is_told_of_the_cut() {
     assert_eq!(Pair::error(&pair.gives(struck)).0, 1317);
 }
 
-#[test]
-fn the_id_of_an_insert_that_was_lost_is_refused_until_there_is_another() {
-    let mut pair = in_transaction();
+/// A client whose transaction is lost behind an INSERT, and that knows so.
+fn without_an_id() -> Pair {
+    let mut pair = Pair::mysql();
+    pair.asks("INSERT INTO t(x) VALUES (1)");
+    pair.gives("00010102000000");
+    pair.tells_id(b"1");
+    pair.asks("BEGIN");
+    pair.gives("00000003000000");
     pair.asks("INSERT INTO t(x) VALUES (1)");
     pair.gives("00010203000000");
     assert_eq!(pair.lost().0, Outcome::Stays);
     pair.says(&query("ROLLBACK"));
     pair.client.clear();
+    pair.spare = Some(link(MYSQL, DEPRECATE_EOF));
+    pair
+}
+
+#[test]
+fn the_id_of_an_insert_that_was_lost_is_refused_until_there_is_another() {
+    let mut pair = without_an_id();
     assert_eq!(pair.says(&query("SELECT LAST_INSERT_ID()")), b"");
     assert_eq!(Pair::error(&std::mem::take(&mut pair.client)).0, 1235);
-    pair.spare = Some(link(MYSQL, DEPRECATE_EOF));
     assert_eq!(
         pair.asks("INSERT INTO t(x) VALUES (1)"),
         ["INSERT INTO t(x) VALUES (1)"]
     );
     pair.gives("00010202000000");
-    pair.asked();
-    pair.reports(
-        2,
-        &[Change::Variable {
-            name: b"last_insert_id",
-            value: b"2",
-        }],
-    );
+    pair.tells_id(b"2");
     assert!(pair.is_free());
     assert_eq!(
         pair.asks("SELECT LAST_INSERT_ID()"),
         ["SELECT LAST_INSERT_ID()"]
     );
+}
+
+/// Its next INSERT may make one, or say itself which it is.
+#[test]
+fn whether_there_is_another_is_asked_before_that_is_told_in_a_transaction() {
+    for (id, told) in [("2", Ok(())), ("0", Err(1235))] {
+        let mut pair = without_an_id();
+        pair.asks("BEGIN");
+        pair.gives("00000003000000");
+        pair.asks("INSERT INTO t(x) VALUES (1)");
+        pair.gives("00010203000000");
+        pair.client.clear();
+        let asks = "SET last_insert_id = LAST_INSERT_ID()";
+        assert_eq!(pair.asks("SELECT LAST_INSERT_ID()"), [asks]);
+        let answer = pair.tells_id(id.as_bytes());
+        match told {
+            Ok(()) => assert_eq!(pair.asked(), ["SELECT LAST_INSERT_ID()"]),
+            Err(code) => assert_eq!(Pair::error(&answer).0, code),
+        }
+    }
+}
+
+/// One that inserts first asks for its own; who reads it where nobody sees that is told none.
+#[test]
+fn no_other_rows_id_takes_the_place_of_one_that_was_lost() {
+    let none = "SET last_insert_id = 0";
+    for (text, asked) in [
+        (
+            "INSERT INTO t(x) VALUES (1); SELECT LAST_INSERT_ID()",
+            Some(none),
+        ),
+        ("SELECT f()", Some(none)),
+        ("INSERT INTO t(x) VALUES (LAST_INSERT_ID())", None),
+        ("INSERT INTO t(x) VALUES (LAST_INSERT_ID()); SELECT 1", None),
+    ] {
+        let mut pair = without_an_id();
+        let agreed = DEPRECATE_EOF.and(MULTI_STATEMENTS);
+        pair.session.dialect.multi_statements = true;
+        let mut other = link(MYSQL, agreed);
+        other.insert_id = Some(7);
+        pair.spare = Some(other);
+        let first = pair.asks(text).first().cloned();
+        assert_eq!(first.as_deref(), asked, "{text}");
+        assert_eq!(pair.client.is_empty(), asked.is_some(), "{text}");
+    }
 }

@@ -174,6 +174,14 @@ impl Pair {
         self.answers(&reported(status, changes))
     }
 
+    /// The server says what LAST_INSERT_ID() is; answers what the client gets.
+    pub fn tells_id(&mut self, value: &[u8]) -> Vec<u8> {
+        self.server.clear();
+        let open = self.link.as_ref().is_some_and(Link::in_trans);
+        let name = b"last_insert_id";
+        self.reports(2 | u16::from(open), &[Change::Variable { name, value }])
+    }
+
     /// What became of the KILL that it has asked for; answers what the client gets.
     pub fn killed(&mut self, outcome: Killed) -> Vec<u8> {
         let mut steps = Steps::new();

@@ -1,6 +1,6 @@
 //! What a session sets by name, and when what binds it is over.
 
-use dbproxy_engine::Rules;
+use dbproxy_engine::{Rules, Session as _};
 
 use crate::message::capability::*;
 use crate::message::session_track::{Change, Transaction};
@@ -224,4 +224,21 @@ fn a_write_that_gives_rows_may_have_made_an_id() {
     pair.asks("INSERT INTO t(x) VALUES (1) RETURNING id");
     pair.answers(&row(1));
     assert_eq!(pair.asked(), ["SET last_insert_id = LAST_INSERT_ID()"]);
+}
+
+/// An error doesn't say whether a transaction is open.
+#[test]
+fn who_is_bound_has_begun_something_where_its_statement_failed_with_autocommit_off() {
+    let mut pair = Pair::mysql();
+    pair.asks("LOCK TABLES t READ");
+    pair.gives("00000002000000");
+    pair.asks("SET autocommit=0");
+    pair.gives("00000000000000");
+    assert!(pair.pinned().is_some() && pair.session.at_boundary());
+    pair.asks("SELECT a FROM t");
+    pair.gives("ff 2505 23 3730313030 73");
+    assert!(!pair.session.at_boundary());
+    pair.asks("ROLLBACK");
+    pair.gives("00000000000000");
+    assert!(pair.session.at_boundary());
 }

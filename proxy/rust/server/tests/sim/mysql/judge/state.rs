@@ -140,6 +140,8 @@ impl State {
     /// A transaction was lost, or rolled back, which a client isn't told apart.
     pub fn unsettled(&mut self) {
         self.inserted.append(&mut self.before);
+        // Who doesn't ask by name is told none.
+        self.inserted.push(0);
         self.undone = true;
     }
 
