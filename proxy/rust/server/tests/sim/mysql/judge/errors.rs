@@ -31,6 +31,7 @@ impl Judge {
                 format!("error {code} of the database for {expect:?}"),
             );
         }
+        self.unsure |= !self.state.autocommit;
         match code {
             1213 => self.undone(expect, witness),
             1053 => {

@@ -27,6 +27,8 @@ pub struct Judge {
     state: State,
     /// A transaction is open.
     open: bool,
+    /// With autocommit off something has failed, which may have begun one: an error doesn't say.
+    unsure: bool,
     /// What was written in it, and where it runs.
     transaction: Vec<Token>,
     backend: Option<String>,
@@ -51,6 +53,7 @@ impl Judge {
             heard: Vec::new(),
             state: State::new(database),
             open: false,
+            unsure: false,
             transaction: Vec::new(),
             backend: None,
             session: String::new(),
@@ -259,8 +262,9 @@ impl Judge {
         };
         let flags = |flag: u16| done.status & flag != 0;
         let told = (flags(wire::AUTOCOMMIT), flags(wire::IN_TRANS));
-        // Whose server goes is told at its next statement that its transaction is gone.
-        if told != (self.state.autocommit, open) && !self.over {
+        // Whose server went is told at its next statement that its transaction is gone, whether or not it had one.
+        let open_still = kind == Kind::Ping && self.unsure && told == (false, true);
+        if told != (self.state.autocommit, open) && !open_still && !self.over {
             let due = (self.state.autocommit, open);
             let text = format!("{expect:?}: autocommit and transaction {told:?}, not {due:?}");
             self.fault(witness, text);
@@ -290,6 +294,8 @@ impl Judge {
             self.transaction.clear();
         }
         self.open = open;
+        let ends = matches!(kind, Kind::Commit | Kind::Rollback | Kind::ResetConnection);
+        self.unsure &= !ends && !self.state.autocommit;
         if !open {
             self.state.settled();
         }
@@ -309,6 +315,7 @@ impl Judge {
         }
         self.transaction.clear();
         self.open = false;
+        self.unsure = false;
         self.state.unsettled();
     }
 
