@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import pymysql
+from tests.fix_mysql_proxy import MySQLProxy
 from tests.servers import DEADLINE
 
 Connection: TypeAlias = "pymysql.connections.Connection[Any]"
@@ -58,6 +59,15 @@ def last_words(connection: Connection) -> int | None:
             assert (head[3], payload[0]) == (0, 0xFF)
             assert reads.read(1) == b"", "it is closed"
             return int(struct.unpack("<H", payload[1:3])[0])
+    return None
+
+
+def entering(proxy: MySQLProxy, **options: Any) -> int | None:
+    """The number of the error that a new client gets; nothing if it comes in."""
+    try:
+        proxy.client(**options).close()
+    except pymysql.MySQLError as error:
+        return int(error.args[0])
     return None
 
 

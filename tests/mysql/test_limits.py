@@ -9,7 +9,7 @@ import pymysql
 import pytest
 from tests.fix_mysql import MySQLFactory
 from tests.fix_mysql_proxy import MySQLProxy, MySQLProxyFactory
-from tests.mysql.answers import last_words, refused, value
+from tests.mysql.answers import entering, last_words, refused, value
 from tests.mysql_servers import MySQL
 from tests.servers import wait_until
 
@@ -37,15 +37,6 @@ def set_all(proxy: MySQLProxy, **settings: object) -> None:
 def closed(proxy: MySQLProxy, reason: str) -> float:
     """How many clients were closed for that reason."""
     return proxy.metric("dbproxy_client_connections_closed_total", reason=reason)
-
-
-def entering(proxy: MySQLProxy) -> int | None:
-    """The number of the error that the next client gets; nothing if it comes in."""
-    try:
-        proxy.client().close()
-    except pymysql.err.MySQLError as error:
-        return int(error.args[0])
-    return None
 
 
 # --- time ----------------------------------------------------------------------------------------

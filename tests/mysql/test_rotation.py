@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 
-import pymysql
 import pytest
 from tests.fix_mysql import MySQLFactory
 from tests.fix_mysql_proxy import MySQLProxy, MySQLProxyFactory
-from tests.mysql.answers import value
+from tests.mysql.answers import entering, value
 from tests.mysql_servers import PASSWORDS, MySQL
 from tests.servers import wait_until
 
@@ -31,15 +30,6 @@ def change_password(server: MySQL, user: str = "app") -> None:
     server.sql(f"ALTER USER {user}@'%' IDENTIFIED BY '{NEW}'")
 
 
-def entering(proxy: MySQLProxy, password: str) -> int | None:
-    """The number of the error that a client gets by this password; nothing if it comes in."""
-    try:
-        proxy.client(password=password.encode()).close()
-    except pymysql.err.MySQLError as error:
-        return int(error.args[0])
-    return None
-
-
 def test_old_and_new_password_log_clients_in_during_the_grace_period(
     proxy: MySQLProxy, server: MySQL
 ) -> None:
@@ -53,7 +43,7 @@ def test_old_and_new_password_log_clients_in_during_the_grace_period(
             with contextlib.closing(proxy.client(password=password.encode())) as client:
                 assert value(client, "SELECT 1") == 1
         assert value(open_session, "SELECT 1") == 1
-        assert entering(proxy, "neither") == WRONG_PASSWORD
+        assert entering(proxy, password=b"neither") == WRONG_PASSWORD
 
 
 def test_connections_log_in_with_the_old_password_while_the_database_still_has_it(
@@ -72,9 +62,12 @@ def test_the_old_password_ends_with_its_grace_period(proxy: MySQLProxy, server: 
     change_password(server)
     proxy.rotate("app", NEW, grace=10)
     proxy.wait_config()
-    assert entering(proxy, OLD) is None
-    wait_until(lambda: entering(proxy, OLD) == WRONG_PASSWORD, "the old password is refused")
-    assert entering(proxy, NEW) is None
+    assert entering(proxy, password=OLD.encode()) is None
+    wait_until(
+        lambda: entering(proxy, password=OLD.encode()) == WRONG_PASSWORD,
+        "the old password is refused",
+    )
+    assert entering(proxy, password=NEW.encode()) is None
 
 
 def test_the_monitors_password_may_be_rotated_before_or_after_the_databases(

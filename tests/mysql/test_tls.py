@@ -4,27 +4,16 @@ certificate gets."""
 from __future__ import annotations
 
 import contextlib
-from typing import Any
 
-import pymysql
 import pytest
 from tests.certificates import Authority, make_authority
 from tests.fix_mysql import MySQLFactory
 from tests.fix_mysql_proxy import MySQLProxy, MySQLProxyFactory
-from tests.mysql.answers import value
+from tests.mysql.answers import entering, value
 from tests.mysql_servers import MySQL
 from tests.servers import wait_until
 
 NO_TLS = 3159
-
-
-def entering(proxy: MySQLProxy, **options: Any) -> int | None:
-    """The number of the error that a client gets; nothing if it comes in."""
-    try:
-        proxy.client(**options).close()
-    except pymysql.err.MySQLError as error:
-        return int(error.args[0])
-    return None
 
 
 def encrypted(proxy: MySQLProxy, user: str = "app") -> bool:
