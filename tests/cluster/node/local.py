@@ -121,6 +121,8 @@ def clear_away() -> None:
 
 
 def unmount_below(folder: Path) -> None:
+    # As the kernel names them: the cache may be reached by a link.
+    folder = folder.resolve()
     mounted = [Path(line.split()[1]) for line in Path("/proc/self/mounts").read_text().splitlines()]
     for point in sorted(mounted, key=lambda path: -len(path.parts)):
         if point.is_relative_to(folder):
