@@ -47,7 +47,7 @@ def test_who_idles_in_a_transaction_is_told_so_and_rolled_back(
 ) -> None:
     mysql.sql("CREATE TABLE app.idled (id INT)")
     try:
-        set_all(proxy, idleInTransactionTimeout=1)
+        set_all(proxy, idleInTransactionTimeout=3)
         with contextlib.closing(proxy.client()) as client:
             value(client, "BEGIN")
             value(client, "INSERT INTO idled VALUES (1)")
@@ -61,10 +61,10 @@ def test_who_idles_in_a_transaction_is_told_so_and_rolled_back(
 
 
 def test_who_goes_on_with_its_transaction_is_not_idle_in_it(proxy: MySQLProxy) -> None:
-    set_all(proxy, idleInTransactionTimeout=2)
+    set_all(proxy, idleInTransactionTimeout=4)
     with contextlib.closing(proxy.client()) as client:
         value(client, "BEGIN")
-        value(client, "SELECT SLEEP(4)")
+        value(client, "SELECT SLEEP(6)")
         value(client, "COMMIT")
     assert closed(proxy, "idle_in_transaction_timeout") == 0
 
@@ -82,10 +82,10 @@ def test_an_idle_client_is_told_so_after_its_timeout(proxy: MySQLProxy) -> None:
 def test_a_client_that_reached_its_lifetime_ends_its_transaction_and_is_told(
     proxy: MySQLProxy,
 ) -> None:
-    set_all(proxy, maxClientLifetime=3)
+    set_all(proxy, maxClientLifetime=4)
     with contextlib.closing(proxy.client()) as client:
         value(client, "BEGIN")
-        value(client, "SELECT SLEEP(4)")
+        value(client, "SELECT SLEEP(6)")
         assert value(client, "SELECT 1") == 1
         value(client, "COMMIT")
         assert last_words(client) == ENDED
