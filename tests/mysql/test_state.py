@@ -12,7 +12,7 @@ from tests.certificates import Authority
 from tests.fix_mysql_proxy import MySQLProxy
 from tests.mysql.answers import answer
 from tests.mysql.sharing import few_connections
-from tests.mysql_servers import Kind, MySQL
+from tests.mysql_servers import MARIADB, Kind, MySQL
 
 OBJECTS = (
     "TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, a INT)",
@@ -21,6 +21,8 @@ OBJECTS = (
     "PROCEDURE fails() BEGIN SET time_zone = '+06:00'; SELECT * FROM nowhere; END",
     "PROCEDURE opens() START TRANSACTION",
     "PROCEDURE tables() CREATE TEMPORARY TABLE hidden (n INT)",
+    "TABLE triggered (id INT PRIMARY KEY)",
+    "TRIGGER sets BEFORE INSERT ON triggered FOR EACH ROW SET @v = NEW.id",
     "FUNCTION zones() RETURNS INT BEGIN SET time_zone = '+07:00'; RETURN 1; END",
     "FUNCTION mutes() RETURNS INT BEGIN SET session_track_schema = OFF; RETURN 1; END",
 )
@@ -51,6 +53,22 @@ SCRIPTS = [
     "a: SELECT @v := 5; b: SELECT @v; a: SELECT @v; -a; a: SELECT @v",
     "a: INSERT INTO t (a) VALUES (1); b: SELECT LAST_INSERT_ID(); b: SELECT * FROM made;"
     " a: SELECT * FROM made",
+    "a: INSERT INTO t (a) VALUES (1) RETURNING a; b: SELECT LAST_INSERT_ID();"
+    " a: SELECT LAST_INSERT_ID()",
+    "a: INSERT INTO triggered VALUES (1) RETURNING id; b: SELECT @v; a: SELECT @v; a: ROLLBACK;"
+    " a: DELETE FROM triggered",
+    "a: INSERT INTO triggered VALUES (1); -a; a: INSERT INTO triggered VALUES (1); b: SELECT @v;"
+    " a: SELECT @v; a: DELETE FROM triggered",
+    "a: SET completion_type = 1; a: INSERT INTO t (a) VALUES (1) RETURNING a;"
+    " b: SELECT COUNT(*) FROM t; a: ROLLBACK; b: SELECT COUNT(*) FROM t",
+    "a: SET character_set_server = latin1; b: SELECT @@collation_server;"
+    " a: SELECT @@collation_server",
+    "a: SET collation_server = latin1_bin; a: SET character_set_server = latin1;"
+    " b: SELECT @@character_set_server; a: SELECT @@collation_server",
+    "a: SET character_set_server = utf8mb4, collation_server = latin1_bin;"
+    " b: SELECT @@collation_server; a: SELECT @@character_set_server, @@collation_server",
+    "a: SET sql_auto_is_null = 1; a: INSERT INTO t (a) VALUES (1); b: SELECT @@sql_auto_is_null;"
+    " a: SELECT a FROM t WHERE id IS NULL",
     "a: SET insert_id = 500; b: INSERT INTO t (a) VALUES (1); a: INSERT INTO t (a) VALUES (1)",
     "a: SET timestamp = 1000; b: SELECT NOW() < '2000-01-01'; a: SELECT NOW() < '2000-01-01'",
     "a: SET @@transaction_read_only = 1; b: INSERT INTO t (a) VALUES (1);"
@@ -118,3 +136,15 @@ def test_two_clients_are_told_what_each_would_be_alone(
 ) -> None:
     direct = played(script, lambda: mysql.connect("app", password=b"app-password"), mysql)
     assert played(script, shared.client, mysql) == direct
+
+
+def test_rows_of_a_write_are_no_reason_to_keep_a_connection(
+    shared: MySQLProxy, mysql_kind: Kind
+) -> None:
+    if mysql_kind is not MARIADB:
+        pytest.skip("it has no RETURNING")
+    before = shared.metric("dbproxy_session_pins_total")
+    with shared.client() as client, client.cursor() as cursor:
+        cursor.execute("INSERT INTO t (a) VALUES (7) RETURNING a")
+        assert cursor.fetchall() == ((7,),)
+    assert shared.metric("dbproxy_session_pins_total") == before

@@ -24,7 +24,7 @@ use crate::reply::{Reply, Shape};
 use crate::{Ready, SETUP};
 
 pub(crate) use owed::{Of, Ours, Owed, Request};
-pub(crate) use settings::Settings;
+pub(crate) use settings::{Settings, CHARACTER_SET_SERVER, COLLATION_SERVER};
 
 /// The status flags that speak of a session and not of a statement; MariaDB's last one is ANSI_QUOTES.
 pub(crate) const LASTING: u16 = status::AUTOCOMMIT | status::NO_BACKSLASH_ESCAPES | 0x8000;
@@ -111,6 +111,8 @@ pub struct Link {
     pub(crate) unheard: bool,
     /// Its transaction may have ended, which no status has told yet.
     pub(crate) doubtful: bool,
+    /// A write has said that something has changed: its own commit, or more.
+    pub(crate) left_over: bool,
     /// The collation of the connection was set by a character set; which it is wasn't told.
     pub(crate) collates: bool,
     pub(crate) initialised: bool,
@@ -149,6 +151,7 @@ impl From<Ready> for Link {
             inserted: false,
             unheard: false,
             doubtful: false,
+            left_over: false,
             collates: false,
             initialised: ready.initialised,
             statements: Table::default(),
@@ -256,7 +259,8 @@ impl Link {
 
     /// What becomes of it when it is settled and nobody holds it.
     pub(crate) fn release(&self) -> Release {
-        let loose = self.unheard || self.inserted || self.collates || self.has_cursor();
+        let unasked = self.unheard || self.left_over || self.inserted || self.collates;
+        let loose = unasked || self.has_cursor();
         let set = self.has_variables || self.initialised && !self.settings.is_empty();
         if self.cutting {
             Release::Kill(KillReason::WriterLost)
@@ -326,6 +330,7 @@ impl Link {
         self.inserted = false;
         self.unheard = false;
         self.doubtful = false;
+        self.left_over = false;
         self.collates = false;
         self.statements = Table::default();
     }

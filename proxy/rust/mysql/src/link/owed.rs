@@ -46,6 +46,8 @@ pub(crate) enum Ours {
     Aside,
     /// Whether something has changed that wasn't told.
     Changes,
+    /// The same of what was left by a write that has said it has changed something.
+    LeftOver,
     /// The same, and what LAST_INSERT_ID() is.
     InsertId,
     /// Which collation the connection has.

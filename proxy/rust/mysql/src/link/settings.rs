@@ -26,6 +26,7 @@ const WORDS: &[&str] = &[
     "net_read_timeout",
     "net_write_timeout",
     "sort_buffer_size",
+    "sql_auto_is_null",
     "sql_big_selects",
     "sql_notes",
     "sql_quote_show_create",
@@ -40,6 +41,8 @@ const WORDS: &[&str] = &[
 ];
 /// Those whose values are texts.
 const TEXTS: &[&str] = &[
+    CHARACTER_SET_SERVER,
+    COLLATION_SERVER,
     "lc_time_names",
     "optimizer_switch",
     "sql_mode",
@@ -47,6 +50,9 @@ const TEXTS: &[&str] = &[
     "transaction_isolation",
     "tx_isolation",
 ];
+/// Each of the two sets the other, untold: of both the one that was set last is kept.
+pub(crate) const CHARACTER_SET_SERVER: &str = "character_set_server";
+pub(crate) const COLLATION_SERVER: &str = "collation_server";
 /// Those that a log-in sets by its collation's number, which a variable takes as well.
 const COLLATED: &[&str] = &[
     "character_set_client",
@@ -106,8 +112,15 @@ impl Settings {
         let (Some(name), Some(value)) = (known, plain(value)) else {
             return false;
         };
-        let follows = !WORDS.contains(&name) || is_word(value);
+        // Then a search for NULL finds what the backend has inserted last.
+        let blind = name == "sql_auto_is_null" && !matches!(value, "OFF" | "0");
+        let follows = (!WORDS.contains(&name) || is_word(value)) && !blind;
         if follows {
+            match name {
+                CHARACTER_SET_SERVER => self.0.remove(COLLATION_SERVER),
+                COLLATION_SERVER => self.0.remove(CHARACTER_SET_SERVER),
+                _ => None,
+            };
             // Nothing stands for NULL, of character_set_results.
             self.0.insert(name, value.into());
         }
@@ -209,6 +222,28 @@ mod tests {
              @@session.time_zone='+02:00'"
         );
         assert_eq!(one.replay(&one, 45), None);
+    }
+
+    #[test]
+    fn a_servers_character_set_and_collation_are_one_setting() {
+        let one = settings(&[
+            ("collation_server", "latin1_bin"),
+            ("character_set_server", "utf8mb4"),
+        ]);
+        let other = settings(&[
+            ("character_set_server", "latin1"),
+            ("collation_server", "latin1_bin"),
+        ]);
+        assert_eq!(
+            one.replay(&other, 45).unwrap(),
+            "SET @@session.character_set_server=DEFAULT, @@session.collation_server='latin1_bin'"
+        );
+    }
+
+    #[test]
+    fn what_is_found_by_the_last_insert_isnt_followed() {
+        assert!(settings(&[("sql_auto_is_null", "OFF")]).take(b"sql_auto_is_null", b"OFF"));
+        assert!(!Settings::default().take(b"sql_auto_is_null", b"ON"));
     }
 
     #[test]

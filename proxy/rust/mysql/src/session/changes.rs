@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use dbproxy_engine::{KillReason, Note, PinReason, Step, Steps};
 
-use crate::link::{Leave, Link, LASTING};
+use crate::link::{Leave, Link, CHARACTER_SET_SERVER, COLLATION_SERVER, LASTING};
 use crate::message::capability::SESSION_TRACK;
 use crate::message::eof::Eof;
 use crate::message::error::Report;
@@ -53,13 +53,19 @@ pub(super) fn heard(
     if !link.is_mariadb() || ok.changes.is_some() {
         link.unheard = false;
     }
+    // It has the character set in it.
+    let of_server = |change: &Change<'_>| matches!(change, Change::Variable { name, .. } if *name == COLLATION_SERVER.as_bytes());
+    let collates = changes.iter().any(of_server);
     let mut binds = None;
     let (mut state, mut explained, mut moved, mut ended) = (false, false, false, false);
     for change in &changes {
         let reason = match change {
             Change::Variable { name, value } => {
                 explained |= !NO_SETTINGS.contains(name);
-                variable(link, name, value)
+                match collates && *name == CHARACTER_SET_SERVER.as_bytes() {
+                    true => None,
+                    false => variable(link, name, value),
+                }
             }
             Change::Schema(name) => {
                 link.enters((!name.is_empty()).then(|| (*name).into()));
@@ -156,7 +162,12 @@ pub(super) fn ended(
         true => changed,
         false => judged.commits_alone,
     };
-    let binds = link.is_mariadb() && changed && !link.in_trans();
+    let flagged = link.is_mariadb() && changed && !link.in_trans();
+    let commits = session
+        .as_deref()
+        .is_some_and(|session| session.is_own_commit(link, judged, end));
+    link.left_over |= flagged && commits;
+    let binds = flagged && !commits;
     match session {
         Some(session) => {
             session.status = end.status & LASTING;
@@ -242,6 +253,14 @@ impl Session {
             }
             _ => false,
         }
+    }
+
+    /// Whether that is flagged of a write which commits by itself, though it may have left nothing else. What it did
+    /// leave is asked for, and so nothing may come between.
+    fn is_own_commit(&self, link: &Link, judged: &Judged, end: Eof) -> bool {
+        let commits = judged.writes && judged.commits_alone && !judged.dirty;
+        let is_last = end.status & status::MORE_RESULTS == 0 && link.requests() == 1;
+        commits && is_last && self.is_unbound(link)
     }
 
     /// The payload of an EOF as the client is told it; `None`: as it is.

@@ -5,7 +5,7 @@ use dbproxy_engine::{KillReason, Leg, Payload, Step, Steps};
 
 use crate::link::{Leave, Link, Ours};
 use crate::message::session_track::{self, Change};
-use crate::message::{command, ok};
+use crate::message::{command, ok, status};
 use crate::reply::Said;
 
 use super::diagnostics::{is_wide, COUNTS, WARNINGS};
@@ -14,6 +14,9 @@ use super::{changes, Session};
 
 /// Tells what has changed, and does nothing.
 const TELL_CHANGES: &str = "DO 0";
+/// Tells what else is left of it: MariaDB does so only beside another change, and this one, unlike any `SET`, is no
+/// state of a session's.
+const TELL_LEFT_OVER: [&str; 2] = ["BEGIN", "ROLLBACK AND NO CHAIN NO RELEASE"];
 const TELL_COLLATION: &str = "SET collation_connection = @@collation_connection";
 
 /// Tells what LAST_INSERT_ID() is, in the report of what it has changed.
@@ -28,6 +31,8 @@ impl Session {
         }
         let warnings = self.diagnostics.is_only_here();
         let unheard = std::mem::take(&mut link.unheard);
+        // It begins a transaction, which ends whatever is open.
+        let left_over = self.is_unbound(link) && std::mem::take(&mut link.left_over);
         let inserted = std::mem::take(&mut link.inserted);
         let collates = std::mem::take(&mut link.collates);
         let mariadb = link.is_mariadb();
@@ -38,6 +43,11 @@ impl Session {
         }
         if unheard && !mariadb {
             ask(Ours::Changes, TELL_CHANGES);
+        }
+        if left_over {
+            TELL_LEFT_OVER
+                .iter()
+                .for_each(|sql| ask(Ours::LeftOver, sql));
         }
         // MariaDB tells of what is left over only beside another change.
         if inserted || unheard && mariadb {
@@ -106,6 +116,11 @@ pub(super) fn said(
         }
         (Ours::Changes | Ours::Warnings | Ours::Counts, Said::Ok(ok, _)) => {
             changes::heard(session, link, &Judged::harmless(), ok, out)?;
+        }
+        (Ours::LeftOver, Said::Ok(ok, _)) => {
+            changes::heard(session, link, &Judged::harmless(), ok, out)?;
+            // The transaction is none of the client's.
+            link.status &= !status::IN_TRANS;
         }
         (Ours::Collation, Said::Ok(ok, _)) => {
             changes::heard(session, link, &Judged::command(command::INIT_DB), ok, out)?;

@@ -74,7 +74,12 @@ impl Session {
     /// What is set in the backend isn't known for certain. Answers whether the command has to wait until it is.
     pub(super) fn settles_first(&mut self, link: &mut Link, out: &mut Steps) -> bool {
         let asked = |owed: &Owed| {
-            let asks = [Ours::Changes, Ours::InsertId, Ours::Collation];
+            let asks = [
+                Ours::Changes,
+                Ours::LeftOver,
+                Ours::InsertId,
+                Ours::Collation,
+            ];
             asks.iter().any(|ours| owed.of == Of::Ours(*ours))
         };
         let unsure = link.unheard || link.collates || self.id_lost && link.inserted;
