@@ -27,6 +27,7 @@ LATENCY = "latency, 200 clients, pool 20"
 P50 = Measure(LATENCY, "p50", "ms")
 P99 = Measure(LATENCY, "p99", "ms")
 PER_CLIENT = Measure("memory per idle client", "resident", "kB", limit=3.0)
+WITH_STATE = Measure("memory per idle client", "five settings, three statements", "kB")
 AT_REST = Measure("memory at rest", "resident", "MB", limit=110.0)
 
 LOG_INS, LATENCIES, MEMORY = "log-in", "latency", "memory"
@@ -46,6 +47,7 @@ ROWS = (
     # The same text for both, so that what differs is the protocol.
     Row("simple", Work(16), goal=1.15),
     Row("simple-tls", Work(16, tls=True)),
+    Row("prepared", Work(16, "prepared"), most=1.1),
 )
 NAMES = (*(row.name for row in ROWS), LOG_INS, LATENCIES, MEMORY)
 
@@ -134,13 +136,17 @@ class MySQLBench:
         count = affordable_clients()
         self.say(f"{count:,} idle clients, a fresh process each time")
         for number in range(min(self.rounds, MEMORY_ROUNDS)):
-            with ExitStack() as stack:
-                for contender in self._start(stack, 8)[1:]:
-                    memory = idle_clients(contender, count, sets=False)
-                    results.add(PER_CLIENT, contender.name, memory.per_client / 1_000)
-                    results.add(AT_REST, contender.name, memory.at_rest / 1_000_000)
-                    told = f"{memory.per_client / 1_000:.2f} kB each"
-                    self.say(f"  memory {number + 1}: {contender.name} {told}")
+            for sets in (False, True):
+                with ExitStack() as stack:
+                    for contender in self._start(stack, 8)[1:]:
+                        memory = idle_clients(contender, count, sets)
+                        measure = WITH_STATE if sets else PER_CLIENT
+                        results.add(measure, contender.name, memory.per_client / 1_000)
+                        if not sets:
+                            results.add(AT_REST, contender.name, memory.at_rest / 1_000_000)
+                        told = f"{memory.per_client / 1_000:.2f} kB each"
+                        told += " with settings and statements" if sets else ""
+                        self.say(f"  memory {number + 1}: {contender.name} {told}")
 
     def _start(self, stack: ExitStack, pool: int) -> list[Contender]:
         """Direct, ours, and ours before PostgreSQL, all warm."""
