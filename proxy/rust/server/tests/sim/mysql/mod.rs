@@ -27,7 +27,7 @@ impl Model for MySql {
     const VERSION: Option<&'static str> = Some(VERSION);
     const INIT_QUERY: &'static str = backend::INIT_QUERY;
     const KEYED_BY_DATABASE: bool = false;
-    const NEVER: &'static [&'static str] = &["cancelled", "unpinned", "heard"];
+    const NEVER: &'static [&'static str] = &["heard"];
 
     fn users() -> Arc<Users> {
         static MADE: OnceLock<Arc<Users>> = OnceLock::new();

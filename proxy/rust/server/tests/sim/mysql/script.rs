@@ -253,7 +253,7 @@ impl Script<'_> {
 
     fn lock(&mut self) -> (Vec<u8>, Expect) {
         match self.judge.is_locking() {
-            true => self.about("SELECT RELEASE_ALL_LOCKS(), '?'", Kind::Unlock),
+            true => self.about("DO RELEASE_ALL_LOCKS() /* ? */", Kind::Unlock),
             false => self.about("SELECT GET_LOCK('l', 1), '?'", Kind::Lock),
         }
     }

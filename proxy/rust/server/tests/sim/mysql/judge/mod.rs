@@ -27,7 +27,7 @@ pub struct Judge {
     state: State,
     /// A transaction is open.
     open: bool,
-    /// With autocommit off something has failed, which may have begun one: an error doesn't say.
+    /// With autocommit off something was asked that may begin one, for all that the proxy knows: an error doesn't say.
     unsure: bool,
     /// What was written in it, and where it runs.
     transaction: Vec<Token>,
@@ -295,6 +295,7 @@ impl Judge {
         }
         self.open = open;
         let ends = matches!(kind, Kind::Commit | Kind::Rollback | Kind::ResetConnection);
+        self.unsure |= kind == Kind::Unlock;
         self.unsure &= !ends && !self.state.autocommit;
         if !open {
             self.state.settled();
@@ -333,6 +334,6 @@ impl Judge {
 fn begins(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::Read | Kind::Write | Kind::Sleep | Kind::Recall | Kind::Lock | Kind::Unlock
+        Kind::Read | Kind::Write | Kind::Sleep | Kind::Recall | Kind::Lock
     )
 }
