@@ -5,16 +5,19 @@ A data directory with the users is made once per session and kind; each server i
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from tests.certificates import Authority
 from tests.mysql_servers import KINDS, Kind, MySQL, make_data
-from tests.servers import new_home
+from tests.servers import memory, new_home
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -71,21 +74,39 @@ class MySQLFactory:
 
 
 class MySQLTemplates:
-    """The data directories to be copied, each made when it is first asked for."""
+    """The data directories to be copied, each made when it is first asked for. All processes of a
+    run share them, and who is the last to use them throws them away."""
 
     def __init__(self) -> None:
-        self._homes: dict[str, Path] = {}
+        run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+        self._home = memory() / f"dbproxy-templates-{run}"
+        self._users = self._join()
 
     def of(self, kind: Kind) -> Path:
-        if kind.name not in self._homes:
-            home = new_home(f"{kind.name}-template")
-            self._homes[kind.name] = home
-            make_data(kind, home)
-        return self._homes[kind.name]
+        home = self._home / kind.name
+        with (self._home / f"{kind.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (home / "made").exists():
+                shutil.rmtree(home, ignore_errors=True)
+                home.mkdir()
+                make_data(kind, home)
+                (home / "made").touch()
+        return home
 
     def close(self) -> None:
-        for home in self._homes.values():
-            shutil.rmtree(home, ignore_errors=True)
+        with self._users, contextlib.suppress(BlockingIOError):
+            fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(self._home, ignore_errors=True)
+
+    def _join(self) -> IO[str]:
+        while True:
+            self._home.mkdir(exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                users = (self._home / "users").open("a")
+                fcntl.flock(users, fcntl.LOCK_SH)
+                # Else the last one has thrown it away meanwhile.
+                if os.path.samestat(os.fstat(users.fileno()), (self._home / "users").stat()):
+                    return users
 
 
 @pytest.fixture(scope="session")

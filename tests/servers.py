@@ -154,11 +154,15 @@ def _readable(programs: Path) -> Path:
 
 def new_home(name: str) -> Path:
     """A directory in memory where there is one: thousands of small files are copied per server."""
-    memory = Path("/dev/shm")
-    base = memory if os.access(memory, os.W_OK) else None
-    home = Path(tempfile.mkdtemp(prefix=f"dbproxy-{name}-", dir=base))
+    home = Path(tempfile.mkdtemp(prefix=f"dbproxy-{name}-", dir=memory()))
     own(home)
     return home
+
+
+def memory() -> Path:
+    """Where directories are in memory, or else on the disk."""
+    found = Path("/dev/shm")
+    return found if os.access(found, os.W_OK) else Path(tempfile.gettempdir())
 
 
 def _identity() -> dict[str, Any]:

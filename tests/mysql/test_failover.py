@@ -11,6 +11,7 @@ from functools import partial
 
 import pymysql
 import pytest
+from tests.certificates import Authority
 from tests.fix_mysql import MySQLFactory, MySQLTemplates
 from tests.fix_mysql_proxy import MySQLProxy, MySQLProxyFactory
 from tests.mysql.answers import Connection, last_words, refused, value
@@ -59,17 +60,31 @@ def servers(mysql_kind: Kind, mysql_templates: MySQLTemplates) -> Iterator[tuple
         factory.close()
 
 
+@pytest.fixture(scope="module")
+def only_proxy(
+    mysql_kind: Kind, servers: tuple[MySQL, MySQL], authority: Authority
+) -> Iterator[MySQLProxy]:
+    factory = MySQLProxyFactory(mysql_kind, authority)
+    try:
+        yield factory(*servers)
+    finally:
+        factory.close()
+
+
 @pytest.fixture
-def pair(servers: tuple[MySQL, MySQL], make_mysql_proxy: MySQLProxyFactory) -> Pair:
+def pair(servers: tuple[MySQL, MySQL], only_proxy: MySQLProxy) -> Pair:
+    """The module's, in which the first is the writer again."""
     for server, read_only in zip(servers, (False, True), strict=True):
         if not server.running:
             server.start()
         server.set_read_only(on=False)
         server.sql("TRUNCATE TABLE app.notes")
         server.set_read_only(on=read_only)
-    proxy = make_mysql_proxy(*servers)
-    proxy.wait_target("db-1", role="READ_ONLY")
-    return Pair(proxy, *servers)
+    only_proxy.elect("db-0")
+    only_proxy.wait_writer("db-0")
+    only_proxy.wait_acknowledged()
+    only_proxy.wait_target("db-1", role="READ_ONLY")
+    return Pair(only_proxy, *servers)
 
 
 def port(client: Connection) -> int:
