@@ -159,6 +159,7 @@ class Author:
                 Step(f"SET_OPTION {option!r}", SET_OPTION, option),
                 Step("FIELD_LIST", FIELD_LIST, table + b"\0"),
                 Step("FIELD_LIST nowhere", FIELD_LIST, b"nowhere\0%"),
+                Step("RESET_CONNECTION", RESET_CONNECTION),
                 Step("an unknown command", 0x99),
             ]
         )

@@ -24,7 +24,7 @@ use crate::reply::{Reply, Shape};
 use crate::{Ready, SETUP};
 
 pub(crate) use owed::{Of, Ours, Owed, Request};
-pub(crate) use settings::{Settings, CHARACTER_SET_SERVER, COLLATION_SERVER};
+pub(crate) use settings::{Settings, CHARACTER_SET_SERVER, COLLATION_SERVER, DEFAULT};
 
 /// The status flags that speak of a session and not of a statement; MariaDB's last one is ANSI_QUOTES.
 pub(crate) const LASTING: u16 = status::AUTOCOMMIT | status::NO_BACKSLASH_ESCAPES | 0x8000;

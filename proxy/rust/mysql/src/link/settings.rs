@@ -77,6 +77,8 @@ const LATE: &[&str] = &[
     "unique_checks",
     "wait_timeout",
 ];
+/// For what the server has itself.
+pub(crate) const DEFAULT: &str = "DEFAULT";
 /// The longest value.
 const LONGEST: usize = 2048;
 
@@ -87,6 +89,16 @@ pub(crate) struct Settings(BTreeMap<&'static str, Box<str>>);
 impl Settings {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// What a COM_RESET_CONNECTION of MySQL's leaves: the server's own character set, whatever the log-in's was.
+    pub(crate) fn anew() -> Self {
+        Self(
+            COLLATED
+                .iter()
+                .map(|name| (*name, DEFAULT.into()))
+                .collect(),
+        )
     }
 
     /// One value.
@@ -163,6 +175,9 @@ impl Settings {
                     write!(sql, "{begin}@@session.{name}={collation}")
                 }
                 None => write!(sql, "{begin}@@session.{name}=DEFAULT"),
+                Some(DEFAULT) if COLLATED.contains(&name) => {
+                    write!(sql, "{begin}@@session.{name}={DEFAULT}")
+                }
                 Some("") if name == "character_set_results" => {
                     write!(sql, "{begin}@@session.{name}=NULL")
                 }

@@ -225,7 +225,8 @@ impl Session {
                     change.write(&mut kept);
                 }
             }
-            if ok.changes.is_none() || kept == changes {
+            // MariaDB may report nothing at all.
+            if ok.changes.is_none() || kept == changes && !kept.is_empty() {
                 return None;
             }
         } else if ok.changes.is_none() && ok.info.is_empty() {

@@ -282,6 +282,7 @@ impl Session {
         if self.keeps {
             self.pin(PinReason::Diagnostics, link, out);
         }
+        self.has_option |= kind == command::SET_OPTION;
         if judged.stains || kind == command::SET_OPTION {
             link.left(Leave::Indelible);
         }

@@ -5,12 +5,12 @@
 //! reports of the session and says what of that its client is told, `diagnostics` what a statement has left for the
 //! client to ask, `variables` what it has set by name, `holdings` how much it has of what binds it. `replay` gives a
 //! backend what its client has, `preparing`, `executing` and `typing` the statements that it has prepared, `sending` the bytes;
-//! `flow` is how far `replies` has come, `killing` answers KILL, `own` asks a backend what it hasn't told, `lost` decides what a
-//! client is told when its backend is gone, `judge` what a command may do. What the server still owes is kept in the
-//! [`Link`], which outlives the client; here is
-//! what belongs to the client.
+//! `flow` is how far `replies` has come, `killing` answers KILL, `anew` resets a session, `own` asks a backend what it hasn't told,
+//! `lost` decides what a client is told when its backend is gone, `judge` what a command may do. What the server still owes is
+//! kept in the [`Link`], which outlives the client; here is what belongs to the client.
 
 mod alone;
+mod anew;
 mod answers;
 mod changes;
 mod diagnostics;
@@ -41,8 +41,7 @@ use dbproxy_engine::{
 };
 
 use crate::credential::{Handover, Scramble};
-use crate::link::{traces, Leave, Link, Settings};
-use crate::login::{Former, MOST_FAILURES};
+use crate::link::{traces, Leave, Link, Settings, DEFAULT};
 use crate::message::capability::{Capabilities, MULTI_STATEMENTS};
 use crate::params::Params;
 use crate::prepared::Numbers;
@@ -70,6 +69,8 @@ pub struct Session {
     scramble: Scramble,
     /// How its texts are read, as long as it has set nothing.
     dialect: Dialect,
+    /// The character set that a reset leaves it with.
+    own_charset: Charset,
     /// The lasting status flags that the client knows, and those of its log-in.
     status: u16,
     first_status: u16,
@@ -98,6 +99,8 @@ pub struct Session {
     calculated: bool,
     /// It is bound to the next backend that it gets: it asks for what doesn't outlast a hold.
     keeps: bool,
+    /// It has set by command whether a query may be several statements, which no reset takes back.
+    has_option: bool,
     /// With autocommit off: something was asked since the last transaction ended.
     begun: bool,
     /// It was told that a transaction is open, and not that none is.
@@ -148,6 +151,7 @@ impl Session {
                 multi_statements: handover.capabilities.has(MULTI_STATEMENTS),
                 ..Dialect::of_version(&params.version).under(&params.sql_mode)
             },
+            own_charset: Charset::of_collation(params.collation.into()),
             status: params.status,
             first_status: params.status,
             traces: traces(handover.database.is_some()),
@@ -164,6 +168,7 @@ impl Session {
             diagnostics: Diagnostics::default(),
             calculated: false,
             keeps: false,
+            has_option: false,
             begun: false,
             told_open: false,
             untold: false,
@@ -178,28 +183,6 @@ impl Session {
             swallowing: 0,
             swallows_on: false,
         }
-    }
-
-    /// What of it counts when its client logs in again.
-    pub(crate) fn former(self) -> Former {
-        Former {
-            capabilities: self.agreed,
-            collation: self.collation,
-            database: self.database,
-            scramble: self.scramble,
-            stays: self.dialect.is_mariadb(),
-            failures: self.failures,
-        }
-    }
-
-    /// Whether it may log in again.
-    fn changes_user(&mut self, out: &mut Steps) -> bool {
-        let may = self.failures < MOST_FAILURES;
-        match may {
-            true => out.push(Step::LogInAgain),
-            false => self.says(texts::unknown_command(), out),
-        }
-        may
     }
 
     fn close(&mut self, reason: CloseReason, out: &mut Steps) {
@@ -236,6 +219,10 @@ impl Session {
             None => self.dialect,
         };
         match self.settings.value("character_set_client") {
+            Some(DEFAULT) => Dialect {
+                charset: self.own_charset,
+                ..dialect
+            },
             Some(name) => Dialect {
                 charset: Charset::of_name(name),
                 ..dialect
@@ -252,27 +239,6 @@ impl Session {
     fn enters(&mut self, database: Option<Arc<[u8]>>) {
         self.traces = traces(database.is_some());
         self.database = database;
-    }
-
-    /// As right after its log-in, but for the database.
-    fn starts_anew(&mut self, status: u16, out: &mut Steps) {
-        self.status = status;
-        self.settings = Arc::default();
-        self.variables = Variables::default();
-        self.insert_id = 0;
-        self.id_lost = false;
-        self.begun = false;
-        self.told_open = false;
-        self.keeps = false;
-        self.calculated = false;
-        self.diagnostics = Diagnostics::default();
-        self.holdings = Holdings::default();
-        self.one_shot = OneShot::None;
-        self.numbers = None;
-        if self.is_pinned() {
-            self.pins = Reasons::NONE;
-            out.push(Step::Note(Note::Unpinned(None)));
-        }
     }
 
     /// Whether its next command waits for what the proxy asks of its backend before that goes to somebody who

@@ -297,7 +297,9 @@ fn settles(
     };
     if resets {
         session.starts_anew(ok.status & LASTING, out);
+        link.settings = session.settings.clone();
         session.placed = true;
+        session.listens_again(link, out);
     }
     if request.judged.ends && !link.in_trans() {
         session.begun = false;

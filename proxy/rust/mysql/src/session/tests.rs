@@ -1,6 +1,7 @@
 //! The rules of a session, by what MySQL 8.0.31 and MariaDB 10.11.19 answer.
 
 mod again;
+mod anew;
 mod diagnosing;
 mod holding;
 mod kills;

@@ -60,6 +60,14 @@ fn who_tracks_it_is_told_what_servers_tell_by_default() {
 }
 
 #[test]
+fn who_tracks_it_is_told_of_no_change_without_one() {
+    let mut pair = Pair::new(MARIADB, SESSION_TRACK);
+    // As MariaDB reports a SET TRANSACTION: something has changed, and nothing of it.
+    pair.asks("SET TRANSACTION READ ONLY");
+    assert_eq!(pair.reports(2, &[]), packet(1, &hex(OK)));
+}
+
+#[test]
 fn mysql_tells_of_transactions_that_begin_by_name() {
     let state = |letters: &[u8; 8]| Change::Transaction(Transaction(*letters));
     let mut pair = Pair::new(MYSQL, SESSION_TRACK);
