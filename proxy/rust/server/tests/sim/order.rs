@@ -107,6 +107,8 @@ struct Queue<O> {
     /// Tokens that were sent to a database, perhaps before their requests were complete.
     forwarded: BTreeSet<Token>,
     databases: BTreeMap<u64, Database>,
+    /// When connections were lost that were set for a request.
+    lost: Vec<u64>,
 }
 
 /// A connection to a database.
@@ -116,8 +118,8 @@ struct Database {
     /// Whose request was sent last.
     client: u64,
     goodbye: Option<Goodbye>,
-    /// It was sent what comes before a request, and no request since.
-    is_set: bool,
+    /// It was sent what comes before a request, at that time, and no request since.
+    set: Option<u64>,
     /// Questions about what that request has left.
     behind: usize,
 }
@@ -192,14 +194,14 @@ impl<O: Overheard> Order<O> {
             (Act::Sent(bytes), false) => queue.answered(seen.link, bytes),
             (Act::Sent(bytes), true) => {
                 let database = queue.databases.entry(seen.link).or_default();
-                database.is_set |= O::sets(bytes);
+                database.set = database.set.or(O::sets(bytes).then_some(self.now));
                 database.behind += O::asks_behind(bytes);
                 for token in tokens_in(&String::from_utf8_lossy(bytes)) {
                     // What is set may be called as the request that set it first.
                     let anew = !queue.forwarded.contains(&token);
                     let database = queue.databases.entry(seen.link).or_default();
-                    database.is_set &= !anew;
-                    queue.forwarded(token, &mut witness);
+                    let set = database.set.take_if(|_| anew);
+                    queue.forwarded(token, set, &mut witness);
                     let database = queue.databases.entry(seen.link).or_default();
                     if !database.takes(token / PER_CLIENT) {
                         let text = format!("t{token} sent to a database that had said goodbye");
@@ -216,7 +218,9 @@ impl<O: Overheard> Order<O> {
                 queue.forget(seen.link);
             }
             (Act::Closed | Act::Aborted, true) => {
-                queue.databases.remove(&seen.link);
+                let lost = queue.databases.remove(&seen.link);
+                let set = lost.and_then(|database| database.set);
+                queue.lost.extend(set.map(|_| self.now));
             }
         }
     }
@@ -285,7 +289,8 @@ impl<O: Overheard> Queue<O> {
         }
     }
 
-    fn forwarded(&mut self, token: Token, witness: &mut Witness) {
+    /// `set`: since when it had its connection, where that was set for it.
+    fn forwarded(&mut self, token: Token, set: Option<u64>, witness: &mut Witness) {
         self.forwarded.insert(token);
         let Some(at) = self.waiters.iter().position(|w| w.token == token) else {
             return;
@@ -294,9 +299,13 @@ impl<O: Overheard> Queue<O> {
         witness.queued += 1;
         let others = self.waiters.iter();
         let mut overtaken = others.filter(|w| w.class == this.class && w.complete < this.begun);
-        // So many of them may have their connections.
-        let set = self.databases.values().filter(|d| d.is_set);
-        if let Some(overtaken) = overtaken.nth(set.count()) {
+        // So many of them may have their connections, or had when this one got its own, and have lost them since.
+        let have = self.databases.values().filter(|d| d.set.is_some());
+        let lost = self
+            .lost
+            .iter()
+            .filter(|at| set.is_some_and(|set| **at > set));
+        if let Some(overtaken) = overtaken.nth(have.count() + lost.count()) {
             let late = overtaken.token;
             witness.violation(format!("t{token} was served before t{late}, which waited"));
         }
