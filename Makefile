@@ -21,6 +21,9 @@ DATA_PLANE := test_budget.py test_dataplane.py test_failover.py test_mysql.py te
 # What differs from one major of PostgreSQL to the next shows in these first.
 MAJORS ?= 14 15 16 17 18
 TELLING := test_likeness.py test_settings.py test_pins.py test_pooling.py test_protocol_versions.py
+# And from one version of MySQL's family to the next.
+MYSQL_TELLING := test_bad_logins.py test_queries.py test_state.py test_prepared.py test_diagnostics.py \
+  test_kill.py test_change_user.py test_user_variables.py test_likeness.py
 # Which soak `make soak` runs.
 SOAK = $(if $(filter mysql mariadb,$(ENGINE)),tests/mysql/soak -k '$(ENGINE)]',tests/soak)
 CARGO := cargo --locked --quiet
@@ -34,7 +37,7 @@ step = @echo "==> $(1)"; begun=$$SECONDS; ( $(2) ); echo "    $(1): $$((SECONDS 
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 # -- the main job ---------------------------------------------------------------------------------
 
@@ -88,6 +91,23 @@ test-major: export POSTGRES := $(DBPROXY_CACHE)/postgresql/$(MAJOR)
 test-major:
 	@$(NODE) databases $(MAJOR)
 	$(call step,Protocol tests on PostgreSQL $(MAJOR),$(PYTEST) -n 4 $(or $(addprefix tests/protocol/,$(CHOSEN)),tests/protocol))
+
+.PHONY: test-mysql
+test-mysql: export MYSQL_SERVER := $(VERSION)
+test-mysql: python ## Run the protocol tests on another MySQL or MariaDB (VERSION=mysql-8.0.33)
+	@$(NODE) require build database
+	@$(NODE) install
+	@test -n "$(VERSION)" || { grep -o '^m[^ ]*' requirements/mysql-versions.txt; echo 'which VERSION=?' >&2; exit 1; }
+	@$(NODE) mysql $(VERSION)
+	$(call step,Protocol tests on $(VERSION),$(PYTEST) -n 2 --dist loadgroup $(or $(addprefix tests/mysql/,$(CHOSEN)),$(addprefix tests/mysql/,$(MYSQL_TELLING))))
+
+.PHONY: test-mysql-group
+test-mysql-group: export MYSQL_SERVER := mysql-8.0.33
+test-mysql-group: python ## Run the tests on a Group Replication of three MySQL 8.0.33, whose primary fails
+	@$(NODE) require build database
+	@$(NODE) install
+	@$(NODE) mysql $(MYSQL_SERVER)
+	$(call step,Tests on Group Replication,$(PYTEST) -s --timeout 300 tests/mysql_group)
 
 .PHONY: test-e2e
 test-e2e: python ## Run the tests on a real cluster

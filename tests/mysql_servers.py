@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ import pymysql
 import pytest
 from tests.certificates import Authority
 from tests.cluster.node import mysql as programs
+from tests.cluster.node import mysql_versions
+from tests.mysql_version import IS_57, OTHER, SHA2, SMALL
 from tests.servers import DEADLINE, HOST, free_port, wait_until
 
 SUPERUSER = "root"
@@ -52,7 +54,7 @@ class Kind:
     """What tells the two apart."""
 
     name: str
-    program: Callable[[], Path]
+    own_program: Callable[[], Path]
     configuration: str
     users: str
     # To write into the settings of a server that has no certificate.
@@ -64,19 +66,23 @@ class Kind:
     replica_status: str
     lag: str
 
+    def program(self) -> Path:
+        return mysql_versions.program(OTHER) if OTHER else self.own_program()
+
 
 MYSQL = Kind(
     name="mysql",
-    program=programs.mysqld,
-    configuration="""
-mysqlx = OFF
+    own_program=programs.mysqld,
+    configuration=f"""
+loose-mysqlx = OFF
 gtid-mode = ON
 enforce-gtid-consistency = ON
-innodb-redo-log-capacity = 8M
+{SMALL}
 """,
     users=f"""
-CREATE USER app@'%' IDENTIFIED WITH caching_sha2_password BY '{PASSWORDS["app"]}';
-CREATE USER monitor@'%' IDENTIFIED WITH caching_sha2_password BY '{PASSWORDS["monitor"]}';
+SET NAMES utf8mb4;
+CREATE USER app@'%' IDENTIFIED WITH {SHA2} BY '{PASSWORDS["app"]}';
+CREATE USER monitor@'%' IDENTIFIED WITH {SHA2} BY '{PASSWORDS["monitor"]}';
 CREATE USER legacy@'%' IDENTIFIED WITH mysql_native_password BY '{PASSWORDS["legacy"]}';
 CREATE USER replicator@'%' IDENTIFIED BY '{PASSWORDS["replicator"]}';
 GRANT SELECT ON performance_schema.replication_group_members TO monitor@'%';
@@ -91,25 +97,32 @@ GRANT SELECT ON performance_schema.replication_group_members TO monitor@'%';
     replica_status="SHOW REPLICA STATUS",
     lag="Seconds_Behind_Source",
 )
-MARIADB = Kind(
-    name="mariadb",
-    program=programs.mariadbd,
-    configuration=f"""
+PLUGINS = f"""
 plugin-dir = {programs.mariadb_plugins()}
 plugin-load-add = auth_ed25519
 plugin-maturity = gamma
+"""
+SIGNED = f"""
+CREATE USER signed@'%' IDENTIFIED VIA ed25519 USING PASSWORD('{PASSWORDS["signed"]}');
+GRANT ALL ON app.* TO signed@'%';
+"""
+MARIADB = Kind(
+    name="mariadb",
+    own_program=programs.mariadbd,
+    configuration=f"""
+{"" if OTHER else PLUGINS}
 innodb-log-file-size = 8M
 """,
     users=f"""
 CREATE USER app@'%' IDENTIFIED BY '{PASSWORDS["app"]}';
 CREATE USER monitor@'%' IDENTIFIED BY '{PASSWORDS["monitor"]}';
 CREATE USER legacy@'%' IDENTIFIED VIA mysql_native_password USING PASSWORD('{PASSWORDS["legacy"]}');
-CREATE USER signed@'%' IDENTIFIED VIA ed25519 USING PASSWORD('{PASSWORDS["signed"]}');
 CREATE USER replicator@'%' IDENTIFIED BY '{PASSWORDS["replicator"]}';
 GRANT SLAVE MONITOR ON *.* TO monitor@'%';
-GRANT ALL ON app.* TO signed@'%';
+{"" if OTHER else SIGNED}
 """,
-    without_tls="",
+    # From 11.4 on it would make itself one at each start, which takes it 15 s.
+    without_tls="skip-ssl\n" if OTHER else "",
     replicate="CHANGE MASTER TO MASTER_HOST = %s, MASTER_PORT = %s, MASTER_USER = %s,"
     " MASTER_PASSWORD = %s, MASTER_DELAY = %s, MASTER_CONNECT_RETRY = 1,"
     " MASTER_USE_GTID = slave_pos",
@@ -119,7 +132,19 @@ GRANT ALL ON app.* TO signed@'%';
     replica_status="SHOW SLAVE STATUS",
     lag="Seconds_Behind_Master",
 )
-KINDS = {kind.name: kind for kind in (MYSQL, MARIADB)}
+if OTHER in ("mysql-5.7.29", "mysql-8.0.15"):
+    # Sources and replicas are called so since 8.0.22.
+    MYSQL = replace(
+        MYSQL,
+        replicate=f"{MARIADB.replicate.split(' MASTER_USE_GTID')[0]} MASTER_AUTO_POSITION = 1"
+        + ("" if IS_57 else ", GET_MASTER_PUBLIC_KEY = 1"),
+        start_replica=MARIADB.start_replica,
+        without_delay=MARIADB.without_delay,
+        stop_applier=MARIADB.stop_applier,
+        replica_status=MARIADB.replica_status,
+        lag=MARIADB.lag,
+    )
+KINDS = {kind.name: kind for kind in (MYSQL, MARIADB) if not OTHER or kind.name in OTHER}
 
 # Of both; each statement on a line of its own, as an init file wants it.
 ROLES = """
@@ -156,7 +181,9 @@ def make_data(kind: Kind, home: Path) -> None:
         server.data.mkdir()
         begin = "CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket = NULL;\n"
         begin += "SET @skip_auth_anonymous = 1;\n"
-        tables = "".join((SHARED / name).read_text() for name in TABLES)
+        shared = kind.program().parents[1] / "share" if OTHER else SHARED
+        names = [name.replace("mysql", "mariadb") for name in TABLES] if OTHER else TABLES
+        tables = "".join((shared / name).read_text() for name in names)
         server.run_once("--bootstrap", stdin=begin + tables)
     roles = home / "roles.sql"
     lines = ROLES.format(users=kind.users)

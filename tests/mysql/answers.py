@@ -38,6 +38,11 @@ def value(connection: Connection, text: str) -> Any:
         return row[0] if row else None
 
 
+def port(connection: Connection) -> int:
+    """Which server answers."""
+    return int(value(connection, "SELECT @@port"))
+
+
 def refused(connection: Connection, text: str) -> int | None:
     """The number of the error that a text gets; nothing if it gets none."""
     try:

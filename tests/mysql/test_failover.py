@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import pymysql
@@ -14,17 +13,13 @@ import pytest
 from tests.certificates import Authority
 from tests.fix_mysql import MySQLFactory, MySQLTemplates
 from tests.fix_mysql_proxy import MySQLProxy, MySQLProxyFactory
-from tests.mysql.answers import Connection, last_words, refused, value
+from tests.mysql.answers import Connection, last_words, port, refused, value
+from tests.mysql.ledger import COLUMNS, GONE, LOST, STATE_LOST, UNKNOWN, WRITES, Ledger, many
 from tests.mysql_servers import Kind, MySQL
 from tests.servers import DEADLINE, wait_until
 
-LOST, UNKNOWN, STATE_LOST, INTERRUPTED = 1213, 1158, 1053, 1317
+INTERRUPTED = 1317
 pytestmark = pytest.mark.together
-# A driver's own, of a connection that was closed, or told goodbye, while it wasn't asked.
-GONE = (2006, 2013)
-CLIENTS = 8
-COLUMNS = "id INT AUTO_INCREMENT PRIMARY KEY, client INT, number INT, port INT"
-WRITES = "INSERT INTO notes (client, number, port) VALUES ({}, {}, @@port)"
 
 
 @dataclass
@@ -85,10 +80,6 @@ def pair(servers: tuple[MySQL, MySQL], only_proxy: MySQLProxy) -> Pair:
     only_proxy.wait_acknowledged()
     only_proxy.wait_target("db-1", role="READ_ONLY")
     return Pair(only_proxy, *servers)
-
-
-def port(client: Connection) -> int:
-    return int(value(client, "SELECT @@port"))
 
 
 def notes(server: MySQL) -> int:
@@ -254,70 +245,6 @@ def test_a_commit_whose_outcome_cannot_be_known_is_told_so(pair: Pair) -> None:
     commit.unlock()
 
 
-@dataclass
-class Ledger:
-    """What one client knows of its commits: the servers that acknowledged each number."""
-
-    acknowledged: dict[int, int] = field(default_factory=dict)
-    unknown: set[int] = field(default_factory=set)
-    told: set[int] = field(default_factory=set)
-    lost: int = 0
-    paused: float = 0.0
-
-    def count(self, proxy: MySQLProxy, number: int, stop: threading.Event) -> None:
-        """Write numbers, one in each transaction or by itself, and note what is told of each."""
-        client = proxy.client()
-        turn = 0
-        while not stop.is_set():
-            turn += 1
-            began = time.monotonic()
-            try:
-                self._write(client, number, turn)
-            except pymysql.err.MySQLError as error:
-                if error.args[0] == LOST:
-                    self.lost += 1
-                    continue
-                self.told.add(error.args[0])
-                self.unknown.add(turn)
-                client.close()
-                client = proxy.client()
-            finally:
-                self.paused = max(self.paused, time.monotonic() - began)
-        client.close()
-
-    def _write(self, client: Connection, number: int, turn: int) -> None:
-        text = WRITES.format(number, turn)
-        if turn % 2:
-            client.begin()
-            value(client, text)
-            written = port(client)
-            client.commit()
-            self.acknowledged[turn] = written
-            return
-        # Of one by itself only the row says where it was written.
-        value(client, text)
-        self.acknowledged[turn] = 0
-
-
-@contextlib.contextmanager
-def many(pair: Pair) -> Iterator[list[Ledger]]:
-    """Clients that write on and on."""
-    stop, ledgers = threading.Event(), [Ledger() for _ in range(CLIENTS)]
-    threads = [
-        threading.Thread(target=ledger.count, args=(pair.proxy, number, stop))
-        for number, ledger in enumerate(ledgers)
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        yield ledgers
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join(DEADLINE)
-            assert not thread.is_alive()
-
-
 def are_true(pair: Pair, ledgers: list[Ledger]) -> None:
     """Every acknowledged commit is where it was acknowledged, and nothing else is anywhere."""
     for number, ledger in enumerate(ledgers):
@@ -339,7 +266,7 @@ def are_true(pair: Pair, ledgers: list[Ledger]) -> None:
 
 
 def test_every_acknowledged_commit_is_in_the_database_that_acknowledged_it(pair: Pair) -> None:
-    with many(pair) as ledgers:
+    with many(pair.proxy) as ledgers:
         wait_until(lambda: min(len(one.acknowledged) for one in ledgers) > 50, "all commit")
         pair.flip()
         pair.settled()
@@ -351,7 +278,7 @@ def test_every_acknowledged_commit_is_in_the_database_that_acknowledged_it(pair:
 
 
 def test_a_writer_that_is_killed_under_load_loses_no_acknowledged_commit(pair: Pair) -> None:
-    with many(pair) as ledgers:
+    with many(pair.proxy) as ledgers:
         wait_until(lambda: min(len(one.acknowledged) for one in ledgers) > 50, "all commit")
         pair.old.kill9()
         pair.flip()

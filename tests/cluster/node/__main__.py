@@ -14,6 +14,7 @@ from . import (
     kind,
     local,
     mysql,
+    mysql_versions,
     packages,
     paths,
     peers,
@@ -29,7 +30,7 @@ COMMANDS = {
     "core": "build the engine and link it into proxy/dbproxy",
     "peers": "fetch a PgBouncer that knows prepared statements, where that can be had",
     "databases": "fetch PostgreSQL servers of other majors (all, or those named)",
-    "mysql": "fetch the servers of MySQL and MariaDB",
+    "mysql": "fetch the servers of MySQL and MariaDB (and those of other versions that are named)",
     "status": "say which of its processes run",
     "stop-apiserver": "take the API server away (a fault for tests)",
     "start-apiserver": "and bring it back",
@@ -60,7 +61,7 @@ def main() -> None:
         "core": python.core,
         "peers": peers.ensure,
         "databases": lambda: databases.ensure(words),
-        "mysql": mysql.ensure,
+        "mysql": lambda: fetch_mysql(words),
         "install": lambda: packages.install(packages.TESTS),
     }
     if arguments.command in changes:
@@ -75,6 +76,11 @@ def main() -> None:
         "require": lambda: packages.require(words),
     }
     others[arguments.command]()
+
+
+def fetch_mysql(versions: list[str]) -> None:
+    mysql.ensure()
+    mysql_versions.ensure(versions)
 
 
 if __name__ == "__main__":

@@ -35,12 +35,12 @@ LIBRARIES = {
 
 def mysqld() -> Path:
     """MySQL's server program; FileNotFoundError: it isn't here."""
-    return _present(MYSQL / "bin/mysqld")
+    return present(MYSQL / "bin/mysqld")
 
 
 def mariadbd() -> Path:
     """MariaDB's server program; FileNotFoundError: it isn't here."""
-    return _present(Path("/usr/sbin/mariadbd"))
+    return present(Path("/usr/sbin/mariadbd"))
 
 
 def mariadb_plugins() -> Path:
@@ -53,14 +53,14 @@ def ensure() -> None:
     _install(SERVER | LIBRARIES)
     ensure_server()
     version = run([mariadbd(), "--version"])
-    _ensure_from(MARIADB, version, "Fetching MariaDB's plugins", _fetch_plugins)
+    ensure_from(MARIADB, version, "Fetching MariaDB's plugins", _fetch_plugins)
 
 
 def ensure_server() -> None:
     """Have MySQL's, to run it elsewhere."""
     _install(MAVEN)
     (line,) = [line for line in LOCK.read_text().splitlines() if not line.startswith("#")]
-    _ensure_from(MYSQL, line, "Fetching MySQL", lambda: _fetch_mysql(*line.split()))
+    ensure_from(MYSQL, line, "Fetching MySQL", lambda: _fetch_mysql(*line.split()))
 
 
 def _install(needed: dict[str, str]) -> None:
@@ -70,13 +70,15 @@ def _install(needed: dict[str, str]) -> None:
     packages.install(needed)
 
 
-def _present(program: Path) -> Path:
+def present(program: Path) -> Path:
+    """A program that was fetched; FileNotFoundError: it wasn't."""
     if not program.exists():
         raise FileNotFoundError(f"{program} is missing: python3 -m tests.cluster.node mysql")
     return program
 
 
-def _ensure_from(folder: Path, source: str, headline: str, fetch: Callable[[], None]) -> None:
+def ensure_from(folder: Path, source: str, headline: str, fetch: Callable[[], None]) -> None:
+    """Fill a folder, unless it was from the same source."""
     stamp, wanted = folder / "made-from", inputs.digest([], source)
     if stamp.exists() and stamp.read_text() == wanted:
         return

@@ -22,6 +22,8 @@ SSL, SESSION_TRACK = 1 << 11, 1 << 23
 # What MySQL 5.6 can do, and no more: protocol 4.1 with plugins, attributes and length-encoded data.
 OLD = 0x807FF7FF & ~SSL
 MODERN = OLD | SESSION_TRACK
+# By LONG_PASSWORD a server says that it is MySQL.
+MARIADB = MODERN & ~1
 
 
 def packet(number: int, payload: bytes) -> bytes:
@@ -100,6 +102,18 @@ async def test_a_server_without_session_tracking_is_refused_before_it_hears_anyt
     assert found.message == (
         "the server (5.6.24) doesn't tell what changes in a session:"
         " it must be MySQL 5.7, MariaDB 10.2 or later"
+    )
+    assert not server.heard
+
+
+async def test_a_mariadb_that_tells_of_other_variables_is_refused(serve: Serve) -> None:
+    server = await serve(greets("11.4.5-MariaDB-log", MARIADB, "mysql_native_password"))
+    found = await ask(server)
+    await server.ended.wait()
+    assert (found.reason, found.decisive) == ("CONNECTION_FAILED", True)
+    assert found.message == (
+        "the server (11.4.5-MariaDB-log) tells of other variables than those that were set:"
+        " it must be MariaDB 10.2 to 10.11"
     )
     assert not server.heard
 
