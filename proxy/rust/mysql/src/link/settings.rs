@@ -79,6 +79,8 @@ const LATE: &[&str] = &[
 ];
 /// For what the server has itself.
 pub(crate) const DEFAULT: &str = "DEFAULT";
+/// The `max_join_size` that means no limit (HA_POS_ERROR of both servers).
+const MOST_ROWS: &str = "18446744073709551615";
 /// The longest value.
 const LONGEST: usize = 2048;
 
@@ -136,6 +138,12 @@ impl Settings {
             // Nothing stands for NULL, of character_set_results.
             self.0.insert(name, value.into());
         }
+        if follows && name == "max_join_size" {
+            // Setting the one sets the other too, which nothing reports; a replay sets them in this order.
+            let all = value == MOST_ROWS;
+            let big = if all { "ON" } else { "OFF" };
+            self.0.insert("sql_big_selects", big.into());
+        }
         follows
     }
 
@@ -174,7 +182,8 @@ impl Settings {
                 None if COLLATED.contains(&name) => {
                     write!(sql, "{begin}@@session.{name}={collation}")
                 }
-                None => write!(sql, "{begin}@@session.{name}=DEFAULT"),
+                // Not DEFAULT: MySQL makes foreign_key_checks and unique_checks 0 of it.
+                None => write!(sql, "{begin}@@session.{name}=@@global.{name}"),
                 Some(DEFAULT) if COLLATED.contains(&name) => {
                     write!(sql, "{begin}@@session.{name}={DEFAULT}")
                 }
@@ -233,7 +242,7 @@ mod tests {
         let sql = one.replay(&other, 45).unwrap();
         assert_eq!(
             sql,
-            "SET @@session.autocommit=DEFAULT, @@session.sql_mode='ANSI_QUOTES', \
+            "SET @@session.autocommit=@@global.autocommit, @@session.sql_mode='ANSI_QUOTES', \
              @@session.time_zone='+02:00'"
         );
         assert_eq!(one.replay(&one, 45), None);
@@ -279,6 +288,16 @@ mod tests {
             sql.contains("@@session.character_set_results=NULL"),
             "{sql}"
         );
+    }
+
+    #[test]
+    fn a_limit_of_joined_rows_says_whether_big_selects_may_run() {
+        let limited = settings(&[("sql_big_selects", "ON"), ("max_join_size", "100")]);
+        let then = settings(&[("max_join_size", "100"), ("sql_big_selects", "ON")]);
+        let sql = then.replay(&limited, 45).unwrap();
+        assert_eq!(sql, "SET @@session.sql_big_selects=OFF");
+        let all = settings(&[("max_join_size", MOST_ROWS)]);
+        assert_eq!(all.value("sql_big_selects"), Some("ON"));
     }
 
     #[test]
