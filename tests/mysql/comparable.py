@@ -26,11 +26,15 @@ from tests.raw_mysql import (
 )
 
 STATE_CHANGED = 0x4000
+ANSI_QUOTES = 0x8000
+SCHEMA = 1
 TRANSACTION = 5
 NAMING = {STMT_EXECUTE, STMT_FETCH, STMT_RESET}
 """Errors of these name a statement by its number."""
 NO_STATEMENTS = {PING, INIT_DB, RESET_CONNECTION, STMT_RESET}
 LONGEST_SHOWN = 4096
+NO_VALUE = re.compile(rb"(\x03def\0{3}.@.*\x0c\x3f\0).{4}[\xfa-\xfd]\x80\0.\0\0", re.DOTALL)
+"""A column of binary bytes, called by a user variable."""
 UTF8MB4 = {45, 46, 224, 255}
 LEFT_ELSEWHERE = b"The proxy can't tell this any more"
 """What the statement before has left is gone with its connection, and the proxy says so."""
@@ -48,6 +52,7 @@ class Spoken:
     agreed: int = 0
     is_mariadb: bool = False
     names: dict[int, int] = field(default_factory=dict)
+    database: bytes = b""
 
     @property
     def is_late(self) -> bool:
@@ -58,10 +63,20 @@ class Spoken:
         """Whether this OK tells what has changed."""
         return bool(self.agreed & SESSION_TRACK and status_of(ok) & STATE_CHANGED)
 
+    def is_new(self, report: bytes) -> bool:
+        """Whether it says what wasn't said before: of the database MySQL says so twice, in the OK
+        of a statement behind which an error stands and later."""
+        if report[0] != SCHEMA:
+            return report[0] != TRANSACTION
+        before, self.database = self.database, report
+        return report != before
+
 
 def comparable(told: Packet, command: int, spoken: Spoken) -> Packet:
     """A packet without what may differ."""
     kind, payload = told
+    # MariaDB leaves it on where a routine's sql_mode is taken back, on that connection.
+    quotes = ANSI_QUOTES if spoken.is_mariadb else 0
     if kind == "prepared":
         payload = payload[:1] + bytes(4) + payload[5:]
     elif kind == "error":
@@ -69,16 +84,19 @@ def comparable(told: Packet, command: int, spoken: Spoken) -> Packet:
         if command in NAMING:
             payload = re.sub(rb"\(\d+\)", lambda found: slots.get(found[0], found[0]), payload)
     elif kind == "column":
-        payload = in_any_collation(payload)
+        payload = unset(in_any_collation(payload))
     elif kind == "text":
         # How busy the server is.
         payload = b""
     elif kind in ("eof", "end") and len(payload) == 5:
-        payload = without_a_change(payload)
+        # It has no room for what has changed: MariaDB says there that something has.
+        payload = without_flag(payload, 3, STATE_CHANGED | quotes)
         if command == SET_OPTION:
             payload = payload[:1] + bytes(2) + payload[3:]
-    elif kind in ("ok", "end") and spoken.reports(payload):
-        payload = without_its_own(payload, is_late=spoken.is_late)
+    elif kind in ("ok", "end"):
+        payload = without_flag(payload, flags_at(payload), quotes)
+        if spoken.reports(payload):
+            payload = without_its_own(payload, spoken)
     no_statement = command in NO_STATEMENTS if kind == "ok" else command == SET_OPTION
     if no_statement and kind in ("ok", "eof") and len(payload) > 5:
         payload = without_warnings(payload)
@@ -103,13 +121,30 @@ def in_any_collation(column: bytes) -> bytes:
     return column
 
 
-def without_a_change(eof: bytes) -> bytes:
-    """An EOF, which has no room for what has changed: MariaDB says there that something has."""
-    (status,) = struct.unpack_from("<H", eof, 3)
-    return eof[:3] + struct.pack("<H", status & ~STATE_CHANGED)
+def unset(column: bytes) -> bytes:
+    """A column of a user variable that has no value, whatever its type is.
+
+    Where another client's trigger may have set it, it is NULL for who asks for the first time amid
+    a transaction; one that was never set has another type.
+    """
+    found = NO_VALUE.fullmatch(column)
+    return found[1] if found else column
 
 
-def without_its_own(ok: bytes, *, is_late: bool) -> bytes:
+def flags_at(ok: bytes) -> int:
+    """Where the status flags of an OK stand."""
+    _, at = lenenc(ok, 1)
+    _, at = lenenc(ok, at)
+    return at
+
+
+def without_flag(told: bytes, at: int, flag: int) -> bytes:
+    """An answer without a status flag; `at`: where its flags stand."""
+    (status,) = struct.unpack_from("<H", told, at)
+    return told[:at] + struct.pack("<H", status & ~flag) + told[at + 2 :]
+
+
+def without_its_own(ok: bytes, spoken: Spoken) -> bytes:
     """An OK without what a server reports at a time of its own.
 
     What a statement with rows has changed is told late where an EOF ends them, and by MariaDB
@@ -117,21 +152,18 @@ def without_its_own(ok: bytes, *, is_late: bool) -> bytes:
     transactions begun by name, whatever is set, and late where an error ends them; its status flags
     say it at once.
     """
-    _, at = lenenc(ok, 1)
-    _, at = lenenc(ok, at)
+    at = flags_at(ok)
     length, text = lenenc(ok, at + 4)
     _, start = lenenc(ok, text + length)
-    reports = [one for one in parted(ok[start:]) if one[0] != TRANSACTION and not is_late]
+    reports = [one for one in parted(ok[start:]) if spoken.is_new(one) and not spoken.is_late]
     if reports:
-        return ok[:start] + b"".join(reports)
-    status = struct.pack("<H", status_of(ok) & ~STATE_CHANGED)
-    return ok[:at] + status + (ok[at + 2 : text + length] if length else ok[at + 2 : at + 4])
+        return ok[: text + length] + b"".join(reports)
+    return without_flag(ok[: text + length] if length else ok[: at + 4], at, STATE_CHANGED)
 
 
 def without_warnings(told: bytes) -> bytes:
     """The OK of a command that isn't a statement: it says how many warnings the one before had."""
-    _, at = lenenc(told, 1)
-    _, at = lenenc(told, at)
+    at = flags_at(told)
     return told[: at + 2] + bytes(2) + told[at + 4 :]
 
 

@@ -20,6 +20,8 @@ OBJECTS = (
     "TABLE v (id INT AUTO_INCREMENT PRIMARY KEY, a VARCHAR(20))",
     "FUNCTION seen() RETURNS VARCHAR(20) RETURN CONCAT(@a, '!')",
     "TRIGGER copies BEFORE INSERT ON v FOR EACH ROW SET NEW.a = @a",
+    "TABLE w (id INT AUTO_INCREMENT PRIMARY KEY)",
+    "TRIGGER tells BEFORE INSERT ON w FOR EACH ROW SELECT 5, 'x' INTO @told, @`Too`",
 )
 # Statements of client `a`, apart by `;`. Client `b` asks for all variables between any two of them.
 FOLLOWED = [
@@ -94,6 +96,48 @@ def test_what_is_set_otherwise_binds(shared: MySQLProxy, mysql: MySQL, script: s
 def test_a_function_reads_what_its_client_has_set(shared: MySQLProxy, mysql: MySQL) -> None:
     script = "SET @a = 'x'; SELECT seen(); SELECT @a"
     assert played(script, shared.client, mysql) == played(script, direct(mysql), mysql)
+
+
+TOLD = "SELECT @told, @too"
+UNTOLD = {
+    "alone": [TOLD],
+    "in a transaction": ["BEGIN", TOLD, "SELECT @TOLD, @`told`", "COMMIT", TOLD],
+    "behind its own reads": ["BEGIN", "SELECT COUNT(*) FROM w", TOLD, "COMMIT"],
+    "in a text that sets it": ["BEGIN", "SELECT @told, @told := 1", "SELECT @told"],
+    "by name": ["PREPARE s FROM 'SELECT @told, @too'", "EXECUTE s"],
+}
+
+
+@pytest.mark.parametrize("texts", UNTOLD.values(), ids=list(UNTOLD))
+def test_what_a_trigger_sets_is_told_to_no_other_client(
+    shared: MySQLProxy, mysql: MySQL, texts: list[str]
+) -> None:
+    """No server reports it: the trigger sets it by INTO."""
+
+    def rows(connect: Any) -> list[tuple[Any, ...]]:
+        with contextlib.ExitStack() as stack:
+            many = [stack.enter_context(contextlib.closing(connect())) for _ in range(8)]
+            for client in many:
+                packets(client, "INSERT INTO w () VALUES ()")
+            cursor = stack.enter_context(contextlib.closing(connect())).cursor()
+            told: list[tuple[Any, ...]] = []
+            for text in texts:
+                cursor.execute(text)
+                told += cursor.fetchall()
+            return told
+
+    mysql.sql("TRUNCATE TABLE app.w")
+    wanted = rows(direct(mysql))
+    mysql.sql("TRUNCATE TABLE app.w")
+    assert rows(shared.client) == wanted
+
+
+def test_in_one_transaction_a_client_reads_what_its_trigger_has_set(shared: MySQLProxy) -> None:
+    with contextlib.closing(shared.client()) as client:
+        cursor = client.cursor()
+        for text in ["BEGIN", "INSERT INTO w () VALUES ()", TOLD]:
+            cursor.execute(text)
+        assert cursor.fetchall() == ((5, "x"),)
 
 
 def test_by_the_operators_rule_nothing_that_is_set_binds(

@@ -63,8 +63,8 @@ pub struct Ready {
     pub collation: u8,
     /// The database that it is in already, by the server's or the proxy's init query.
     pub database: Option<Arc<[u8]>>,
-    /// The proxy's init query was run.
-    pub initialised: bool,
+    /// The proxy's init query that was run.
+    pub init_query: Option<Arc<str>>,
 }
 
 /// A backend's log-in. `L` is what becomes of it.
@@ -248,7 +248,8 @@ impl<L> Connecting<L> {
                 "the server ({version}) has no query attributes, which the proxy has offered"
             )));
         }
-        let several = self.ask.init_query.is_some();
+        let init_query = self.ask.init_query.clone();
+        let several = init_query.is_some();
         let capabilities = ALWAYS
             .with(wanted)
             .set(MULTI_STATEMENTS, several || wanted.has(MULTI_STATEMENTS));
@@ -269,7 +270,7 @@ impl<L> Connecting<L> {
             capabilities,
             collation: Manner::of(&self.ask.identity).collation,
             database: None,
-            initialised: several,
+            init_query,
         });
         match (self.ask.tls_wanted, server.has(SSL)) {
             (true, false) if self.ask.tls_required => {

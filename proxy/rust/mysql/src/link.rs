@@ -115,7 +115,10 @@ pub struct Link {
     pub(crate) left_over: bool,
     /// The collation of the connection was set by a character set; which it is wasn't told.
     pub(crate) collates: bool,
-    pub(crate) initialised: bool,
+    /// The init query that was run in it.
+    pub(crate) init_query: Option<Arc<str>>,
+    /// A client's statements have run in it: a trigger may have left a user variable, which nobody reports.
+    pub(crate) used: bool,
     /// Those that it has for whoever executes them.
     pub(crate) statements: Table,
     /// The answer at hand has said that something failed.
@@ -153,7 +156,8 @@ impl From<Ready> for Link {
             doubtful: false,
             left_over: false,
             collates: false,
-            initialised: ready.initialised,
+            init_query: ready.init_query,
+            used: false,
             statements: Table::default(),
             erred: false,
         }
@@ -186,7 +190,7 @@ impl Link {
 
     /// What goes before a request is under way.
     pub(crate) fn is_replaying(&self) -> bool {
-        let before = [Ours::Replay, Ours::Prepare, Ours::Aside];
+        let before = [Ours::Reset, Ours::Replay, Ours::Prepare, Ours::Aside];
         let goes_before = |owed: &Owed| before.iter().any(|ours| owed.of == Of::Ours(*ours));
         self.owed.iter().any(goes_before)
     }
@@ -261,7 +265,7 @@ impl Link {
     pub(crate) fn release(&self) -> Release {
         let unasked = self.unheard || self.left_over || self.inserted || self.collates;
         let loose = unasked || self.has_cursor();
-        let set = self.has_variables || self.initialised && !self.settings.is_empty();
+        let set = self.has_variables || self.init_query.is_some() && !self.settings.is_empty();
         if self.cutting {
             Release::Kill(KillReason::WriterLost)
         } else if self.closing {
@@ -294,7 +298,7 @@ impl Link {
     }
 
     /// Asks for all that makes it as its log-in left it. It stays in its database.
-    fn renew(&mut self, init_query: Option<&str>, out: &mut Vec<u8>) {
+    pub(crate) fn renew(&mut self, out: &mut Vec<u8>) {
         self.ask(Ours::Reset, command::RESET_CONNECTION, b"", out);
         // A role that a routine has taken off is back then, but for MySQL's rights in the database at hand.
         if let Some(database) = self.database.clone() {
@@ -307,7 +311,7 @@ impl Link {
              collation_connection={number}"
         );
         self.ask(Ours::Reset, command::QUERY, sql.as_bytes(), out);
-        if let Some(sql) = init_query {
+        if let Some(sql) = self.init_query.clone() {
             // It may be several statements, whatever its clients may send.
             let several = self.agreed.has(MULTI_STATEMENTS);
             if !several {
@@ -324,6 +328,7 @@ impl Link {
 
     /// Its session was reset.
     pub(crate) fn forgets(&mut self) {
+        self.used = false;
         self.settings = Arc::default();
         self.has_variables = false;
         self.insert_id = Some(0);

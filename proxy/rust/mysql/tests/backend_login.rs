@@ -56,7 +56,7 @@ fn mysql_is_given_the_password_by_its_key_and_the_session_is_set_up() {
         (status::AUTOCOMMIT, 0x85)
     );
     assert_eq!(ready.database.as_deref(), Some(&b"app"[..]));
-    assert!(ready.initialised);
+    assert!(ready.init_query.is_some());
     assert!(ready.capabilities.has(SESSION_TRACK.with(DEPRECATE_EOF)));
     assert!(!ready.capabilities.has(MULTI_STATEMENTS));
 }
@@ -67,7 +67,7 @@ fn mysql_that_has_cached_the_hash_is_given_nothing_more() {
     let (progress, answers) = dialogue(ask("sha", UserMethod::CachingSha2), None, &said);
     assert!(answers[1].is_empty() && answers[3].is_empty());
     let ready = ready(progress);
-    assert_eq!((ready.database, ready.initialised), (None, false));
+    assert_eq!((ready.database, ready.init_query), (None, None));
 }
 
 #[test]

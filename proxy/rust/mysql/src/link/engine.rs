@@ -28,7 +28,8 @@ impl dbproxy_engine::Link for Link {
 
     fn reset(&mut self, init_query: Option<&str>, out: &mut Vec<u8>) {
         self.resetting = true;
-        self.renew(init_query, out);
+        self.init_query = init_query.map(Arc::from);
+        self.renew(out);
     }
 
     fn cut(&mut self) {

@@ -169,6 +169,7 @@ impl Session {
             return self.kills(kills, self.status, out).then_some(true);
         }
         self.moves = judged.moves;
+        self.variables.named |= judged.names;
         None
     }
 

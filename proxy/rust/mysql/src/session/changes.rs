@@ -62,6 +62,10 @@ pub(super) fn heard(
         let reason = match change {
             Change::Variable { name, value } => {
                 explained |= !NO_SETTINGS.contains(name);
+                if *name == b"sql_mode" && !judged.sets {
+                    // A routine's, which is taken back: the status flags that it has set stay until a reset.
+                    link.left(Leave::Dirty);
+                }
                 match collates && *name == CHARACTER_SET_SERVER.as_bytes() {
                     true => None,
                     false => variable(link, name, value),

@@ -186,6 +186,9 @@ impl Session {
             }
             self.place(Ours::Place, true, link, out);
         }
+        if judged.names && self.sends_strangers_away(kind, link, &body, out) {
+            return Verdict::Wait;
+        }
         if self.places(link, &judged, out) {
             return Verdict::Wait;
         }
@@ -317,6 +320,11 @@ impl Session {
         };
         if !judged.asks_warnings && matches!(kind, command::QUERY | command::STMT_EXECUTE) {
             self.calculated = judged.calculates;
+        }
+        link.used |= matches!(kind, command::QUERY | command::STMT_EXECUTE);
+        if judged.writes || judged.dirty {
+            // A variable that is there from now on may be its own.
+            self.variables.strangers = None;
         }
         self.begun |= judged.begins && link.status & status::AUTOCOMMIT == 0;
         let request = Request {

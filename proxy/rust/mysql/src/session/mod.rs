@@ -285,8 +285,10 @@ impl dbproxy_engine::Session for Session {
         self.fresh = true;
         self.diagnostics.moves();
         self.unprepared = None;
+        let renewed = self.meets_strangers(link, out);
         self.placed = link.insert_id == Some(self.insert_id) && !link.is_soiled();
-        self.replay(link, out);
+        // Else as soon as that is done.
+        (!renewed).then(|| self.replay(link, out));
     }
 
     fn feed_server(

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use dbproxy_engine::{Leg, Payload, Step, Steps};
+use dbproxy_engine::{Leg, Payload, PinReason, Step, Steps};
 
 use crate::link::{Link, Of, Ours, Owed, Request};
 use crate::message::error::Report;
@@ -34,8 +34,9 @@ impl Session {
     }
 
     /// What executing the text of a PREPARE may do, if any other backend may have it prepared. `Err`: it is one
-    /// backend's, as is what reads a user's variable (whose type a server knows from when it prepares that), and what
-    /// asks or changes something that is kept of the session from one statement to the next.
+    /// backend's, as is what reads a user's variable (whose type a server knows from when it prepares that) or sets
+    /// one (which is made then), and what asks or changes something that is kept of the session from one statement
+    /// to the next.
     pub(super) fn shareable(&self, body: &[u8], memory: &mut Memory) -> Result<Judged, Judged> {
         let alone = Judged::command(command::STMT_EXECUTE);
         let text = body.get(1..).ok_or(alone)?;
@@ -44,7 +45,8 @@ impl Session {
         let keeps = judged.asks_before() || judged.asks_warnings || judged.calculates;
         let sets = judged.assigns || judged.next_only || judged.deed.is_some();
         let kills = judged.kills.is_some();
-        if class.asks.user_variables || keeps || sets || kills || judged.own.is_some() {
+        let names = class.asks.user_variables || judged.pins.has(PinReason::UserVariable);
+        if names || keeps || sets || kills || judged.own.is_some() {
             return Err(alone);
         }
         Ok(Judged {

@@ -354,6 +354,8 @@ fn ended(mut session: Option<&mut Session>, link: &mut Link, out: &mut Steps) ->
         link.statements.executed(erred);
     }
     match (session.as_deref_mut(), of) {
+        // It was reset for its client; in which database that leaves it was told.
+        (Some(session), Some(Of::Ours(Ours::Reset))) if link.settled() => session.replay(link, out),
         (Some(session), Some(Of::Ours(why))) => {
             session.diagnostics.heard(why, &session.settings);
             if link.settled() && std::mem::take(&mut link.doubtful) {

@@ -4,12 +4,14 @@ mod again;
 mod anew;
 mod diagnosing;
 mod holding;
+mod judging;
 mod kills;
 mod left_over;
 mod losing;
 mod pair;
 mod pieces;
 mod prepared;
+mod strangers;
 mod telling;
 mod unbinding;
 

@@ -2,14 +2,19 @@
 //!
 //! A backend that has some is reset before anyone else has it: a variable that was never set is told otherwise than
 //! one which is NULL. For the same reason one that is set to NULL keeps what it was before: its type is that.
+//!
+//! What a trigger sets by `INTO @name` no server reports, so any backend may have such a variable of another client's.
+//! Who names variables is given a backend that was reset since; who does so for the first time while it holds one
+//! that wasn't, is told NULL of those.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use dbproxy_engine::{PinReason, Steps};
+use dbproxy_engine::{Leg, Payload, PinReason, Step, Steps};
 
-use crate::link::{Link, Settings};
-use crate::statement::{Act, Class, Literal};
+use crate::link::{Link, Ours, Settings};
+use crate::message::command;
+use crate::statement::{user_variables, Act, Class, Literal};
 
 use super::Session;
 
@@ -30,13 +35,19 @@ struct Variable {
 
 /// All of a client's.
 #[derive(Debug, Default)]
-pub(super) struct Variables(BTreeMap<Arc<str>, Variable>);
+pub(super) struct Variables {
+    set: BTreeMap<Arc<str>, Variable>,
+    /// Its client reads some: it isn't given what others' triggers may have left.
+    pub(super) named: bool,
+    /// The backend at hand may have some of others'; those that were taken away.
+    pub(super) strangers: Option<BTreeSet<Arc<str>>>,
+}
 
 impl Variables {
     /// The server has set it; answers whether that can be followed.
     pub(super) fn set(&mut self, name: Arc<str>, literal: Literal) -> bool {
         let null = literal.text.eq_ignore_ascii_case(b"null");
-        let variable = self.0.entry(name).or_insert(Variable {
+        let variable = self.set.entry(name).or_insert(Variable {
             literal: None,
             null,
         });
@@ -44,7 +55,7 @@ impl Variables {
         if !null {
             variable.literal = Some(literal);
         }
-        self.0.len() <= MOST && self.size() <= LONGEST
+        self.set.len() <= MOST && self.size() <= LONGEST
     }
 
     fn size(&self) -> usize {
@@ -55,14 +66,14 @@ impl Variables {
                     .as_ref()
                     .map_or(0, |literal| literal.text.len())
         };
-        self.0.iter().map(size).sum()
+        self.set.iter().map(size).sum()
     }
 
     /// Whether some mean something else where that is set.
     pub(super) fn depend(&self, before: &Settings, now: &Settings) -> bool {
         let differs = |name: &&str| before.value(name) != now.value(name);
         let depends = |variable: &Variable| variable.literal.as_ref().is_some_and(|it| it.depends);
-        DEPENDS_ON.iter().any(differs) && self.0.values().any(depends)
+        DEPENDS_ON.iter().any(differs) && self.set.values().any(depends)
     }
 
     /// What sets all of them, if there are any.
@@ -74,7 +85,7 @@ impl Variables {
                 sql.extend_from_slice(part);
             }
         };
-        for (name, variable) in &self.0 {
+        for (name, variable) in &self.set {
             if let Some(literal) = &variable.literal {
                 set(name, &literal.text);
             }
@@ -97,6 +108,58 @@ pub(super) fn literals(class: &Class) -> Vec<(Arc<str>, Literal)> {
 }
 
 impl Session {
+    /// A backend is attached, in which others' statements have run or not; answers whether it is reset first.
+    pub(super) fn meets_strangers(&mut self, link: &mut Link, out: &mut Steps) -> bool {
+        let named = self.variables.named;
+        self.variables.strangers = (link.used && !named).then(BTreeSet::new);
+        let renews = link.used && named;
+        if renews {
+            let mut bytes = Vec::new();
+            link.renew(&mut bytes);
+            out.push(Step::Send(Leg::Server, Payload::Bytes(bytes)));
+        }
+        renews
+    }
+
+    /// Takes from the backend at hand what others may have left in variables that a text names, if nothing of the
+    /// client's own may have set them; answers whether the command has to wait for that.
+    pub(super) fn sends_strangers_away(
+        &mut self,
+        kind: u8,
+        link: &mut Link,
+        body: &[u8],
+        out: &mut Steps,
+    ) -> bool {
+        let text = match kind {
+            command::QUERY => self.text(body),
+            _ => body.get(1..).unwrap_or_default(),
+        };
+        let dialect = self.dialect();
+        let own = &mut self.variables;
+        own.named = true;
+        let (own, Some(gone)) = (&own.set, &mut own.strangers) else {
+            return false;
+        };
+        let room = MOST.saturating_sub(gone.len());
+        let named = user_variables(text, dialect).unwrap_or_default();
+        let others = named.into_iter();
+        let others = others.filter(|name| !own.contains_key(name));
+        let new = others.filter(|name| gone.insert(Arc::clone(name)));
+        let sets: Vec<String> = new
+            .take(room)
+            .map(|name| format!("@`{name}`=NULL"))
+            .collect();
+        if sets.is_empty() {
+            return false;
+        }
+        let mut bytes = Vec::new();
+        let sql = format!("SET {}", sets.join(", "));
+        link.ask(Ours::Replay, command::QUERY, sql.as_bytes(), &mut bytes);
+        self.diagnostics.is_overwritten();
+        out.push(Step::Send(Leg::Server, Payload::Bytes(bytes)));
+        true
+    }
+
     /// The server has set them, or else nobody knows which.
     pub(super) fn assigned(&mut self, done: bool, link: &mut Link, out: &mut Steps) {
         let mut follows = done;

@@ -1,4 +1,7 @@
-//! A statement as it may stand in a log: its words, without its values and comments.
+//! A statement as it may stand in a log: its words, without its values and comments; and the user variables that it names.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::classify::is_known;
 use super::dialect::Dialect;
@@ -43,6 +46,22 @@ pub fn digest(text: &[u8], dialect: Dialect) -> String {
         out.push_str(MORE);
     }
     out
+}
+
+/// The user variables that a text names, in small letters; `None`: one of them can't be written again as it is.
+pub fn user_variables(text: &[u8], dialect: Dialect) -> Option<BTreeSet<Arc<str>>> {
+    let mut lexer = Lexer::new(text, dialect);
+    let mut names = BTreeSet::new();
+    while let Some(token) = lexer.next() {
+        let Token::User(name) = token else { continue };
+        let is_plain = |byte: &u8| byte.is_ascii_graphic() && !b"`'\"\\".contains(byte);
+        let name = std::str::from_utf8(name).ok()?;
+        if name.is_empty() || !name.bytes().all(|byte| is_plain(&byte)) {
+            return None;
+        }
+        names.insert(name.to_ascii_lowercase().into());
+    }
+    (!lexer.unsure()).then_some(names)
 }
 
 /// Which tokens are values.

@@ -63,7 +63,11 @@ impl Classifier<'_> {
             }
             b"signal" | b"resignal" => Kind::Neutral,
             b"kill" => self.kill(tokens),
-            b"prepare" => self.pinning(PinReason::SqlPrepare, Kind::Neutral),
+            b"prepare" => {
+                // Its text may stand in a string.
+                self.class.asks.user_variables = true;
+                self.pinning(PinReason::SqlPrepare, Kind::Neutral)
+            }
             // What it runs may leave anything.
             b"execute" => {
                 self.class.pin(PinReason::SqlPrepare);

@@ -33,6 +33,6 @@ pub use act::{Act, Acts, Deed, Ending, Freed, Literal, Script, Shown, Value, Vic
 pub use class::{After, Asks, Class, ENDS};
 pub use classify::classify;
 pub use dialect::{Charset, Dialect};
-pub use digest::digest;
+pub use digest::{digest, user_variables};
 pub use effects::{Effects, Path, State};
 pub use memory::Memory;

@@ -352,7 +352,7 @@ fn an_init_query_makes_a_backend_that_has_settings_new() {
     assert_eq!(link.release(), Release::Clean);
     Arc::make_mut(&mut link.settings).take(b"autocommit", b"OFF");
     assert_eq!(link.release(), Release::Clean);
-    link.initialised = true;
+    link.init_query = Some("SELECT 1".into());
     assert_eq!(link.release(), Release::Reset);
 }
 

@@ -69,7 +69,7 @@ pub fn link(version: &str, agreed: Capabilities) -> Link {
         capabilities: agreed.with(SESSION_TRACK),
         collation: 45,
         database: None,
-        initialised: false,
+        init_query: None,
     })
 }
 

@@ -245,7 +245,7 @@ fn it_is_prepared_as_the_client_did_and_shared_with_who_reads_alike() {
     let kinds: Vec<u8> = payloads(&sent).iter().map(|payload| payload[0]).collect();
     assert_eq!(kinds, [QUERY, STMT_PREPARE, QUERY]);
     let texts = payloads(&sent);
-    assert_eq!(texts[0], b"\x03SET @@session.sql_mode=DEFAULT");
+    assert_eq!(texts[0], b"\x03SET @@session.sql_mode=@@global.sql_mode");
     assert_eq!(texts[2], b"\x03SET @@session.sql_mode='ANSI_QUOTES'");
     let ok = packet(1, &hex(OK));
     pair.answers(&[&ok[..], &prepared(7, 1), &ok].concat());
