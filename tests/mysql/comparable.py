@@ -33,8 +33,10 @@ NAMING = {STMT_EXECUTE, STMT_FETCH, STMT_RESET}
 """Errors of these name a statement by its number."""
 NO_STATEMENTS = {PING, INIT_DB, RESET_CONNECTION, STMT_RESET}
 LONGEST_SHOWN = 4096
-NO_VALUE = re.compile(rb"(\x03def\0{3}.@.*\x0c\x3f\0).{4}[\xfa-\xfd]\x80\0.\0\0", re.DOTALL)
-"""A column of binary bytes, called by a user variable."""
+NO_VALUE = re.compile(
+    rb"(\x03def\0{3}.@.*\x0c)[\x08\x3f]\0.{4}[\xfa-\xfd][\x10\x80\x90]\0.\0\0", re.DOTALL
+)
+"""A column of bytes, called by a user variable."""
 UTF8MB4 = {45, 46, 224, 255}
 LEFT_ELSEWHERE = b"The proxy can't tell this any more"
 """What the statement before has left is gone with its connection, and the proxy says so."""

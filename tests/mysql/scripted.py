@@ -99,6 +99,8 @@ class ScriptedClient:
 
     def _says(self, raw: RawMySQL, step: Step) -> list[Packet]:
         body = step.body
+        if step.attributed is not None and raw.agreed & QUERY_ATTRIBUTES:
+            body = step.attributed
         if step.text is not None:
             body = raw.text(step.text)
         elif step.slot is not None and step.command != STMT_PREPARE:

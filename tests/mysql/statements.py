@@ -45,7 +45,8 @@ SLOTS = 3
 
 @dataclass(frozen=True)
 class Step:
-    """One command. Of one that is of a prepared statement the body is what stands behind its id."""
+    """One command. Of one that is of a prepared statement the body is what stands behind its id;
+    `attributed`: for who has agreed on query attributes."""
 
     said: str
     command: int
@@ -54,6 +55,7 @@ class Step:
     text: str | None = None
     file: tuple[bytes, ...] = ()
     cut: float = 0.0
+    attributed: bytes | None = None
 
 
 @dataclass
@@ -194,19 +196,25 @@ class Author:
         tells = not prepared.told or self._random.random() < 0.6
         nulls = {at for at, one in enumerate(types) if one == NULL}
         flags = CURSOR if prepared.must_have_cursor or self._random.random() < 0.25 else 0
-        body = struct.pack("<BI", flags, 1)
+        head = struct.pack("<BI", flags, 1)
+        told, named = b"", b""
         if count:
             bits = sum(1 << at for at in nulls)
-            body += bits.to_bytes((count + 7) // 8, "little") + bytes([tells])
-            body += b"".join(bytes([one, 0]) for one in types) if tells else b""
+            told = named = bits.to_bytes((count + 7) // 8, "little") + bytes([tells])
+            told += b"".join(bytes([one, 0]) for one in types) if tells else b""
+            named += b"".join(bytes([one, 0, 0]) for one in types) if tells else b""
+            named = bytes([count]) + named
+        values = b""
         for at, one in enumerate(types):
             if at not in nulls and at not in prepared.long:
-                body += value(one, self._random)
+                values += value(one, self._random)
         before = [self._of(slot, "STMT_RESET", STMT_RESET)] if prepared.has_cursor else []
         bound = flags == CURSOR and self._kind is MYSQL
         self._slots[slot] = Prepared(prepared.text, True, flags == CURSOR, bound)
         said = f"STMT_EXECUTE {slot}: {prepared.text} {types if tells else ''} {flags}"
-        return [*before, Step(said, STMT_EXECUTE, body, slot)]
+        body, attributed = head + told + values, head + named + values
+        step = Step(said, STMT_EXECUTE, body, slot, attributed=attributed)
+        return [*before, step]
 
     def _fetches(self, slot: int, prepared: Prepared) -> list[Step]:
         count = self._random.choice([1, 2, 100])
