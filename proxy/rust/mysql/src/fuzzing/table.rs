@@ -266,6 +266,6 @@ fn fresh_link(first: u8) -> Link {
         capabilities: agreed(first).with(SESSION_TRACK),
         collation: 45,
         database: None,
-        initialised: false,
+        init_query: None,
     })
 }

@@ -260,7 +260,7 @@ mod tests {
         ]);
         assert_eq!(
             one.replay(&other, 45).unwrap(),
-            "SET @@session.character_set_server=DEFAULT, @@session.collation_server='latin1_bin'"
+            "SET @@session.character_set_server=@@global.character_set_server, @@session.collation_server='latin1_bin'"
         );
     }
 

@@ -192,6 +192,9 @@ const ENDING: [u16; 4] = [1205, 1206, 1213, 1614];
 pub(super) fn failed(link: &mut Link, judged: &Judged, report: &Report<'_>, out: &mut Steps) {
     link.unheard |= judged.commits_alone;
     link.inserted |= judged.writes;
+    // MariaDB tells what its triggers have set only beside another change.
+    let writes = judged.writes && judged.commits_alone && !judged.dirty;
+    link.left_over |= link.is_mariadb() && writes && !link.in_trans();
     link.warned = true;
     let ends = judged.commits_inside || ENDING.contains(&report.code);
     if ends && (link.in_trans() || link.status & status::AUTOCOMMIT == 0) {

@@ -59,6 +59,11 @@ pub trait Overheard: Default {
         false
     }
 
+    /// How many answers a worker awaits until a backend is as new: that may be before a request, too.
+    fn renews(_sent: &[u8]) -> usize {
+        0
+    }
+
     /// How many things a worker asks a database about what its client's request has left: as long as it does the
     /// client has the connection still, whatever it says meanwhile.
     fn asks_behind(_sent: &[u8]) -> usize {
@@ -122,6 +127,8 @@ struct Database {
     set: Option<u64>,
     /// Questions about what that request has left.
     behind: usize,
+    /// What else it owes until it is as new.
+    renewing: usize,
 }
 
 /// How a FATAL came, after which a database reads nothing any more.
@@ -195,6 +202,7 @@ impl<O: Overheard> Order<O> {
             (Act::Sent(bytes), true) => {
                 let database = queue.databases.entry(seen.link).or_default();
                 database.set = database.set.or(O::sets(bytes).then_some(self.now));
+                database.renewing += O::renews(bytes);
                 database.behind += O::asks_behind(bytes);
                 for token in tokens_in(&String::from_utf8_lossy(bytes)) {
                     // What is set may be called as the request that set it first.
@@ -300,7 +308,8 @@ impl<O: Overheard> Queue<O> {
         let others = self.waiters.iter();
         let mut overtaken = others.filter(|w| w.class == this.class && w.complete < this.begun);
         // So many of them may have their connections, or had when this one got its own, and have lost them since.
-        let have = self.databases.values().filter(|d| d.set.is_some());
+        let have = self.databases.values();
+        let have = have.filter(|database| database.set.is_some() || database.renewing > 0);
         let lost = self
             .lost
             .iter()
@@ -321,6 +330,7 @@ impl Database {
                 Answered::Whole { .. } => {
                     how = Goodbye::BehindAnAnswer;
                     self.behind = self.behind.saturating_sub(1);
+                    self.renewing = self.renewing.saturating_sub(1);
                 }
                 Answered::Goodbye => self.goodbye = Some(how),
                 _ => {}

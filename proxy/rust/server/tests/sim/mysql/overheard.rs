@@ -84,6 +84,14 @@ impl crate::order::Overheard for Overheard {
         }
     }
 
+    fn renews(sent: &[u8]) -> usize {
+        if wire::payload(sent).first() != Some(&wire::RESET_CONNECTION) {
+            return 0;
+        }
+        let mut sent = sent.to_vec();
+        std::iter::from_fn(|| wire::take_packet(&mut sent)).count()
+    }
+
     fn asks_behind(sent: &[u8]) -> usize {
         let mut sent = sent.to_vec();
         let packets = std::iter::from_fn(|| wire::take_packet(&mut sent));

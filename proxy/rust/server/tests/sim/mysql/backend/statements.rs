@@ -180,7 +180,7 @@ impl Session {
         match (name, default) {
             _ if name.starts_with("session_track_") => self.tracks = true,
             ("autocommit", _) => {
-                let on = matches!(value, "1" | "ON" | "DEFAULT");
+                let on = matches!(value, "1" | "ON" | "DEFAULT" | "@@global.autocommit");
                 if on && !self.autocommit {
                     self.commit(around.witness);
                 }
@@ -195,13 +195,14 @@ impl Session {
                 self.told_variable(name, &value);
             }
             ("@a" | "@`a`", _) => {
-                self.variable = quoted.into();
+                self.variable = if value == "NULL" { "-" } else { quoted }.into();
                 self.changed();
             }
             (_, Some((_, default))) => {
                 let value = match value {
                     // A number is that of a collation.
                     "DEFAULT" | "45" => *default,
+                    _ if value.starts_with("@@global.") => *default,
                     _ if value.starts_with("@@") => self.value(name),
                     _ => quoted,
                 };
