@@ -110,9 +110,8 @@ pub(super) fn literals(class: &Class) -> Vec<(Arc<str>, Literal)> {
 impl Session {
     /// A backend is attached, in which others' statements have run or not; answers whether it is reset first.
     pub(super) fn meets_strangers(&mut self, link: &mut Link, out: &mut Steps) -> bool {
-        let named = self.variables.named;
-        self.variables.strangers = (link.used && !named).then(BTreeSet::new);
-        let renews = link.used && named;
+        let renews = link.used && self.variables.named;
+        self.variables.strangers = (link.used && !renews).then(BTreeSet::new);
         if renews {
             let mut bytes = Vec::new();
             link.renew(&mut bytes);
@@ -130,13 +129,22 @@ impl Session {
         body: &[u8],
         out: &mut Steps,
     ) -> bool {
+        self.variables.named = true;
+        if self.variables.strangers.is_some() && self.is_unbound(link) {
+            // Nothing of its own is lost with a reset, as soon as all is told.
+            if link.owed.is_empty() {
+                self.diagnostics.moves();
+                self.meets_strangers(link, out);
+                self.placed = link.insert_id == Some(self.insert_id) && !link.is_soiled();
+            }
+            return true;
+        }
         let text = match kind {
             command::QUERY => self.text(body),
             _ => body.get(1..).unwrap_or_default(),
         };
         let dialect = self.dialect();
         let own = &mut self.variables;
-        own.named = true;
         let (own, Some(gone)) = (&own.set, &mut own.strangers) else {
             return false;
         };
