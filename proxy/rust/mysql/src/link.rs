@@ -250,6 +250,10 @@ impl Link {
         }
         let inside = self.in_trans() || self.status & status::AUTOCOMMIT == 0;
         self.owed.iter().any(|owed| match &owed.of {
+            // Nobody knows whether that transaction is still there.
+            Of::Client(request) if inside && self.doubtful => {
+                request.judged.commits_inside || request.judged.commits_alone
+            }
             Of::Client(request) if inside => request.judged.commits_inside,
             Of::Client(request) => request.judged.commits_alone,
             Of::Ours(_) => false,

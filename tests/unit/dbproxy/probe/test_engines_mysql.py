@@ -26,11 +26,15 @@ pytestmark = pytest.mark.xdist_group("mysql")
 @pytest.fixture
 async def standing(mysql: MySQL) -> AsyncIterator[MySQLProbe]:
     """A probe whose connection stands."""
+    # Those of other tests may be there for a while.
+    mysql.end_connections("monitor")
     probe = MySQLProbe(spec_of(mysql))
-    assert (await probe.ask([f"127.0.0.1:{mysql.port}"])).state == "OK"
-    await until(lambda: len(mysql.connections("monitor")) == 1, "those of other tests are gone")
-    yield probe
-    await probe.close()
+    try:
+        assert (await probe.ask([f"127.0.0.1:{mysql.port}"])).state == "OK"
+        assert len(mysql.connections("monitor")) == 1
+        yield probe
+    finally:
+        await probe.close()
 
 
 # --- role, lag and what else a server tells --------------------------------------------------

@@ -169,10 +169,11 @@ impl Settings {
     pub(crate) fn replay(&self, wanted: &Self, collation: u8) -> Option<String> {
         let gone = self.0.keys().filter(|name| !wanted.0.contains_key(*name));
         let gone = gone.map(|name| (*name, None));
-        let set = wanted
-            .0
-            .iter()
-            .filter(|(name, value)| self.0.get(*name) != Some(value));
+        let differs = |name| self.0.get(name) != wanted.0.get(name);
+        // The one is set with the other.
+        let joins = differs("max_join_size");
+        let anew = |name| differs(name) || joins && name == "sql_big_selects";
+        let set = wanted.0.iter().filter(|(name, _)| anew(**name));
         let set = set.map(|(name, value)| (*name, Some(&**value)));
         let mut sql = String::new();
         for (name, value) in gone.chain(set) {
@@ -296,6 +297,11 @@ mod tests {
         let then = settings(&[("max_join_size", "100"), ("sql_big_selects", "ON")]);
         let sql = then.replay(&limited, 45).unwrap();
         assert_eq!(sql, "SET @@session.sql_big_selects=OFF");
+        let other = settings(&[("max_join_size", "200"), ("sql_big_selects", "ON")]);
+        assert_eq!(
+            then.replay(&other, 45).unwrap(),
+            "SET @@session.max_join_size=200, @@session.sql_big_selects=ON"
+        );
         let all = settings(&[("max_join_size", MOST_ROWS)]);
         assert_eq!(all.value("sql_big_selects"), Some("ON"));
     }

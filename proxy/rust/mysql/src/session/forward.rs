@@ -65,7 +65,7 @@ impl Session {
             return input.len();
         }
         run.flush(out);
-        if self.may_release(link) && run.at > 0 {
+        if self.may_release(link) && run.at > 0 && !self.asks_first(link, out) {
             out.push(Step::Release(link.release()));
         }
         run.at

@@ -132,7 +132,7 @@ impl Session {
         self.variables.named = true;
         if self.variables.strangers.is_some() && self.is_unbound(link) {
             // Nothing of its own is lost with a reset, as soon as all is told.
-            if link.owed.is_empty() {
+            if link.owed.is_empty() && !self.asks_first(link, out) {
                 self.diagnostics.moves();
                 self.meets_strangers(link, out);
                 self.placed = link.insert_id == Some(self.insert_id) && !link.is_soiled();

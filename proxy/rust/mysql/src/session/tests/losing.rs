@@ -225,3 +225,18 @@ fn no_other_rows_id_takes_the_place_of_one_that_was_lost() {
         assert_eq!(pair.client.is_empty(), asked.is_some(), "{text}");
     }
 }
+
+#[test]
+fn behind_an_error_that_has_ended_its_transaction_a_write_may_be_committed() {
+    let mut pair = Pair::new(super::pair::MARIADB, DEPRECATE_EOF);
+    pair.asks("BEGIN");
+    pair.gives("00000003000000");
+    pair.asks("UPDATE t SET a = 1");
+    pair.gives("ff bd04 23 3430303031 64");
+    pair.asked();
+    assert_eq!(
+        pair.asks("INSERT INTO t VALUES (1)"),
+        ["INSERT INTO t VALUES (1)"]
+    );
+    assert_ne!(pair.lost().0, Outcome::Stays);
+}

@@ -136,3 +136,19 @@ fn a_close_that_comes_in_pieces_closes() {
     pair.says(&execute(1, Some(LONGLONG)));
     assert_eq!(Pair::error(&std::mem::take(&mut pair.client)).0, 1243);
 }
+
+#[test]
+fn what_is_made_beside_a_cursor_is_asked_for_when_that_is_closed() {
+    let mut pair = with_statement("SELECT ?");
+    pair.says(&with_flags(1, 1, Some(LONGLONG)));
+    pair.answers(&hex("0100000101 0400000203646566 07000003fe000042000000"));
+    pair.asks("INSERT INTO t VALUES (1)");
+    pair.gives("00010702000000");
+    let sent = pair.says(&command(STMT_CLOSE, 1, b""));
+    let last = payloads(&sent).pop().unwrap_or_default();
+    assert_eq!(last, b"\x03SET last_insert_id = LAST_INSERT_ID()");
+    let (name, value) = (&b"last_insert_id"[..], &b"7"[..]);
+    pair.reports(2, &[Change::Variable { name, value }, Change::State(true)]);
+    assert!(pair.link.is_none());
+    assert_eq!(pair.session.insert_id, 7);
+}
