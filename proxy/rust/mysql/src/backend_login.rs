@@ -17,7 +17,7 @@ use crate::message::capability::*;
 use crate::message::frame::{self, Gathered};
 use crate::message::ssl_request::{self, Opening};
 use crate::message::{error, greeting, ok};
-use crate::params::{Params, Server};
+use crate::params::{Kind, Params, Server};
 
 mod answer;
 mod proving;
@@ -44,6 +44,9 @@ const NEEDED: [(Capabilities, &str); 3] = [
     (SESSION_TRACK, "session tracking"),
     (DEPRECATE_EOF, "results without EOF"),
 ];
+/// MariaDB from there on: with all tracked, as the proxy has it, it tells of `last_gtid` where `last_insert_id` or
+/// `timestamp` was set (seen of 11.4.5 and 11.8.9).
+const MISREPORTS: u32 = 110_000;
 /// The longest payload of a log-in, and of the answer to the init query.
 const LONGEST: usize = 0x1_0000;
 const LONGEST_ANSWER: usize = 0x10_0000;
@@ -243,6 +246,13 @@ impl<L> Connecting<L> {
                 "the server ({version}) has no {name}: MySQL 5.7.8 or MariaDB 10.2.2 is the least"
             )));
         }
+        let found = Server::new(&version);
+        if found.kind == Kind::MariaDb && found.number >= MISREPORTS {
+            return Err(lacking(format!(
+                "the server ({version}) tells of other variables than those that were set: \
+                 it must be MariaDB 10.2 to 10.11"
+            )));
+        }
         if wanted.has(QUERY_ATTRIBUTES) && !server.has(QUERY_ATTRIBUTES) {
             return Err(lacking(format!(
                 "the server ({version}) has no query attributes, which the proxy has offered"
@@ -260,7 +270,7 @@ impl<L> Connecting<L> {
         };
         self.ready = Some(Ready {
             params: Arc::new(Params {
-                server: Server::new(&version),
+                server: found,
                 version: version.into(),
                 collation: greeting.collation,
                 status: greeting.status,

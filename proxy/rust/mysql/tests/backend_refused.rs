@@ -123,6 +123,26 @@ fn a_server_that_lacks_what_is_needed_is_refused() {
 }
 
 #[test]
+fn a_mariadb_that_tells_of_other_variables_is_refused() {
+    let all = Capabilities::from_wire(u32::MAX, 0);
+    for (version, refused) in [
+        ("11.4.5-MariaDB", true),
+        ("5.5.5-11.8.9-MariaDB-log", true),
+        ("5.5.5-10.11.19-MariaDB", false),
+        ("12.0.0", false),
+    ] {
+        let greeted = greeting_of(version, all);
+        let (progress, answers) = dialogue(ask("nat", UserMethod::Native), None, &[greeted]);
+        assert_eq!(answers[0].is_empty(), refused, "{version}");
+        if refused {
+            let failure = failed(progress);
+            assert_eq!(failure.fault, BackendFault::Unavailable);
+            assert!(failure.message.contains(version), "{}", failure.message);
+        }
+    }
+}
+
+#[test]
 fn what_a_server_says_no_by_tells_of_whom_that_is() {
     use BackendFault::*;
     for (code, fault) in [

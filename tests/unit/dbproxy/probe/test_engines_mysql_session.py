@@ -106,13 +106,16 @@ async def test_a_server_without_session_tracking_is_refused_before_it_hears_anyt
     assert not server.heard
 
 
-async def test_a_mariadb_that_tells_of_other_variables_is_refused(serve: Serve) -> None:
-    server = await serve(greets("11.4.5-MariaDB-log", MARIADB, "mysql_native_password"))
+@pytest.mark.parametrize("version", ["11.4.5-MariaDB-log", "5.5.5-11.4.5-MariaDB"])
+async def test_a_mariadb_that_tells_of_other_variables_is_refused(
+    serve: Serve, version: str
+) -> None:
+    server = await serve(greets(version, MARIADB, "mysql_native_password"))
     found = await ask(server)
     await server.ended.wait()
     assert (found.reason, found.decisive) == ("CONNECTION_FAILED", True)
     assert found.message == (
-        "the server (11.4.5-MariaDB-log) tells of other variables than those that were set:"
+        f"the server ({version}) tells of other variables than those that were set:"
         " it must be MariaDB 10.2 to 10.11"
     )
     assert not server.heard

@@ -152,8 +152,13 @@ pub fn error_of(code: u16, sequence: u8) -> Vec<u8> {
 
 /// A greeting with other capabilities.
 pub fn greeting(capabilities: Capabilities) -> Vec<u8> {
+    greeting_of("5.6.24", capabilities)
+}
+
+/// The same of another version.
+pub fn greeting_of(version: &str, capabilities: Capabilities) -> Vec<u8> {
     let greeting = Greeting {
-        version: b"5.6.24",
+        version: version.as_bytes(),
         thread_id: 1,
         scramble: [7; 20],
         capabilities,
