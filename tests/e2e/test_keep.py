@@ -75,7 +75,7 @@ def test_clients_run_through_a_user_whose_secret_is_gone(shop: Shop) -> None:
 
 def test_one_server_named_twice_is_refused_before_anybody_notices(shop: Shop) -> None:
     shop.open()
-    twice = [*targets(), {"name": "again", "host": HOST, "port": 5432}]
+    twice = [*targets(), {"name": "again", "host": HOST}]
     with shop.clients() as clients:
         with pytest.raises(RefusedError, match="may not have the same host and port"):
             change_group(shop, targets=twice)
