@@ -94,7 +94,7 @@ test-major:
 
 .PHONY: test-mysql
 test-mysql: export MYSQL_SERVER := $(VERSION)
-test-mysql: python ## Run the protocol tests on another MySQL or MariaDB (VERSION=mysql-8.0.33)
+test-mysql: python ## Run the protocol tests on another MySQL (VERSION=mysql-8.0.33)
 	@$(NODE) require build database
 	@$(NODE) install
 	@test -n "$(VERSION)" || { grep -o '^m[^ ]*' requirements/mysql-versions.txt; echo 'which VERSION=?' >&2; exit 1; }

@@ -110,7 +110,7 @@ MARIADB = Kind(
     name="mariadb",
     own_program=programs.mariadbd,
     configuration=f"""
-{"" if OTHER else PLUGINS}
+{PLUGINS}
 innodb-log-file-size = 8M
 """,
     users=f"""
@@ -119,10 +119,9 @@ CREATE USER monitor@'%' IDENTIFIED BY '{PASSWORDS["monitor"]}';
 CREATE USER legacy@'%' IDENTIFIED VIA mysql_native_password USING PASSWORD('{PASSWORDS["legacy"]}');
 CREATE USER replicator@'%' IDENTIFIED BY '{PASSWORDS["replicator"]}';
 GRANT SLAVE MONITOR ON *.* TO monitor@'%';
-{"" if OTHER else SIGNED}
+{SIGNED}
 """,
-    # From 11.4 on it would make itself one at each start, which takes it 15 s.
-    without_tls="skip-ssl\n" if OTHER else "",
+    without_tls="",
     replicate="CHANGE MASTER TO MASTER_HOST = %s, MASTER_PORT = %s, MASTER_USER = %s,"
     " MASTER_PASSWORD = %s, MASTER_DELAY = %s, MASTER_CONNECT_RETRY = 1,"
     " MASTER_USE_GTID = slave_pos",
@@ -181,9 +180,7 @@ def make_data(kind: Kind, home: Path) -> None:
         server.data.mkdir()
         begin = "CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket = NULL;\n"
         begin += "SET @skip_auth_anonymous = 1;\n"
-        shared = kind.program().parents[1] / "share" if OTHER else SHARED
-        names = [name.replace("mysql", "mariadb") for name in TABLES] if OTHER else TABLES
-        tables = "".join((shared / name).read_text() for name in names)
+        tables = "".join((SHARED / name).read_text() for name in TABLES)
         server.run_once("--bootstrap", stdin=begin + tables)
     roles = home / "roles.sql"
     lines = ROLES.format(users=kind.users)

@@ -1,4 +1,4 @@
-"""Servers of MySQL and MariaDB of other versions than those of mysql.py, to test against.
+"""Servers of MySQL of other versions than the one of mysql.py, to test against.
 
 Each is data in an archive, fetched by Maven or npm and compared with its hash; in the cache all
 look alike: `bin` with the program, and `share`. Tests take the one that `MYSQL_SERVER` names.
@@ -18,14 +18,14 @@ from .mysql import GOAL, ensure_from, present
 from .python import REQUIREMENTS
 
 LOCK = REQUIREMENTS / "mysql-versions.txt"
-PROGRAMS = {"mysql": "mysqld", "mariadb": "mariadbd"}
+PROGRAM = "mysqld"
 # What no test needs, and is most of an archive.
 LEFT_OUT = re.compile(r"debug|mecab|\.a$|\.tar\.gz$|mysql-test")
 
 
 def program(name: str) -> Path:
     """The server program of one of them, by its name in the lock file."""
-    return present(paths.MYSQL / name / "bin" / PROGRAMS[name.split("-")[0]])
+    return present(paths.MYSQL / name / "bin" / PROGRAM)
 
 
 def ensure(names: list[str]) -> None:
@@ -50,7 +50,7 @@ def _ensure(line: str) -> None:
             unpacked = Path(scratch) / "unpacked"
             unpacked.mkdir()
             _unpack(packed, unpacked)
-            _arrange(unpacked, PROGRAMS[name.split("-")[0]], paths.MYSQL / name)
+            _arrange(unpacked, paths.MYSQL / name)
 
     ensure_from(paths.MYSQL / name, line, f"Fetching {name}", fetch)
 
@@ -78,8 +78,8 @@ def _unpack(packed: Path, folder: Path) -> None:
         run(["tar", "-xzf", folder / name, "-C", folder])
 
 
-def _arrange(unpacked: Path, program: str, folder: Path) -> None:
-    (found,) = unpacked.rglob(program)
+def _arrange(unpacked: Path, folder: Path) -> None:
+    (found,) = unpacked.rglob(PROGRAM)
     found.chmod(0o755)
     base = found.parents[1] if found.parent.name == "bin" else found.parent
     for part in ("bin", "lib", "share"):
@@ -87,4 +87,4 @@ def _arrange(unpacked: Path, program: str, folder: Path) -> None:
             shutil.move(base / part, folder / part)
     if found.exists():
         (folder / "bin").mkdir()
-        shutil.move(found, folder / "bin" / program)
+        shutil.move(found, folder / "bin" / PROGRAM)

@@ -266,8 +266,7 @@ class _Connection(aiomysql.Connection):  # type: ignore[misc]
             raise ServerError(0, f"{told} it must be MySQL 5.7, MariaDB 10.2 or later")
         # With '*' it tells of `last_gtid` where `last_insert_id` or `timestamp` was set (11.4.5,
         # 11.8.9; not 10.11.19): nobody could know what a session must be given back.
-        is_mariadb = not self.server_capabilities & CLIENT.LONG_PASSWORD
-        if is_mariadb and re.match(r"(5\.5\.5-)?(1[1-9]|[2-9]\d)\.", version):
+        if self.is_mariadb and re.match(r"(5\.5\.5-)?(1[1-9]|[2-9]\d)\.", version):
             told = f"the server ({version}) tells of other variables than those that were set:"
             raise ServerError(0, f"{told} it must be MariaDB 10.2 to 10.11")
 

@@ -193,8 +193,7 @@ pub(super) fn failed(link: &mut Link, judged: &Judged, report: &Report<'_>, out:
     link.unheard |= judged.commits_alone;
     link.inserted |= judged.writes;
     // MariaDB tells what its triggers have set only beside another change.
-    let writes = judged.writes && judged.commits_alone && !judged.dirty;
-    link.left_over |= link.is_mariadb() && writes && !link.in_trans();
+    link.left_over |= link.is_mariadb() && judged.is_write() && !link.in_trans();
     link.warned = true;
     let ends = judged.commits_inside || ENDING.contains(&report.code);
     if ends && (link.in_trans() || link.status & status::AUTOCOMMIT == 0) {
@@ -266,9 +265,8 @@ impl Session {
     /// Whether that is flagged of a write which commits by itself, though it may have left nothing else. What it did
     /// leave is asked for, and so nothing may come between.
     fn is_own_commit(&self, link: &Link, judged: &Judged, end: Eof) -> bool {
-        let commits = judged.writes && judged.commits_alone && !judged.dirty;
         let is_last = end.status & status::MORE_RESULTS == 0 && link.requests() == 1;
-        commits && is_last && self.is_unbound(link)
+        judged.is_write() && is_last && self.is_unbound(link)
     }
 
     /// The payload of an EOF as the client is told it; `None`: as it is.

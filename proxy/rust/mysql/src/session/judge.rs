@@ -112,6 +112,11 @@ impl Judged {
         reasons.fold(pins, |pins, (_, reason)| pins.and(Reasons::of(&[reason])))
     }
 
+    /// It changes data, with autocommit it commits that by itself, and leaves nothing else but by triggers.
+    pub(crate) fn is_write(&self) -> bool {
+        self.writes && self.commits_alone && !self.dirty
+    }
+
     /// It asks for something that the statement before has left.
     pub(crate) fn asks_before(&self) -> bool {
         self.asks_rows || self.asks_found || self.asks_list

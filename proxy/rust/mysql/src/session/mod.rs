@@ -288,7 +288,9 @@ impl dbproxy_engine::Session for Session {
         let renewed = self.meets_strangers(link, out);
         self.placed = link.insert_id == Some(self.insert_id) && !link.is_soiled();
         // Else as soon as that is done.
-        (!renewed).then(|| self.replay(link, out));
+        if !renewed {
+            self.replay(link, out);
+        }
     }
 
     fn feed_server(

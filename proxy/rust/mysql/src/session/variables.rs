@@ -149,7 +149,7 @@ impl Session {
             return false;
         };
         let room = MOST.saturating_sub(gone.len());
-        let named = user_variables(text, dialect).unwrap_or_default();
+        let named = user_variables(text, dialect);
         let others = named.into_iter();
         let others = others.filter(|name| !own.contains_key(name));
         let new = others.filter(|name| gone.insert(Arc::clone(name)));

@@ -48,20 +48,20 @@ pub fn digest(text: &[u8], dialect: Dialect) -> String {
     out
 }
 
-/// The user variables that a text names, in small letters; `None`: one of them can't be written again as it is.
-pub fn user_variables(text: &[u8], dialect: Dialect) -> Option<BTreeSet<Arc<str>>> {
+/// The user variables that a text names, in small letters, of those that can be written again as they are.
+pub fn user_variables(text: &[u8], dialect: Dialect) -> BTreeSet<Arc<str>> {
     let mut lexer = Lexer::new(text, dialect);
     let mut names = BTreeSet::new();
     while let Some(token) = lexer.next() {
         let Token::User(name) = token else { continue };
         let is_plain = |byte: &u8| byte.is_ascii_graphic() && !b"`'\"\\".contains(byte);
-        let name = std::str::from_utf8(name).ok()?;
-        if name.is_empty() || !name.bytes().all(|byte| is_plain(&byte)) {
-            return None;
+        if let (false, Ok(name)) = (name.is_empty(), std::str::from_utf8(name)) {
+            if name.as_bytes().iter().all(is_plain) {
+                names.insert(name.to_ascii_lowercase().into());
+            }
         }
-        names.insert(name.to_ascii_lowercase().into());
     }
-    (!lexer.unsure()).then_some(names)
+    names
 }
 
 /// Which tokens are values.

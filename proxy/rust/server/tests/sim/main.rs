@@ -5,6 +5,7 @@
 //! What doesn't speak is here: the network's hosts, faults, who waits for whom. `postgres` and `mysql` have the
 //! databases' and the clients' parts, and judge what those hear.
 
+mod cancels;
 mod clients;
 mod database;
 mod desired;

@@ -88,7 +88,7 @@ impl Judge {
     /// Only who asked for it is cancelled.
     fn is_struck(&self, witness: &mut Witness) -> bool {
         witness.cancelled += 1;
-        self.may_be_struck()
+        self.cancels.may_strike()
     }
 
     /// What ends the connection whether or not something was asked.

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use super::answer::{self, Answer, Said};
 use super::script::{Expect, Kind};
 use super::wire::{self, Done};
+use crate::cancels::Cancels;
 use crate::witness::{Token, Witness};
 use state::{Prepared, State};
 
@@ -34,10 +35,7 @@ pub struct Judge {
     backend: Option<String>,
     /// Which session its last row is from.
     session: String,
-    /// Cancels that are not over.
-    open_cancels: u32,
-    /// How many of the next answers a cancel may have struck that is over.
-    exposed: usize,
+    cancels: Cancels,
     nonsense: bool,
     /// It was told that the connection ends.
     over: bool,
@@ -57,8 +55,7 @@ impl Judge {
             transaction: Vec::new(),
             backend: None,
             session: String::new(),
-            open_cancels: 0,
-            exposed: 0,
+            cancels: Cancels::default(),
             nonsense: false,
             over: false,
         }
@@ -85,17 +82,12 @@ impl Judge {
     }
 
     pub fn cancelled(&mut self) {
-        self.open_cancels += 1;
+        self.cancels.begin();
     }
 
     /// A cancel was confirmed: it strikes nothing that is asked from here on.
     pub fn cancel_over(&mut self) {
-        self.open_cancels -= 1;
-        self.exposed = self.exposed.max(self.expects.len());
-    }
-
-    fn may_be_struck(&self) -> bool {
-        self.open_cancels > 0 || self.exposed > 0
+        self.cancels.end(self.expects.len());
     }
 
     pub fn talked_nonsense(&mut self) {
@@ -200,7 +192,7 @@ impl Judge {
             }
             Err((code, text)) => self.failed_here(&expect, *code, text, witness),
         }
-        self.exposed = self.exposed.saturating_sub(1);
+        self.cancels.answered();
         if !self.open {
             self.transaction.clear();
             self.backend = None;
@@ -237,7 +229,7 @@ impl Judge {
     fn is_prepared(&mut self, number: u32, witness: &mut Witness) {
         self.next = 1;
         self.heard.clear();
-        self.exposed = self.exposed.saturating_sub(1);
+        self.cancels.answered();
         witness.answered += 1;
         let kind = self.expects.pop_front().map(|expect| expect.kind);
         let Some(Kind::Prepare(which)) = kind else {

@@ -12,7 +12,7 @@ impl Judge {
         let excused = [Kind::CopyIn { fails: true }, Kind::Call];
         if code == "57014" && !front.is_some_and(|kind| excused.contains(&kind)) {
             witness.cancelled += 1;
-            if !self.may_be_struck() {
+            if !self.cancels.may_strike() {
                 self.fault(witness, format!("cancelled by somebody else: {front:?}"));
             }
         }
@@ -40,7 +40,7 @@ impl Judge {
                 witness.deny(&asked.copied().collect::<Vec<_>>());
                 self.status != b'I'
             }
-            "57014" => self.may_be_struck(),
+            "57014" => self.cancels.may_strike(),
             "53300" => asked && !witness.calm,
             "08P01" => self.nonsense,
             // A long life ends where nothing is begun.

@@ -4,6 +4,7 @@ mod errors;
 
 use std::collections::VecDeque;
 
+use crate::cancels::Cancels;
 use crate::postgres::answers;
 use crate::postgres::holding::Holding;
 use crate::postgres::listening::{Listening, Outcome};
@@ -35,10 +36,7 @@ pub struct Judge {
     listening: Listening,
     /// Session state was left on the backend.
     pinned: bool,
-    /// Cancels that are not over.
-    open_cancels: u32,
-    /// How many of the next answers a cancel may have struck that is over.
-    exposed: usize,
+    cancels: Cancels,
     nonsense: bool,
     fatal: Option<String>,
 }
@@ -62,8 +60,7 @@ impl Judge {
             prepared: Prepared::default(),
             listening: Listening::new(id),
             pinned: false,
-            open_cancels: 0,
-            exposed: 0,
+            cancels: Cancels::default(),
             nonsense: false,
             fatal: None,
         }
@@ -104,17 +101,12 @@ impl Judge {
     }
 
     pub fn cancelled(&mut self) {
-        self.open_cancels += 1;
+        self.cancels.begin();
     }
 
     /// A cancel's connection was closed: it strikes nothing that is asked from here on.
     pub fn cancel_over(&mut self) {
-        self.open_cancels -= 1;
-        self.exposed = self.exposed.max(self.expects.len());
-    }
-
-    fn may_be_struck(&self) -> bool {
-        self.open_cancels > 0 || self.exposed > 0
+        self.cancels.end(self.expects.len());
     }
 
     pub fn talked_nonsense(&mut self) {
@@ -250,7 +242,7 @@ impl Judge {
         let Some(expect) = self.expects.pop_front() else {
             return self.fault(witness, "a ReadyForQuery too many".into());
         };
-        self.exposed = self.exposed.saturating_sub(1);
+        self.cancels.answered();
         witness.answered += 1;
         let error = self.error.take();
         let parsed = std::mem::take(&mut self.parsed);
